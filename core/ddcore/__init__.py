@@ -1,0 +1,71 @@
+"""ddcore: data distillation as a composition of independent parts.
+
+```python
+import ddcore as dd
+
+target = dd.load_data("digits")
+summary = dd.distill(target, dd.methods.dm(ipc=1, preset="cpu"), seed=0)
+print(dd.evaluate(summary, target))
+```
+"""
+
+from ddcore import (
+    augmentation,
+    coresets,
+    data,
+    engine,
+    errors,
+    evaluation,
+    factorization,
+    matching,
+    methods,
+    networks,
+    training,
+)
+from ddcore.batch import Batch
+from ddcore.citations import cite
+from ddcore.data import Spec, TargetData, load_data
+from ddcore.engine.distill import distill
+from ddcore.engine.optimiser import Optimiser
+from ddcore.engine.progress import Progress
+from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, storage
+from ddcore.method import Method
+from ddcore.run import Run
+from ddcore.settings import describe, override
+from ddcore.summary import DataSummary, concat
+from ddcore.training import Recipe
+from ddcore.version import __version__
+
+__all__ = [
+    "Batch",
+    "DataSummary",
+    "Method",
+    "Optimiser",
+    "Progress",
+    "Recipe",
+    "Run",
+    "Spec",
+    "TargetData",
+    "__version__",
+    "augmentation",
+    "cite",
+    "concat",
+    "coresets",
+    "data",
+    "describe",
+    "distill",
+    "efficiency_curve",
+    "engine",
+    "epsilon_approximation",
+    "errors",
+    "evaluate",
+    "evaluation",
+    "factorization",
+    "load_data",
+    "matching",
+    "methods",
+    "networks",
+    "override",
+    "storage",
+    "training",
+]

@@ -1,0 +1,55 @@
+"""What an augmentation is: settings that draw a view, and a view that maps a batch to a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ddcore.batch import Batch
+
+if TYPE_CHECKING:
+    from ddcore.data import Spec
+
+
+class View(ABC):
+    """One draw of an augmentation: applied to two batches, it does the same to both (siamese)."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> Batch:
+        """Return the augmented batch; differentiable in the inputs."""
+
+
+class Augmentation(ABC):
+    """Settings of an augmentation."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator, count: int | None = None) -> View:
+        """Draw a view.
+
+        Args:
+            generator: a CPU generator.
+            count: number of examples that get a draw of their own; None: one draw shared by all.
+        """
+
+    def suited_to(self, spec: Spec) -> Augmentation:
+        """Return these settings without what would change the class of such data."""
+        return self
+
+
+@dataclass(frozen=True)
+class Unchanged(View):
+    """The view that changes nothing."""
+
+    def __call__(self, batch: Batch) -> Batch:  # noqa: D102
+        return batch
+
+
+@dataclass(frozen=True)
+class NoAugmentation(Augmentation):
+    """Examples as they are."""
+
+    def draw(self, generator: torch.Generator, count: int | None = None) -> View:  # noqa: D102
+        return Unchanged()

@@ -1,0 +1,72 @@
+"""BibTeX of everything that a result rests on."""
+
+from __future__ import annotations
+
+from ddcore.errors import UnknownNameError
+from ddcore.summary import DataSummary
+
+ENTRIES: dict[str, str] = {
+    "survey": """@article{sachdeva2023data,
+  title={Data Distillation: A Survey}, author={Sachdeva, Noveen and McAuley, Julian},
+  journal={Transactions on Machine Learning Research}, year={2023}
+}""",
+    "dm": """@inproceedings{zhao2023dm,
+  title={Dataset Condensation with Distribution Matching}, author={Zhao, Bo and Bilen, Hakan},
+  booktitle={Winter Conference on Applications of Computer Vision}, year={2023}
+}""",
+    "dc": """@inproceedings{zhao2021dc,
+  title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
+  booktitle={International Conference on Learning Representations}, year={2021}
+}""",
+    "dsa": """@inproceedings{zhao2021dsa,
+  title={Dataset Condensation with Differentiable Siamese Augmentation}, author={Zhao, Bo and Bilen, Hakan},
+  booktitle={International Conference on Machine Learning}, year={2021}
+}""",
+    "herding": """@inproceedings{welling2009herding,
+  title={Herding Dynamical Weights to Learn}, author={Welling, Max},
+  booktitle={International Conference on Machine Learning}, year={2009}
+}""",
+    "k_center": """@inproceedings{sener2018coreset,
+  title={Active Learning for Convolutional Neural Networks: A Core-Set Approach}, author={Sener, Ozan and Savarese, Silvio},
+  booktitle={International Conference on Learning Representations}, year={2018}
+}""",
+    "forgetting": """@inproceedings{toneva2019forgetting,
+  title={An Empirical Study of Example Forgetting during Deep Neural Network Learning},
+  author={Toneva, Mariya and Sordoni, Alessandro and Combes, Remi Tachet des and Trischler, Adam and Bengio, Yoshua and Gordon, Geoffrey J.},
+  booktitle={International Conference on Learning Representations}, year={2019}
+}""",
+    "digits": """@misc{alpaydin1998digits,
+  title={Optical Recognition of Handwritten Digits}, author={Alpaydin, E. and Kaynak, C.},
+  howpublished={UCI Machine Learning Repository}, year={1998}
+}""",
+    "mnist": """@article{lecun1998gradient,
+  title={Gradient-Based Learning Applied to Document Recognition},
+  author={LeCun, Yann and Bottou, L{\\'e}on and Bengio, Yoshua and Haffner, Patrick},
+  journal={Proceedings of the IEEE}, volume={86}, number={11}, pages={2278--2324}, year={1998}
+}""",
+    "fashion-mnist": """@article{xiao2017fashion,
+  title={Fashion-{MNIST}: a Novel Image Dataset for Benchmarking Machine Learning Algorithms},
+  author={Xiao, Han and Rasul, Kashif and Vollgraf, Roland}, journal={arXiv:1708.07747}, year={2017}
+}""",
+    "cifar10": """@techreport{krizhevsky2009cifar,
+  title={Learning Multiple Layers of Features from Tiny Images}, author={Krizhevsky, Alex},
+  institution={University of Toronto}, year={2009}
+}""",
+    "svhn": """@inproceedings{netzer2011svhn,
+  title={Reading Digits in Natural Images with Unsupervised Feature Learning},
+  author={Netzer, Yuval and Wang, Tao and Coates, Adam and Bissacco, Alessandro and Wu, Bo and Ng, Andrew Y.},
+  booktitle={NIPS Workshop on Deep Learning and Unsupervised Feature Learning}, year={2011}
+}""",
+}
+ENTRIES["cifar100"] = ENTRIES["cifar10"]
+
+
+def cite(summary: DataSummary) -> str:
+    """Return BibTeX entries for the survey, the method, its parts, and the data where it is known."""
+    keys = ["survey", *summary.record.get("cites", [])]
+    if summary.record.get("data") in ENTRIES:
+        keys.append(summary.record["data"])
+    unknown = [k for k in keys if k not in ENTRIES]
+    if unknown:
+        raise UnknownNameError("citation", unknown[0], ENTRIES)
+    return "\n\n".join(dict.fromkeys(ENTRIES[k] for k in keys))

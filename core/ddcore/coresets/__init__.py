@@ -1,0 +1,32 @@
+"""Coresets: rules that select real examples. They initialise a factorization, or are a method with no steps."""
+
+from ddcore.coresets.base import CoresetRule
+from ddcore.coresets.features import FeatureSpace
+from ddcore.coresets.forgetting import Forgetting
+from ddcore.coresets.herding import Herding
+from ddcore.coresets.k_center import KCenter
+from ddcore.coresets.random_selection import RandomSelection
+from ddcore.errors import UnknownNameError
+
+RULES: dict[str, type[CoresetRule]] = {rule.name: rule for rule in (RandomSelection, Herding, KCenter, Forgetting)}
+
+
+def as_rule(given: str | CoresetRule) -> CoresetRule:
+    """Return a rule from its name or its settings."""
+    if isinstance(given, CoresetRule):
+        return given
+    if given not in RULES:
+        raise UnknownNameError("coreset rule", given, (*RULES, "noise"))
+    return RULES[given]()
+
+
+__all__ = [
+    "RULES",
+    "CoresetRule",
+    "FeatureSpace",
+    "Forgetting",
+    "Herding",
+    "KCenter",
+    "RandomSelection",
+    "as_rule",
+]

@@ -1,0 +1,49 @@
+"""The space in which a rule measures distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ddcore.data.pool import Pool
+from ddcore.errors import UnknownNameError
+from ddcore.networks import Architecture, ConvNet
+from ddcore.settings import require
+from ddcore.training import Training, fit
+
+SPACES = ("pixels", "network")
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """Where distances between examples are taken.
+
+    Attributes:
+        kind: ``pixels`` (normalised), or ``network``: the input of the last linear layer of a network trained on the
+            whole training split.
+        architecture: of that network.
+        epochs: of its training (SGD .01, momentum .9, batch 256, as in protocol ``dc``).
+    """
+
+    kind: str = "pixels"
+    architecture: Architecture = field(default_factory=ConvNet)
+    epochs: int = 20
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPACES:
+            raise UnknownNameError("feature space", self.kind, SPACES)
+        require(self.epochs > 0, f"epochs must be above 0, not {self.epochs}")
+
+    def embed(self, pool: Pool, generator: torch.Generator) -> Tensor:
+        """Return one row per example, ``n x d``, on the CPU."""
+        rows = torch.arange(len(pool)).split(64)
+        if self.kind == "pixels":
+            return torch.cat([pool.batch(i).inputs.flatten(1).cpu() for i in rows])
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        network = self.architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
+        fit(network, pool.batch, len(pool), Training(epochs=self.epochs), generator=generator)
+        with torch.no_grad():
+            network.eval()
+            return torch.cat([network.features(pool.batch(i).inputs).cpu() for i in rows])

@@ -1,0 +1,29 @@
+"""Target data: loading, normalisation, partitions, and the real signal that a run may ask."""
+
+from ddcore.data import partitions
+from ddcore.data.loading import load_data
+from ddcore.data.normalisation import ZCA, Identity, Normalisation, Standardise, fit_normalisation
+from ddcore.data.pool import Pool
+from ddcore.data.real_signal import ExactSignal, Features, RealSignal
+from ddcore.data.sources import NAMED
+from ddcore.data.spec import Spec
+from ddcore.data.target import Split, TargetData, stratified_split
+
+__all__ = [
+    "NAMED",
+    "ZCA",
+    "ExactSignal",
+    "Features",
+    "Identity",
+    "Normalisation",
+    "Pool",
+    "RealSignal",
+    "Spec",
+    "Split",
+    "Standardise",
+    "TargetData",
+    "fit_normalisation",
+    "load_data",
+    "partitions",
+    "stratified_split",
+]

@@ -1,0 +1,206 @@
+"""From pixels in [0, 1] to what networks see, and back: invertible, recorded with every summary."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+
+
+def as_unit_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return ``pixels`` as floats; bytes 0..255 become 0..1."""
+    return pixels.to(dtype).div(255.0) if pixels.dtype == torch.uint8 else pixels.to(dtype)
+
+
+class Normalisation(ABC):
+    """An invertible map, fitted once on training data. ``apply`` takes bytes or floats in [0, 1]."""
+
+    name: ClassVar[str]
+
+    def apply(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Map pixels ``n x channels x height x width`` to normalised inputs of the same shape."""
+        return self._forward(as_unit_float(pixels, dtype))
+
+    def invert(self, inputs: Tensor) -> Tensor:
+        """Map normalised inputs back to pixels; values may lie outside [0, 1]."""
+        return self._inverse(inputs)
+
+    @abstractmethod
+    def _forward(self, pixels: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _inverse(self, inputs: Tensor) -> Tensor: ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what must be stored beside the settings to rebuild this map."""
+        return {}
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as JSON data; equal maps describe themselves equally."""
+
+
+@dataclass(frozen=True)
+class Identity(Normalisation):
+    """Networks see the pixels."""
+
+    name: ClassVar[str] = "none"
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def _inverse(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+    def describe(self) -> dict[str, Any]:  # noqa: D102
+        return {"name": self.name}
+
+
+@dataclass(frozen=True)
+class Standardise(Normalisation):
+    r"""Per channel, :math:`(x - \mu) / \sigma`."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: ClassVar[str] = "standard"
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise SettingsError("a standardisation needs one mean and one standard deviation per channel")
+        if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise SettingsError("means must be finite and standard deviations positive")
+
+    @classmethod
+    def fit(cls, pixels: Tensor) -> Standardise:
+        """Take mean and standard deviation of each channel over all training pixels."""
+        mean, std = [], []
+        for channel in range(pixels.shape[1]):
+            values = as_unit_float(pixels[:, channel].reshape(-1), torch.float64)
+            mean.append(float(values.mean()))
+            std.append(max(float(values.std(correction=0)), 1e-8))
+        return cls(tuple(mean), tuple(std))
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        return (pixels - self._per_channel(self.mean, pixels)) / self._per_channel(self.std, pixels)
+
+    def _inverse(self, inputs: Tensor) -> Tensor:
+        return inputs * self._per_channel(self.std, inputs) + self._per_channel(self.mean, inputs)
+
+    @staticmethod
+    def _per_channel(values: tuple[float, ...], like: Tensor) -> Tensor | float:
+        if len(values) == 1:
+            return values[0]
+        return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True).view(1, -1, 1, 1)
+
+    def describe(self) -> dict[str, Any]:  # noqa: D102
+        return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+
+@dataclass(frozen=True, eq=False)
+class ZCA(Normalisation):
+    r"""Whitening :math:`W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top` of the pixel covariance :math:`U\,\mathrm{diag}(s)\,U^\top`.
+
+    Two lineages of the literature differ in what comes before and in the regularisation:
+
+    * ``zca``: the mean image is subtracted; :math:`\epsilon = 0.1`.
+    * ``zca-unit``: each image has its own mean subtracted and is divided by its norm;
+      :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`. An image's own mean and norm are gone then, so ``invert`` uses the
+      training set's average of both: exact in shape, approximate in brightness and contrast.
+
+    Source: Cazenavette et al. 2022 (first), Nguyen et al. 2021 (second).
+    """
+
+    centre: Tensor
+    whiten: Tensor
+    colour: Tensor
+    unit_norm: bool
+    scale: float
+    name: ClassVar[str] = "zca"
+
+    @classmethod
+    def fit(cls, pixels: Tensor, *, unit_norm: bool = False, regularisation: float = 0.1) -> ZCA:
+        """Fit on training pixels ``n x channels x height x width``; needs ``d x d`` memory, ``d`` pixels per image."""
+        flat = as_unit_float(pixels.flatten(1), torch.float64)
+        if unit_norm:
+            centre = flat.mean().expand(flat.shape[1]).clone()
+            flat = flat - flat.mean(dim=1, keepdim=True)
+            norms = flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
+            scale, flat = float(norms.mean()), flat / norms
+            covariance = flat.T @ flat / len(flat)
+            epsilon = regularisation * float(covariance.trace()) / flat.shape[1]
+        else:
+            centre, scale = flat.mean(dim=0), 1.0
+            flat = flat - centre
+            covariance = flat.T @ flat / max(len(flat) - 1, 1)
+            epsilon = regularisation
+        values, vectors = torch.linalg.eigh(covariance)
+        root = (values.clamp_min(0) + epsilon).sqrt()
+        whiten, colour = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
+        return cls(centre.float(), whiten.float(), colour.float(), unit_norm, scale)
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        flat = pixels.flatten(1)
+        if self.unit_norm:
+            flat = flat - flat.mean(dim=1, keepdim=True)
+            flat = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
+        else:
+            flat = flat - self.centre.to(flat)
+        return (flat @ self.whiten.to(flat)).view_as(pixels)
+
+    def _inverse(self, inputs: Tensor) -> Tensor:
+        flat = inputs.flatten(1) @ self.colour.to(inputs)
+        return (flat * self.scale + self.centre.to(flat)).view_as(inputs)
+
+    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
+        return {"centre": self.centre, "whiten": self.whiten, "colour": self.colour}
+
+    def describe(self) -> dict[str, Any]:  # noqa: D102
+        digest = hashlib.sha256(self.whiten.numpy().tobytes() + self.centre.numpy().tobytes()).hexdigest()
+        return {"name": self.name, "unit_norm": self.unit_norm, "scale": self.scale, "sha256": digest}
+
+
+def fit_normalisation(name: str, pixels: Tensor) -> Normalisation:
+    """Fit a normalisation by name on training pixels: ``none``, ``standard``, ``zca`` or ``zca-unit``."""
+    if name == "none":
+        return Identity()
+    if name == "standard":
+        return Standardise.fit(pixels)
+    if name in ("zca", "zca-unit"):
+        return ZCA.fit(pixels, unit_norm=name == "zca-unit")
+    raise UnknownNameError("normalisation", name, ("none", "standard", "zca", "zca-unit"))
+
+
+def restore_normalisation(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], shape: tuple[int, ...]
+) -> Normalisation:
+    """Rebuild what `Normalisation.describe` and `Normalisation.tensors` recorded; checks it against ``shape``."""
+    name = config.get("name")
+    if name == Identity.name:
+        return Identity()
+    if name == Standardise.name:
+        restored = Standardise(tuple(map(float, config["mean"])), tuple(map(float, config["std"])))
+        if len(restored.mean) not in (1, shape[0]):
+            raise InputDataError(f"the normalisation has {len(restored.mean)} channels, the examples {shape[0]}")
+        return restored
+    if name == ZCA.name:
+        side = math.prod(shape)
+        expected = {"centre": (side,), "whiten": (side, side), "colour": (side, side)}
+        if {k: tuple(v.shape) for k, v in tensors.items()} != expected:
+            raise InputDataError(f"the whitening's tensors must be {expected}")
+        zca = ZCA(
+            **{k: tensors[k].float() for k in expected},
+            unit_norm=bool(config["unit_norm"]),
+            scale=float(config["scale"]),
+        )
+        if zca.describe()["sha256"] != config.get("sha256"):
+            raise InputDataError("the whitening's tensors do not have the recorded hash")
+        return zca
+    raise UnknownNameError("normalisation", name, (Identity.name, Standardise.name, ZCA.name))

@@ -1,0 +1,106 @@
+"""Partitions of the training split into clients or tasks. Ids, test split and normalisation stay those of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ddcore.data.target import TargetData
+from ddcore.engine.randomness import generator
+from ddcore.errors import BudgetError
+
+
+def _parts(target: TargetData, pieces: list[Tensor]) -> list[TargetData]:
+    return [target.with_train(p.sort().values, f"{target.name}/{i}") for i, p in enumerate(pieces)]
+
+
+def _check(target: TargetData, parts: int) -> None:
+    if not 1 <= parts <= len(target.train):
+        raise BudgetError(f"{len(target.train)} training examples cannot be split into {parts} parts")
+
+
+def _proportional(members: Tensor, shares: Tensor) -> list[Tensor]:
+    """Cut ``members`` into pieces whose sizes follow ``shares`` (summing to 1); every member is in exactly one."""
+    ends = (shares.cumsum(0) * len(members)).round().long().clamp(0, len(members))
+    ends[-1] = len(members)
+    return [members[a:b] for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+
+
+def _dirichlet(alpha: float, size: int, random: torch.Generator) -> Tensor:
+    """Draw shares from a symmetric Dirichlet distribution (as normalised Gamma variables, in float64)."""
+    if not alpha > 0:
+        raise BudgetError(f"alpha must be positive, not {alpha}")
+    # Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha), in logarithms so that a tiny alpha does not underflow to 0/0.
+    numpy_seed = int(torch.randint(2**31, (1,), generator=random))
+    import numpy as np
+
+    draws = np.random.default_rng(numpy_seed)
+    logs = np.log(draws.gamma(alpha + 1.0, size=size)) + np.log(draws.random(size=size)) / alpha
+    return torch.softmax(torch.from_numpy(logs), dim=0)
+
+
+def iid(target: TargetData, parts: int, *, seed: int = 0) -> list[TargetData]:
+    """Shuffle and cut into ``parts`` of equal size (up to one example)."""
+    _check(target, parts)
+    order = torch.randperm(len(target.train), generator=generator(seed, "partition-iid"))
+    return _parts(target, list(order.tensor_split(parts)))
+
+
+def dirichlet(target: TargetData, parts: int, alpha: float, *, seed: int = 0) -> list[TargetData]:
+    """Give each class to the parts by shares drawn from Dirichlet(alpha); small alpha, few classes per part.
+
+    A part that would be empty gets one example of the largest part, so that every client has data.
+    """
+    _check(target, parts)
+    random = generator(seed, "partition-dirichlet")
+    pieces: list[list[Tensor]] = [[] for _ in range(parts)]
+    for class_id in target.spec.classes:
+        members = (target.train.targets == class_id).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=random)]
+        for piece, share in zip(pieces, _proportional(members, _dirichlet(alpha, parts, random)), strict=True):
+            piece.append(share)
+    return _parts(target, _fill_empty([torch.cat(p) for p in pieces]))
+
+
+def quantity_skew(target: TargetData, parts: int, alpha: float, *, seed: int = 0) -> list[TargetData]:
+    """Shuffle and cut into parts whose sizes are drawn from Dirichlet(alpha); no part is empty."""
+    _check(target, parts)
+    random = generator(seed, "partition-quantity")
+    order = torch.randperm(len(target.train), generator=random)
+    return _parts(target, _fill_empty(_proportional(order, _dirichlet(alpha, parts, random))))
+
+
+def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: int = 0) -> list[TargetData]:
+    """Sort by class, cut into ``parts * shards_per_part`` runs, give each part some of them at random (McMahan 2017)."""
+    _check(target, parts * shards_per_part)
+    by_class = target.train.targets.argsort(stable=True)
+    runs = by_class.tensor_split(parts * shards_per_part)
+    order = torch.randperm(len(runs), generator=generator(seed, "partition-shards")).tolist()
+    return _parts(
+        target,
+        [torch.cat([runs[r] for r in order[i * shards_per_part : (i + 1) * shards_per_part]]) for i in range(parts)],
+    )
+
+
+def by_class(target: TargetData, tasks: int, *, order: Sequence[int] | None = None) -> list[TargetData]:
+    """Cut the classes, in ``order``, into ``tasks`` groups (class-incremental learning); test splits follow.
+
+    All classes are kept: where they do not divide evenly the first tasks get one more.
+    """
+    classes = list(order if order is not None else target.spec.classes)
+    if sorted(classes) != list(target.spec.classes):
+        raise BudgetError(f"order must list each class once: {target.spec.classes}")
+    if not 1 <= tasks <= len(classes):
+        raise BudgetError(f"{len(classes)} classes cannot be split into {tasks} tasks")
+    groups = torch.tensor(classes).tensor_split(tasks)
+    return [target.of_classes(group.tolist()) for group in groups]
+
+
+def _fill_empty(pieces: list[Tensor]) -> list[Tensor]:
+    for i, piece in enumerate(pieces):
+        if not len(piece):
+            largest = max(range(len(pieces)), key=lambda j: len(pieces[j]))
+            pieces[i], pieces[largest] = pieces[largest][-1:], pieces[largest][:-1]
+    return pieces

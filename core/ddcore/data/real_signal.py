@@ -1,0 +1,143 @@
+"""`RealSignal`: everything that a run may ask of real data. It alone holds the target data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ddcore.batch import Batch
+from ddcore.data.pool import Pool
+from ddcore.data.spec import Spec
+from ddcore.data.target import Split, TargetData
+from ddcore.errors import InputDataError
+
+if TYPE_CHECKING:
+    from ddcore.augmentation import View
+    from ddcore.coresets import CoresetRule
+    from ddcore.networks import Network
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class Features:
+    """Mean features of one group of classes.
+
+    Attributes:
+        classes: the group.
+        mean: ``d`` numbers, without a graph.
+        count: number of examples behind the mean.
+    """
+
+    classes: tuple[int, ...]
+    mean: Tensor
+    count: int
+
+
+class RealSignal(ABC):
+    """What real data may tell a run. A private signal answers the same questions through its mechanism.
+
+    Attributes:
+        name: of the data.
+        spec: declared-public facts.
+        counts: training examples per class id.
+    """
+
+    name: str
+    spec: Spec
+    counts: Mapping[int, int]
+
+    @abstractmethod
+    def begin(self, run: Run) -> None:
+        """Bind to a run: its device, precision and random numbers."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash that tells this data from other data."""
+
+    @abstractmethod
+    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
+        """Return, per class id, ``counts[class_id]`` normalised examples chosen by a coreset rule."""
+
+    @abstractmethod
+    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
+        """Return up to ``count`` random examples of each class, class after class; the draw depends on (step, purpose, class)."""
+
+    @abstractmethod
+    def features(
+        self, network: Network, groups: Sequence[Sequence[int]], views: Sequence[View], count: int
+    ) -> Iterator[Features]:
+        """Yield the mean of ``network.features`` over a random batch of each group of classes.
+
+        Args:
+            network: whose features are meant.
+            groups: class ids; ``[[0], [1], ...]`` for per-class means, ``[[0, 1, ...]]`` for a joint one.
+            views: one per group, applied to its batch.
+            count: examples drawn per class; a class that has fewer gives all it has.
+        """
+
+
+class ExactSignal(RealSignal):
+    """The real data itself, on the run's device, as bytes until a batch needs them."""
+
+    def __init__(self, target: TargetData) -> None:
+        self.name = target.name
+        self.spec = target.spec
+        self.counts = target.counts()
+        self._target = target
+        self._split: Split = target.train
+        self._run: Run | None = None
+        self._members = {c: (target.train.targets == c).nonzero().flatten() for c in target.spec.classes}
+
+    def begin(self, run: Run) -> None:  # noqa: D102
+        self._run = run
+        train = self._target.train
+        self._split = Split(train.inputs.to(run.device), train.targets.to(run.device))
+
+    def fingerprint(self) -> str:  # noqa: D102
+        return self._target.fingerprint()
+
+    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+        run = self._bound()
+        pool = Pool(self._target.train, self.spec, run.device)
+        chosen = rule.select(pool, counts, generator)
+        apply = self.spec.normalisation.apply
+        return {c: apply(self._target.train.inputs[indices], run.dtype) for c, indices in chosen.items()}
+
+    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:  # noqa: D102
+        return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))
+
+    def features(  # noqa: D102
+        self, network: Network, groups: Sequence[Sequence[int]], views: Sequence[View], count: int
+    ) -> Iterator[Features]:
+        run = self._bound()
+        for group, view in zip(groups, views, strict=True):
+            indices = torch.cat([self._draw(c, count, "real") for c in group])
+            total: Tensor | None = None
+            with torch.no_grad(), run.autocast():
+                for chunk in indices.split(run.micro_batch):
+                    part = network.features(view(self._fetch(chunk)).inputs)
+                    summed = part.sum(dim=0, dtype=run.dtype)
+                    total = summed if total is None else total + summed
+            if total is None:
+                raise InputDataError(f"{self.name}: the classes {list(group)} have no example")
+            yield Features(tuple(group), total / len(indices), len(indices))
+
+    def _bound(self) -> Run:
+        if self._run is None:
+            raise InputDataError("this signal is not bound to a run: distill() does that")
+        return self._run
+
+    def _draw(self, class_id: int, count: int, purpose: str) -> Tensor:
+        members = self._members[class_id]
+        return members[torch.randperm(len(members), generator=self._bound().generator(purpose, class_id))[:count]]
+
+    def _fetch(self, indices: Tensor) -> Batch:
+        run = self._bound()
+        where = indices if run.device.type == "cpu" else indices.pin_memory().to(run.device, non_blocking=True)
+        inputs = self.spec.normalisation.apply(self._split.inputs[where], run.dtype)
+        return Batch(inputs, self._split.targets[where])

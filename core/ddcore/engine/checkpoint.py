@@ -1,0 +1,64 @@
+"""Checkpoints: a run that is killed at any moment goes on where its last checkpoint stands."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ddcore.engine.statefile import read_state, write_state
+from ddcore.errors import CheckpointError
+
+
+class Checkpoint:
+    """The checkpoint file of one run.
+
+    Args:
+        path: of the file; its folder is made.
+        fingerprint: what must be equal for a resumed run to equal an uninterrupted one.
+        interval: least seconds between two writes.
+    """
+
+    def __init__(self, path: Path, fingerprint: dict[str, Any], interval: float) -> None:
+        self.path = path
+        self._fingerprint = fingerprint
+        self._interval = interval
+        self._last = time.monotonic()
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the saved state, or None if there is no checkpoint.
+
+        Raises:
+            CheckpointError: it is damaged, or of another run; the message names what differs.
+        """
+        if not self.path.exists():
+            return None
+        saved = read_state(self.path)
+        theirs = saved.get("fingerprint", {})
+        differing = [k for k, v in self._fingerprint.items() if theirs.get(k) != v]
+        if differing:
+            key = differing[0]
+            raise CheckpointError(
+                f"checkpoint {self.path} belongs to another run: {key} was {_short(theirs.get(key))}, "
+                f"now it is {_short(self._fingerprint[key])}. Repeat that run, or delete the checkpoint"
+            )
+        return saved
+
+    def due(self) -> bool:
+        """Whether the interval has passed since the last write."""
+        return time.monotonic() - self._last >= self._interval
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint by ``state``."""
+        write_state(self.path, {"fingerprint": self._fingerprint, **state})
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file: the run is complete."""
+        self.path.unlink(missing_ok=True)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."

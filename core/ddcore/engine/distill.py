@@ -1,0 +1,186 @@
+"""``distill``: from target data and a method to a summary."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from ddcore.data import ExactSignal, RealSignal, TargetData
+from ddcore.engine.checkpoint import Checkpoint
+from ddcore.engine.devices import check_precision, fitting_micro_batch, resolve_device, warm_allocator
+from ddcore.engine.loop import Loop
+from ddcore.engine.progress import Callback, ProgressBar
+from ddcore.errors import BudgetError, InputDataError, SettingsError
+from ddcore.factorization import Examples
+from ddcore.method import Method
+from ddcore.networks import FreshNetworks, NetworkSource, as_architecture
+from ddcore.run import Run
+from ddcore.summary import DataSummary, Part
+from ddcore.training import Recipe
+from ddcore.version import __version__
+
+
+def distill(
+    target: TargetData | None,
+    method: Method,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str | None = None,
+    steps: int | None = None,
+    max_seconds: float | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    start: DataSummary | None = None,
+    networks: object = None,
+    real: RealSignal | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    micro_batch: int | None = None,
+    compile: bool = False,  # noqa: A002
+) -> DataSummary:
+    """Distill target data into a summary.
+
+    Args:
+        target: the data; None if ``real`` is given.
+        method: settings only; it is not changed, and serves any number of runs.
+        seed: of every random number of the run. Same seed, machine and thread count: the same stored bytes on a CPU.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        precision: ``fp32``, ``tf32``, ``bf16``, ``fp64``; default: the method's.
+        steps: replaces the method's number of steps.
+        max_seconds: stop after the step that passes this time; the summary records the steps done.
+        checkpoint: a file. A run that is killed and started again with the same arguments goes on from it and ends in
+            the same bytes; it is deleted when the run is complete.
+        checkpoint_seconds: least time between two writes of the checkpoint.
+        start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
+        networks: replaces the method's networks: a `NetworkSource`, an architecture or its name, a module, a factory.
+        real: answers for the target data (a private signal, say); default: the data itself.
+        callbacks: called with a `Progress` after every step.
+        progress: whether to show a bar on standard error.
+        micro_batch: most examples in one forward pass; default: what keeps activations in a processor's cache. The result
+            changes in its last digits only.
+        compile: compile feature extraction (torch.compile; needs a C++ compiler on a CPU).
+
+    Raises:
+        DivergenceError: the loss was not finite; the error holds the last good state.
+        BudgetError: a class has fewer examples than the method stores.
+        CheckpointError: the checkpoint is of another run, or damaged.
+    """
+    signal = real or _exact(target)
+    place = resolve_device(device)
+    method = replace(method.with_steps(steps), precision=precision or method.precision)
+    if networks is not None:
+        method = replace(method, networks=_as_source(networks))
+    check_precision(method.precision, place)
+    if micro_batch is None:
+        micro_batch = fitting_micro_batch(signal.spec.shape, place)
+    if micro_batch < 1:
+        raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
+    warm_allocator(place)
+    run = Run(
+        spec=signal.spec,
+        real=signal,
+        augmentation=method.augmentation.suited_to(signal.spec),
+        seed=seed,
+        device=place,
+        precision=method.precision,
+        micro_batch=micro_batch,
+        compiled=compile,
+    )
+    signal.begin(run)
+    versions = {"ddcore": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
+    facts = {"method": method.describe(), "seed": seed, "precision": method.precision, "device": place.type}
+    started = time.monotonic()
+    saver = None
+    if checkpoint is not None:
+        fingerprint = {
+            **facts,
+            "data": signal.fingerprint(),
+            "start": None if start is None else start.sha256(),
+            "micro_batch": micro_batch,
+            "compile": compile,
+            "threads": torch.get_num_threads(),
+            "versions": versions,
+        }
+        saver = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds)
+    _check_budget(method.factorization.counts_for(signal.spec.classes), signal)
+    run.examples = _starting_examples(method, run, start).to(place)
+
+    def summarise(steps_done: int, seconds: float, recipe: Recipe) -> DataSummary:
+        record: dict[str, Any] = {
+            "data": signal.name,
+            **facts,
+            "steps": steps_done,
+            "seconds": round(seconds, 3),
+            "versions": versions,
+            "machine": {"python": platform.python_version(), "threads": torch.get_num_threads()},
+            "cites": list(method.cites),
+        }
+        if start is not None:
+            record["start"] = {"sha256": start.sha256(), "steps": start.record.get("steps")}
+        parts = (Part(method.factorization, run.examples.stored()),)
+        return DataSummary(parts, signal.spec, recipe, record)
+
+    if method.matching is None or method.steps == 0:
+        return summarise(0, time.monotonic() - started, Recipe())
+    run.networks = method.networks.start(run)
+    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress else []
+    loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
+    try:
+        summary = loop.run(max_seconds)
+    finally:
+        for shown in bar:
+            shown.close()
+    if saver is not None:
+        saver.remove()
+    return summary
+
+
+def _exact(target: TargetData | None) -> ExactSignal:
+    if not isinstance(target, TargetData):
+        raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
+    return ExactSignal(target)
+
+
+def _as_source(networks: object) -> NetworkSource:
+    return networks if isinstance(networks, NetworkSource) else FreshNetworks(as_architecture(networks))
+
+
+def _starting_examples(method: Method, run: Run, start: DataSummary | None) -> Examples:
+    if start is None:
+        return method.factorization.start(run)
+    if len(start.parts) != 1 or type(start.parts[0].factorization) is not type(method.factorization):
+        kinds = ", ".join(sorted({p.factorization.name for p in start.parts}))
+        raise SettingsError(
+            f"the starting summary has {len(start.parts)} part(s) of kind {kinds}; the method continues one "
+            f"{method.factorization.name}"
+        )
+    if start.spec.shape != run.spec.shape or start.spec.num_classes != run.spec.num_classes:
+        raise InputDataError("the starting summary's examples do not have the target data's shape and classes")
+    if start.spec.normalisation.describe() != run.spec.normalisation.describe():
+        raise InputDataError("the starting summary was made under another normalisation than the target data's")
+    part, wanted = start.parts[0], method.factorization
+    if part.factorization.decoder() != wanted.decoder():
+        raise SettingsError(
+            f"the starting summary stores {part.factorization.decoder()}, the method {wanted.decoder()}: make them equal"
+        )
+    examples = wanted.restore(part.stored, start.spec).to(run.dtype)
+    if examples.counts != wanted.counts_for(run.spec.classes):
+        raise SettingsError(f"the starting summary has {examples.counts} examples per class: give the method that ipc")
+    return examples
+
+
+def _check_budget(wanted: Mapping[int, int], signal: RealSignal) -> None:
+    for class_id, count in wanted.items():
+        if count > signal.counts[class_id]:
+            raise BudgetError(
+                f"{signal.name}: {count} examples of class {signal.spec.name_of(class_id)!r} were asked for, it has "
+                f"{signal.counts[class_id]}; lower ipc, or give ipc per class"
+            )

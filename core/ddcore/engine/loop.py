@@ -1,0 +1,164 @@
+"""The one loop over steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.engine.checkpoint import Checkpoint
+from ddcore.engine.devices import matmul_precision
+from ddcore.engine.progress import Callback, Progress
+from ddcore.errors import DivergenceError, SettingsError
+from ddcore.method import Method
+from ddcore.run import Run
+from ddcore.summary import DataSummary
+from ddcore.training import Recipe
+
+GPU_CHECK_INTERVAL = 50
+"""Steps between two looks at the loss on a GPU, where every look makes the host wait."""
+
+
+class Loop:
+    """Drives one run: terms, updates, checkpoints, observers.
+
+    Args:
+        method: with a matching.
+        run: with live parts in place.
+        summarise: returns a summary of the present parameters, given steps, seconds and recipe.
+        checkpoint: where state is kept, or None.
+        callbacks: called after every step.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        run: Run,
+        summarise: Callable[[int, float, Recipe], DataSummary],
+        checkpoint: Checkpoint | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        if method.matching is None:
+            raise SettingsError("a method without a matching has no loop to run")
+        self._matching = method.matching
+        self._steps = method.steps
+        self._run = run
+        self._state = method.matching.start(run)
+        self._groups = {**run.examples.groups(), **self._state.groups()}
+        self._optimiser = method.optimiser.build(self._groups)
+        self._make_summary = summarise
+        self._checkpoint = checkpoint
+        self._callbacks = callbacks
+        self._check_every = 1 if run.device.type == "cpu" else GPU_CHECK_INTERVAL
+        self._good = self._copy_parameters()
+        self._first_bad = torch.tensor(-1, device=run.device)
+        self._seconds = 0.0
+
+    def run(self, max_seconds: float | None = None) -> DataSummary:
+        """Take the steps that are left, or those that fit ``max_seconds`` (earlier parts of the run included)."""
+        run, step = self._run, self._resume()
+        started = time.monotonic() - self._seconds
+        with matmul_precision(run.precision, run.device):
+            while step < self._steps:
+                run.step = step
+                loss = self._step()
+                step += 1
+                self._seconds = time.monotonic() - started
+                self._observe(step, loss)
+                if max_seconds is not None and self._seconds >= max_seconds:
+                    break
+        self._raise_if_bad()
+        return self.summarise(step)
+
+    def _step(self) -> Tensor:
+        run = self._run
+        total = torch.zeros((), device=run.device, dtype=run.dtype)
+        self._optimiser.zero_grad(set_to_none=True)
+        pending = False
+        penalty = run.examples.penalty(run)
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]
+            total += penalty.detach()
+            pending = True
+        for term in self._matching.terms(run, self._state):
+            term.loss.backward()  # type: ignore[no-untyped-call]
+            total += term.loss.detach()
+            pending = True
+            if term.groups:
+                self._drop_gradients_except(term.groups)
+            if term.update:
+                self._update(total)
+                pending = False
+        if pending:
+            self._update(total)
+        run.examples.after_step(run.step)
+        run.networks.advance(run)
+        return total
+
+    def _update(self, loss: Tensor) -> None:
+        """Take a step; the state before it becomes the last good one if the loss so far is finite."""
+        run = self._run
+        bad = ~torch.isfinite(loss) & (self._first_bad < 0)
+        self._first_bad = torch.where(bad, run.step, self._first_bad)
+        if run.step % self._check_every == 0:
+            self._raise_if_bad()
+            self._good = self._copy_parameters()
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def _drop_gradients_except(self, groups: tuple[str, ...]) -> None:
+        for name, parameters in self._groups.items():
+            if name not in groups:
+                for parameter in parameters:
+                    parameter.grad = None
+
+    def _observe(self, step: int, loss: Tensor) -> None:
+        for callback in self._callbacks:
+            callback(Progress(step, self._steps, loss, self._seconds, lambda: self.summarise(step)))
+        if self._checkpoint is not None and step < self._steps and self._checkpoint.due():
+            self._raise_if_bad()
+            self._checkpoint.write(self._state_dict(step))
+
+    def summarise(self, step: int) -> DataSummary:
+        """Return the present state as a summary."""
+        return self._make_summary(step, self._seconds, self._matching.recipe(self._state))
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self._groups.values() for p in group]
+
+    def _copy_parameters(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self._parameters()]
+
+    def _raise_if_bad(self) -> None:
+        step = int(self._first_bad)
+        if step < 0:
+            return
+        with torch.no_grad():
+            for parameter, good in zip(self._parameters(), self._good, strict=True):
+                parameter.copy_(good)
+        raise DivergenceError(step, self.summarise(step))
+
+    def _state_dict(self, step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "seconds": self._seconds,
+            "optimiser": self._optimiser.state_dict(),
+            "examples": dict(self._run.examples.state_dict()),
+            "matching": self._state.state_dict(),
+            "networks": self._run.networks.state_dict(),
+        }
+
+    def _resume(self) -> int:
+        saved = None if self._checkpoint is None else self._checkpoint.read()
+        if saved is None:
+            return 0
+        self._seconds = saved["seconds"]
+        self._run.examples.load_state_dict(saved["examples"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        self._state.load_state_dict(saved["matching"])
+        self._run.networks.load_state_dict(saved["networks"])
+        self._good = self._copy_parameters()
+        return int(saved["step"])

@@ -1,0 +1,52 @@
+"""Settings of the outer optimiser: the one that moves the stored parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.settings import require
+
+KINDS = ("sgd", "adam")
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """The outer optimiser.
+
+    Attributes:
+        kind: ``sgd`` or ``adam``.
+        learning_rate: of every parameter group.
+        group_learning_rates: of single groups, where they differ (``{"labels": 0.01}``).
+        momentum: of SGD.
+        betas: of Adam.
+    """
+
+    kind: str = "sgd"
+    learning_rate: float = 1.0
+    group_learning_rates: Mapping[str, float] = field(default_factory=dict)
+    momentum: float = 0.5
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownNameError("optimiser", self.kind, KINDS)
+        for rate in (self.learning_rate, *self.group_learning_rates.values()):
+            require(0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate}")
+
+    def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
+        """Return the optimiser of these named groups."""
+        unknown = set(self.group_learning_rates) - set(groups)
+        if unknown:
+            raise SettingsError(f"no parameter group {sorted(unknown)}: this run has {sorted(groups)}")
+        parameters = [
+            {"params": params, "lr": self.group_learning_rates.get(name, self.learning_rate), "name": name}
+            for name, params in groups.items()
+        ]
+        if self.kind == "adam":
+            return torch.optim.Adam(parameters, betas=self.betas)
+        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)

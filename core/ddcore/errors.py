@@ -1,0 +1,76 @@
+"""Every error that the library raises on purpose: one root, and the standard error each one also is.
+
+A message says what was given, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ddcore.summary import DataSummary
+
+
+class DistillationError(Exception):
+    """Root of the tree: catching it catches every deliberate error of ddcore and ddapps."""
+
+
+class InputDataError(DistillationError, ValueError):
+    """Data that cannot be distilled as given: wrong shape, not finite, empty, mislabelled."""
+
+
+class SettingsError(DistillationError, ValueError):
+    """A setting outside of what it allows, or parts that do not fit together."""
+
+
+class BudgetError(DistillationError, ValueError):
+    """A budget that the data cannot fill, such as more examples per class than a class has."""
+
+
+class UnknownNameError(DistillationError, ValueError):
+    """A name that nothing carries."""
+
+    def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {kind} {given!r}: choose one of {', '.join(sorted(known))}")
+
+
+class UnsupportedError(DistillationError, TypeError):
+    """A combination that the mathematics or the method rules out."""
+
+
+class SummaryFormatError(DistillationError, ValueError):
+    """A stored summary that is damaged, hostile, or of an unknown version."""
+
+
+class CheckpointError(DistillationError, RuntimeError):
+    """A checkpoint that is damaged or belongs to another run."""
+
+
+class OutputExistsError(DistillationError, FileExistsError):
+    """The destination already holds another result."""
+
+
+class MissingExtraError(DistillationError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f'could not import {package}. Run: pip install "ddapps[{extra}]"')
+
+
+class DivergenceError(DistillationError, ArithmeticError):
+    """The loss was not finite.
+
+    Attributes:
+        step: the step whose loss was not finite, counted from 0.
+        summary: the last good state, as a summary.
+    """
+
+    def __init__(self, step: int, summary: DataSummary) -> None:
+        super().__init__(
+            f"the loss of step {step} is not finite; the state before it is kept in the error's "
+            "`summary`. Lower the learning rate, or check the data for extreme values"
+        )
+        self.step = step
+        self.summary = summary

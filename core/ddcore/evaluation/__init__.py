@@ -1,0 +1,25 @@
+"""One evaluation protocol for all: accuracy, transfer, efficiency, storage, closeness to the full data."""
+
+from ddcore.evaluation.approximation import Approximation, epsilon_approximation
+from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
+from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.protocols import PROTOCOLS, Protocol, as_protocol
+from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.statistics import mean_std_ci95
+from ddcore.evaluation.storage import Storage, storage
+
+__all__ = [
+    "PROTOCOLS",
+    "Approximation",
+    "EfficiencyCurve",
+    "Protocol",
+    "Report",
+    "Result",
+    "Storage",
+    "as_protocol",
+    "efficiency_curve",
+    "epsilon_approximation",
+    "evaluate",
+    "mean_std_ci95",
+    "storage",
+]

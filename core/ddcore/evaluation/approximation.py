@@ -1,0 +1,97 @@
+"""How far a summary is from being an epsilon-approximate one (survey, Definition 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ddcore.data import TargetData
+from ddcore.engine.devices import resolve_device
+from ddcore.errors import SettingsError
+from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split, predict, train_one
+from ddcore.evaluation.protocols import Protocol, as_protocol
+from ddcore.networks import architecture_label, as_architecture
+from ddcore.summary import DataSummary
+from ddcore.training import LOSSES
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Approximation:
+    r"""Differences of loss between networks trained on the data and on the summary.
+
+    Attributes:
+        network, protocol: what was trained, and how.
+        suprema: per run, the largest difference over held-out points: the :math:`\epsilon` of Definition 2 on them.
+        quantiles: per run, the differences at `QUANTILES`.
+        points: number of held-out points.
+    """
+
+    network: str
+    protocol: str
+    suprema: tuple[float, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+    points: int
+
+    @property
+    def epsilon(self) -> float:
+        """The largest difference over all runs and points."""
+        return max(self.suprema)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON data."""
+        return {
+            "network": self.network,
+            "protocol": self.protocol,
+            "points": self.points,
+            "suprema": list(self.suprema),
+            "quantiles": [dict(zip(map(str, QUANTILES), q, strict=True)) for q in self.quantiles],
+        }
+
+
+def epsilon_approximation(
+    summary: DataSummary | TargetData,
+    target: TargetData,
+    *,
+    network: object = "convnet",
+    protocol: str | Protocol = "dc",
+    runs: int = 1,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    split: str = "test",
+) -> Approximation:
+    r"""Measure :math:`\sup_{x, y} |\,l(\Phi_{\theta_D}(x), y) - l(\Phi_{\theta_{D_{syn}}}(x), y)\,|` over held-out points.
+
+    Both networks of a run start from the same weights. The loss is the cross-entropy on the true class. The supremum
+    over a finite sample is a lower bound of that over the distribution, hence the quantiles beside it.
+
+    Source: survey, Definition 2.
+    """
+    if runs < 1:
+        raise SettingsError(f"runs must be at least 1, not {runs}")
+    protocol, place, architecture = as_protocol(protocol), resolve_device(device), as_architecture(network)
+    held_out = held_out_split(target, split)
+    check_compatible(summary, target)
+    training = replace(protocol.training, augmentation=protocol.training.augmentation.suited_to(target.spec))
+    suprema, quantiles = [], []
+    for run in range(runs):
+        losses = []
+        for data in (target, summary):
+            source = TrainingSource.of(data, place, torch.float32)
+            trained = train_one(architecture, source, training, target.spec, seed=seed, run=run)
+            logits = predict(trained, held_out, target.spec, place).double()
+            losses.append(LOSSES["cross_entropy"](logits, held_out.targets))
+        difference = (losses[0] - losses[1]).abs()
+        suprema.append(float(difference.max()))
+        quantiles.append(_quantiles(difference, QUANTILES))
+    return Approximation(
+        architecture_label(architecture), protocol.name, tuple(suprema), tuple(quantiles), len(held_out)
+    )
+
+
+def _quantiles(values: torch.Tensor, at: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(q) for q in values.quantile(torch.tensor(at, dtype=values.dtype)))

@@ -1,0 +1,64 @@
+"""How accuracy grows with the size of the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ddcore.data import TargetData
+from ddcore.engine.distill import distill
+from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.report import Report
+from ddcore.method import Method
+
+
+@dataclass(frozen=True)
+class EfficiencyCurve:
+    """Reports at several sizes, ascending.
+
+    Attributes:
+        ipcs: examples per class.
+        reports: one per size.
+    """
+
+    ipcs: tuple[int, ...]
+    reports: tuple[Report, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one report object per size."""
+        return [report.to_json() for report in self.reports]
+
+    def __str__(self) -> str:
+        rows = [f"{'ipc':>5} {'bytes':>9} {'accuracy %':>10} {'ci95':>6}"]
+        for ipc, report in zip(self.ipcs, self.reports, strict=True):
+            first = report.results[0]
+            rows.append(f"{ipc:>5} {report.stored_bytes:>9} {first.mean:>10.2f} {first.ci95:>6.2f}")
+        return "\n".join(rows)
+
+
+def efficiency_curve(
+    target: TargetData,
+    method_of: Callable[[int], Method],
+    ipcs: Sequence[int] = (1, 10, 50),
+    *,
+    seed: int = 0,
+    distill_options: dict[str, Any] | None = None,
+    **evaluate_options: Any,
+) -> EfficiencyCurve:
+    """Distill and evaluate at several sizes.
+
+    Args:
+        target: the data.
+        method_of: returns the method for an ipc, such as ``dd.methods.dm``.
+        ipcs: examples per class.
+        seed: of distillation and evaluation.
+        distill_options: further arguments of ``distill``.
+        **evaluate_options: further arguments of ``evaluate``.
+    """
+    ordered = tuple(sorted(set(ipcs)))
+    reports = []
+    for ipc in ordered:
+        summary = distill(target, method_of(ipc), seed=seed, **(distill_options or {}))
+        reports.append(evaluate(summary, target, seed=seed, **evaluate_options))
+    return EfficiencyCurve(ordered, tuple(reports))

@@ -1,0 +1,188 @@
+"""``evaluate``: train fresh networks on a summary, test their final iterates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcore.batch import Batch
+from ddcore.data import Spec, Split, TargetData
+from ddcore.engine.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
+from ddcore.engine.randomness import derive_seed, generator
+from ddcore.errors import InputDataError, SettingsError
+from ddcore.evaluation.protocols import Protocol, as_protocol
+from ddcore.evaluation.report import Report, Result
+from ddcore.networks import Architecture, Network, architecture_label, as_architecture
+from ddcore.settings import describe
+from ddcore.summary import DataSummary, original_bytes
+from ddcore.training import Recipe, Training, fit
+from ddcore.version import __version__
+
+
+def evaluate(
+    summary: DataSummary | TargetData,
+    target: TargetData,
+    *,
+    networks: object = "convnet",
+    protocol: str | Protocol = "dc",
+    runs: int = 5,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str = "fp32",
+    split: str = "test",
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Train fresh networks on a summary by its recipe and measure their accuracy on held-out real data.
+
+    Args:
+        summary: what is trained on; a `TargetData` stands for its whole training split (the full-data reference).
+        target: whose held-out split is tested on.
+        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings, modules, factories.
+        protocol: ``dc``, ``dsa``, ``quick``, or a `Protocol`.
+        runs: networks per architecture, each with weights and order of its own.
+        seed: of weights, order and augmentation.
+        device, precision: as in ``distill``.
+        split: ``test``, or ``validation`` for choosing settings.
+        progress: called with a line of text before every run.
+
+    Returns:
+        A `Report`: final iterates only, never the best over time.
+
+    Raises:
+        InputDataError: the target has no such split, or its shape, classes or normalisation are not the summary's.
+    """
+    protocol = as_protocol(protocol)
+    place = resolve_device(device)
+    check_precision(precision, place)
+    warm_allocator(place)
+    if runs < 1:
+        raise SettingsError(f"runs must be at least 1, not {runs}")
+    held_out = held_out_split(target, split)
+    check_compatible(summary, target)
+    architectures = [as_architecture(n) for n in (networks if isinstance(networks, list | tuple) else [networks])]
+    training = replace(protocol.training, augmentation=protocol.training.augmentation.suited_to(target.spec))
+    source = TrainingSource.of(summary, place, dtype_of(precision))
+    results = []
+    with matmul_precision(precision, place):
+        for architecture in architectures:
+            started, accuracies, weights = time.monotonic(), [], 0
+            for run in range(runs):
+                if progress is not None:
+                    progress(f"{architecture_label(architecture)}: run {run + 1} of {runs}")
+                network = train_one(architecture, source, training, target.spec, seed=seed, run=run, precision=precision)
+                weights = sum(p.numel() for p in network.parameters())
+                with autocast(precision, place):
+                    logits = predict(network, held_out, target.spec, place)
+                accuracies.append(100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean()))
+            seconds = time.monotonic() - started
+            results.append(Result(architecture_label(architecture), tuple(accuracies), seconds, weights))
+    details: dict[str, Any] = {
+        "training": describe(training),
+        "recipe": describe(source.recipe),
+        "labels": source.labels,
+        "networks": [describe(a) for a in architectures],
+        "normalisation": target.spec.normalisation.describe()["name"],
+        "tested_on": {"data": target.name, "split": split, "examples": len(held_out)},
+        "iterate": "final",
+        "seed": seed,
+        "precision": precision,
+        "device": str(place),
+        "threads": torch.get_num_threads(),
+        "versions": {"ddcore": __version__, "torch": torch.__version__},
+    }
+    return Report(source.data, source.method, source.ipc, source.stored_bytes, protocol.name, tuple(results), details)
+
+
+class TrainingSource:
+    """What a network is trained on: a summary's examples, or the whole training split."""
+
+    def __init__(self, batch_of: Callable[[Tensor], Batch], size: int, recipe: Recipe, labels: str) -> None:
+        self.batch_of, self.size, self.recipe, self.labels = batch_of, size, recipe, labels
+        self.data, self.method, self.ipc, self.stored_bytes = "?", "custom", float("nan"), 0
+
+    @classmethod
+    def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
+        """Put the examples on ``device``; real ones stay bytes until a batch needs them."""
+        if isinstance(data, TargetData):
+            inputs, targets = data.train.inputs.to(device), data.train.targets.to(device)
+            apply = data.spec.normalisation.apply
+            source = cls(lambda i: Batch(apply(inputs[i], dtype), targets[i]), len(targets), Recipe(), "hard")
+            per_class = len(targets) / len(data.spec.classes)
+            source.data, source.method = data.name, "full data"
+            source.ipc = int(per_class) if per_class == int(per_class) else round(per_class, 1)
+            source.stored_bytes = original_bytes(data.spec, len(targets))
+            return source
+        decoded, labels = data.tensors(device, dtype)
+        kind = "soft" if labels.ndim == 2 else "hard"
+        source = cls(lambda i: Batch(decoded[i], labels[i]), len(labels), data.recipe, kind)
+        source.data = str(data.record.get("data", "?"))
+        source.method = str(data.record.get("method", {}).get("name", "custom"))
+        source.ipc, source.stored_bytes = data.ipc, data.stored_bytes
+        return source
+
+
+def train_one(
+    architecture: Architecture,
+    source: TrainingSource,
+    training: Training,
+    spec: Spec,
+    *,
+    seed: int,
+    run: int,
+    precision: str = "fp32",
+) -> Network:
+    """Return one network, trained; its weights depend on (seed, architecture, run), not on what it is trained on."""
+    label = architecture_label(architecture)
+    device = source.batch_of(torch.zeros(1, dtype=torch.int64)).inputs.device
+    network = architecture.build(
+        spec.shape, spec.num_classes, seed=derive_seed(seed, "weights", label, run), dtype=dtype_of(precision)
+    ).to(device)
+    with autocast(precision, device):
+        fit(
+            network,
+            source.batch_of,
+            source.size,
+            training,
+            generator=generator(seed, "training", label, run),
+            recipe=source.recipe,
+        )
+    return network
+
+
+def predict(network: Network, split: Split, spec: Spec, device: torch.device, *, batch_size: int = 128) -> Tensor:
+    """Return logits of all examples of a split, ``n x num_classes``, on the CPU."""
+    network.eval()
+    dtype = next(network.parameters()).dtype
+    logits = []
+    with torch.no_grad():
+        for inputs in split.inputs.split(batch_size):
+            logits.append(network(spec.normalisation.apply(inputs.to(device), dtype)).float().cpu())
+    return torch.cat(logits)
+
+
+def held_out_split(target: TargetData, split: str) -> Split:
+    """Return the test or validation split, or raise `InputDataError`."""
+    if split not in ("test", "validation"):
+        raise SettingsError(f"split must be 'test' or 'validation', not {split!r}")
+    held_out = target.test if split == "test" else target.validation
+    if held_out is None or not len(held_out):
+        raise InputDataError(f"{target.name} has no {split} split: load it with one (test=..., validation=0.1)")
+    return held_out
+
+
+def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> None:
+    """Raise `InputDataError` unless a network trained on ``summary`` can be tested on ``target``."""
+    ours, theirs = summary.spec, target.spec
+    if ours.shape != theirs.shape:
+        raise InputDataError(f"the summary's examples have shape {ours.shape}, the target's {theirs.shape}")
+    if ours.num_classes != theirs.num_classes:
+        raise InputDataError(f"the summary has {ours.num_classes} classes, the target {theirs.num_classes}")
+    if ours.normalisation.describe() != theirs.normalisation.describe():
+        raise InputDataError(
+            "the summary and the target differ in normalisation: load the target with normalisation=summary.spec.normalisation"
+        )

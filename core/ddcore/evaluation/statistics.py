@@ -1,0 +1,27 @@
+"""Mean, spread and interval of repeated measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from ddcore.errors import SettingsError
+
+
+def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
+    r"""Return mean, sample standard deviation, and half the width of Student's 95 % interval of the mean.
+
+    .. math:: t_{0.975,\,n-1}\; s / \sqrt{n}
+
+    With one value the deviation and the interval are not defined: both are NaN.
+    """
+    if not len(values):
+        raise SettingsError("no value to average")
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return mean, math.nan, math.nan
+    std = float(np.std(values, ddof=1))
+    return mean, std, float(student_t.ppf(0.975, n - 1)) * std / math.sqrt(n)

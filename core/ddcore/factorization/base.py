@@ -1,0 +1,104 @@
+"""What is stored, and how it becomes examples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.batch import Batch
+
+if TYPE_CHECKING:
+    from ddcore.data import Spec
+    from ddcore.run import Run
+
+
+class Examples(nn.Module, ABC):
+    """The synthetic examples of one run, or of a loaded summary.
+
+    Attributes:
+        counts: number of examples per class id, in ascending order of the ids.
+    """
+
+    counts: dict[int, int]
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Class ids that have examples, ascending."""
+        return tuple(self.counts)
+
+    @abstractmethod
+    def indices_of(self, class_id: int) -> Tensor:
+        """Return the indices of all examples of a class (int64, on the CPU)."""
+
+    def draw(self, classes: Sequence[int], count: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Return indices of ``count`` distinct examples per class, class after class; all of them if count is None."""
+        drawn = []
+        for class_id in classes:
+            indices = self.indices_of(class_id)
+            if count is not None and count < len(indices):
+                indices = indices[torch.randperm(len(indices), generator=generator)[:count]]
+            drawn.append(indices)
+        return torch.cat(drawn)
+
+    @abstractmethod
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
+        """Return examples in normalised space; all of them when ``indices`` is None.
+
+        Without a generator the result is deterministic.
+        """
+
+    def penalty(self, run: Run) -> Tensor | None:
+        """Return a term that this factorization adds to the loss of every step, or None."""
+        return None
+
+    @abstractmethod
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the stored parameters in named groups; an optimiser may give each its own step size."""
+
+    def after_step(self, step: int) -> None:
+        """Adjust the stored parameters after an update (clamp, cool a temperature)."""
+
+    @abstractmethod
+    def stored(self) -> dict[str, Tensor]:
+        """Return what a summary stores, on the CPU. Its bytes are the summary's bytes."""
+
+
+class Factorization(ABC):
+    """Settings of a factorization."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:
+        """Return how many examples each of these classes gets."""
+
+    @abstractmethod
+    def start(self, run: Run) -> Examples:
+        """Return initialised examples; real data is asked of ``run.real`` alone."""
+
+    @abstractmethod
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> Examples:
+        """Return the examples that ``stored`` holds.
+
+        Raises:
+            SummaryFormatError: names, shapes, types or values are not what this factorization stores.
+        """
+
+    @abstractmethod
+    def decoder(self) -> dict[str, Any]:
+        """Return the settings that `restore` needs, as JSON data: what a summary records of this factorization."""
+
+    @classmethod
+    @abstractmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> Factorization:
+        """Return a factorization that can `restore`, from what `decoder` recorded; unknown entries are an error."""
+
+    @abstractmethod
+    def quantize(
+        self, stored: Mapping[str, Tensor], spec: Spec, to: str
+    ) -> tuple[Factorization, dict[str, Tensor]]:
+        """Return settings and tensors of the same examples stored as ``uint8`` or ``fp16``."""

@@ -1,0 +1,154 @@
+"""`Pixels`: every example is its own array of free parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ddcore.batch import Batch
+from ddcore.coresets import CoresetRule, as_rule
+from ddcore.data.normalisation import Normalisation
+from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.labels import pack_ids, unpack_ids
+from ddcore.settings import require
+
+if TYPE_CHECKING:
+    from ddcore.data import Spec
+    from ddcore.run import Run
+
+LABELS = ("hard", "soft")
+STORAGE = ("float32", "fp16", "uint8")
+_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
+
+
+@dataclass(frozen=True)
+class Pixels(Factorization):
+    """The data summary as free parameters, ``ipc`` examples per class.
+
+    Attributes:
+        ipc: examples per class, one number or one per class id.
+        init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
+        labels: ``hard`` class ids, or ``soft``: a learned vector of ``num_classes`` numbers per example, one-hot at first.
+        storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded and clipped when the run ends).
+    """
+
+    ipc: int | Mapping[int, int] = 10
+    init: str | CoresetRule = "random"
+    labels: str = "hard"
+    storage: str = "float32"
+    name: ClassVar[str] = "pixels"
+
+    def __post_init__(self) -> None:
+        for value, allowed, what in ((self.labels, LABELS, "labels"), (self.storage, STORAGE, "storage")):
+            if value not in allowed:
+                raise UnknownNameError(what, value, allowed)
+        each = self.ipc.values() if isinstance(self.ipc, Mapping) else (self.ipc,)
+        require(all(isinstance(n, int) and n > 0 for n in each), f"ipc must be whole numbers above 0, not {self.ipc!r}")
+        if self.init != "noise":
+            as_rule(self.init)
+
+    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:  # noqa: D102
+        if not isinstance(self.ipc, Mapping):
+            return dict.fromkeys(classes, self.ipc)
+        strangers = set(self.ipc) - set(classes)
+        require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {classes}")
+        return {c: self.ipc[c] for c in sorted(self.ipc)}
+
+    def start(self, run: Run) -> Examples:  # noqa: D102
+        counts = self.counts_for(run.spec.classes)
+        random = run.generator("init")
+        if self.init == "noise":
+            images = torch.randn(sum(counts.values()), *run.spec.shape, generator=random, dtype=run.dtype)
+        else:
+            chosen = run.real.select(as_rule(self.init), counts, random)
+            images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
+        owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
+        soft = F.one_hot(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
+        return PixelExamples(images, owners, soft, run.spec.normalisation, self.storage)
+
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:  # noqa: D102
+        names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
+        if set(stored) != names:
+            raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
+        images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
+        if tuple(images.shape[1:]) != spec.shape or images.dtype != _DTYPES[self.storage] or n == 0:
+            raise SummaryFormatError(
+                f"images must be n x {spec.shape} of {self.storage}, found {tuple(images.shape)} of {images.dtype}"
+            )
+        owners = unpack_ids(stored["classes"], n, spec.num_classes)
+        soft = stored.get("labels")
+        if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
+            raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
+        inputs = spec.normalisation.apply(images) if self.storage == "uint8" else images.float()
+        order = owners.argsort(stable=True)
+        return PixelExamples(
+            inputs[order], owners[order], None if soft is None else soft[order], spec.normalisation, self.storage
+        )
+
+    def decoder(self) -> dict[str, Any]:  # noqa: D102
+        return {"labels": self.labels, "storage": self.storage}
+
+    @classmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> Pixels:  # noqa: D102
+        if set(settings) != {"labels", "storage"}:
+            raise SummaryFormatError(f"pixels record labels and storage, found {sorted(settings)[:5]}")
+        return cls(labels=settings["labels"], storage=settings["storage"])
+
+    def quantize(  # noqa: D102
+        self, stored: Mapping[str, Tensor], spec: Spec, to: str
+    ) -> tuple[Factorization, dict[str, Tensor]]:
+        smaller, examples = replace(self, storage=to), self.restore(stored, spec)
+        return smaller, examples.stored(to)
+
+
+class PixelExamples(Examples):
+    """Free parameters, sorted by class."""
+
+    def __init__(
+        self, images: Tensor, owners: Tensor, soft: Tensor | None, normalisation: Normalisation, storage: str
+    ) -> None:
+        super().__init__()
+        self.images = nn.Parameter(images.clone())
+        self.soft_labels = None if soft is None else nn.Parameter(soft.clone())
+        self.register_buffer("owners", owners)
+        self._normalisation = normalisation
+        self._storage = storage
+        self._all = torch.arange(len(owners)).split(torch.bincount(owners).tolist())
+        self.counts = {c: len(members) for c, members in enumerate(self._all) if len(members)}
+
+    def indices_of(self, class_id: int) -> Tensor:  # noqa: D102
+        return self._all[class_id]
+
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:  # noqa: D102
+        targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
+        if indices is None:
+            return Batch(self.images, targets)
+        return Batch(self.images[indices], targets[indices])
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:  # noqa: D102
+        groups = {"images": [self.images]}
+        if self.soft_labels is not None:
+            groups["labels"] = [self.soft_labels]
+        return groups
+
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:  # noqa: D102
+        storage = storage or self._storage
+        owners = self.get_buffer("owners").cpu()
+        images = self.images.detach().cpu()
+        if storage == "uint8":
+            images = quantise(self._normalisation.invert(images))
+        stored = {"images": images.to(_DTYPES[storage]), "classes": pack_ids(owners)}
+        if self.soft_labels is not None:
+            stored["labels"] = self.soft_labels.detach().cpu().float()
+        return {name: tensor.contiguous().clone() for name, tensor in stored.items()}
+
+
+def quantise(pixels: Tensor) -> Tensor:
+    """Round pixels in [0, 1] to bytes; values outside are clipped."""
+    return pixels.mul(255.0).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,73 @@
+"""What a matching is: it yields loss terms, and the one loop takes steps on them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.training import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of one step's loss; its graph is freed as soon as the engine has its gradient.
+
+    Attributes:
+        loss: a scalar.
+        groups: parameter groups that an update after this term moves; empty: all.
+        update: whether the optimiser steps right after this term instead of at the end of the step.
+        classes: the classes that the term is about, for observers.
+    """
+
+    loss: Tensor
+    groups: tuple[str, ...] = ()
+    update: bool = False
+    classes: tuple[int, ...] | None = None
+
+
+class MatchingState:
+    """What lives during one run of a matching; this one holds nothing. Learned step sizes and the like go in a subclass."""
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return parameters of the matching itself."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to go on."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of `state_dict`."""
+
+
+class Matching(ABC):
+    """Settings of a matching.
+
+    Attributes:
+        family: ``distribution``, ``gradient``, ``trajectory`` or ``meta-model`` (survey, sections 2.1 to 2.4).
+        trains_labels: whether its loss depends on the synthetic labels, so that soft labels can be learned.
+    """
+
+    family: ClassVar[str]
+    trains_labels: ClassVar[bool]
+
+    def start(self, run: Run) -> MatchingState:
+        """Return what lives during one run; raise `UnsupportedError` if the run's networks do not fit."""
+        return MatchingState()
+
+    @abstractmethod
+    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
+        """Yield the terms of the present step."""
+
+    def recipe(self, state: MatchingState) -> Recipe:
+        """Return how to train on the summary."""
+        return Recipe()

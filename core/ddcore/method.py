@@ -1,0 +1,71 @@
+"""A method is a composition of parts, and settings only: one serves any number of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ddcore.augmentation import Augmentation, NoAugmentation
+from ddcore.engine.devices import PRECISIONS
+from ddcore.engine.optimiser import Optimiser
+from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.factorization import Factorization, Pixels
+from ddcore.matching import Matching
+from ddcore.networks import FreshNetworks, NetworkSource
+from ddcore.settings import describe, override, require
+
+
+@dataclass(frozen=True)
+class Method:
+    """A distillation method.
+
+    Attributes:
+        factorization: what is stored and how it becomes examples.
+        matching: what is optimised; None: the initialisation is the result (coresets).
+        networks: where networks come from.
+        optimiser: of the stored parameters.
+        augmentation: drawn siamese for real and synthetic examples.
+        steps: outer steps; one step is one pass over the matching's terms.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``.
+        name: of the published method, or ``custom``.
+        preset: which settings these are: ``paper`` (the source's), ``cpu``, or ``custom``.
+        cites: keys of `ddcore.citations`.
+    """
+
+    factorization: Factorization = field(default_factory=Pixels)
+    matching: Matching | None = None
+    networks: NetworkSource = field(default_factory=FreshNetworks)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+    steps: int = 0
+    precision: str = "fp32"
+    name: str = "custom"
+    preset: str = "custom"
+    cites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.steps, int) and self.steps >= 0, f"steps must be a whole number from 0, not {self.steps}")
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        require(self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0")
+        soft = getattr(self.factorization, "labels", "hard") == "soft"
+        if soft and (self.matching is None or not self.matching.trains_labels):
+            raise SettingsError(
+                f"soft labels would stay as they start: {type(self.matching).__name__} does not train labels. Use labels='hard'"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as JSON data."""
+        parts = ("name", "preset", "steps", "precision", "factorization", "matching", "networks", "optimiser", "augmentation")
+        return {part: describe(getattr(self, part)) for part in parts}
+
+    def with_settings(self, **changes: object) -> Method:
+        """Return a copy with settings replaced, by dotted path (``**{"optimiser.learning_rate": 0.5}``)."""
+        method = self
+        for path, value in changes.items():
+            method = override(method, path, value)
+        return method
+
+    def with_steps(self, steps: int | None) -> Method:
+        """Return a copy with another number of steps; None keeps the number."""
+        return self if steps is None else replace(self, steps=steps)

@@ -1,0 +1,33 @@
+"""DM: dataset condensation with distribution matching (Zhao & Bilen 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddcore.augmentation import SiameseAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Pixels
+from ddcore.matching import DistributionMatching
+from ddcore.method import Method
+from ddcore.methods.presets import check_preset, largest
+from ddcore.networks import FreshNetworks
+
+
+def dm(ipc: int | Mapping[int, int] = 10, preset: str = "paper") -> Method:
+    """Match class means of the features of fresh random networks.
+
+    Settings of the paper (arXiv:2110.04181, section 4.1): 20 000 steps, 256 real examples per class, image learning
+    rate 1 (10 from 100 per class), momentum .5, real initialisation, siamese augmentation. Preset ``cpu``: 500 steps.
+    """
+    check_preset(preset)
+    return Method(
+        name="dm",
+        preset=preset,
+        cites=("dm", "dsa"),
+        factorization=Pixels(ipc=ipc, init="random"),
+        matching=DistributionMatching(real_batch=256),
+        networks=FreshNetworks(),
+        optimiser=Optimiser("sgd", learning_rate=10.0 if largest(ipc) >= 100 else 1.0, momentum=0.5),
+        augmentation=SiameseAugmentation(),
+        steps=500 if preset == "cpu" else 20_000,
+    )

@@ -1,0 +1,20 @@
+"""Presets: every method has its source's settings, and settings for a processor with two cores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddcore.errors import UnknownNameError
+
+PRESETS = ("paper", "cpu")
+
+
+def check_preset(preset: str) -> None:
+    """Raise `UnknownNameError` unless ``preset`` exists."""
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+
+
+def largest(ipc: int | Mapping[int, int]) -> int:
+    """Return the most examples that a class gets."""
+    return max(ipc.values()) if isinstance(ipc, Mapping) else ipc

@@ -1,0 +1,43 @@
+"""Coresets as methods: real examples, selected by a rule; no step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddcore.coresets import CoresetRule, FeatureSpace, Forgetting, Herding, KCenter, RandomSelection
+from ddcore.factorization import Pixels
+from ddcore.method import Method
+from ddcore.methods.presets import check_preset
+
+Ipc = int | Mapping[int, int]
+
+
+def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:
+    return Method(name=rule.name, preset=preset, cites=cites, factorization=Pixels(ipc=ipc, init=rule, storage="uint8"))
+
+
+def _space(preset: str) -> FeatureSpace:
+    check_preset(preset)
+    return FeatureSpace("network" if preset == "paper" else "pixels")
+
+
+def random(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Select uniformly within each class."""
+    check_preset(preset)
+    return _selection(RandomSelection(), ipc, preset)
+
+
+def herding(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Follow the class mean (Welling 2009). ``paper``: in features of a trained network; ``cpu``: in pixels."""
+    return _selection(Herding(_space(preset)), ipc, preset, "herding")
+
+
+def k_center(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Cover each class (Sener & Savarese 2018). ``paper``: in features of a trained network; ``cpu``: in pixels."""
+    return _selection(KCenter(_space(preset)), ipc, preset, "k_center")
+
+
+def forgetting(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Select what training forgets most often (Toneva et al. 2019). ``paper``: 200 epochs of training; ``cpu``: 20."""
+    check_preset(preset)
+    return _selection(Forgetting(epochs=200 if preset == "paper" else 20), ipc, preset, "forgetting")

@@ -1,0 +1,99 @@
+"""An architecture is settings that build a module; weights are drawn from a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from ddcore.engine.randomness import default_generator_seeded
+from ddcore.errors import UnsupportedError
+from ddcore.networks.network import Network, find_head
+
+
+class Architecture(ABC):
+    """Settings of a network."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        """Return a new module on the CPU for examples of ``shape``, its weights drawn from torch's default generator."""
+
+    def build(self, shape: tuple[int, ...], num_classes: int, *, seed: int, dtype: torch.dtype = torch.float32) -> Network:
+        """Return a new network on the CPU with weights drawn from ``seed``."""
+        with default_generator_seeded(seed):
+            module = self.module(shape, num_classes)
+        return Network(module.to(dtype), find_head(module.to(dtype), shape, num_classes))
+
+
+@dataclass(frozen=True)
+class Factory(Architecture):
+    """A user's function that builds a module, as ``build_module()`` or ``build_module(shape, num_classes)``."""
+
+    build_module: Callable[..., nn.Module]
+    name: ClassVar[str] = "factory"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+        takes = len(inspect.signature(self.build_module).parameters)
+        built = self.build_module(shape, num_classes) if takes >= 2 else self.build_module()
+        if not isinstance(built, nn.Module):
+            raise UnsupportedError(f"the network factory returned {type(built).__name__}, not an nn.Module")
+        return built
+
+    def describe(self) -> dict[str, Any]:
+        """Record the function by name, and by a hash of its source where Python can read it."""
+        name = getattr(self.build_module, "__qualname__", type(self.build_module).__name__)
+        try:
+            digest = hashlib.sha256(inspect.getsource(self.build_module).encode()).hexdigest()
+        except (OSError, TypeError):
+            digest = None
+        return {"type": "Factory", "function": name, "source_sha256": digest}
+
+
+@dataclass(frozen=True)
+class Redrawn(Architecture):
+    """A user's module as a template: each build copies it and draws all its weights anew (``reset_parameters``)."""
+
+    template: nn.Module
+    name: ClassVar[str] = "redrawn"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+        module = deepcopy(self.template).cpu()
+        for name, part in module.named_modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(part.parameters(recurse=False), None) is not None:
+                raise UnsupportedError(
+                    f"submodule {name!r} has weights but no reset_parameters(): pass a factory instead of a module"
+                )
+        return module
+
+    def describe(self) -> dict[str, Any]:
+        """Record the class and its structure."""
+        return {"type": "Redrawn", "module": type(self.template).__name__, "structure": repr(self.template)}
+
+
+def as_architecture(given: object) -> Architecture:
+    """Return an architecture from an architecture, a name such as ``convnet(width=64)``, a module, or a factory."""
+    from ddcore.networks.names import parse_architecture
+
+    if isinstance(given, Architecture):
+        return given
+    if isinstance(given, str):
+        return parse_architecture(given)
+    if isinstance(given, nn.Module):
+        return Redrawn(given)
+    if callable(given):
+        return Factory(given)
+    raise UnsupportedError(
+        f"{type(given).__name__} is not a network: give a name, an Architecture, a module or a function that builds one"
+    )

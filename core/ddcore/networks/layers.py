@@ -1,0 +1,77 @@
+"""Layers by name, shared by the architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ddcore.errors import SettingsError, UnknownNameError
+
+
+class AveragePool(nn.Module):
+    """Mean over windows of 2 x 2 with stride 2; an odd last row or column is dropped, as ``nn.AvgPool2d(2)`` does.
+
+    Written as a sum of four strided views: on a CPU the pooling kernels of torch are several times slower.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map ``n x c x h x w`` to ``n x c x h//2 x w//2``."""
+        if images.device.type != "cpu":
+            return F.avg_pool2d(images, 2)
+        weight = torch.full((images.shape[1], 1, 2, 2), 0.25, dtype=images.dtype, device=images.device)
+        return F.conv2d(images, weight, stride=2, groups=images.shape[1])
+
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "instance": lambda channels: nn.GroupNorm(channels, channels),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "group": lambda channels: nn.GroupNorm(4, channels),
+    "batch": nn.BatchNorm2d,
+    "none": lambda channels: nn.Identity(),
+}
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.01),
+    "sigmoid": nn.Sigmoid,
+    "swish": nn.SiLU,
+}
+_POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "avg": AveragePool,
+    "max": lambda: nn.MaxPool2d(2),
+    "none": nn.Identity,
+}
+
+
+def norm(name: str, channels: int) -> nn.Module:
+    """Return a normalisation layer: ``instance`` (affine, as GroupNorm with a group per channel), ``batch``, ``layer``, ``group``, ``none``."""
+    if name not in _NORMS:
+        raise UnknownNameError("norm", name, _NORMS)
+    if name == "group" and channels % 4:
+        raise SettingsError(f"norm 'group' has 4 groups: {channels} channels do not divide")
+    return _NORMS[name](channels)
+
+
+def activation(name: str) -> nn.Module:
+    """Return an activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``."""
+    if name not in _ACTIVATIONS:
+        raise UnknownNameError("activation", name, _ACTIVATIONS)
+    return _ACTIVATIONS[name]()
+
+
+def pooling(name: str) -> nn.Module:
+    """Return a pooling over 2 x 2: ``avg``, ``max``, ``none``."""
+    if name not in _POOLINGS:
+        raise UnknownNameError("pooling", name, _POOLINGS)
+    return _POOLINGS[name]()
+
+
+def flat_size(features: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return how many numbers ``features`` gives for one example of ``shape``; no weight or statistic changes."""
+    training = features.training
+    with torch.no_grad():
+        size = features.eval()(torch.zeros(1, *shape)).flatten(1).shape[1]
+    features.train(training)
+    return int(size)

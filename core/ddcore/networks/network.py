@@ -1,0 +1,99 @@
+"""`Network`: any module, with its features at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.errors import UnknownNameError, UnsupportedError
+
+
+class Network(nn.Module):
+    """A classifier whose inner features can be asked for.
+
+    Args:
+        module: maps ``n x ...`` to logits ``n x num_classes``.
+        head: name of the submodule that is the classifier; its input is what "features" means by default.
+    """
+
+    def __init__(self, module: nn.Module, head: str) -> None:
+        super().__init__()
+        self.module = module
+        self.head = head
+        self._head_input: Tensor | None = None
+        self._features: Callable[[Tensor], Tensor] = self._compute_features
+        module.get_submodule(head).register_forward_pre_hook(self._keep)
+
+    def _keep(self, head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._head_input = inputs[0]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits ``n x num_classes``."""
+        logits: Tensor = self.module(inputs)
+        self._head_input = None
+        return logits
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the classifier's input, flattened to ``n x d``."""
+        return self._features(inputs)
+
+    def compile_features(self) -> None:
+        """Compile `features` (torch.compile); new weights that are copied into this network keep the compiled code."""
+        self._features = torch.compile(self._compute_features, dynamic=False)
+
+    def _compute_features(self, inputs: Tensor) -> Tensor:
+        self.module(inputs)
+        kept, self._head_input = self._head_input, None
+        if kept is None:
+            raise UnsupportedError(f"the forward pass never reached the classifier {self.head!r}")
+        return kept.flatten(1)
+
+    def layers(self, inputs: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """Return the outputs of the named submodules, each flattened to ``n x d_l``."""
+        modules = dict(self.module.named_modules())
+        kept: dict[str, Tensor] = {}
+        for name in names:
+            if name not in modules:
+                raise UnknownNameError("layer", name, (n for n in modules if n))
+        handles = [modules[n].register_forward_hook(lambda _m, _i, out, n=n: kept.update({n: out})) for n in names]
+        try:
+            self(inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [kept[n].flatten(1) for n in names]
+
+
+def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> str:
+    """Return the name of the linear layer that runs last, found by one forward pass on two blank examples.
+
+    Raises:
+        UnsupportedError: there is no linear layer, or the output is not ``n x num_classes``.
+    """
+    last: list[str] = []
+    handles = [
+        m.register_forward_pre_hook(lambda _m, _i, n=name: last.append(n))
+        for name, m in module.named_modules()
+        if isinstance(m, nn.Linear)
+    ]
+    training = module.training
+    parameter = next(module.parameters(), torch.empty(0))
+    try:
+        module.eval()
+        with torch.no_grad():
+            output = module(torch.zeros(2, *shape, dtype=parameter.dtype, device=parameter.device))
+    except RuntimeError as error:
+        raise UnsupportedError(f"the network cannot take examples of shape {shape}: {error}") from error
+    finally:
+        module.train(training)
+        for handle in handles:
+            handle.remove()
+    if tuple(output.shape) != (2, num_classes):
+        raise UnsupportedError(
+            f"the network's output has shape {tuple(output.shape)} for 2 examples: {num_classes} logits each are needed"
+        )
+    if not last:
+        raise UnsupportedError("the network has no linear layer, so its features are not defined: end it with nn.Linear")
+    return last[-1]

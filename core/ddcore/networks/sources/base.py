@@ -1,0 +1,48 @@
+"""Where the networks of a run come from: theta drawn from a distribution P."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ddcore.networks.network import Network
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+class Networks(ABC):
+    """The networks of one run.
+
+    Attributes:
+        episode: how many networks have been drawn before the present one.
+        age: how many updates the present network has had.
+    """
+
+    episode: int = 0
+    age: int = 0
+
+    @abstractmethod
+    def current(self) -> Sequence[Network]:
+        """Return the networks that this step matches on."""
+
+    @abstractmethod
+    def advance(self, run: Run) -> None:
+        """Move on at the end of a step."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to go on."""
+        return {"episode": self.episode, "age": self.age}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of `state_dict`."""
+        self.episode, self.age = state["episode"], state["age"]
+
+
+class NetworkSource(ABC):
+    """Settings of where networks come from."""
+
+    @abstractmethod
+    def start(self, run: Run) -> Networks:
+        """Return the networks of one run."""

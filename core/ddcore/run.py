@@ -1,0 +1,84 @@
+"""`Run`: what the parts of a method may read while they run. No target data is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import torch
+
+from ddcore.engine.devices import autocast, dtype_of
+from ddcore.engine.randomness import derive_seed, generator
+
+if TYPE_CHECKING:
+    from ddcore.augmentation import Augmentation
+    from ddcore.data import Spec
+    from ddcore.data.real_signal import RealSignal
+    from ddcore.factorization import Examples
+    from ddcore.networks import Networks
+
+
+class Run:
+    """Context of one run, read by factorization, matching, network source and real signal; written by the engine alone.
+
+    Attributes:
+        spec: declared-public facts of the target data.
+        step: index of the present step, from 0.
+        examples, networks, real: the live parts. `networks` is absent for a matching that needs none.
+        augmentation: already suited to the data (no flips for digits).
+        device, precision, dtype: where and how numbers are computed.
+        micro_batch: the most examples that one forward pass takes on the real side.
+        compiled: whether parts may compile their hot functions.
+    """
+
+    examples: Examples
+    networks: Networks
+
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        real: RealSignal,
+        augmentation: Augmentation,
+        seed: int,
+        device: torch.device,
+        precision: str,
+        micro_batch: int,
+        compiled: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.real = real
+        self.augmentation = augmentation
+        self.device = device
+        self.precision = precision
+        self.dtype = dtype_of(precision)
+        self.micro_batch = micro_batch
+        self.compiled = compiled
+        self.step = 0
+        self._seed = seed
+
+    def derive_seed(self, purpose: str, *key: int | str) -> int:
+        """Return a seed for ``purpose`` that does not depend on the step."""
+        return derive_seed(self._seed, purpose, *key)
+
+    def generator(self, purpose: str, *key: int | str) -> torch.Generator:
+        """Return a CPU generator derived from (seed, purpose, step, key)."""
+        return generator(self._seed, purpose, self.step, *key)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the block in which forward passes run at this run's precision."""
+        return autocast(self.precision, self.device)
+
+    def group_classes(self, classes: Iterable[int]) -> list[list[int]]:
+        """Group classes, in order, so that the synthetic examples of a group fit one micro-batch (at least one class each)."""
+        groups: list[list[int]] = []
+        size = 0
+        for class_id in classes:
+            count = self.examples.counts[class_id]
+            if not groups or size + count > self.micro_batch:
+                groups.append([])
+                size = 0
+            groups[-1].append(class_id)
+            size += count
+        return groups

@@ -1,0 +1,19 @@
+"""Summaries: what distillation gives, on disk and in memory."""
+
+from ddcore.summary.card import save_picture
+from ddcore.summary.picture import as_text, draw
+from ddcore.summary.summary import DataSummary, Part, concat, original_bytes
+from ddcore.summary.tensorfile import read_tensors, write_atomically, write_tensors
+
+__all__ = [
+    "DataSummary",
+    "Part",
+    "as_text",
+    "concat",
+    "draw",
+    "original_bytes",
+    "read_tensors",
+    "save_picture",
+    "write_atomically",
+    "write_tensors",
+]

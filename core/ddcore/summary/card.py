@@ -1,0 +1,51 @@
+"""The card of a stored summary: what it is, in words and a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from ddcore.summary.picture import draw
+from ddcore.summary.summary import DataSummary
+from ddcore.summary.tensorfile import write_atomically
+
+
+def write_card(summary: DataSummary, directory: Path) -> None:
+    """Write ``README.md`` and ``examples.png``."""
+    save_picture(summary, directory / "examples.png")
+    write_atomically(directory / "README.md", _text(summary).encode())
+
+
+def save_picture(summary: DataSummary, path: Path) -> None:
+    """Write the picture of the examples as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(draw(summary).numpy()).save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def _text(summary: DataSummary) -> str:
+    record, spec = summary.record, summary.spec
+    method = record.get("method", {}).get("name", "custom")
+    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if k in record]
+    return f"""# {method} summary of {record.get("data", "a dataset")}
+
+{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}
+
+![examples, a row per class](examples.png)
+
+| | |
+|---|---|
+| example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
+| classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
+| per class | {summary.ipc} |
+| train with | loss `{summary.recipe.loss}`, learning rate {summary.recipe.learning_rate or "of the protocol"} |
+| seed | {record.get("seed", "not recorded")} |
+
+```python
+import ddcore as dd
+
+inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
+```
+"""

@@ -1,0 +1,142 @@
+"""A summary on disk: ``summary.safetensors``, ``config.json``, ``README.md`` with ``examples.png``. Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ddcore.data import Spec
+from ddcore.data.normalisation import restore_normalisation
+from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatError
+from ddcore.factorization import FACTORIZATIONS, Factorization
+from ddcore.settings import describe
+from ddcore.summary.summary import DataSummary, Part
+from ddcore.summary.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
+from ddcore.training import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = 1
+TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
+MAX_PARTS = 1024
+MAX_CONFIG = 2**24
+_KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
+
+
+def write_summary(summary: DataSummary, directory: Path, *, overwrite: bool) -> Path:
+    """Write ``summary``; ``config.json`` comes last, and names the hash of the tensors, so a torn write is noticed."""
+    from ddcore.summary.card import write_card
+
+    if (directory / CONFIG).exists() and not overwrite:
+        raise OutputExistsError(f"{directory} holds a summary already: choose another directory, or overwrite it")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / CONFIG).unlink(missing_ok=True)
+    write_tensors(
+        directory / TENSORS,
+        {f"part{i}.{name}": t for i, part in enumerate(summary.parts) for name, t in part.stored.items()},
+    )
+    whitening = summary.spec.normalisation.tensors()
+    if whitening:
+        write_tensors(directory / NORMALISATION, whitening)
+    write_card(summary, directory)
+    write_atomically(directory / CONFIG, json.dumps(_config(summary, directory), indent=1).encode())
+    return directory
+
+
+def _config(summary: DataSummary, directory: Path) -> dict[str, Any]:
+    spec = summary.spec
+    return {
+        "schema": SCHEMA,
+        "parts": [{"name": p.factorization.name, **p.factorization.decoder()} for p in summary.parts],
+        "spec": {
+            "shape": list(spec.shape),
+            "num_classes": spec.num_classes,
+            "classes": list(spec.classes),
+            "class_names": list(spec.class_names),
+            "mirror": spec.mirror,
+            "normalisation": spec.normalisation.describe(),
+        },
+        "recipe": {"loss": summary.recipe.loss, "learning_rate": summary.recipe.learning_rate},
+        "record": describe(summary.record),
+        "tensors_sha256": hashlib.sha256((directory / TENSORS).read_bytes()).hexdigest(),
+    }
+
+
+def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> DataSummary:
+    """Read and check a summary; see `DataSummary.load`."""
+    config = read_json(directory / CONFIG, MAX_CONFIG)
+    if config.get("schema") != SCHEMA:
+        raise SummaryFormatError(f"{CONFIG} has schema {str(config.get('schema'))[:20]!r}; this version reads {SCHEMA}")
+    if set(config) != _KEYS:
+        raise SummaryFormatError(f"{CONFIG} has unknown or missing entries: {sorted(set(config) ^ _KEYS)[:5]}")
+    digest = hashlib.sha256(read_limited(directory / TENSORS, 2**32)).hexdigest()
+    if digest != config["tensors_sha256"]:
+        raise SummaryFormatError(f"{TENSORS} does not have the hash that {CONFIG} names: one of them was changed or torn")
+    stored = read_tensors(directory / TENSORS)
+    try:
+        spec = _spec(config["spec"], directory)
+        parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
+        summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), dict(config["record"]))
+        counts = summary.counts
+    except SummaryFormatError:
+        raise
+    except (DistillationError, KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
+        raise SummaryFormatError(f"{CONFIG} does not describe a summary: {error}") from error
+    if not set(counts) <= set(spec.classes):
+        raise SummaryFormatError("the stored class ids are not among the declared classes")
+    return summary
+
+
+def _spec(config: Mapping[str, Any], directory: Path) -> Spec:
+    shape = tuple(_whole(side) for side in config["shape"])
+    normalisation = config["normalisation"]
+    path = directory / NORMALISATION
+    tensors: dict[str, Tensor] = read_tensors(path) if normalisation["name"] == "zca" else {}
+    return Spec(
+        shape=shape,
+        num_classes=_whole(config["num_classes"]),
+        classes=tuple(_whole(c) for c in config["classes"]),
+        class_names=tuple(_text(n) for n in config["class_names"]),
+        mirror=config["mirror"] is True,
+        normalisation=restore_normalisation(normalisation, tensors, shape),
+    )
+
+
+def _parts(
+    configs: Sequence[Mapping[str, Any]], stored: Mapping[str, Tensor], table: Mapping[str, type[Factorization]]
+) -> tuple[Part, ...]:
+    if not 0 < len(configs) <= MAX_PARTS:
+        raise SummaryFormatError(f"{CONFIG} lists {len(configs)} parts: allowed are 1 to {MAX_PARTS}")
+    parts, used = [], set()
+    for i, config in enumerate(configs):
+        kind = table.get(str(config["name"]))
+        if kind is None:
+            raise SummaryFormatError(
+                f"factorization {str(config['name'])[:40]!r} is unknown: pass your own class as factorizations={{name: class}}"
+            )
+        settings = {k: v for k, v in config.items() if k != "name"}
+        prefix = f"part{i}."
+        tensors = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
+        used |= {prefix + name for name in tensors}
+        parts.append(Part(kind.from_decoder(settings), tensors))
+    if used != set(stored):
+        raise SummaryFormatError(f"{TENSORS} holds tensors that no part uses: {sorted(set(stored) - used)[:5]}")
+    return tuple(parts)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise SummaryFormatError(f"{CONFIG}: {str(value)[:40]!r} stands where a whole number belongs")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise SummaryFormatError(f"{CONFIG}: a class name must be text of at most 200 characters")
+    return value

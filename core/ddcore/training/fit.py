@@ -1,0 +1,97 @@
+"""Train one network by stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ddcore.augmentation import Augmentation, NoAugmentation
+from ddcore.batch import Batch
+from ddcore.networks import Network
+from ddcore.settings import require
+from ddcore.training.recipe import LOSSES, Recipe
+
+Watch = Callable[[Tensor, Batch, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """SGD with momentum and one drop of the learning rate.
+
+    The defaults are those of the field's evaluation (Zhao et al. 2021). At the drop the optimiser is made anew, so the
+    momentum starts again from zero, as in the reference.
+
+    Attributes:
+        epochs: passes over the examples.
+        learning_rate, momentum, weight_decay: of SGD.
+        batch_size: examples per update.
+        drop_at: share of the epochs after which the learning rate is multiplied by ``drop``; 1: never.
+        drop: factor of the drop.
+        augmentation: drawn per batch, with parameters of its own for every image.
+    """
+
+    epochs: int = 300
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_size: int = 256
+    drop_at: float = 0.5
+    drop: float = 0.1
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+
+    def __post_init__(self) -> None:
+        require(self.epochs > 0 and self.batch_size > 0, "epochs and batch_size must be above 0")
+        require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+        require(0 <= self.drop_at <= 1, f"drop_at is a share of the epochs, in [0, 1], not {self.drop_at}")
+
+
+def fit(
+    network: Network,
+    batch_of: Callable[[Tensor], Batch],
+    size: int,
+    training: Training,
+    *,
+    generator: torch.Generator,
+    recipe: Recipe | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Train ``network`` in place; the final iterate stays in it.
+
+    Args:
+        network: on the device of the batches.
+        batch_of: returns the examples at some indices.
+        size: number of examples.
+        training: the schedule.
+        generator: CPU generator of order and augmentation.
+        recipe: loss, and a learning rate that replaces the schedule's.
+        watch: called with indices, batch and logits before each update.
+    """
+    recipe = recipe or Recipe()
+    loss_of = LOSSES[recipe.loss]
+    rate = recipe.learning_rate or training.learning_rate
+    drop_epoch = int(training.epochs * training.drop_at) if training.drop_at < 1 else training.epochs
+    optimiser = _sgd(network, rate, training)
+    network.train()
+    for epoch in range(training.epochs):
+        if epoch == drop_epoch:
+            optimiser = _sgd(network, rate * training.drop, training)
+        for indices in torch.randperm(size, generator=generator).split(training.batch_size):
+            batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
+            logits = network(batch.inputs)
+            losses = loss_of(logits, batch.targets)
+            if watch is not None:
+                watch(indices, batch, logits.detach())
+            weights = batch.weights
+            loss = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+
+
+def _sgd(network: Network, rate: float, training: Training) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        network.parameters(), lr=rate, momentum=training.momentum, weight_decay=training.weight_decay
+    )

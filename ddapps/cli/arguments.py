@@ -1,0 +1,60 @@
+"""Words that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddcore.errors import SettingsError
+
+DATA_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add how data is loaded."""
+    group = parser.add_argument_group("data")
+    group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
+    group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
+
+
+def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
+    """Load the data that the options describe."""
+    return dd.load_data(source, size=options.size, root=options.data_root, **settings)
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add where and how precisely numbers are computed."""
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument("--precision", help="fp32, tf32 (GPU), bf16, fp64")
+
+
+def write_json(value: object, path: str) -> None:
+    """Write one JSON object to a file, or to standard output for ``-``."""
+    text = json.dumps(value, indent=2)
+    if path == "-":
+        sys.stdout.write(text + "\n")
+    else:
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def parse_settings(pairs: list[str]) -> dict[str, object]:
+    """Return ``key=value`` pairs as settings; values are JSON, or text where they are not."""
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise SettingsError(f"--set wants key=value, not {pair!r}")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
+
+
+def say(text: str) -> None:
+    """Write a line of progress to standard error."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,91 @@
+"""``ddapps distill``: from data to a summary on disk."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
+from ddcore.engine import resolve_device
+from ddcore.errors import DivergenceError, OutputExistsError
+from ddcore.methods import METHODS, PRESETS, build_method
+from ddcore.networks import FreshNetworks, parse_architecture
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("distill", help="distill data into a summary")
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--method", default="dm", help=f"one of {', '.join(METHODS)} (default: dm)")
+    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
+    parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
+    parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="stop after this time")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+    parser.add_argument("--network", help="network to distill on, such as 'convnet(width=64)'")
+    parser.add_argument(
+        "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as optimiser.learning_rate=0.5"
+    )
+    parser.add_argument("--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the summary is written")
+    parser.add_argument("--overwrite", action="store_true", help="replace a summary that is there")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_device_options(parser)
+    add_data_options(parser)
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Distill, save, and say where the result lies. A run that was killed goes on."""
+    method = _method(options)
+    out: Path = options.out
+    if (out / "config.json").exists() and not options.overwrite:
+        _report_finished(out, method, options)
+        return
+    target = load(options, options.data, normalisation=options.normalisation)
+    try:
+        summary = dd.distill(
+            target,
+            method,
+            seed=options.seed,
+            device=options.device,
+            precision=options.precision,
+            max_seconds=options.max_seconds,
+            checkpoint=out / CHECKPOINT,
+            progress=not options.quiet,
+            compile=options.compile,
+        )
+    except DivergenceError as error:
+        error.summary.save(out / "last-good", overwrite=True)
+        raise
+    summary.save(out, overwrite=options.overwrite)
+    print(f"{summary} -> {out}")
+
+
+def _method(options: argparse.Namespace) -> dd.Method:
+    on_cpu = resolve_device(options.device).type == "cpu"
+    preset = options.preset or ("cpu" if on_cpu else "paper")
+    method = build_method(options.method, ipc=options.ipc, preset=preset)
+    if options.preset is None and on_cpu and not options.quiet:
+        say(f"preset 'cpu' for {options.method} on this processor; --preset paper takes the publication's settings")
+    if options.network is not None:
+        method = dd.override(method, "networks", FreshNetworks(parse_architecture(options.network)))
+    for path, value in parse_settings(options.set).items():
+        method = dd.override(method, path, value)
+    return method.with_steps(options.steps)
+
+
+def _report_finished(out: Path, method: dd.Method, options: argparse.Namespace) -> None:
+    """Accept a finished summary of the same command; refuse to replace any other."""
+    summary = dd.DataSummary.load(out)
+    described = method.describe() | ({"precision": options.precision} if options.precision else {})
+    if summary.record.get("method") != described or summary.record.get("seed") != options.seed:
+        raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
+    print(f"{summary} -> {out} (was finished already; --overwrite distills again)")

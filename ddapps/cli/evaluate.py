@@ -1,0 +1,51 @@
+"""``ddapps evaluate``: train fresh networks on a summary, test them on held-out real data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
+from ddcore.evaluation import PROTOCOLS
+from ddcore.networks import ARCHITECTURES, split_names
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("evaluate", help="measure what networks learn from a summary")
+    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
+    parser.add_argument(
+        "--networks", default="convnet", help=f"comma-separated, with settings in brackets: {', '.join(ARCHITECTURES)}"
+    )
+    parser.add_argument("--protocol", default="quick", help=f"one of {', '.join(PROTOCOLS)} (default: quick)")
+    parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_device_options(parser)
+    add_data_options(parser)
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate and report."""
+    summary = dd.DataSummary.load(options.summary)
+    target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
+    report = dd.evaluate(
+        summary,
+        target,
+        networks=split_names(options.networks),
+        protocol=options.protocol,
+        runs=options.runs,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision or "fp32",
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        print(report)
+    if options.json is not None:
+        write_json(report.to_json(), options.json)

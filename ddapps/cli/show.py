@@ -1,0 +1,31 @@
+"""``ddapps show``: the examples of a summary, class by class."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddcore.summary import as_text, save_picture
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("show", help="show the examples of a summary")
+    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="write a picture in true colours, a row per class")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Describe the summary; draw it as a picture, or with characters where no file is given."""
+    summary = dd.DataSummary.load(options.summary)
+    print(summary)
+    if options.out is None:
+        sys.stdout.write(as_text(summary) + "\n")
+        return
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_picture(summary, options.out)
+    print(options.out)
