@@ -12,7 +12,7 @@ from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.factorization import Factorization, Pixels
 from ddcore.matching import Matching
 from ddcore.networks import FreshNetworks, NetworkSource
-from ddcore.settings import describe, override, require
+from ddcore.settings import describe, require
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,14 @@ class Method:
     cites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require(isinstance(self.steps, int) and self.steps >= 0, f"steps must be a whole number from 0, not {self.steps}")
+        require(
+            isinstance(self.steps, int) and self.steps >= 0, f"steps must be a whole number from 0, not {self.steps}"
+        )
         if self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
-        require(self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0")
+        require(
+            self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
+        )
         soft = getattr(self.factorization, "labels", "hard") == "soft"
         if soft and (self.matching is None or not self.matching.trains_labels):
             raise SettingsError(
@@ -56,15 +60,18 @@ class Method:
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as JSON data."""
-        parts = ("name", "preset", "steps", "precision", "factorization", "matching", "networks", "optimiser", "augmentation")
+        parts = (
+            "name",
+            "preset",
+            "steps",
+            "precision",
+            "factorization",
+            "matching",
+            "networks",
+            "optimiser",
+            "augmentation",
+        )
         return {part: describe(getattr(self, part)) for part in parts}
-
-    def with_settings(self, **changes: object) -> Method:
-        """Return a copy with settings replaced, by dotted path (``**{"optimiser.learning_rate": 0.5}``)."""
-        method = self
-        for path, value in changes.items():
-            method = override(method, path, value)
-        return method
 
     def with_steps(self, steps: int | None) -> Method:
         """Return a copy with another number of steps; None keeps the number."""

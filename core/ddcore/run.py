@@ -71,7 +71,7 @@ class Run:
         return autocast(self.precision, self.device)
 
     def group_classes(self, classes: Iterable[int]) -> list[list[int]]:
-        """Group classes, in order, so that the synthetic examples of a group fit one micro-batch (at least one class each)."""
+        """Group classes, in order, so that a group's synthetic examples fit one micro-batch (one class at least)."""
         groups: list[list[int]] = []
         size = 0
         for class_id in classes:

@@ -44,7 +44,7 @@ def override(settings: S, path: str, value: object) -> S:
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}: choose one of {', '.join(allowed)}")
     current = getattr(settings, name)
     new = override(current, rest, value) if rest else _as(current, value, path)
-    return dataclasses.replace(settings, **{name: new})  # type: ignore[type-var]
+    return dataclasses.replace(settings, **{name: new})
 
 
 def _as(current: object, value: object, path: str) -> object:
@@ -55,7 +55,7 @@ def _as(current: object, value: object, path: str) -> object:
         return float(value)
     if isinstance(current, tuple) and isinstance(value, list):
         return tuple(value)
-    if dataclasses.is_dataclass(current) or (type(current) is not type(value)):
+    if not dataclasses.is_dataclass(value) and type(current) is not type(value):
         kind = type(current).__name__
         raise SettingsError(f"setting {path!r} is of kind {kind}; {value!r} is of kind {type(value).__name__}")
     return value

@@ -31,9 +31,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, such as optimiser.learning_rate=0.5"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, such as optimiser.learning_rate=0.5",
     )
-    parser.add_argument("--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the summary is written")
     parser.add_argument("--overwrite", action="store_true", help="replace a summary that is there")
     parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -23,7 +23,9 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = _Parser(prog="ddapps", description="Distill a dataset into a tiny synthetic one, and evaluate it honestly.")
+    parser = _Parser(
+        prog="ddapps", description="Distill a dataset into a tiny synthetic one, and evaluate it honestly."
+    )
     parser.add_argument("--version", action="version", version=f"ddapps {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     for command in COMMANDS:

@@ -23,7 +23,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"{'method':<12} {'family':<14} {'factorization':<14} {'networks':<16} {'steps (paper/cpu)':<18} paper")
         for e in entries:
             steps = f"{e['steps']['paper']}/{e['steps']['cpu']}"
-            print(f"{e['name']:<12} {e['family']:<14} {e['factorization']:<14} {e['networks']:<16} {steps:<18} {e['paper']}")
+            print(
+                f"{e['name']:<12} {e['family']:<14} {e['factorization']:<14} {e['networks']:<16} {steps:<18} {e['paper']}"
+            )
             print(f"{'':<12} measured: {e['measured']}")
     if options.json is not None:
         write_json({"methods": entries}, options.json)

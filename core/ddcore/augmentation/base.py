@@ -43,7 +43,7 @@ class Augmentation(ABC):
 class Unchanged(View):
     """The view that changes nothing."""
 
-    def __call__(self, batch: Batch) -> Batch:  # noqa: D102
+    def __call__(self, batch: Batch) -> Batch:
         return batch
 
 
@@ -51,5 +51,5 @@ class Unchanged(View):
 class NoAugmentation(Augmentation):
     """Examples as they are."""
 
-    def draw(self, generator: torch.Generator, count: int | None = None) -> View:  # noqa: D102
+    def draw(self, generator: torch.Generator, count: int | None = None) -> View:
         return Unchanged()

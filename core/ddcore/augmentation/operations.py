@@ -7,7 +7,7 @@ Source: Zhao & Bilen 2021, "Dataset Condensation with Differentiable Siamese Aug
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 

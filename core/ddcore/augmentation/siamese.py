@@ -62,7 +62,7 @@ class SiameseAugmentation(Augmentation):
         kept = tuple(f for f in self.families if f != "flip")
         return replace(self, families=kept) if kept else NoAugmentation()
 
-    def draw(self, generator: torch.Generator, count: int | None = None) -> View:  # noqa: D102
+    def draw(self, generator: torch.Generator, count: int | None = None) -> View:
         family = self.families[int(torch.randint(len(self.families), (1,), generator=generator))]
         uniform = torch.rand(_UNIFORMS[family], count or 1, generator=generator)
         return SiameseView(self, family, uniform)
@@ -70,13 +70,13 @@ class SiameseAugmentation(Augmentation):
 
 @dataclass(frozen=True)
 class SiameseView(View):
-    """One draw: a family, and uniform numbers (``parameters x 1`` or ``parameters x n``) that its operations turn into strengths."""
+    """One draw: a family, and uniform numbers (``parameters x 1`` or ``x n``) that become its strengths."""
 
     settings: SiameseAugmentation
     family: str
     uniform: Tensor
 
-    def __call__(self, batch: Batch) -> Batch:  # noqa: D102
+    def __call__(self, batch: Batch) -> Batch:
         uniform = to_device(self.uniform, batch.inputs.device)
         return replace(batch, inputs=_FAMILY[self.family](self.settings, batch.inputs, uniform))
 

@@ -36,7 +36,7 @@ class Forgetting(CoresetRule):
     def __post_init__(self) -> None:
         require(self.epochs > 0, f"epochs must be above 0, not {self.epochs}")
 
-    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         events = self.count_events(pool, generator)
         chosen = {}
         for class_id, count in counts.items():

@@ -21,7 +21,7 @@ class Herding(CoresetRule):
     space: FeatureSpace = field(default_factory=FeatureSpace)
     name: ClassVar[str] = "herding"
 
-    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         features = self.space.embed(pool, generator)
         return {c: (members := pool.members(c))[herd(features[members], n)] for c, n in counts.items()}
 

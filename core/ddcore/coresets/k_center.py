@@ -21,7 +21,7 @@ class KCenter(CoresetRule):
     space: FeatureSpace = field(default_factory=FeatureSpace)
     name: ClassVar[str] = "k_center"
 
-    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         features = self.space.embed(pool, generator)
         return {c: (members := pool.members(c))[farthest_points(features[members], n)] for c, n in counts.items()}
 

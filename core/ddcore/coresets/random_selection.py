@@ -19,7 +19,7 @@ class RandomSelection(CoresetRule):
 
     name: ClassVar[str] = "random"
 
-    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         chosen = {}
         for class_id, count in counts.items():
             members = pool.members(class_id)

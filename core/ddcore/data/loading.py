@@ -42,7 +42,7 @@ def load_data(
             ``x_train, y_train`` and optionally ``x_test, y_test``, or a tuple of these arrays.
         test: a second ``Dataset``, where ``source`` is one.
         name: what reports call the data; default: the name or the file's stem.
-        normalisation: ``standard``, ``none``, ``zca``, ``zca-unit``, or one that was fitted elsewhere (clients share one).
+        normalisation: ``standard``, ``none``, ``zca``, ``zca-unit``, or one fitted elsewhere (clients share one).
         validation: share of the training split to carve out for validation, stratified.
         num_classes: size of the label space, when the data may lack some classes; default: highest label + 1.
         class_names: one per class id.
@@ -65,7 +65,9 @@ def load_data(
         raise InputDataError(f"{name}: the training split is empty")
     carved = None
     if held_out is None and arrays.split_test:
-        kept, tested = stratified_split(train.targets, 0.2, arrays.split_seed if arrays.split_seed is not None else seed)
+        kept, tested = stratified_split(
+            train.targets, 0.2, arrays.split_seed if arrays.split_seed is not None else seed
+        )
         train, held_out = train.take(kept), train.take(tested)
     if validation:
         kept, chosen = stratified_split(train.targets, validation, seed)

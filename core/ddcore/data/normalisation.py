@@ -60,7 +60,7 @@ class Identity(Normalisation):
     def _inverse(self, inputs: Tensor) -> Tensor:
         return inputs
 
-    def describe(self) -> dict[str, Any]:  # noqa: D102
+    def describe(self) -> dict[str, Any]:
         return {"name": self.name}
 
 
@@ -100,13 +100,15 @@ class Standardise(Normalisation):
             return values[0]
         return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True).view(1, -1, 1, 1)
 
-    def describe(self) -> dict[str, Any]:  # noqa: D102
+    def describe(self) -> dict[str, Any]:
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
 
 
 @dataclass(frozen=True, eq=False)
 class ZCA(Normalisation):
-    r"""Whitening :math:`W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top` of the pixel covariance :math:`U\,\mathrm{diag}(s)\,U^\top`.
+    r"""Whitening by the inverse root of the regularised pixel covariance.
+
+    .. math:: W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top, \quad \Sigma = U\,\mathrm{diag}(s)\,U^\top
 
     Two lineages of the literature differ in what comes before and in the regularisation:
 
@@ -159,10 +161,10 @@ class ZCA(Normalisation):
         flat = inputs.flatten(1) @ self.colour.to(inputs)
         return (flat * self.scale + self.centre.to(flat)).view_as(inputs)
 
-    def tensors(self) -> dict[str, Tensor]:  # noqa: D102
+    def tensors(self) -> dict[str, Tensor]:
         return {"centre": self.centre, "whiten": self.whiten, "colour": self.colour}
 
-    def describe(self) -> dict[str, Any]:  # noqa: D102
+    def describe(self) -> dict[str, Any]:
         digest = hashlib.sha256(self.whiten.numpy().tobytes() + self.centre.numpy().tobytes()).hexdigest()
         return {"name": self.name, "unit_norm": self.unit_norm, "scale": self.scale, "sha256": digest}
 

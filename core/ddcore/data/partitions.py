@@ -73,7 +73,7 @@ def quantity_skew(target: TargetData, parts: int, alpha: float, *, seed: int = 0
 
 
 def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: int = 0) -> list[TargetData]:
-    """Sort by class, cut into ``parts * shards_per_part`` runs, give each part some of them at random (McMahan 2017)."""
+    """Sort by class, cut into ``parts * shards_per_part`` runs, give each part some of them (McMahan 2017)."""
     _check(target, parts * shards_per_part)
     by_class = target.train.targets.argsort(stable=True)
     runs = by_class.tensor_split(parts * shards_per_part)

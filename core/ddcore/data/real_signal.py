@@ -65,7 +65,7 @@ class RealSignal(ABC):
 
     @abstractmethod
     def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
-        """Return up to ``count`` random examples of each class, class after class; the draw depends on (step, purpose, class)."""
+        """Return up to ``count`` random examples of each class, by class; drawn from (step, purpose, class)."""
 
     @abstractmethod
     def features(
@@ -93,25 +93,25 @@ class ExactSignal(RealSignal):
         self._run: Run | None = None
         self._members = {c: (target.train.targets == c).nonzero().flatten() for c in target.spec.classes}
 
-    def begin(self, run: Run) -> None:  # noqa: D102
+    def begin(self, run: Run) -> None:
         self._run = run
         train = self._target.train
         self._split = Split(train.inputs.to(run.device), train.targets.to(run.device))
 
-    def fingerprint(self) -> str:  # noqa: D102
+    def fingerprint(self) -> str:
         return self._target.fingerprint()
 
-    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:  # noqa: D102
+    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         run = self._bound()
         pool = Pool(self._target.train, self.spec, run.device)
         chosen = rule.select(pool, counts, generator)
         apply = self.spec.normalisation.apply
         return {c: apply(self._target.train.inputs[indices], run.dtype) for c, indices in chosen.items()}
 
-    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:  # noqa: D102
+    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))
 
-    def features(  # noqa: D102
+    def features(
         self, network: Network, groups: Sequence[Sequence[int]], views: Sequence[View], count: int
     ) -> Iterator[Features]:
         run = self._bound()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ddcore.data.normalisation import Identity, Normalisation
 from ddcore.settings import require
@@ -28,7 +28,7 @@ class Spec:
     classes: tuple[int, ...]
     class_names: tuple[str, ...] = ()
     mirror: bool = True
-    normalisation: Normalisation = Identity()
+    normalisation: Normalisation = field(default_factory=Identity)
 
     def __post_init__(self) -> None:
         require(len(self.shape) > 0 and all(s > 0 for s in self.shape), f"shape {self.shape} has a side below 1")

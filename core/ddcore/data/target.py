@@ -104,7 +104,7 @@ class TargetData:
         digest.update(repr(self.spec.normalisation.describe()).encode())
         for tensor in (self.train.inputs, self.train.targets):
             digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
-            digest.update(memoryview(tensor.contiguous().numpy()).cast("B") if tensor.numel() else b"")
+            digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def with_train(self, indices: Tensor, name: str) -> TargetData:

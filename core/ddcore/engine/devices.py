@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -46,12 +47,12 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 @contextmanager
 def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Hold the GPU's products at what ``precision`` says inside the block, and restore the caller's choice after."""
+    """Hold a GPU's products at what ``precision`` says inside the block; restore the caller's choice after."""
     if device.type != "cuda":
         yield
         return
     wanted = "tf32" if precision == "tf32" else "ieee"
-    switches = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:
@@ -71,7 +72,7 @@ def fitting_micro_batch(shape: tuple[int, ...], device: torch.device) -> int:
     if device.type != "cpu":
         return 1024
     fitting = 2**15 // math.prod(shape[1:] or shape)
-    return min(256, 2 ** max(0, fitting.bit_length() - 1))
+    return min(256, 1 << max(0, fitting.bit_length() - 1))
 
 
 def warm_allocator(device: torch.device) -> None:

@@ -44,7 +44,7 @@ def distill(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
     micro_batch: int | None = None,
-    compile: bool = False,  # noqa: A002
+    compile: bool = False,
 ) -> DataSummary:
     """Distill target data into a summary.
 
@@ -56,8 +56,8 @@ def distill(
         precision: ``fp32``, ``tf32``, ``bf16``, ``fp64``; default: the method's.
         steps: replaces the method's number of steps.
         max_seconds: stop after the step that passes this time; the summary records the steps done.
-        checkpoint: a file. A run that is killed and started again with the same arguments goes on from it and ends in
-            the same bytes; it is deleted when the run is complete.
+        checkpoint: a file. A run that is killed and started again with the same arguments goes on from it and
+            ends in the same bytes; the file is deleted when the run is complete.
         checkpoint_seconds: least time between two writes of the checkpoint.
         start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
         networks: replaces the method's networks: a `NetworkSource`, an architecture or its name, a module, a factory.

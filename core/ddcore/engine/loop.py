@@ -80,11 +80,11 @@ class Loop:
         pending = False
         penalty = run.examples.penalty(run)
         if penalty is not None:
-            penalty.backward()  # type: ignore[no-untyped-call]
+            penalty.backward()
             total += penalty.detach()
             pending = True
         for term in self._matching.terms(run, self._state):
-            term.loss.backward()  # type: ignore[no-untyped-call]
+            term.loss.backward()
             total += term.loss.detach()
             pending = True
             if term.groups:

@@ -2,7 +2,7 @@
 
 from ddcore.evaluation.approximation import Approximation, epsilon_approximation
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
-from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.evaluate import TrainingSource, evaluate, train_one
 from ddcore.evaluation.protocols import PROTOCOLS, Protocol, as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import mean_std_ci95
@@ -16,10 +16,12 @@ __all__ = [
     "Report",
     "Result",
     "Storage",
+    "TrainingSource",
     "as_protocol",
     "efficiency_curve",
     "epsilon_approximation",
     "evaluate",
     "mean_std_ci95",
     "storage",
+    "train_one",
 ]

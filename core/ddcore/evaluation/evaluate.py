@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,8 @@ def evaluate(
         protocol: ``dc``, ``dsa``, ``quick``, or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own.
         seed: of weights, order and augmentation.
-        device, precision: as in ``distill``.
+        device: as in ``distill``.
+        precision: as in ``distill``.
         split: ``test``, or ``validation`` for choosing settings.
         progress: called with a line of text before every run.
 
@@ -74,7 +75,9 @@ def evaluate(
             for run in range(runs):
                 if progress is not None:
                     progress(f"{architecture_label(architecture)}: run {run + 1} of {runs}")
-                network = train_one(architecture, source, training, target.spec, seed=seed, run=run, precision=precision)
+                network = train_one(
+                    architecture, source, training, target.spec, seed=seed, run=run, precision=precision
+                )
                 weights = sum(p.numel() for p in network.parameters())
                 with autocast(precision, place):
                     logits = predict(network, held_out, target.spec, place)
@@ -184,5 +187,6 @@ def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> N
         raise InputDataError(f"the summary has {ours.num_classes} classes, the target {theirs.num_classes}")
     if ours.normalisation.describe() != theirs.normalisation.describe():
         raise InputDataError(
-            "the summary and the target differ in normalisation: load the target with normalisation=summary.spec.normalisation"
+            "the summary and the target differ in normalisation: load the target with "
+            "normalisation=summary.spec.normalisation"
         )

@@ -31,7 +31,7 @@ PROTOCOLS: dict[str, Protocol] = {
     for p in (
         Protocol("dc", Training(epochs=300)),
         Protocol("dsa", Training(epochs=1000, augmentation=SiameseAugmentation())),
-        Protocol("quick", Training(epochs=100)),
+        Protocol("quick", Training(epochs=200)),
     )
 }
 

@@ -34,7 +34,9 @@ class Examples(nn.Module, ABC):
     def indices_of(self, class_id: int) -> Tensor:
         """Return the indices of all examples of a class (int64, on the CPU)."""
 
-    def draw(self, classes: Sequence[int], count: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def draw(
+        self, classes: Sequence[int], count: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Return indices of ``count`` distinct examples per class, class after class; all of them if count is None."""
         drawn = []
         for class_id in classes:
@@ -98,7 +100,5 @@ class Factorization(ABC):
         """Return a factorization that can `restore`, from what `decoder` recorded; unknown entries are an error."""
 
     @abstractmethod
-    def quantize(
-        self, stored: Mapping[str, Tensor], spec: Spec, to: str
-    ) -> tuple[Factorization, dict[str, Tensor]]:
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
         """Return settings and tensors of the same examples stored as ``uint8`` or ``fp16``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.batch import Batch
@@ -34,7 +34,7 @@ class Pixels(Factorization):
     Attributes:
         ipc: examples per class, one number or one per class id.
         init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
-        labels: ``hard`` class ids, or ``soft``: a learned vector of ``num_classes`` numbers per example, one-hot at first.
+        labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example, one-hot at first.
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded and clipped when the run ends).
     """
 
@@ -53,14 +53,14 @@ class Pixels(Factorization):
         if self.init != "noise":
             as_rule(self.init)
 
-    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:  # noqa: D102
+    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:
         if not isinstance(self.ipc, Mapping):
             return dict.fromkeys(classes, self.ipc)
         strangers = set(self.ipc) - set(classes)
         require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {classes}")
         return {c: self.ipc[c] for c in sorted(self.ipc)}
 
-    def start(self, run: Run) -> Examples:  # noqa: D102
+    def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.spec.classes)
         random = run.generator("init")
         if self.init == "noise":
@@ -72,7 +72,7 @@ class Pixels(Factorization):
         soft = F.one_hot(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
         return PixelExamples(images, owners, soft, run.spec.normalisation, self.storage)
 
-    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:  # noqa: D102
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:
         names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
         if set(stored) != names:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
@@ -91,18 +91,16 @@ class Pixels(Factorization):
             inputs[order], owners[order], None if soft is None else soft[order], spec.normalisation, self.storage
         )
 
-    def decoder(self) -> dict[str, Any]:  # noqa: D102
+    def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
 
     @classmethod
-    def from_decoder(cls, settings: Mapping[str, Any]) -> Pixels:  # noqa: D102
+    def from_decoder(cls, settings: Mapping[str, Any]) -> Pixels:
         if set(settings) != {"labels", "storage"}:
             raise SummaryFormatError(f"pixels record labels and storage, found {sorted(settings)[:5]}")
         return cls(labels=settings["labels"], storage=settings["storage"])
 
-    def quantize(  # noqa: D102
-        self, stored: Mapping[str, Tensor], spec: Spec, to: str
-    ) -> tuple[Factorization, dict[str, Tensor]]:
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
         smaller, examples = replace(self, storage=to), self.restore(stored, spec)
         return smaller, examples.stored(to)
 
@@ -122,22 +120,23 @@ class PixelExamples(Examples):
         self._all = torch.arange(len(owners)).split(torch.bincount(owners).tolist())
         self.counts = {c: len(members) for c, members in enumerate(self._all) if len(members)}
 
-    def indices_of(self, class_id: int) -> Tensor:  # noqa: D102
-        return self._all[class_id]
+    def indices_of(self, class_id: int) -> Tensor:
+        indices: Tensor = self._all[class_id]
+        return indices
 
-    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:  # noqa: D102
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
         if indices is None:
             return Batch(self.images, targets)
         return Batch(self.images[indices], targets[indices])
 
-    def groups(self) -> dict[str, list[nn.Parameter]]:  # noqa: D102
+    def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"images": [self.images]}
         if self.soft_labels is not None:
             groups["labels"] = [self.soft_labels]
         return groups
 
-    def stored(self, storage: str | None = None) -> dict[str, Tensor]:  # noqa: D102
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
         owners = self.get_buffer("owners").cpu()
         images = self.images.detach().cpu()

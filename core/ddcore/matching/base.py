@@ -35,7 +35,7 @@ class Term:
 
 
 class MatchingState:
-    """What lives during one run of a matching; this one holds nothing. Learned step sizes and the like go in a subclass."""
+    """What lives during one run of a matching: here nothing; learned step sizes and the like in a subclass."""
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Return parameters of the matching itself."""

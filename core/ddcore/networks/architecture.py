@@ -25,9 +25,11 @@ class Architecture(ABC):
 
     @abstractmethod
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        """Return a new module on the CPU for examples of ``shape``, its weights drawn from torch's default generator."""
+        """Return a new module on the CPU for examples of ``shape``, its weights from torch's default generator."""
 
-    def build(self, shape: tuple[int, ...], num_classes: int, *, seed: int, dtype: torch.dtype = torch.float32) -> Network:
+    def build(
+        self, shape: tuple[int, ...], num_classes: int, *, seed: int, dtype: torch.dtype = torch.float32
+    ) -> Network:
         """Return a new network on the CPU with weights drawn from ``seed``."""
         with default_generator_seeded(seed):
             module = self.module(shape, num_classes)
@@ -41,7 +43,7 @@ class Factory(Architecture):
     build_module: Callable[..., nn.Module]
     name: ClassVar[str] = "factory"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         takes = len(inspect.signature(self.build_module).parameters)
         built = self.build_module(shape, num_classes) if takes >= 2 else self.build_module()
         if not isinstance(built, nn.Module):
@@ -65,7 +67,7 @@ class Redrawn(Architecture):
     template: nn.Module
     name: ClassVar[str] = "redrawn"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = deepcopy(self.template).cpu()
         for name, part in module.named_modules():
             reset = getattr(part, "reset_parameters", None)

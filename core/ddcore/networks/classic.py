@@ -31,7 +31,7 @@ class MLP(Architecture):
     depth: int = 2
     name: ClassVar[str] = "mlp"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         return _classifier(nn.Flatten(), shape, (self.width,) * self.depth, num_classes)
 
 
@@ -41,7 +41,7 @@ class LeNet(Architecture):
 
     name: ClassVar[str] = "lenet"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         first, second = (0 if min(shape[1:]) >= 32 else 2), (0 if min(shape[1:]) >= 16 else 2)
         features = nn.Sequential(
             nn.Conv2d(shape[0], 6, 5, padding=first),
@@ -61,7 +61,7 @@ class AlexNet(Architecture):
 
     name: ClassVar[str] = "alexnet"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         features = nn.Sequential(
             nn.Conv2d(shape[0], 128, 5, padding=4 if shape[0] == 1 else 2),
             nn.ReLU(),
@@ -91,7 +91,7 @@ class VGG11(Architecture):
     norm: str = "instance"
     name: ClassVar[str] = "vgg11"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         channels, side = shape[0], min(shape[1:])
         padding = 3 if channels == 1 and side == 28 else 1
         side += 2 * (padding - 1)

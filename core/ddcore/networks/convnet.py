@@ -43,7 +43,7 @@ class ConvNet(Architecture):
         """Return the number of blocks for images of this side."""
         return self.depth or max(2, round(math.log2(side)) - 2)
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         channels, side = shape[0], min(shape[1:])
         padded = 3 if channels == 1 and side == 28 else 1
         depth = self.depth_for(side)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.errors import SettingsError, UnknownNameError
@@ -46,7 +46,7 @@ _POOLINGS: dict[str, Callable[[], nn.Module]] = {
 
 
 def norm(name: str, channels: int) -> nn.Module:
-    """Return a normalisation layer: ``instance`` (affine, as GroupNorm with a group per channel), ``batch``, ``layer``, ``group``, ``none``."""
+    """Return a norm: ``instance`` (affine: GroupNorm, a group per channel), ``batch``, ``layer``, ``group``, ``none``."""
     if name not in _NORMS:
         raise UnknownNameError("norm", name, _NORMS)
     if name == "group" and channels % 4:

@@ -39,9 +39,10 @@ def split_names(text: str) -> list[str]:
 
 def architecture_label(architecture: Architecture) -> str:
     """Return a name for reports: the settings that differ from the default stand in brackets."""
-    if not dataclasses.is_dataclass(architecture) or architecture.name not in ARCHITECTURES:
+    if architecture.name not in ARCHITECTURES:
         return architecture.name
-    fields = [f for f in dataclasses.fields(architecture) if getattr(architecture, f.name) != f.default]
+    declared = dataclasses.fields(architecture)  # type: ignore[arg-type]
+    fields = [f for f in declared if getattr(architecture, f.name) != f.default]
     settings = ",".join(f"{f.name}={getattr(architecture, f.name)}" for f in fields)
     return f"{architecture.name}({settings})" if settings else architecture.name
 

@@ -95,5 +95,7 @@ def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> st
             f"the network's output has shape {tuple(output.shape)} for 2 examples: {num_classes} logits each are needed"
         )
     if not last:
-        raise UnsupportedError("the network has no linear layer, so its features are not defined: end it with nn.Linear")
+        raise UnsupportedError(
+            "the network has no linear layer, so its features are not defined: end it with nn.Linear"
+        )
     return last[-1]

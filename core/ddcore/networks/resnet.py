@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ddcore.networks import layers
 from ddcore.networks.architecture import Architecture
@@ -44,7 +44,7 @@ class ResNet18(Architecture):
     norm: str = "instance"
     name: ClassVar[str] = "resnet18"
 
-    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:  # noqa: D102
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         side = min(shape[1:])
         parts: list[nn.Module] = [
             nn.Conv2d(shape[0], 64, 3, padding=1, bias=False),

@@ -77,7 +77,9 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
         raise SummaryFormatError(f"{CONFIG} has unknown or missing entries: {sorted(set(config) ^ _KEYS)[:5]}")
     digest = hashlib.sha256(read_limited(directory / TENSORS, 2**32)).hexdigest()
     if digest != config["tensors_sha256"]:
-        raise SummaryFormatError(f"{TENSORS} does not have the hash that {CONFIG} names: one of them was changed or torn")
+        raise SummaryFormatError(
+            f"{TENSORS} does not have the hash that {CONFIG} names: one of them was changed or torn"
+        )
     stored = read_tensors(directory / TENSORS)
     try:
         spec = _spec(config["spec"], directory)
@@ -86,7 +88,7 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
         counts = summary.counts
     except SummaryFormatError:
         raise
-    except (DistillationError, KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
+    except (DistillationError, LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise SummaryFormatError(f"{CONFIG} does not describe a summary: {error}") from error
     if not set(counts) <= set(spec.classes):
         raise SummaryFormatError("the stored class ids are not among the declared classes")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -54,9 +54,7 @@ class DataSummary:
         """Return the live examples of every part (new ones at every call)."""
         return [part.factorization.restore(part.stored, self.spec) for part in self.parts]
 
-    def tensors(
-        self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-    ) -> tuple[Tensor, Tensor]:
+    def tensors(self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Return all examples in normalised space, and their targets, on a device.
 
         Returns:
@@ -199,5 +197,5 @@ def _one_method(summaries: Sequence[DataSummary]) -> bool:
 
 
 def original_bytes(spec: Spec, count: int) -> int:
-    """Return the bytes of ``count`` real examples: one byte per pixel and the class id in one byte (four from 257 classes)."""
+    """Return the bytes of ``count`` real examples: one per pixel, and one per class id (four from 257 classes)."""
     return count * (math.prod(spec.shape) + (1 if spec.num_classes <= 256 else 4))

@@ -62,12 +62,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_limited(path: Path, limit: int) -> bytes:
-    """Return a file's content, or raise `SummaryFormatError` if it is missing, no plain file, or larger than ``limit``."""
+    """Return a file's content; `SummaryFormatError` if it is missing, no plain file, or larger than ``limit``."""
     try:
         if not path.is_file():
             raise SummaryFormatError(f"{path.name} is missing: this is not a complete summary")
         if path.stat().st_size > limit:
-            raise SummaryFormatError(f"{path.name} has {path.stat().st_size} bytes, more than the {limit} that are read")
+            raise SummaryFormatError(
+                f"{path.name} has {path.stat().st_size} bytes, more than the {limit} that are read"
+            )
         return path.read_bytes()
     except OSError as error:
         raise SummaryFormatError(f"{path.name} cannot be read: {error.strerror}") from error

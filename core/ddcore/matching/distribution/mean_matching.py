@@ -35,7 +35,7 @@ class DistributionMatching(Matching):
     def __post_init__(self) -> None:
         require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
 
-    def start(self, run: Run) -> MatchingState:  # noqa: D102
+    def start(self, run: Run) -> MatchingState:
         for network in run.networks.current():
             if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
                 raise UnsupportedError(
@@ -44,7 +44,7 @@ class DistributionMatching(Matching):
                 )
         return MatchingState()
 
-    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:  # noqa: D102
+    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
         classes = run.examples.classes
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}

@@ -24,7 +24,7 @@ class FreshNetworks(NetworkSource):
 
     architecture: Architecture = field(default_factory=ConvNet)
 
-    def start(self, run: Run) -> Networks:  # noqa: D102
+    def start(self, run: Run) -> Networks:
         return _Fresh(self.architecture, run)
 
 

@@ -1,0 +1,1 @@
+"""Longer comparisons: one command each, ``python -m benchmarks.NAME``; results go to ``benchmarks/results/``."""

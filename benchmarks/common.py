@@ -1,0 +1,71 @@
+"""What every benchmark shares: where it ran, and how its results are written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+import ddcore as dd
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, threads, GPU and versions; nothing that names the host."""
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "ddcore": dd.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write_results(name: str, results: object, budget: dict[str, Any], table: str) -> None:
+    """Write ``name.json`` and ``name.md``, and print the table."""
+    RESULTS.mkdir(exist_ok=True)
+    where = machine()
+    content = {"machine": where, "budget": budget, "results": results}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    facts = ", ".join(f"{k} {v}" for k, v in where.items() if v is not None)
+    spent = ", ".join(f"{k} {v}" for k, v in budget.items())
+    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{facts}\n\nBudget: {spent}\n\n{table}\n")
+    print(table)
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table; columns are the keys of the first row."""
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def data_argument(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add ``--data``: a path, or a name that downloads."""
+    parser.add_argument("--data", default=name, help=f"path of a .npz file, or a name (default: {name})")
+
+
+def load_or_explain(data: str) -> dd.TargetData:
+    """Load data, or leave with a line that says what is missing."""
+    try:
+        return dd.load_data(data)
+    except dd.errors.DistillationError as error:
+        sys.exit(f"this benchmark needs data: {error}. Give it with --data PATH")

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ddcore as dd
+from ddapps.cli.main import main
+
+SMALL = ["--network", "convnet(width=8,depth=2)"]
+
+
+@pytest.fixture
+def npz(few_digits: dd.TargetData, tmp_path: Path) -> str:
+    train, test = few_digits.train, few_digits.test
+    assert test is not None
+    relabelled = {0: 0, 1: 1, 7: 2}
+    path = tmp_path / "tiny.npz"
+    np.savez(
+        path,
+        x_train=train.inputs[:, 0].numpy(),
+        y_train=[relabelled[int(t)] for t in train.targets],
+        x_test=test.inputs[:, 0].numpy(),
+        y_test=[relabelled[int(t)] for t in test.targets],
+    )
+    return str(path)
+
+
+def test_distill_evaluate_and_show_work_together(npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out")
+    assert main(["distill", npz, "--method", "dm", "--ipc", "2", "--steps", "3", "--out", out, *SMALL]) == 0
+    assert "6 examples, 3 classes" in capsys.readouterr().out
+    assert (
+        main(
+            ["evaluate", out, "--data", npz, "--networks", "convnet(width=8,depth=2),mlp", "--runs", "2", "--json", "-"]
+        )
+        == 0
+    )
+    report = json.loads(capsys.readouterr().out)
+    assert {"data", "method", "ipc", "stored_bytes", "protocol", "results"} <= set(report)
+    assert (report["data"], report["method"], report["ipc"], report["protocol"]) == ("tiny", "dm", 2, "quick")
+    assert [r["network"] for r in report["results"]] == ["convnet(width=8,depth=2)", "mlp"]
+    for result in report["results"]:
+        assert {"network", "mean", "std", "ci95", "runs", "seconds"} <= set(result)
+        assert 0 <= result["mean"] <= 100 and result["runs"] == 2
+    picture = tmp_path / "examples.png"
+    assert main(["show", out, "--out", str(picture)]) == 0
+    with Image.open(picture) as image:
+        assert image.size == (2 * 50 + 2, 3 * 50 + 2)
+    assert main(["show", out]) == 0
+    assert "@" in capsys.readouterr().out
+
+
+def test_the_same_command_again_is_done_and_another_is_refused(
+    npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["distill", npz, "--method", "random", "--ipc", "1", "--quiet", "--out", str(out)]
+    assert main(words) == 0
+    before = (out / "summary.safetensors").read_bytes()
+    assert main(words) == 0
+    assert "finished already" in capsys.readouterr().out
+    assert main([*words, "--seed", "1"]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (out / "summary.safetensors").read_bytes() == before
+    assert main([*words, "--seed", "1", "--overwrite"]) == 0
+    assert (out / "summary.safetensors").read_bytes() != before
+
+
+def test_settings_are_overridden_by_path(npz: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [
+        "--set",
+        "optimiser.learning_rate=0.25",
+        "--set",
+        "factorization.init=noise",
+        "--set",
+        "factorization.storage=uint8",
+    ]
+    assert main(["distill", npz, "--ipc", "1", "--steps", "1", "--quiet", "--out", str(out), *SMALL, *words]) == 0
+    method = dd.DataSummary.load(out).record["method"]
+    assert method["optimiser"]["learning_rate"] == 0.25
+    assert (method["factorization"]["init"], method["factorization"]["storage"]) == ("noise", "uint8")
+    assert method["preset"] == "cpu"
+
+
+def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    text = capsys.readouterr().out
+    assert "Zhao & Bilen 2023" in text and "distribution" in text
+    assert main(["methods", "--json", "-"]) == 0
+    entries = json.loads(capsys.readouterr().out)["methods"]
+    assert [e["name"] for e in entries] == list(dd.methods.METHODS)
+    assert set(entries[0]) == {"name", "family", "factorization", "networks", "steps", "paper", "measured"}
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["distill", "nothing.npz", "--out", "{out}"], "unknown data"),
+        (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of dm"),
+        (["distill", "{npz}", "--ipc", "1000", "--out", "{out}"], "lower ipc"),
+        (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "ipc"),
+        (["distill", "{npz}", "--set", "speed=9", "--out", "{out}"], "no setting 'speed'"),
+        (["distill", "{npz}", "--set", "speed", "--out", "{out}"], "key=value"),
+        (["distill", "{npz}", "--set", "steps=many", "--out", "{out}"], "kind int"),
+        (["distill", "{npz}", "--network", "transformer", "--out", "{out}"], "unknown network"),
+        (["distill", "{npz}", "--device", "tpu", "--out", "{out}"], "unknown device"),
+        (["distill", "{npz}", "--precision", "tf32", "--device", "cpu", "--out", "{out}"], "tf32"),
+        (["evaluate", "{out}", "--data", "{npz}"], "missing"),
+        (["show", "{out}"], "missing"),
+    ],
+)
+def test_an_error_is_one_line_and_no_traceback(
+    words: list[str], fault: str, npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [w.format(npz=npz, out=tmp_path / "out") for w in words]
+    quiet = ["--quiet"] if words[0] != "show" else []
+    assert main([*filled, *quiet]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and fault in captured.err
+    with pytest.raises(dd.errors.DistillationError):
+        main([*filled, *quiet, "--debug"])
+
+
+def test_wrong_words_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["distil"], ["distill", "digits"], ["evaluate", "x", "--data", "digits", "--runs", "two"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_diverging_run_keeps_its_last_good_state(
+    npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["--steps", "60", "--set", "optimiser.learning_rate=1e30", "--quiet", *SMALL]
+    assert main(["distill", npz, "--ipc", "1", "--out", str(out), *words]) == 1
+    assert "not finite" in capsys.readouterr().err
+    assert dd.DataSummary.load(out / "last-good").counts == {0: 1, 1: 1, 2: 1}

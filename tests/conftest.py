@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ddcore as dd
+
+
+@pytest.fixture(scope="session")
+def digits() -> dd.TargetData:
+    return dd.load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits: dd.TargetData) -> dd.TargetData:
+    """Three classes of digits, 40 training examples each: a real dataset on which a step takes milliseconds."""
+    three = digits.of_classes([0, 1, 7])
+    chosen = torch.cat([(three.train.targets == c).nonzero().flatten()[:40] for c in (0, 1, 7)])
+    return three.with_train(chosen, "few digits")
+
+
+@pytest.fixture
+def small_network() -> dd.networks.ConvNet:
+    return dd.networks.ConvNet(width=8, depth=2)
+
+
+@pytest.fixture
+def small_dm(small_network: dd.networks.ConvNet) -> dd.Method:
+    method = dd.methods.dm(ipc=2, preset="cpu").with_steps(6)
+    return dd.override(method, "networks", dd.networks.FreshNetworks(small_network))

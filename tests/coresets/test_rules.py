@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.coresets import RULES, FeatureSpace, Forgetting, Herding, as_rule
+from ddcore.coresets.herding import herd
+from ddcore.coresets.k_center import farthest_points
+from ddcore.data import Pool
+from ddcore.errors import UnknownNameError
+
+SMALL = dd.networks.ConvNet(width=8, depth=2)
+
+
+@pytest.fixture
+def pool(few_digits: dd.TargetData) -> Pool:
+    return Pool(few_digits.train, few_digits.spec, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_selects_distinct_examples_of_the_right_class_and_repeats_itself(name: str, pool: Pool) -> None:
+    rule = Forgetting(architecture=SMALL, epochs=3) if name == "forgetting" else as_rule(name)
+    counts = {0: 3, 1: 40, 7: 1}
+    chosen = [rule.select(pool, counts, torch.Generator().manual_seed(1)) for _ in range(2)]
+    for class_id, count in counts.items():
+        indices = chosen[0][class_id]
+        assert torch.equal(indices, chosen[1][class_id])
+        assert len(set(indices.tolist())) == count
+        assert set(pool.split.targets[indices].tolist()) == {class_id}
+
+
+def test_herding_equals_an_exhaustive_greedy_search() -> None:
+    features = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chosen: list[int] = []
+    for _ in range(5):
+        free = [i for i in range(9) if i not in chosen]
+        chosen.append(min(free, key=lambda i: float((features.mean(0) - features[[*chosen, i]].mean(0)).norm())))
+    assert herd(features, 5).tolist() == chosen
+
+
+def test_herded_means_approach_the_class_mean_faster_than_random_ones() -> None:
+    features = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    herded = float((features[herd(features, 10)].mean(0) - features.mean(0)).norm())
+    random = [
+        float(
+            (
+                features[torch.randperm(200, generator=torch.Generator().manual_seed(s))[:10]].mean(0)
+                - features.mean(0)
+            ).norm()
+        )
+        for s in range(20)
+    ]
+    assert herded < min(random)
+
+
+def test_k_center_stays_within_twice_the_best_possible_radius() -> None:
+    features = torch.randn(12, 2, generator=torch.Generator().manual_seed(3))
+
+    def radius(centres: list[int]) -> float:
+        return float(torch.cdist(features, features[centres]).min(dim=1).values.max())
+
+    best = min(radius(list(c)) for c in itertools.combinations(range(12), 4))
+    assert radius(farthest_points(features, 4).tolist()) <= 2 * best + 1e-6
+
+
+def test_forgetting_counts_what_a_replay_of_the_training_counts(pool: Pool) -> None:
+    rule = Forgetting(architecture=SMALL, epochs=4)
+    events = rule.count_events(pool, torch.Generator().manual_seed(0))
+    assert events.shape == (len(pool),) and int(events.min()) >= 0 and int(events.max()) <= 4
+    chosen = rule.select(pool, {0: 5}, torch.Generator().manual_seed(0))[0]
+    class_events = events[pool.members(0)]
+    assert sorted(events[chosen].tolist()) == class_events.sort().values[-5:].tolist()
+
+
+def test_distances_may_be_taken_in_the_features_of_a_trained_network(pool: Pool) -> None:
+    space = FeatureSpace("network", architecture=SMALL, epochs=2)
+    features = space.embed(pool, torch.Generator().manual_seed(0))
+    assert features.shape == (120, 8 * 2 * 2) and not features.requires_grad
+    chosen = Herding(space).select(pool, {1: 4}, torch.Generator().manual_seed(0))[1]
+    assert torch.equal(chosen, pool.members(1)[herd(features[pool.members(1)], 4)])
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="herding"):
+        as_rule("best")
+    with pytest.raises(UnknownNameError, match="pixels"):
+        FeatureSpace("latent")

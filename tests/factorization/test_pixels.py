@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.factorization import Pixels
+from tests.factorization.contract import FactorizationContract, run_on
+
+
+class TestFloatPixels(FactorizationContract):
+    factorization = Pixels(ipc=4)
+
+
+class TestBytePixels(FactorizationContract):
+    factorization = Pixels(ipc=3, storage="uint8")
+
+
+class TestHalfPixels(FactorizationContract):
+    factorization = Pixels(ipc=3, storage="fp16", init="noise")
+
+
+class TestSoftLabels(FactorizationContract):
+    factorization = Pixels(ipc=2, labels="soft", init="noise")
+
+
+class TestUnevenCounts(FactorizationContract):
+    factorization = Pixels(ipc={0: 1, 7: 5})
+
+
+def test_examples_start_as_real_ones_or_as_standard_noise(few_digits: dd.TargetData) -> None:
+    real = few_digits.spec.normalisation.apply(few_digits.train.inputs).flatten(1)
+    picked = Pixels(ipc=5).start(run_on(few_digits)).decode()
+    for image, label in zip(picked.inputs.flatten(1), picked.targets, strict=True):
+        matches = (real == image).all(dim=1).nonzero().flatten()
+        assert len(matches) and int(few_digits.train.targets[matches[0]]) == int(label)
+    noise = Pixels(ipc=40, init="noise").start(run_on(few_digits)).decode().inputs
+    assert abs(float(noise.detach().mean())) < 0.05 and abs(float(noise.detach().std()) - 1) < 0.05
+
+
+def test_byte_storage_keeps_real_images_exactly(few_digits: dd.TargetData) -> None:
+    stored = Pixels(ipc=40, storage="uint8").start(run_on(few_digits)).stored()["images"]
+    assert sorted(map(tuple, stored.flatten(1).tolist())) == sorted(
+        map(tuple, few_digits.train.inputs.flatten(1).tolist())
+    )
+
+
+def test_soft_labels_start_one_hot(few_digits: dd.TargetData) -> None:
+    batch = Pixels(ipc=2, labels="soft").start(run_on(few_digits)).decode()
+    assert batch.targets.shape == (6, 10)
+    assert batch.targets.argmax(dim=1).tolist() == [0, 0, 1, 1, 7, 7]
+
+
+def test_class_ids_beyond_the_label_space_are_refused(few_digits: dd.TargetData) -> None:
+    stored = Pixels(ipc=1).start(run_on(few_digits)).stored()
+    stored["classes"] = torch.tensor([0, 1, 10], dtype=torch.uint8)
+    with pytest.raises(SummaryFormatError, match=r"0\.\.9"):
+        Pixels().restore(stored, few_digits.spec)
+
+
+def test_bad_settings_are_refused(few_digits: dd.TargetData) -> None:
+    for call, error in (
+        (lambda: Pixels(ipc=0), SettingsError),
+        (lambda: Pixels(ipc={1: -1}), SettingsError),
+        (lambda: Pixels(labels="fuzzy"), UnknownNameError),
+        (lambda: Pixels(storage="int4"), UnknownNameError),
+        (lambda: Pixels(init="magic"), UnknownNameError),
+        (lambda: Pixels(ipc={5: 1}).counts_for(few_digits.spec.classes), SettingsError),
+    ):
+        with pytest.raises(error):
+            call()

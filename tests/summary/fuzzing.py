@@ -1,0 +1,123 @@
+"""Random and mutated summaries, for the loader's tests and its benchmark."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Mutation = Callable[[random.Random, Path], None]
+FILES = ("summary.safetensors", "config.json")
+
+
+def flip_bytes(rng: random.Random, directory: Path) -> None:
+    path = directory / rng.choice(FILES)
+    content = bytearray(path.read_bytes())
+    for _ in range(rng.randint(1, 8)):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    path.write_bytes(bytes(content))
+
+
+def truncate(rng: random.Random, directory: Path) -> None:
+    path = directory / rng.choice(FILES)
+    content = path.read_bytes()
+    path.write_bytes(content[: rng.randrange(len(content))])
+
+
+def replace_by_noise(rng: random.Random, directory: Path) -> None:
+    path = directory / rng.choice(FILES)
+    path.write_bytes(rng.randbytes(rng.randint(0, 500)))
+
+
+def append(rng: random.Random, directory: Path) -> None:
+    path = directory / rng.choice(FILES)
+    path.write_bytes(path.read_bytes() + rng.randbytes(rng.randint(1, 100)))
+
+
+VALUES: tuple[Any, ...] = (
+    None, -1, 0, 1, 2**31, 2**63, 10**30, 1e308, -0.5, "", "x" * 300, "../../etc/passwd", [], {}, [[]], True,
+    [2**31] * 8, {"name": "pixels"}, ["0"] * 2000,
+)  # fmt: skip
+
+
+def mutate_json(rng: random.Random, value: Any, depth: int = 0) -> Any:
+    """Return a copy with one random entry replaced, removed, renamed or added."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = rng.choice(list(value))
+        changed = dict(value)
+        action = rng.random()
+        if action < 0.1:
+            del changed[key]
+        elif action < 0.2:
+            changed[rng.choice(["a", "../x", key.upper(), "\u0000", "__proto__"])] = changed.pop(key)
+        else:
+            changed[key] = mutate_json(rng, value[key], depth + 1)
+        return changed
+    if isinstance(value, list) and value and rng.random() < 0.8:
+        index = rng.randrange(len(value))
+        return [mutate_json(rng, v, depth + 1) if i == index else v for i, v in enumerate(value)]
+    return rng.choice(VALUES)
+
+
+def change_config(rng: random.Random, directory: Path) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps(mutate_json(rng, json.loads(path.read_text()))))
+
+
+def change_header(rng: random.Random, directory: Path) -> None:
+    """Change the tensor file's header and make the hash fit again, as an attacker would."""
+    path = directory / "summary.safetensors"
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(mutate_json(rng, json.loads(content[8 : 8 + length]))).encode()
+    claimed = len(header) if rng.random() < 0.9 else rng.choice([0, 2**20, 2**40, 2**63])
+    write_with_hash(directory, claimed.to_bytes(8, "little") + header + content[8 + length :])
+
+
+def change_data(rng: random.Random, directory: Path) -> None:
+    """Put other numbers (NaN and infinity among them) into the tensors, with a fitting hash."""
+    path = directory / "summary.safetensors"
+    content = bytearray(path.read_bytes())
+    length = int.from_bytes(content[:8], "little")
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(8 + length, len(content) - 4)
+        content[start : start + 4] = rng.choice([b"\x00\x00\xc0\x7f", b"\x00\x00\x80\x7f", rng.randbytes(4)])
+    write_with_hash(directory, bytes(content))
+
+
+def write_with_hash(directory: Path, content: bytes) -> None:
+    import hashlib
+
+    (directory / "summary.safetensors").write_bytes(content)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"tensors_sha256": hashlib.sha256(content).hexdigest()}))
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    flip_bytes, truncate, replace_by_noise, append, change_config, change_header, change_data,
+)  # fmt: skip
+
+
+class Fuzzer:
+    """Mutates a good summary again and again in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.good = {name: (directory / name).read_bytes() for name in FILES}
+
+    def mutate(self, seed: int) -> str:
+        """Restore the good files, apply one to three mutations, and return their names."""
+        rng = random.Random(seed)
+        for name, content in self.good.items():
+            (self.directory / name).write_bytes(content)
+        names = []
+        for mutation in rng.choices(MUTATIONS, k=rng.choice([1, 1, 1, 2, 3])):
+            try:
+                mutation(rng, self.directory)
+            except (ValueError, KeyError, AttributeError, TypeError, IndexError):
+                continue  # an earlier mutation left nothing that this one could change
+            names.append(mutation.__name__)
+        return "+".join(names)

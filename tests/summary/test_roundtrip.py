@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.errors import InputDataError, OutputExistsError, SettingsError, UnknownNameError
+from ddcore.factorization import Pixels
+from ddcore.summary import draw
+from ddcore.training import Recipe
+
+
+def selected(target: dd.TargetData, **settings: object) -> dd.DataSummary:
+    return dd.distill(target, dd.Method(factorization=Pixels(**settings)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("normalisation", ["none", "standard", "zca", "zca-unit"])
+@pytest.mark.parametrize("storage", ["float32", "fp16", "uint8"])
+def test_a_loaded_summary_is_the_saved_one(tmp_path: Path, normalisation: str, storage: str) -> None:
+    target = dd.load_data("digits", normalisation=normalisation)
+    summary = selected(target, ipc=2, storage=storage)
+    summary.save(tmp_path / "s")
+    loaded = dd.DataSummary.load(tmp_path / "s")
+    for a, b in zip(summary.tensors(), loaded.tensors(), strict=True):
+        assert torch.equal(a, b) and a.dtype == b.dtype
+    assert loaded.spec.normalisation.describe() == target.spec.normalisation.describe()
+    assert (loaded.spec.shape, loaded.spec.classes, loaded.spec.class_names, loaded.spec.mirror) == (
+        target.spec.shape,
+        target.spec.classes,
+        target.spec.class_names,
+        False,
+    )
+    assert loaded.recipe == summary.recipe and loaded.record == json.loads(json.dumps(dict(summary.record)))
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again/summary.safetensors").read_bytes() == (tmp_path / "s/summary.safetensors").read_bytes()
+
+
+def test_stored_bytes_are_the_bytes_on_disk_without_the_container(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    for settings, expected in (
+        ({"ipc": 2}, 6 * (64 * 4 + 1)),
+        ({"ipc": 2, "storage": "uint8"}, 6 * 65),
+        ({"ipc": 2, "storage": "fp16"}, 6 * 129),
+    ):
+        summary = selected(few_digits, **settings)
+        assert summary.stored_bytes == expected
+        path = summary.save(tmp_path / str(expected)) / "summary.safetensors"
+        header = int.from_bytes(path.read_bytes()[:8], "little")
+        assert path.stat().st_size - 8 - header == expected
+
+
+def test_compressed_bytes_are_what_lzma_makes_of_the_tensors(few_digits: dd.TargetData) -> None:
+    summary = selected(few_digits, ipc=20, storage="uint8")
+    (part,) = summary.parts
+    content = b"".join(t.numpy().tobytes() for t in part.stored.values())
+    assert summary.compressed_bytes() == len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)) < len(content)
+    storage = dd.storage(summary, few_digits, compress_original=True)
+    assert storage.original == 120 * 65 and storage.share == pytest.approx(0.5)
+    assert storage.original_compressed is not None and storage.original_compressed < storage.original
+
+
+def test_an_existing_summary_is_not_replaced_by_accident(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    first, second = selected(few_digits, ipc=1), selected(few_digits, ipc=2)
+    first.save(tmp_path)
+    with pytest.raises(OutputExistsError, match="overwrite"):
+        second.save(tmp_path)
+    assert dd.DataSummary.load(tmp_path).sha256() == first.sha256()
+    second.save(tmp_path, overwrite=True)
+    assert dd.DataSummary.load(tmp_path).sha256() == second.sha256()
+
+
+def test_quantising_moves_pixels_by_half_a_grey_level_at_most(few_digits: dd.TargetData) -> None:
+    summary = selected(few_digits, ipc=3)
+    small = summary.quantize("uint8")
+    assert small.stored_bytes < summary.stored_bytes / 3.9
+    assert float((small.to_pixels() - summary.to_pixels()).abs().max()) <= 0.5 / 255 + 1e-6
+    assert float((summary.quantize("fp16").tensors()[0] - summary.tensors()[0]).abs().max()) < 2e-3
+    with pytest.raises(UnknownNameError, match="uint8"):
+        summary.quantize("int3")
+
+
+def test_a_union_holds_all_examples_whatever_their_decoders(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    a = selected(few_digits.of_classes([0]), ipc=2)
+    b = selected(few_digits.of_classes([1, 7]), ipc=3, storage="uint8")
+    both = dd.concat([a, b])
+    inputs, targets = both.tensors()
+    assert torch.equal(inputs, torch.cat([a.tensors()[0], b.tensors()[0]]))
+    assert targets.tolist() == [0, 0, 1, 1, 1, 7, 7, 7]
+    assert both.counts == {0: 2, 1: 3, 7: 3} and both.spec.classes == (0, 1, 7)
+    assert both.stored_bytes == a.stored_bytes + b.stored_bytes
+    both.save(tmp_path)
+    assert dd.DataSummary.load(tmp_path).sha256() == both.sha256()
+
+
+def test_hard_labels_become_one_hot_beside_soft_ones(few_digits: dd.TargetData) -> None:
+    hard = selected(few_digits, ipc=1)
+    soft_pixels = Pixels(ipc=1, labels="soft")
+    stored = {**hard.parts[0].stored, "labels": torch.full((3, 10), 0.1)}
+    soft = dd.DataSummary((type(hard.parts[0])(soft_pixels, stored),), hard.spec)
+    targets = dd.concat([hard, soft]).tensors()[1]
+    assert torch.equal(targets[:3].argmax(dim=1), torch.tensor([0, 1, 7])) and torch.equal(
+        targets[3:], stored["labels"]
+    )
+
+
+def test_what_does_not_go_together_is_refused(few_digits: dd.TargetData) -> None:
+    a = selected(few_digits, ipc=1)
+    plain = dd.load_data("digits", normalisation="none").of_classes([0, 1])
+    with pytest.raises(InputDataError, match="normalisation"):
+        dd.concat([a, selected(plain, ipc=1)])
+    with pytest.raises(SettingsError, match="recipes"):
+        dd.concat([a, dd.DataSummary(a.parts, a.spec, Recipe(learning_rate=0.1))])
+    with pytest.raises(SettingsError, match="at least one"):
+        dd.concat([])
+
+
+def test_a_summary_is_a_torch_dataset(few_digits: dd.TargetData) -> None:
+    dataset = selected(few_digits, ipc=2).as_dataset()
+    inputs, target = dataset[5]
+    assert len(dataset) == 6 and inputs.shape == (1, 8, 8) and int(target) == 7
+
+
+def test_the_picture_shows_the_pixels_in_a_row_per_class(few_digits: dd.TargetData) -> None:
+    summary = selected(few_digits, ipc=2, storage="uint8")
+    picture = draw(summary, side=8, gap=2)
+    assert tuple(picture.shape) == (3 * 10 + 2, 2 * 10 + 2, 3)
+    pixels = (summary.to_pixels() * 255).round().to(torch.uint8)
+    for row in range(3):
+        for column in range(2):
+            tile = picture[2 + 10 * row : 10 + 10 * row, 2 + 10 * column : 10 + 10 * column]
+            assert torch.equal(tile, pixels[2 * row + column].permute(1, 2, 0).expand(8, 8, 3))
+
+
+def test_citations_name_survey_method_and_data(small_dm: dd.Method, digits: dd.TargetData) -> None:
+    text = dd.cite(dd.distill(digits, small_dm, steps=1))
+    for title in ("Data Distillation: A Survey", "Distribution Matching", "Siamese", "Optical Recognition"):
+        assert title in text
+    keys = {key for m in dd.methods.METHODS.values() for key in m.build(ipc=1).cites}
+    from ddcore.citations import ENTRIES
+
+    assert keys <= set(ENTRIES)

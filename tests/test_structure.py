@@ -1,0 +1,72 @@
+"""The seams hold: what imports what, and what the documentation shows really runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [p for folder in ("core", "ddapps", "tests", "examples", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+
+
+def test_nothing_imports_the_source_root_as_a_package() -> None:
+    assert not (ROOT / "core" / "__init__.py").exists()
+    offenders = [p for p in SOURCES if re.search(r"^\s*(from|import)\s+core[.\s]", p.read_text(), re.MULTILINE)]
+    assert offenders == []
+
+
+def test_the_core_imports_none_of_the_applications_packages() -> None:
+    code = "import sys, ddcore; print([m for m in ('ddapps','opacus','avalanche','flwr','nni') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT / "core")}
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_library_code_prints_nothing_and_keeps_files_small() -> None:
+    for path in (ROOT / "core").rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"^\s*print\(", text, re.MULTILINE), path
+        assert len(text.splitlines()) <= 400, path
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_page_on_extending_runs() -> None:
+    code = "\n".join(blocks("docs/extending.md"))
+    assert "class" in code and "dd.distill(" in code
+    exec(compile(code, "docs/extending.md", "exec"), {"__name__": "extending"})
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("README.md")
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
+def test_examples_run(example: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / example), "--fast"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "accuracy" in result.stdout
+
+
+def test_status_has_a_row_for_every_method() -> None:
+    from ddcore.methods import METHODS
+
+    page = (ROOT / "docs" / "status.md").read_text()
+    for name in METHODS:
+        assert f"`{name}`" in page, name
