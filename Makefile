@@ -1,0 +1,44 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(VENV)/installed $@
+
+demo: $(VENV)/installed  ## distil the embedded digits to one image per class, evaluate, show
+	$(BIN)/ddapps distill digits --method random --ipc 1 --seed 0 --quiet --overwrite --out out/demo/random
+	$(BIN)/ddapps distill digits --method dm --ipc 1 --steps 500 --seed 0 --overwrite --out out/demo/dm
+	$(BIN)/ddapps evaluate out/demo/random --data digits --quiet
+	$(BIN)/ddapps evaluate out/demo/dm --data digits --quiet
+	$(BIN)/ddapps show out/demo/dm
+	$(BIN)/ddapps show out/demo/dm --out out/demo/dm.png
+
+test: $(VENV)/installed-dev  ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev  ## time one step of DM on 28 px images: ratios, floor, peak memory
+	$(BIN)/python -m benchmarks.distribution_step
+
+clean:  ## remove the environment and results of runs
+	rm -rf $(VENV) out

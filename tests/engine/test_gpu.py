@@ -1,0 +1,51 @@
+"""The GPU computes what the CPU computes; skipped where there is none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.augmentation import FAMILIES, SiameseAugmentation
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@needs_gpu
+def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+    a, b = (
+        dd.distill(few_digits, small_dm, device=device, precision="fp64").tensors(dtype=torch.float64)[0]
+        for device in ("cpu", "cuda")
+    )
+    assert torch.allclose(a, b, atol=1e-6)
+
+
+@needs_gpu
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("count", [None, 4])
+def test_augmentation_on_the_gpu_equals_that_on_the_cpu(family: str, count: int | None) -> None:
+    view = SiameseAugmentation(families=(family,)).draw(torch.Generator().manual_seed(0), count)
+    images = torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    on_cpu = view(dd.Batch(images, torch.zeros(4))).inputs
+    on_gpu = view(dd.Batch(images.cuda(), torch.zeros(4).cuda())).inputs
+    assert torch.allclose(on_gpu.cpu(), on_cpu, atol=1e-9)
+
+
+@needs_gpu
+def test_no_step_waits_for_the_host(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+    def arm(progress: dd.Progress) -> None:
+        torch.cuda.set_sync_debug_mode("error" if progress.step in range(3, 30) else "default")
+
+    try:
+        dd.distill(few_digits, small_dm.with_steps(35), device="cuda", callbacks=[arm])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_gpu
+def test_precision_switches_are_restored(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+    before = torch.backends.cuda.matmul.fp32_precision
+    dd.distill(few_digits, small_dm, device="cuda", precision="tf32")
+    assert torch.backends.cuda.matmul.fp32_precision == before
+    report = dd.evaluate(few_digits, few_digits, networks="convnet(width=8)", runs=1, protocol="quick", device="cuda")
+    assert report.results[0].mean > 50
