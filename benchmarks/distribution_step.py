@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -89,7 +90,7 @@ def run_ours(steps: int, precision: str, compiled: bool) -> list[float]:
         device="cpu",
         callbacks=[lambda _: moments.append(time.perf_counter())],
     )
-    return [b - a for a, b in zip(moments[2:], moments[3:], strict=False)]
+    return [b - a for a, b in pairwise(moments[2:])]
 
 
 def timed(step: Callable[[], None], steps: int) -> list[float]:

@@ -1,6 +1,6 @@
 """Everything that needs a GPU, in one command: parity with the CPU, step times by precision, host synchronisation, a paper run.
 
-    python -m benchmarks.gpu [--data path/to/mnist.npz]
+python -m benchmarks.gpu [--data path/to/mnist.npz]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import statistics
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ def step_time(target: dd.TargetData, precision: str, compiled: bool, steps: int 
         device="cuda",
         callbacks=[mark],
     )
-    seconds = statistics.median((b - a) / 10 for a, b in zip(moments, moments[1:], strict=False))
+    seconds = statistics.median((b - a) / 10 for a, b in pairwise(moments))
     memory = torch.cuda.max_memory_allocated() / 2**20
     name = f"DM step, {precision}{', compiled' if compiled else ''}"
     return {"what": name, "value": f"{1000 * seconds:.1f} ms, {memory:.0f} MB"}

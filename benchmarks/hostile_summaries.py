@@ -36,7 +36,9 @@ def main() -> None:
         seconds = time.monotonic() - started
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     row = {"inputs": options.count, **outcomes, "memory grown by MB": f"{grown:.0f}", "seconds": f"{seconds:.0f}"}
-    write_results("hostile_summaries", row, {"inputs": options.count, "seeds": f"0..{options.count - 1}"}, markdown([row]))
+    write_results(
+        "hostile_summaries", row, {"inputs": options.count, "seeds": f"0..{options.count - 1}"}, markdown([row])
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Distill a dataset to one image per class, save it, evaluate it beside a random selection.
 
-    python examples/quickstart.py           # about a minute on two cores
-    python examples/quickstart.py --fast    # seconds, to see it run
+python examples/quickstart.py           # about a minute on two cores
+python examples/quickstart.py --fast    # seconds, to see it run
 """
 
 import sys

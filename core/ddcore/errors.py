@@ -52,13 +52,6 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
-class MissingExtraError(DistillationError, ImportError):
-    """An optional package is not installed."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f'could not import {package}. Run: pip install "ddapps[{extra}]"')
-
-
 class DivergenceError(DistillationError, ArithmeticError):
     """The loss was not finite.
 

@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed goes on."""
     method = _method(options)
     out: Path = options.out
-    if (out / "config.json").exists() and not options.overwrite:
-        _report_finished(out, method, options)
-        return
     target = load(options, options.data, normalisation=options.normalisation)
+    if (out / "config.json").exists() and not options.overwrite:
+        _report_finished(out, target, method, options)
+        return
     try:
         summary = dd.distill(
             target,
@@ -88,10 +88,12 @@ def _method(options: argparse.Namespace) -> dd.Method:
     return method.with_steps(options.steps)
 
 
-def _report_finished(out: Path, method: dd.Method, options: argparse.Namespace) -> None:
+def _report_finished(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> None:
     """Accept a finished summary of the same command; refuse to replace any other."""
     summary = dd.DataSummary.load(out)
     described = method.describe() | ({"precision": options.precision} if options.precision else {})
-    if summary.record.get("method") != described or summary.record.get("seed") != options.seed:
+    wanted = {"data": target.name, "method": described, "seed": options.seed}
+    normalisations = {str(s.normalisation.describe()) for s in (summary.spec, target.spec)}
+    if any(summary.record.get(k) != v for k, v in wanted.items()) or len(normalisations) > 1:
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
     print(f"{summary} -> {out} (was finished already; --overwrite distills again)")

@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _failed(options, error, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
     except KeyboardInterrupt:
-        print("ddapps: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same words go on from the last checkpoint" if options.command == "distill" else ""
+        print(f"ddapps {options.command}: interrupted{goes_on}", file=sys.stderr)
         return 130
     return 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,10 @@ def test_the_same_command_again_is_done_and_another_is_refused(
     before = (out / "summary.safetensors").read_bytes()
     assert main(words) == 0
     assert "finished already" in capsys.readouterr().out
+    other = tmp_path / "other.npz"
+    shutil.copy(npz, other)
+    assert main([str(other) if w == npz else w for w in words]) == 1
+    assert "another summary" in capsys.readouterr().err
     assert main([*words, "--seed", "1"]) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert (out / "summary.safetensors").read_bytes() == before

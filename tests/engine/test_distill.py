@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,3 +270,12 @@ def test_bad_requests_are_refused_before_any_work(few_digits: dd.TargetData, sma
 def test_a_gpu_that_is_not_there_is_named(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
     with pytest.raises(SettingsError, match="no GPU"):
         dd.distill(few_digits, small_dm, device="cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compilation on a CPU needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_compiled_features_give_the_same_run(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+    a, b = (dd.distill(few_digits, small_dm, compile=c).tensors()[0] for c in (False, True))
+    assert not torch.equal(a, b)
+    assert torch.allclose(a, b, atol=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,3 @@ def as_split(images: Any, labels: Any, title: str) -> Split:
     if targets.is_complex() or targets.dtype == torch.bool:
         raise InputDataError(f"the {title} labels must be integers, not {targets.dtype}")
     return Split(inputs.contiguous(), targets.to(torch.int64))
-
-
-def known_names() -> Iterable[str]:
-    """Return the names that `load_data` knows."""
-    return tuple(sources.NAMED)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.data.normalisation import Normalisation
+from ddcore.engine.devices import to_device
 from ddcore.errors import SummaryFormatError, UnknownNameError
 from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
 from ddcore.factorization.labels import pack_ids, unpack_ids
 from ddcore.settings import require
 
@@ -35,7 +37,8 @@ class Pixels(Factorization):
         ipc: examples per class, one number or one per class id.
         init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
         labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example, one-hot at first.
-        storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded and clipped when the run ends).
+        storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the run ends), over
+            a span of their own where they leave [0, 1].
     """
 
     ipc: int | Mapping[int, int] = 10
@@ -74,7 +77,8 @@ class Pixels(Factorization):
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:
         names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
-        if set(stored) != names:
+        optional = {"span"} if self.storage == "uint8" else set()
+        if not names <= set(stored) <= names | optional:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
         images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
         if tuple(images.shape[1:]) != spec.shape or images.dtype != _DTYPES[self.storage] or n == 0:
@@ -85,11 +89,12 @@ class Pixels(Factorization):
         soft = stored.get("labels")
         if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
             raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
-        inputs = spec.normalisation.apply(images) if self.storage == "uint8" else images.float()
+        span, inputs = unpack_span(stored.get("span")), images.float()
+        if self.storage == "uint8":
+            inputs = spec.normalisation.apply(dequantise(images, span))
         order = owners.argsort(stable=True)
-        return PixelExamples(
-            inputs[order], owners[order], None if soft is None else soft[order], spec.normalisation, self.storage
-        )
+        soft = None if soft is None else soft[order]
+        return PixelExamples(inputs[order], owners[order], soft, spec.normalisation, self.storage, span)
 
     def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
@@ -109,7 +114,13 @@ class PixelExamples(Examples):
     """Free parameters, sorted by class."""
 
     def __init__(
-        self, images: Tensor, owners: Tensor, soft: Tensor | None, normalisation: Normalisation, storage: str
+        self,
+        images: Tensor,
+        owners: Tensor,
+        soft: Tensor | None,
+        normalisation: Normalisation,
+        storage: str,
+        span: Span = UNIT,
     ) -> None:
         super().__init__()
         self.images = nn.Parameter(images.clone())
@@ -117,6 +128,7 @@ class PixelExamples(Examples):
         self.register_buffer("owners", owners)
         self._normalisation = normalisation
         self._storage = storage
+        self._span = span
         self._all = torch.arange(len(owners)).split(torch.bincount(owners).tolist())
         self.counts = {c: len(members) for c, members in enumerate(self._all) if len(members)}
 
@@ -128,7 +140,8 @@ class PixelExamples(Examples):
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
         if indices is None:
             return Batch(self.images, targets)
-        return Batch(self.images[indices], targets[indices])
+        where = to_device(indices, self.images.device)
+        return Batch(self.images[where], targets[where])
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"images": [self.images]}
@@ -138,16 +151,15 @@ class PixelExamples(Examples):
 
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
-        owners = self.get_buffer("owners").cpu()
         images = self.images.detach().cpu()
+        stored = {"images": images, "classes": pack_ids(self.get_buffer("owners").cpu())}
         if storage == "uint8":
-            images = quantise(self._normalisation.invert(images))
-        stored = {"images": images.to(_DTYPES[storage]), "classes": pack_ids(owners)}
+            pixels = self._normalisation.invert(images)
+            span = fitting_span(pixels, self._span)
+            stored["images"] = quantise(pixels, span)
+            if span != UNIT:
+                stored["span"] = pack_span(span)
         if self.soft_labels is not None:
             stored["labels"] = self.soft_labels.detach().cpu().float()
+        stored["images"] = stored["images"].to(_DTYPES[storage])
         return {name: tensor.contiguous().clone() for name, tensor in stored.items()}
-
-
-def quantise(pixels: Tensor) -> Tensor:
-    """Round pixels in [0, 1] to bytes; values outside are clipped."""
-    return pixels.mul(255.0).round().clamp(0, 255).to(torch.uint8)

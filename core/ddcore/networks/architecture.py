@@ -28,12 +28,18 @@ class Architecture(ABC):
         """Return a new module on the CPU for examples of ``shape``, its weights from torch's default generator."""
 
     def build(
-        self, shape: tuple[int, ...], num_classes: int, *, seed: int, dtype: torch.dtype = torch.float32
+        self,
+        shape: tuple[int, ...],
+        num_classes: int,
+        *,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        head: str | None = None,
     ) -> Network:
-        """Return a new network on the CPU with weights drawn from ``seed``."""
+        """Return a new network on the CPU with weights drawn from ``seed``; its ``head`` is looked for unless named."""
         with default_generator_seeded(seed):
-            module = self.module(shape, num_classes)
-        return Network(module.to(dtype), find_head(module.to(dtype), shape, num_classes))
+            module = self.module(shape, num_classes).to(dtype)
+        return Network(module, head or find_head(module, shape, num_classes))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ddcore.factorization.pixels import quantise
+from ddcore.factorization.byte_pixels import quantise
 from ddcore.summary.summary import DataSummary
 
 

@@ -32,25 +32,23 @@ class _Fresh(Networks):
     def __init__(self, architecture: Architecture, run: Run) -> None:
         self._architecture = architecture
         self._run = run
-        self._network = self._draw(episode=0)
+        self._network = self._draw(episode=0, head=None)
         for parameter in self._network.parameters():
             parameter.requires_grad_(False)
         self._network.to(run.device)
         if run.compiled:
             self._network.compile_features()
 
-    def _draw(self, episode: int) -> Network:
-        run, spec = self._run, self._run.spec
-        return self._architecture.build(
-            spec.shape, spec.num_classes, seed=run.derive_seed("network", episode), dtype=run.dtype
-        )
+    def _draw(self, episode: int, head: str | None) -> Network:
+        spec, seed = self._run.spec, self._run.derive_seed("network", episode)
+        return self._architecture.build(spec.shape, spec.num_classes, seed=seed, dtype=self._run.dtype, head=head)
 
     def current(self) -> Sequence[Network]:
         return (self._network,)
 
     def advance(self, run: Run) -> None:
         self.episode += 1
-        self._take(self._draw(self.episode))
+        self._take(self._draw(self.episode, self._network.head))
 
     def _take(self, drawn: Network) -> None:
         with torch.no_grad():
@@ -59,4 +57,4 @@ class _Fresh(Networks):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._take(self._draw(self.episode))
+        self._take(self._draw(self.episode, self._network.head))
