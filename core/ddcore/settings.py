@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ddcore.errors import SettingsError
 
@@ -43,22 +44,26 @@ def override(settings: S, path: str, value: object) -> S:
     if name not in allowed:
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}: choose one of {', '.join(allowed)}")
     current = getattr(settings, name)
-    new = override(current, rest, value) if rest else _as(current, value, path)
+    new = override(current, rest, value) if rest else _as(get_type_hints(type(settings))[name], value, path)
     return dataclasses.replace(settings, **{name: new})
 
 
-def _as(current: object, value: object, path: str) -> object:
-    """Check ``value`` against the kind of the present value; whole numbers serve where reals are expected."""
-    if current is None or value is None:
-        return value
-    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(current, tuple) and isinstance(value, list):
-        return tuple(value)
-    if not dataclasses.is_dataclass(value) and type(current) is not type(value):
-        kind = type(current).__name__
-        raise SettingsError(f"setting {path!r} is of kind {kind}; {value!r} is of kind {type(value).__name__}")
-    return value
+def _as(hint: Any, value: object, path: str) -> object:
+    """Check ``value`` against the field's type; JSON's lists serve as tuples, whole numbers as reals."""
+    if isinstance(value, list):
+        value = tuple(value)
+    if not _fits(value, hint):
+        wanted = getattr(hint, "__name__", str(hint))
+        raise SettingsError(f"setting {path!r} is of kind {wanted}; {value!r} is of kind {type(value).__name__}")
+    return float(value) if hint is float and isinstance(value, int) else value
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint in (int, float):
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    return isinstance(value, get_origin(hint) or hint)
 
 
 def require(condition: bool, message: str) -> None:

@@ -18,12 +18,14 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add how data is loaded."""
     group = parser.add_argument_group("data")
     group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
+    group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
     group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
     """Load the data that the options describe."""
-    return dd.load_data(source, size=options.size, root=options.data_root, **settings)
+    mirror = False if options.no_mirror else None
+    return dd.load_data(source, size=options.size, root=options.data_root, mirror=mirror, **settings)
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

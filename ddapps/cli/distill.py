@@ -25,6 +25,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
     parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="stop after this time")
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="least time between checkpoints (default: 30)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
     parser.add_argument("--network", help="network to distill on, such as 'convnet(width=64)'")
     parser.add_argument(
@@ -49,12 +56,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Distill, save, and say where the result lies. A run that was killed goes on."""
+    """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
     method = _method(options)
     out: Path = options.out
+    checkpoint = out / CHECKPOINT
     target = load(options, options.data, normalisation=options.normalisation)
-    if (out / "config.json").exists() and not options.overwrite:
-        _report_finished(out, target, method, options)
+    if options.overwrite:
+        checkpoint.unlink(missing_ok=True)
+    elif (out / "config.json").exists() and _is_complete(out, target, method, options):
+        print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
         return
     try:
         summary = dd.distill(
@@ -64,14 +74,18 @@ def run(options: argparse.Namespace) -> None:
             device=options.device,
             precision=options.precision,
             max_seconds=options.max_seconds,
-            checkpoint=out / CHECKPOINT,
+            checkpoint=checkpoint,
+            checkpoint_seconds=options.checkpoint_seconds,
             progress=not options.quiet,
             compile=options.compile,
         )
     except DivergenceError as error:
         error.summary.save(out / "last-good", overwrite=True)
+        checkpoint.unlink(missing_ok=True)
         raise
-    summary.save(out, overwrite=options.overwrite)
+    summary.save(out, overwrite=True)
+    if summary.record["steps"] == method.steps:
+        checkpoint.unlink(missing_ok=True)
     print(f"{summary} -> {out}")
 
 
@@ -88,12 +102,11 @@ def _method(options: argparse.Namespace) -> dd.Method:
     return method.with_steps(options.steps)
 
 
-def _report_finished(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> None:
-    """Accept a finished summary of the same command; refuse to replace any other."""
-    summary = dd.DataSummary.load(out)
+def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:
+    """Whether ``out`` holds the finished summary of the same words; refuse to replace any other."""
+    record = dd.DataSummary.load(out).record
     described = method.describe() | ({"precision": options.precision} if options.precision else {})
-    wanted = {"data": target.name, "method": described, "seed": options.seed}
-    normalisations = {str(s.normalisation.describe()) for s in (summary.spec, target.spec)}
-    if any(summary.record.get(k) != v for k, v in wanted.items()) or len(normalisations) > 1:
+    wanted = {"data_sha256": target.fingerprint(), "method": described, "seed": options.seed}
+    if any(record.get(key) != value for key, value in wanted.items()):
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
-    print(f"{summary} -> {out} (was finished already; --overwrite distills again)")
+    return bool(record["steps"] == method.steps)

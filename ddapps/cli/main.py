@@ -48,8 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _failed(options, error, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
+    except Exception as error:
+        return _failed(
+            options, error, f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (see --debug)"
+        )
     except KeyboardInterrupt:
-        goes_on = "; the same words go on from the last checkpoint" if options.command == "distill" else ""
+        goes_on = (
+            "; the same words go on from its checkpoint, if it got that far" if options.command == "distill" else ""
+        )
         print(f"ddapps {options.command}: interrupted{goes_on}", file=sys.stderr)
         return 130
     return 0

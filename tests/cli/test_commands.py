@@ -115,6 +115,12 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
         (["distill", "{npz}", "--network", "transformer", "--out", "{out}"], "unknown network"),
         (["distill", "{npz}", "--device", "tpu", "--out", "{out}"], "unknown device"),
         (["distill", "{npz}", "--precision", "tf32", "--device", "cpu", "--out", "{out}"], "tf32"),
+        (["distill", "{npz}", "--network", "convnet(depth=deep)", "--out", "{out}"], "depth"),
+        (["distill", "{npz}", "--network", "mlp(width=-1)", "--out", "{out}"], "positive"),
+        (["distill", "{npz}", "--set", "networks=null", "--out", "{out}"], "networks"),
+        (["distill", "{npz}", "--set", "optimiser.learning_rate=null", "--out", "{out}"], "learning_rate"),
+        (["distill", "{npz}", "--set", "optimiser.momentum=-1", "--out", "{out}"], "momentum"),
+        (["distill", "{npz}", "--size", "0", "--out", "{out}"], "size"),
         (["evaluate", "{out}", "--data", "{npz}"], "missing"),
         (["show", "{out}"], "missing"),
     ],
@@ -137,6 +143,27 @@ def test_wrong_words_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> Non
             main(words)
         assert stopped.value.code == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_that_ran_out_of_time_goes_on(npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    words = ["distill", npz, "--ipc", "1", "--steps", "8", "--quiet", *SMALL]
+    assert main([*words, "--max-seconds", "0.000001", "--out", str(out)]) == 0
+    first = dd.DataSummary.load(out).record["steps"]
+    assert first < 8
+    assert main([*words, "--out", str(out)]) == 0
+    assert main([*words, "--out", str(whole)]) == 0
+    assert dd.DataSummary.load(out).sha256() == dd.DataSummary.load(whole).sha256()
+    assert not (out / "checkpoint.safetensors").exists()
+
+
+def test_a_summary_of_other_classes_is_not_evaluated(
+    npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["distill", npz, "--method", "random", "--ipc", "1", "--quiet", "--out", str(out)]) == 0
+    assert main(["evaluate", str(out), "--data", "digits", "--runs", "1", "--quiet"]) == 1
+    assert "10 class names" in capsys.readouterr().err
 
 
 def test_a_diverging_run_keeps_its_last_good_state(

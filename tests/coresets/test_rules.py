@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from ddcore.coresets.herding import herd
 from ddcore.coresets.k_center import farthest_points
 from ddcore.data import Pool
 from ddcore.errors import UnknownNameError
+from ddcore.training import Training, fit
 
 SMALL = dd.networks.ConvNet(width=8, depth=2)
 
@@ -67,9 +69,20 @@ def test_k_center_stays_within_twice_the_best_possible_radius() -> None:
 
 
 def test_forgetting_counts_what_a_replay_of_the_training_counts(pool: Pool) -> None:
-    rule = Forgetting(architecture=SMALL, epochs=4)
+    rule = Forgetting(architecture=SMALL, epochs=12)
     events = rule.count_events(pool, torch.Generator().manual_seed(0))
-    assert events.shape == (len(pool),) and int(events.min()) >= 0 and int(events.max()) <= 4
+    history: list[list[bool]] = [[] for _ in range(len(pool))]
+
+    def record(indices: torch.Tensor, batch: dd.Batch, logits: torch.Tensor) -> None:
+        for index, right in zip(indices.tolist(), (logits.argmax(1) == batch.targets).tolist(), strict=True):
+            history[index].append(right)
+
+    random = torch.Generator().manual_seed(0)
+    network = SMALL.build((1, 8, 8), 10, seed=int(torch.randint(2**62, (1,), generator=random)))
+    fit(network, pool.batch, len(pool), Training(epochs=12), generator=random, watch=record)
+    by_hand = [sum(a and not b for a, b in pairwise(h)) if any(h) else 12 for h in history]
+    assert events.tolist() == by_hand
+    assert len(set(by_hand)) > 1
     chosen = rule.select(pool, {0: 5}, torch.Generator().manual_seed(0))[0]
     class_events = events[pool.members(0)]
     assert sorted(events[chosen].tolist()) == class_events.sort().values[-5:].tolist()

@@ -11,44 +11,52 @@ import time
 from pathlib import Path
 
 import ddcore as dd
+from ddcore.engine.statefile import read_state
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = """
-import sys, torch
-torch.set_num_threads(1)
-import ddcore as dd
-target = dd.load_data("digits").of_classes([0, 1])
-method = dd.methods.dm(ipc=1, preset="cpu").with_steps(40)
-method = dd.override(method, "networks", dd.networks.FreshNetworks(dd.networks.ConvNet(width=8, depth=2)))
-print("ready", flush=True)
-dd.distill(target, method, checkpoint=sys.argv[1] + "/checkpoint", checkpoint_seconds=0).save(sys.argv[1], overwrite=True)
-"""
+STEPS = 40
+WORDS = ["distill", "digits", "--method", "dm", "--ipc", "1", "--steps", str(STEPS), "--quiet"]
+WORDS += ["--network", "convnet(width=8,depth=2)", "--checkpoint-seconds", "0"]
 
 
-def launch(directory: Path) -> subprocess.Popen[str]:
+def launch(out: Path) -> subprocess.Popen[bytes]:
+    """Start the command line on a run of a second, with a checkpoint after every step."""
     path = os.pathsep.join([str(ROOT / "core"), str(ROOT)])
+    command = [sys.executable, "-m", "ddapps.cli.main", *WORDS, "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(directory)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     )
+
+
+def kill_at_random(out: Path, rng: random.Random) -> int | None:
+    """Start the command, kill it at some moment, and return its exit code; mostly while it steps or saves."""
+    checkpoint = out / "checkpoint.safetensors"
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    with launch(out) as process:
+        if rng.random() < 0.1:
+            time.sleep(rng.uniform(0.0, 3.0))
+        else:
+            while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0.0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        return process.wait()
 
 
 def test_kills_at_random_moments_do_not_change_the_result(tmp_path: Path) -> None:
     with launch(tmp_path / "whole") as whole:
-        assert whole.wait(timeout=120) == 0
+        assert whole.wait() == 0
     expected = (tmp_path / "whole" / "summary.safetensors").read_bytes()
-    moments, killed = random.Random(0), 0
+    rng, out = random.Random(0), tmp_path / "killed"
+    reached = []
     for _ in range(4):
-        with launch(tmp_path / "killed") as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(moments.uniform(0.0, 0.4))
-            process.send_signal(signal.SIGKILL)
-            killed += process.wait(timeout=60) == -signal.SIGKILL
-    with launch(tmp_path / "killed") as last:
-        assert last.wait(timeout=120) == 0
-    assert killed > 0
-    assert (tmp_path / "killed" / "summary.safetensors").read_bytes() == expected
-    assert dd.DataSummary.load(tmp_path / "killed").record["steps"] == 40
+        if kill_at_random(out, rng) == -signal.SIGKILL and (out / "checkpoint.safetensors").exists():
+            reached.append(read_state(out / "checkpoint.safetensors")["step"])
+    assert reached
+    assert reached == sorted(reached), "a resumed run lost steps that were saved"
+    assert reached[0] > 0
+    with launch(out) as last:
+        assert last.wait() == 0
+    assert (out / "summary.safetensors").read_bytes() == expected
+    assert dd.DataSummary.load(out).record["steps"] == STEPS
+    assert not (out / "checkpoint.safetensors").exists()

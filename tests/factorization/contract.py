@@ -39,7 +39,7 @@ class FactorizationContract:
         return self.factorization.start(run_on(few_digits))
 
     def test_starts_with_the_counts_it_promised(self, examples: Examples, few_digits: dd.TargetData) -> None:
-        assert examples.counts == self.factorization.counts_for(few_digits.spec.classes)
+        assert examples.counts == self.factorization.counts_for(few_digits.counts())
         assert len(examples.decode().inputs) == sum(examples.counts.values())
         for class_id, count in examples.counts.items():
             assert len(examples.indices_of(class_id)) == count

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.factorization import Pixels
 from tests.factorization.contract import FactorizationContract, run_on
 
@@ -66,7 +66,8 @@ def test_bad_settings_are_refused(few_digits: dd.TargetData) -> None:
         (lambda: Pixels(labels="fuzzy"), UnknownNameError),
         (lambda: Pixels(storage="int4"), UnknownNameError),
         (lambda: Pixels(init="magic"), UnknownNameError),
-        (lambda: Pixels(ipc={5: 1}).counts_for(few_digits.spec.classes), SettingsError),
+        (lambda: Pixels(ipc={5: 1}).counts_for(few_digits.counts()), SettingsError),
+        (lambda: Pixels(ipc=41).counts_for(few_digits.counts()), BudgetError),
     ):
         with pytest.raises(error):
             call()

@@ -128,6 +128,14 @@ def test_a_factory_and_a_module_serve_as_architectures() -> None:
     assert factory.describe()["source_sha256"]
 
 
+def test_a_factory_that_hands_out_one_module_again_is_refused() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    factory = Factory(lambda: module)
+    factory.build((1, 8, 8), 3, seed=0)
+    with pytest.raises(UnsupportedError, match="same module twice"):
+        factory.build((1, 8, 8), 3, seed=1)
+
+
 def test_networks_that_cannot_serve_are_refused() -> None:
     class NoReset(nn.Module):
         def __init__(self) -> None:
@@ -149,6 +157,9 @@ def test_networks_that_cannot_serve_are_refused() -> None:
             architecture.build((1, 8, 8), 3, seed=0)
     with pytest.raises(SettingsError, match="halved"):
         ConvNet(depth=4).build((1, 8, 8), 3, seed=0)
+    for name, shape in (("alexnet", (3, 6, 6)), ("lenet", (1, 3, 3)), ("mlp(width=-1)", (1, 8, 8))):
+        with pytest.raises((UnsupportedError, SettingsError)):
+            parse_architecture(name).build(shape, 3, seed=0)
     with pytest.raises(UnknownNameError, match="instance"):
         VGG11(norm="power").build((1, 8, 8), 3, seed=0)
     with pytest.raises(UnsupportedError, match="int"):

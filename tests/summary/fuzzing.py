@@ -1,12 +1,26 @@
-"""Random and mutated summaries, for the loader's tests and its benchmark."""
+"""Random and mutated summaries, for the loader's tests and its benchmark.
+
+Run as ``python -m tests.summary.fuzzing DIRECTORY COUNT``, in a process of its own so that its memory is its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
+
+import ddcore as dd
+from ddcore.errors import SummaryFormatError
+from ddcore.factorization import Pixels
+from ddcore.summary import DataSummary, Part, as_text
+from ddcore.training import Recipe
 
 Mutation = Callable[[random.Random, Path], None]
 FILES = ("summary.safetensors", "config.json")
@@ -88,8 +102,6 @@ def change_data(rng: random.Random, directory: Path) -> None:
 
 
 def write_with_hash(directory: Path, content: bytes) -> None:
-    import hashlib
-
     (directory / "summary.safetensors").write_bytes(content)
     path = directory / "config.json"
     config = json.loads(path.read_text())
@@ -121,3 +133,61 @@ class Fuzzer:
                 continue  # an earlier mutation left nothing that this one could change
             names.append(mutation.__name__)
         return "+".join(names)
+
+
+def good_summaries(directory: Path) -> list[Path]:
+    """Write one summary of each kind: float, bytes with a span, soft labels, whitened, a union."""
+    target = dd.load_data("digits").of_classes([0, 1, 7])
+    plain = dd.distill(target, dd.Method(factorization=Pixels(ipc=1)))
+    (part,) = plain.parts
+    stretched = {**part.stored, "images": part.stored["images"] * 3}
+    labels = {**part.stored, "labels": torch.full((3, 10), 0.1)}
+    whitened = dd.load_data("digits", normalisation="zca").of_classes([0, 1])
+    soft = Part(Pixels(ipc=1, labels="soft"), labels)
+    summaries = [
+        plain,
+        DataSummary((Part(part.factorization, stretched),), plain.spec).quantize("uint8"),
+        DataSummary((soft,), plain.spec, Recipe("squared_error", 0.1), plain.record),
+        dd.distill(whitened, dd.Method(factorization=Pixels(ipc=1, storage="fp16"))),
+        dd.concat([plain, DataSummary((soft,), plain.spec)]),
+    ]
+    return [summary.save(directory / str(i)) for i, summary in enumerate(summaries)]
+
+
+def use(directory: Path) -> None:
+    """Load a summary and do with it what its owner would."""
+    summary = dd.DataSummary.load(directory)
+    inputs, _ = summary.tensors()
+    if not bool(torch.isfinite(inputs).all()):
+        raise ValueError("a loaded summary has examples that are not finite")
+    repr(summary)
+    as_text(summary, per_class=1).encode()
+    try:
+        dd.cite(summary)
+    except dd.errors.UnknownNameError:
+        return
+
+
+def fuzz(directory: Path, count: int) -> dict[str, float]:
+    """Mutate and use ``count`` summaries; any exception but the loader's own ends it with the seed that showed it."""
+    fuzzers = [Fuzzer(path) for path in good_summaries(directory)]
+    outcomes = {"refused": 0.0, "loaded": 0.0}
+    for fuzzer in fuzzers:
+        use(fuzzer.directory)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for seed in range(count):
+        fuzzer = fuzzers[seed % len(fuzzers)]
+        what = fuzzer.mutate(seed)
+        try:
+            use(fuzzer.directory)
+            outcomes["loaded"] += 1
+        except SummaryFormatError:
+            outcomes["refused"] += 1
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {what}") from error
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {**outcomes, "grown_mb": round(grown)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(fuzz(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -55,6 +55,8 @@ def load_data(
         UnknownNameError: no such name or path.
         InputDataError: the data cannot be used as given.
     """
+    if size is not None and size < 1:
+        raise InputDataError(f"size must be at least 1, not {size}")
     arrays, found_name = _arrays(source, test, root=root, size=size)
     name = name or found_name
     facts = sources.facts_about(name)
@@ -73,7 +75,11 @@ def load_data(
         kept, chosen = stratified_split(train.targets, validation, seed)
         train, carved = train.take(kept), train.take(chosen)
     highest = max(int(s.targets.max()) for s in (train, held_out, carved) if s is not None and len(s))
-    num_classes = num_classes or len(class_names or arrays.class_names) or highest + 1
+    known = facts.class_names if str(source) in sources.NAMED else ()
+    given_names = tuple(class_names or arrays.class_names or known)
+    if num_classes is not None and given_names and len(given_names) != num_classes:
+        raise InputDataError(f"{name} has {len(given_names)} class names, declared are {num_classes} classes")
+    num_classes = num_classes or len(given_names) or highest + 1
     spec = Spec(
         shape=tuple(train.inputs.shape[1:]),
         num_classes=num_classes,
@@ -101,6 +107,10 @@ def _arrays(source: object, test: object, *, root: str | Path | None, size: int 
         return _from_mapping(source), "arrays"
     if isinstance(source, tuple) and len(source) in (2, 4):
         return _from_mapping(dict(zip(ARRAYS, source, strict=False))), "arrays"
+    if isinstance(source, np.ndarray | Tensor):
+        raise InputDataError(
+            "an array alone has no labels: pass (x_train, y_train) or (x_train, y_train, x_test, y_test)"
+        )
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, list):
         train = read_dataset(source)
         names = getattr(source, "classes", None)
@@ -129,7 +139,7 @@ def read_dataset(dataset: Any) -> tuple[Any, Any]:
     images, labels = [], []
     for index in range(len(dataset)):
         image, label = dataset[index]
-        images.append(torch.as_tensor(np.asarray(image)) if not isinstance(image, Tensor) else image)
+        images.append(image if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
         labels.append(int(label))
     if len({tuple(image.shape) for image in images}) > 1:
         raise InputDataError("the dataset's images differ in size: add a transform that resizes them")
@@ -152,6 +162,11 @@ def as_split(images: Any, labels: Any, title: str) -> Split:
         inputs = inputs.unsqueeze(1)
     elif inputs.ndim == 4 and inputs.shape[-1] in (1, 3) and inputs.shape[1] not in (1, 3):
         inputs = inputs.permute(0, 3, 1, 2)
+    elif inputs.ndim == 4 and inputs.shape[-1] in (2, 4) and inputs.shape[1] not in (1, 2, 3, 4):
+        raise InputDataError(
+            f"the {title} images have shape {tuple(inputs.shape)}: pass grey or RGB images (no transparency), or put "
+            "the channels second"
+        )
     if inputs.dtype.is_floating_point:
         inputs = inputs.float()
     targets = targets.flatten() if targets.ndim == 2 and targets.shape[1] == 1 else targets

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 
+_LARGEST = 1e6
+
 
 def as_unit_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return ``pixels`` as floats; bytes 0..255 become 0..1."""
@@ -39,13 +41,22 @@ class Normalisation(ABC):
     @abstractmethod
     def _inverse(self, inputs: Tensor) -> Tensor: ...
 
+    @property
+    def exact(self) -> bool:
+        """Whether ``apply`` undoes ``invert`` for any normalised input, not only for images of the data."""
+        return True
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what must be stored beside the settings to rebuild this map."""
         return {}
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return the settings as JSON data; equal maps describe themselves equally."""
+        """Return the settings as JSON data."""
+
+    @abstractmethod
+    def same_as(self, other: Normalisation) -> bool:
+        """Whether both are the same map, up to the last digits in which two machines may differ."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,9 @@ class Identity(Normalisation):
     def describe(self) -> dict[str, Any]:
         return {"name": self.name}
 
+    def same_as(self, other: Normalisation) -> bool:
+        return isinstance(other, Identity)
+
 
 @dataclass(frozen=True)
 class Standardise(Normalisation):
@@ -75,17 +89,20 @@ class Standardise(Normalisation):
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean:
             raise SettingsError("a standardisation needs one mean and one standard deviation per channel")
-        if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
-            raise SettingsError("means must be finite and standard deviations positive")
+        if not all(abs(v) <= _LARGEST for v in self.mean) or not all(1 / _LARGEST <= v <= _LARGEST for v in self.std):
+            raise SettingsError("means must be finite and standard deviations positive, none of them extreme")
 
     @classmethod
     def fit(cls, pixels: Tensor) -> Standardise:
-        """Take mean and standard deviation of each channel over all training pixels."""
+        """Take mean and standard deviation of each channel over all training pixels.
+
+        Computed by numpy on one thread, so that the number of threads does not change the last digit.
+        """
         mean, std = [], []
         for channel in range(pixels.shape[1]):
-            values = as_unit_float(pixels[:, channel].reshape(-1), torch.float64)
+            values = as_unit_float(pixels[:, channel].reshape(-1), torch.float64).numpy()
             mean.append(float(values.mean()))
-            std.append(max(float(values.std(correction=0)), 1e-8))
+            std.append(max(float(values.std()), 1e-6))
         return cls(tuple(mean), tuple(std))
 
     def _forward(self, pixels: Tensor) -> Tensor:
@@ -102,6 +119,12 @@ class Standardise(Normalisation):
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+    def same_as(self, other: Normalisation) -> bool:
+        if not isinstance(other, Standardise) or len(other.mean) != len(self.mean):
+            return False
+        pairs = zip((*self.mean, *self.std), (*other.mean, *other.std), strict=True)
+        return all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +149,11 @@ class ZCA(Normalisation):
     unit_norm: bool
     scale: float
     name: ClassVar[str] = "zca"
+
+    @property
+    def exact(self) -> bool:
+        """False for ``zca-unit``, which forgets each input's own norm."""
+        return not self.unit_norm
 
     @classmethod
     def fit(cls, pixels: Tensor, *, unit_norm: bool = False, regularisation: float = 0.1) -> ZCA:
@@ -165,8 +193,14 @@ class ZCA(Normalisation):
         return {"centre": self.centre, "whiten": self.whiten, "colour": self.colour}
 
     def describe(self) -> dict[str, Any]:
-        digest = hashlib.sha256(self.whiten.numpy().tobytes() + self.centre.numpy().tobytes()).hexdigest()
+        digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in self.tensors().values())).hexdigest()
         return {"name": self.name, "unit_norm": self.unit_norm, "scale": self.scale, "sha256": digest}
+
+    def same_as(self, other: Normalisation) -> bool:
+        if not isinstance(other, ZCA) or other.unit_norm != self.unit_norm or other.whiten.shape != self.whiten.shape:
+            return False
+        pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
+        return all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs)
 
 
 def fit_normalisation(name: str, pixels: Tensor) -> Normalisation:
@@ -185,8 +219,13 @@ def restore_normalisation(
 ) -> Normalisation:
     """Rebuild what `Normalisation.describe` and `Normalisation.tensors` recorded; checks it against ``shape``."""
     name = config.get("name")
+    known = {Identity.name: 1, Standardise.name: 3, ZCA.name: 4}
+    if name in known and len(config) != known[name]:
+        raise InputDataError(f"the normalisation {name!r} has unknown or missing entries")
     if name == Identity.name:
         return Identity()
+    if len(shape) != 3:
+        raise InputDataError(f"the normalisation {name!r} is for images, not for examples of shape {shape}")
     if name == Standardise.name:
         restored = Standardise(tuple(map(float, config["mean"])), tuple(map(float, config["std"])))
         if len(restored.mean) not in (1, shape[0]):
@@ -195,10 +234,11 @@ def restore_normalisation(
     if name == ZCA.name:
         side = math.prod(shape)
         expected = {"centre": (side,), "whiten": (side, side), "colour": (side, side)}
-        if {k: tuple(v.shape) for k, v in tensors.items()} != expected:
-            raise InputDataError(f"the whitening's tensors must be {expected}")
+        found = {k: tuple(v.shape) for k, v in tensors.items() if v.dtype == torch.float32}
+        if found != expected or len(tensors) != len(expected):
+            raise InputDataError(f"the whitening's tensors must be {expected} of float32")
         zca = ZCA(
-            **{k: tensors[k].float() for k in expected},
+            **{k: tensors[k] for k in expected},
             unit_norm=bool(config["unit_norm"]),
             scale=float(config["scale"]),
         )

@@ -30,8 +30,8 @@ def _proportional(members: Tensor, shares: Tensor) -> list[Tensor]:
 
 def _dirichlet(alpha: float, size: int, random: torch.Generator) -> Tensor:
     """Draw shares from a symmetric Dirichlet distribution (as normalised Gamma variables, in float64)."""
-    if not alpha > 0:
-        raise BudgetError(f"alpha must be positive, not {alpha}")
+    if not 1e-4 <= alpha <= 1e6:
+        raise BudgetError(f"alpha must lie in [1e-4, 1e6], not {alpha}; for equal shares use iid")
     # Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha), in logarithms so that a tiny alpha does not underflow to 0/0.
     numpy_seed = int(torch.randint(2**31, (1,), generator=random))
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -57,7 +57,14 @@ class RealSignal(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash that tells this data from other data."""
+        """Return a hash that tells this data from other data; it is recorded in summaries."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs to go on (an accountant's history, say)."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of `state_dict`."""
 
     @abstractmethod
     def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:

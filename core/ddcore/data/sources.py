@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,20 +113,25 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
         raise InputDataError(f"{path.name} is not a readable .npz file of plain arrays: {error}") from error
 
 
 def read_folder(path: Path, size: int | None) -> Arrays:
     """Read ``path/<class>/*.png``, or ``path/train/<class>/*`` with ``path/test/<class>/*``."""
-    nested = (path / "train").is_dir()
+    nested = (path / "train").is_dir() and any(p.is_dir() for p in (path / "train").iterdir())
     root = path / "train" if nested else path
     names = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if not names:
         raise InputDataError(f"{path.name} has no folder per class: expected CLASS/*.png or train/CLASS/*.png")
     train = _read_classes(root, names, size)
     side = train[0].shape[-1] if size is None and train[0].shape[-1] == train[0].shape[-2] else size
-    test = _read_classes(path / "test", names, side) if nested and (path / "test").is_dir() else None
+    test = None
+    if nested and (path / "test").is_dir():
+        strangers = {p.name for p in (path / "test").iterdir() if p.is_dir()} - set(names)
+        if strangers:
+            raise InputDataError(f"test/ has classes that train/ does not have: {', '.join(sorted(strangers))}")
+        test = _read_classes(path / "test", names, side)
     return Arrays(train, test, names, split_test=test is None)
 
 
@@ -138,7 +144,9 @@ def _read_classes(root: Path, names: tuple[str, ...], size: int | None) -> tuple
         for file in sorted(p for p in (root / name).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
             try:
                 with Image.open(file) as opened:
-                    image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
+                    if opened.mode.startswith(("I", "F")):
+                        raise InputDataError(f"{name}/{file.name} has more than 8 bits per pixel: convert it to 8")
+                    image = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
             except (UnidentifiedImageError, OSError) as error:
                 raise InputDataError(f"{name}/{file.name} is not a readable image") from error
             if size is not None:

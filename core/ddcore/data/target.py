@@ -100,7 +100,7 @@ class TargetData:
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the training split and the declared facts."""
-        digest = hashlib.sha256(repr((self.name, self.spec.shape, self.spec.num_classes)).encode())
+        digest = hashlib.sha256(repr((self.name, self.spec.shape, self.spec.num_classes, self.spec.mirror)).encode())
         digest.update(repr(self.spec.normalisation.describe()).encode())
         for tensor in (self.train.inputs, self.train.targets):
             digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())

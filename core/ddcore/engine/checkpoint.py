@@ -54,10 +54,6 @@ class Checkpoint:
         write_state(self.path, {"fingerprint": self._fingerprint, **state})
         self._last = time.monotonic()
 
-    def remove(self) -> None:
-        """Delete the file: the run is complete."""
-        self.path.unlink(missing_ok=True)
-
 
 def _short(value: object) -> str:
     text = repr(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.devices import check_precision, fitting_micro_batch, resolve_device, warm_allocator
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar
-from ddcore.errors import BudgetError, InputDataError, SettingsError
+from ddcore.errors import InputDataError, SettingsError
 from ddcore.factorization import Examples
 from ddcore.method import Method
 from ddcore.networks import FreshNetworks, NetworkSource, as_architecture
@@ -57,10 +57,11 @@ def distill(
         steps: replaces the method's number of steps.
         max_seconds: stop after the step that passes this time; the summary records the steps done.
         checkpoint: a file. A run that is killed and started again with the same arguments goes on from it and
-            ends in the same bytes; the file is deleted when the run is complete.
+            ends in the same bytes. It stays when the run is complete: delete it once the summary is saved.
         checkpoint_seconds: least time between two writes of the checkpoint.
         start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
-        networks: replaces the method's networks: a `NetworkSource`, an architecture or its name, a module, a factory.
+        networks: replaces the method's networks: a `NetworkSource`, an architecture or its name, a function that builds
+            a new module, or a module as a template (its weights are drawn anew for every step).
         real: answers for the target data (a private signal, say); default: the data itself.
         callbacks: called with a `Progress` after every step.
         progress: whether to show a bar on standard error.
@@ -97,12 +98,13 @@ def distill(
     signal.begin(run)
     versions = {"ddcore": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
     facts = {"method": method.describe(), "seed": seed, "precision": method.precision, "device": place.type}
+    data_sha256 = signal.fingerprint()
     started = time.monotonic()
     saver = None
     if checkpoint is not None:
         fingerprint = {
             **facts,
-            "data": signal.fingerprint(),
+            "data": data_sha256,
             "start": None if start is None else start.sha256(),
             "micro_batch": micro_batch,
             "compile": compile,
@@ -110,12 +112,14 @@ def distill(
             "versions": versions,
         }
         saver = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds)
-    _check_budget(method.factorization.counts_for(signal.spec.classes), signal)
+        saver.read()
+    method.factorization.counts_for(signal.counts)
     run.examples = _starting_examples(method, run, start).to(place)
 
     def summarise(steps_done: int, seconds: float, recipe: Recipe) -> DataSummary:
         record: dict[str, Any] = {
             "data": signal.name,
+            "data_sha256": data_sha256,
             **facts,
             "steps": steps_done,
             "seconds": round(seconds, 3),
@@ -138,8 +142,6 @@ def distill(
     finally:
         for shown in bar:
             shown.close()
-    if saver is not None:
-        saver.remove()
     return summary
 
 
@@ -164,7 +166,7 @@ def _starting_examples(method: Method, run: Run, start: DataSummary | None) -> E
         )
     if start.spec.shape != run.spec.shape or start.spec.num_classes != run.spec.num_classes:
         raise InputDataError("the starting summary's examples do not have the target data's shape and classes")
-    if start.spec.normalisation.describe() != run.spec.normalisation.describe():
+    if not start.spec.normalisation.same_as(run.spec.normalisation):
         raise InputDataError("the starting summary was made under another normalisation than the target data's")
     part, wanted = start.parts[0], method.factorization
     if part.factorization.decoder() != wanted.decoder():
@@ -172,15 +174,6 @@ def _starting_examples(method: Method, run: Run, start: DataSummary | None) -> E
             f"the starting summary stores {part.factorization.decoder()}, the method {wanted.decoder()}: make them equal"
         )
     examples = wanted.restore(part.stored, start.spec).to(run.dtype)
-    if examples.counts != wanted.counts_for(run.spec.classes):
+    if examples.counts != wanted.counts_for(run.real.counts):
         raise SettingsError(f"the starting summary has {examples.counts} examples per class: give the method that ipc")
     return examples
-
-
-def _check_budget(wanted: Mapping[int, int], signal: RealSignal) -> None:
-    for class_id, count in wanted.items():
-        if count > signal.counts[class_id]:
-            raise BudgetError(
-                f"{signal.name}: {count} examples of class {signal.spec.name_of(class_id)!r} were asked for, it has "
-                f"{signal.counts[class_id]}; lower ipc, or give ipc per class"
-            )

@@ -53,7 +53,7 @@ class Loop:
         self._checkpoint = checkpoint
         self._callbacks = callbacks
         self._check_every = 1 if run.device.type == "cpu" else GPU_CHECK_INTERVAL
-        self._good = self._copy_parameters()
+        self._good, self._good_step = self._copy_parameters(), 0
         self._first_bad = torch.tensor(-1, device=run.device)
         self._seconds = 0.0
 
@@ -62,15 +62,15 @@ class Loop:
         run, step = self._run, self._resume()
         started = time.monotonic() - self._seconds
         with matmul_precision(run.precision, run.device):
-            while step < self._steps:
+            while step < self._steps and not (max_seconds is not None and self._seconds >= max_seconds):
                 run.step = step
                 loss = self._step()
                 step += 1
                 self._seconds = time.monotonic() - started
                 self._observe(step, loss)
-                if max_seconds is not None and self._seconds >= max_seconds:
-                    break
-        self._raise_if_bad()
+        self._raise_if_bad(last=step - 1)
+        if self._checkpoint is not None:
+            self._checkpoint.write(self._state_dict(step))
         return self.summarise(step)
 
     def _step(self) -> Tensor:
@@ -84,11 +84,9 @@ class Loop:
             total += penalty.detach()
             pending = True
         for term in self._matching.terms(run, self._state):
-            term.loss.backward()
+            term.loss.backward(inputs=[p for name in term.groups or self._groups for p in self._groups[name]])
             total += term.loss.detach()
             pending = True
-            if term.groups:
-                self._drop_gradients_except(term.groups)
             if term.update:
                 self._update(total)
                 pending = False
@@ -105,15 +103,9 @@ class Loop:
         self._first_bad = torch.where(bad, run.step, self._first_bad)
         if run.step % self._check_every == 0:
             self._raise_if_bad()
-            self._good = self._copy_parameters()
+            self._good, self._good_step = self._copy_parameters(), run.step
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-
-    def _drop_gradients_except(self, groups: tuple[str, ...]) -> None:
-        for name, parameters in self._groups.items():
-            if name not in groups:
-                for parameter in parameters:
-                    parameter.grad = None
 
     def _observe(self, step: int, loss: Tensor) -> None:
         for callback in self._callbacks:
@@ -132,14 +124,17 @@ class Loop:
     def _copy_parameters(self) -> list[Tensor]:
         return [p.detach().clone() for p in self._parameters()]
 
-    def _raise_if_bad(self) -> None:
+    def _raise_if_bad(self, last: int | None = None) -> None:
+        """Raise if a loss was not finite, or, after the ``last`` step, if the parameters are not."""
         step = int(self._first_bad)
+        if step < 0 and last is not None and not all(bool(torch.isfinite(p).all()) for p in self._parameters()):
+            step = last
         if step < 0:
             return
         with torch.no_grad():
             for parameter, good in zip(self._parameters(), self._good, strict=True):
                 parameter.copy_(good)
-        raise DivergenceError(step, self.summarise(step))
+        raise DivergenceError(step, self.summarise(self._good_step))
 
     def _state_dict(self, step: int) -> dict[str, Any]:
         return {
@@ -149,6 +144,7 @@ class Loop:
             "examples": dict(self._run.examples.state_dict()),
             "matching": self._state.state_dict(),
             "networks": self._run.networks.state_dict(),
+            "real": self._run.real.state_dict(),
         }
 
     def _resume(self) -> int:
@@ -160,5 +156,6 @@ class Loop:
         self._optimiser.load_state_dict(saved["optimiser"])
         self._state.load_state_dict(saved["matching"])
         self._run.networks.load_state_dict(saved["networks"])
-        self._good = self._copy_parameters()
+        self._run.real.load_state_dict(saved["real"])
+        self._good, self._good_step = self._copy_parameters(), int(saved["step"])
         return int(saved["step"])

@@ -28,7 +28,7 @@ class Optimiser:
 
     kind: str = "sgd"
     learning_rate: float = 1.0
-    group_learning_rates: Mapping[str, float] = field(default_factory=dict)
+    group_learning_rates: Mapping[str, float] = field(default_factory=dict, hash=False)
     momentum: float = 0.5
     betas: tuple[float, float] = (0.9, 0.999)
 
@@ -36,7 +36,10 @@ class Optimiser:
         if self.kind not in KINDS:
             raise UnknownNameError("optimiser", self.kind, KINDS)
         for rate in (self.learning_rate, *self.group_learning_rates.values()):
-            require(0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate}")
+            number = isinstance(rate, int | float)
+            require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")
+        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas lie in [0, 1), not {self.betas}")
 
     def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
         """Return the optimiser of these named groups."""

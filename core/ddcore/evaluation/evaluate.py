@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddcore.augmentation import Augmentation
 from ddcore.batch import Batch
 from ddcore.data import Spec, Split, TargetData
 from ddcore.engine.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
@@ -66,7 +67,9 @@ def evaluate(
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
     architectures = [as_architecture(n) for n in (networks if isinstance(networks, list | tuple) else [networks])]
-    training = replace(protocol.training, augmentation=protocol.training.augmentation.suited_to(target.spec))
+    if not architectures:
+        raise SettingsError("networks is empty: name at least one architecture")
+    training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
     source = TrainingSource.of(summary, place, dtype_of(precision))
     results = []
     with matmul_precision(precision, place):
@@ -168,6 +171,11 @@ def predict(network: Network, split: Split, spec: Spec, device: torch.device, *,
     return torch.cat(logits)
 
 
+def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
+    """Return the protocol's augmentation; mirrored only where neither side forbids it."""
+    return protocol.training.augmentation.suited_to(summary.spec).suited_to(target.spec)
+
+
 def held_out_split(target: TargetData, split: str) -> Split:
     """Return the test or validation split, or raise `InputDataError`."""
     if split not in ("test", "validation"):
@@ -185,7 +193,12 @@ def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> N
         raise InputDataError(f"the summary's examples have shape {ours.shape}, the target's {theirs.shape}")
     if ours.num_classes != theirs.num_classes:
         raise InputDataError(f"the summary has {ours.num_classes} classes, the target {theirs.num_classes}")
-    if ours.normalisation.describe() != theirs.normalisation.describe():
+    if ours.class_names and theirs.class_names and ours.class_names != theirs.class_names:
+        raise InputDataError(
+            f"the summary's classes are {', '.join(ours.class_names[:5])}, ..., the target's are "
+            f"{', '.join(theirs.class_names[:5])}, ...: their ids do not mean the same"
+        )
+    if not ours.normalisation.same_as(theirs.normalisation):
         raise InputDataError(
             "the summary and the target differ in normalisation: load the target with "
             "normalisation=summary.spec.normalisation"

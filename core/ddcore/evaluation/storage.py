@@ -42,7 +42,7 @@ def storage(summary: DataSummary, target: TargetData, *, compress_original: bool
     compressed = None
     if compress_original:
         train = target.train
-        content = train.inputs.numpy().tobytes() + pack_ids(train.targets).numpy().tobytes()
+        content = train.inputs.numpy().tobytes() + pack_ids(train.targets, target.spec.num_classes).numpy().tobytes()
         compressed = len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     return Storage(
         stored=summary.stored_bytes,

@@ -75,8 +75,12 @@ class Factorization(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:
-        """Return how many examples each of these classes gets."""
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        """Return how many examples each class gets, given how many real ones it has.
+
+        Raises:
+            BudgetError: a class has fewer real examples than it should get.
+        """
 
     @abstractmethod
     def start(self, run: Run) -> Examples:

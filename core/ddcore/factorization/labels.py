@@ -8,9 +8,9 @@ from torch import Tensor
 from ddcore.errors import SummaryFormatError
 
 
-def pack_ids(ids: Tensor) -> Tensor:
-    """Return class ids as one byte each where they fit, else as int32."""
-    return ids.to(torch.uint8 if int(ids.max()) < 256 else torch.int32)
+def pack_ids(ids: Tensor, num_classes: int) -> Tensor:
+    """Return class ids as one byte each where the label space fits, else as int32."""
+    return ids.to(torch.uint8 if num_classes <= 256 else torch.int32)
 
 
 def unpack_ids(stored: Tensor, count: int, num_classes: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
-from ddcore.data.normalisation import Normalisation
 from ddcore.engine.devices import to_device
-from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.errors import BudgetError, SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
 from ddcore.factorization.labels import pack_ids, unpack_ids
@@ -41,7 +40,7 @@ class Pixels(Factorization):
             a span of their own where they leave [0, 1].
     """
 
-    ipc: int | Mapping[int, int] = 10
+    ipc: int | Mapping[int, int] = field(default=10, hash=False)
     init: str | CoresetRule = "random"
     labels: str = "hard"
     storage: str = "float32"
@@ -56,15 +55,20 @@ class Pixels(Factorization):
         if self.init != "noise":
             as_rule(self.init)
 
-    def counts_for(self, classes: tuple[int, ...]) -> dict[int, int]:
-        if not isinstance(self.ipc, Mapping):
-            return dict.fromkeys(classes, self.ipc)
-        strangers = set(self.ipc) - set(classes)
-        require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {classes}")
-        return {c: self.ipc[c] for c in sorted(self.ipc)}
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        wanted = dict(sorted(self.ipc.items())) if isinstance(self.ipc, Mapping) else dict.fromkeys(available, self.ipc)
+        strangers = set(wanted) - set(available)
+        require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {list(available)}")
+        for class_id, count in wanted.items():
+            if count > available[class_id]:
+                raise BudgetError(
+                    f"{count} examples of class {class_id} were asked for, it has {available[class_id]}; "
+                    "lower ipc, or give ipc per class"
+                )
+        return wanted
 
     def start(self, run: Run) -> Examples:
-        counts = self.counts_for(run.spec.classes)
+        counts = self.counts_for(run.real.counts)
         random = run.generator("init")
         if self.init == "noise":
             images = torch.randn(sum(counts.values()), *run.spec.shape, generator=random, dtype=run.dtype)
@@ -73,7 +77,7 @@ class Pixels(Factorization):
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
         owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
         soft = F.one_hot(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
-        return PixelExamples(images, owners, soft, run.spec.normalisation, self.storage)
+        return PixelExamples(images, owners, soft, run.spec, self.storage)
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:
         names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
@@ -94,7 +98,7 @@ class Pixels(Factorization):
             inputs = spec.normalisation.apply(dequantise(images, span))
         order = owners.argsort(stable=True)
         soft = None if soft is None else soft[order]
-        return PixelExamples(inputs[order], owners[order], soft, spec.normalisation, self.storage, span)
+        return PixelExamples(inputs[order], owners[order], soft, spec, self.storage, span)
 
     def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
@@ -118,7 +122,7 @@ class PixelExamples(Examples):
         images: Tensor,
         owners: Tensor,
         soft: Tensor | None,
-        normalisation: Normalisation,
+        spec: Spec,
         storage: str,
         span: Span = UNIT,
     ) -> None:
@@ -126,7 +130,7 @@ class PixelExamples(Examples):
         self.images = nn.Parameter(images.clone())
         self.soft_labels = None if soft is None else nn.Parameter(soft.clone())
         self.register_buffer("owners", owners)
-        self._normalisation = normalisation
+        self._spec = spec
         self._storage = storage
         self._span = span
         self._all = torch.arange(len(owners)).split(torch.bincount(owners).tolist())
@@ -152,9 +156,13 @@ class PixelExamples(Examples):
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
         images = self.images.detach().cpu()
-        stored = {"images": images, "classes": pack_ids(self.get_buffer("owners").cpu())}
+        stored = {"images": images, "classes": pack_ids(self.get_buffer("owners").cpu(), self._spec.num_classes)}
         if storage == "uint8":
-            pixels = self._normalisation.invert(images)
+            if not self._spec.normalisation.exact:
+                raise UnsupportedError(
+                    "'zca-unit' forgets the norm of an example: store float32 or fp16 instead of uint8"
+                )
+            pixels = self._spec.normalisation.invert(images)
             span = fitting_span(pixels, self._span)
             stored["images"] = quantise(pixels, span)
             if span != UNIT:

@@ -23,7 +23,7 @@ class Term:
 
     Attributes:
         loss: a scalar.
-        groups: parameter groups that an update after this term moves; empty: all.
+        groups: parameter groups that get a gradient from this term; empty: all.
         update: whether the optimiser steps right after this term instead of at the end of the step.
         classes: the classes that the term is about, for observers.
     """

@@ -13,6 +13,7 @@ from torch import nn
 
 from ddcore.networks import layers
 from ddcore.networks.architecture import Architecture
+from ddcore.settings import require
 
 
 def _classifier(features: nn.Module, shape: tuple[int, ...], hidden: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -30,6 +31,11 @@ class MLP(Architecture):
     width: int = 128
     depth: int = 2
     name: ClassVar[str] = "mlp"
+
+    def __post_init__(self) -> None:
+        require(
+            self.width > 0 and self.depth > 0, f"width and depth must be positive, not {self.width} and {self.depth}"
+        )
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         return _classifier(nn.Flatten(), shape, (self.width,) * self.depth, num_classes)
@@ -57,7 +63,7 @@ class LeNet(Architecture):
 
 @dataclass(frozen=True)
 class AlexNet(Architecture):
-    """Five convolutions (128, 192, 256, 192, 192 channels), three max poolings, one linear layer; no dropout."""
+    """Five convolutions (128, 192, 256, 192, 192 channels), three max poolings, one linear layer; no norm, no dropout."""
 
     name: ClassVar[str] = "alexnet"
 

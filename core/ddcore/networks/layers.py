@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 
 
 class AveragePool(nn.Module):
@@ -73,7 +73,12 @@ def pooling(name: str) -> nn.Module:
 def flat_size(features: nn.Module, shape: tuple[int, ...]) -> int:
     """Return how many numbers ``features`` gives for one example of ``shape``; no weight or statistic changes."""
     training = features.training
-    with torch.no_grad():
-        size = features.eval()(torch.zeros(1, *shape)).flatten(1).shape[1]
+    try:
+        with torch.no_grad():
+            size = features.eval()(torch.zeros(1, *shape)).flatten(1).shape[1]
+    except (RuntimeError, ValueError) as error:
+        raise UnsupportedError(
+            f"this network cannot take examples of shape {shape}: they are too small for it"
+        ) from error
     features.train(training)
     return int(size)

@@ -40,7 +40,7 @@ def split_names(text: str) -> list[str]:
 def architecture_label(architecture: Architecture) -> str:
     """Return a name for reports: the settings that differ from the default stand in brackets."""
     if architecture.name not in ARCHITECTURES:
-        return architecture.name
+        return str(architecture.describe().get("function", architecture.name))  # type: ignore[attr-defined]
     declared = dataclasses.fields(architecture)  # type: ignore[arg-type]
     fields = [f for f in declared if getattr(architecture, f.name) != f.default]
     settings = ",".join(f"{f.name}={getattr(architecture, f.name)}" for f in fields)

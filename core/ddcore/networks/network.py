@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.errors import UnknownNameError, UnsupportedError
+
+_WRAPPED: WeakSet[nn.Module] = WeakSet()
 
 
 class Network(nn.Module):
@@ -20,6 +23,11 @@ class Network(nn.Module):
 
     def __init__(self, module: nn.Module, head: str) -> None:
         super().__init__()
+        if module in _WRAPPED:
+            raise UnsupportedError(
+                "a network factory returned the same module twice: it must build a new one at each call"
+            )
+        _WRAPPED.add(module)
         self.module = module
         self.head = head
         self._head_input: Tensor | None = None

@@ -13,8 +13,9 @@ from ddcore.summary.tensorfile import write_atomically
 
 
 def write_card(summary: DataSummary, directory: Path) -> None:
-    """Write ``README.md`` and ``examples.png``."""
-    save_picture(summary, directory / "examples.png")
+    """Write ``README.md``, and ``examples.png`` for images."""
+    if len(summary.spec.shape) == 3:
+        save_picture(summary, directory / "examples.png")
     write_atomically(directory / "README.md", _text(summary).encode())
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ddcore.data import Spec
@@ -26,26 +28,32 @@ SCHEMA = 1
 TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
 MAX_PARTS = 1024
 MAX_CONFIG = 2**24
+MAX_LABELS = 2**28
+_SPEC_KEYS = {"shape", "num_classes", "classes", "class_names", "mirror", "normalisation"}
 _KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
 
 
 def write_summary(summary: DataSummary, directory: Path, *, overwrite: bool) -> Path:
-    """Write ``summary``; ``config.json`` comes last, and names the hash of the tensors, so a torn write is noticed."""
+    """Write ``summary``; what would not load again is refused before anything in ``directory`` is touched."""
     from ddcore.summary.card import write_card
 
     if (directory / CONFIG).exists() and not overwrite:
         raise OutputExistsError(f"{directory} holds a summary already: choose another directory, or overwrite it")
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / CONFIG).unlink(missing_ok=True)
-    write_tensors(
-        directory / TENSORS,
-        {f"part{i}.{name}": t for i, part in enumerate(summary.parts) for name, t in part.stored.items()},
-    )
-    whitening = summary.spec.normalisation.tensors()
-    if whitening:
-        write_tensors(directory / NORMALISATION, whitening)
-    write_card(summary, directory)
-    write_atomically(directory / CONFIG, json.dumps(_config(summary, directory), indent=1).encode())
+    with TemporaryDirectory(prefix=".writing-", dir=directory) as place:
+        draft = Path(place)
+        stored = {f"part{i}.{name}": t for i, part in enumerate(summary.parts) for name, t in part.stored.items()}
+        write_tensors(draft / TENSORS, stored)
+        whitening = summary.spec.normalisation.tensors()
+        if whitening:
+            write_tensors(draft / NORMALISATION, whitening)
+        write_atomically(draft / CONFIG, json.dumps(_config(summary, draft), indent=1).encode())
+        read_summary(draft, {part.factorization.name: type(part.factorization) for part in summary.parts})
+        write_card(summary, draft)
+        # The configuration names the hash of the tensors: it goes first and comes last, so a torn write is noticed.
+        (directory / CONFIG).unlink(missing_ok=True)
+        for file in sorted(draft.iterdir(), key=lambda f: f.name == CONFIG):
+            file.replace(directory / file.name)
     return directory
 
 
@@ -82,17 +90,60 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
         )
     stored = read_tensors(directory / TENSORS)
     try:
+        _check_keys(config["spec"], _SPEC_KEYS, "spec")
+        _check_keys(config["recipe"], {"loss", "learning_rate"}, "recipe")
         spec = _spec(config["spec"], directory)
         parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
-        summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), dict(config["record"]))
-        counts = summary.counts
+        summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
+        _check_examples(summary)
     except SummaryFormatError:
         raise
-    except (DistillationError, LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (
+        DistillationError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AttributeError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise SummaryFormatError(f"{CONFIG} does not describe a summary: {error}") from error
-    if not set(counts) <= set(spec.classes):
-        raise SummaryFormatError("the stored class ids are not among the declared classes")
     return summary
+
+
+def _check_keys(config: Mapping[str, Any], allowed: set[str], what: str) -> None:
+    if set(config) != allowed:
+        raise SummaryFormatError(
+            f"{CONFIG}: {what} has unknown or missing entries: {sorted(set(config) ^ allowed)[:5]}"
+        )
+
+
+def _record(config: Any) -> dict[str, Any]:
+    """Check the entries of the record that the library reads; others are the maker's notes."""
+    record = dict(config)
+    method = record.get("method", {})
+    named = isinstance(method, dict) and isinstance(method.get("name", ""), str)
+    cites = record.get("cites", [])
+    if not named or not isinstance(record.get("data", ""), str) or not isinstance(cites, list):
+        raise SummaryFormatError(f"{CONFIG}: data, method.name and cites of the record must be texts")
+    for text in (record.get("data", ""), method.get("name", ""), *cites):
+        _text(text)
+    return record
+
+
+def _check_examples(summary: DataSummary) -> None:
+    classes, spec = set(summary.spec.classes), summary.spec
+    soft = False
+    for examples in summary.examples():
+        batch = examples.decode()
+        soft = soft or batch.targets.ndim == 2
+        if tuple(batch.inputs.shape[1:]) != spec.shape or not bool(torch.isfinite(batch.inputs).all()):
+            raise SummaryFormatError("the decoded examples are not finite, or not of the declared shape")
+        if not set(examples.counts) <= classes:
+            raise SummaryFormatError("the stored class ids are not among the declared classes")
+    if soft and len(summary) * spec.num_classes > MAX_LABELS:
+        raise SummaryFormatError(f"soft labels of {len(summary)} examples over {spec.num_classes} classes are too many")
 
 
 def _spec(config: Mapping[str, Any], directory: Path) -> Spec:
@@ -139,6 +190,6 @@ def _whole(value: object) -> int:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > 200:
-        raise SummaryFormatError(f"{CONFIG}: a class name must be text of at most 200 characters")
+    if not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+        raise SummaryFormatError(f"{CONFIG}: a name must be printable text of at most 200 characters")
     return value

@@ -18,7 +18,8 @@ def draw(summary: DataSummary, *, per_class: int = 10, side: int = 48, gap: int 
     pixels, owners = summary.to_pixels(), _owners(summary)
     scale = max(1, side // pixels.shape[-1])
     pixels = interpolate(pixels, scale_factor=scale, mode="nearest") if scale > 1 else pixels
-    pixels = quantise(pixels).expand(-1, 3, -1, -1) if pixels.shape[1] == 1 else quantise(pixels[:, :3])
+    colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels.mean(dim=1, keepdim=True)
+    pixels = quantise(colours).expand(-1, 3, -1, -1)
     rows = list(summary.counts)
     columns = min(per_class, max(summary.counts.values()))
     height, width = pixels.shape[-2] + gap, pixels.shape[-1] + gap

@@ -163,7 +163,7 @@ def concat(summaries: Sequence[DataSummary]) -> DataSummary:
     for other in summaries[1:]:
         if other.spec.shape != first.spec.shape:
             raise InputDataError(f"examples of shape {other.spec.shape} and {first.spec.shape} do not go together")
-        if other.spec.normalisation.describe() != first.spec.normalisation.describe():
+        if not other.spec.normalisation.same_as(first.spec.normalisation):
             raise InputDataError("the summaries differ in normalisation: load their data with one normalisation=")
         if other.recipe != first.recipe:
             raise SettingsError(f"the summaries' recipes differ: {other.recipe} and {first.recipe}")
@@ -183,6 +183,7 @@ def concat(summaries: Sequence[DataSummary]) -> DataSummary:
     record = {
         "data": names.pop() if len(names) == 1 else "union",
         "method": first.record.get("method", {}) if _one_method(summaries) else {"name": "union"},
+        "cites": list(dict.fromkeys(key for s in summaries for key in s.record.get("cites", []))),
         "union_of": [dict(s.record) for s in summaries],
     }
     return DataSummary(tuple(p for s in summaries for p in s.parts), spec, first.recipe, record)

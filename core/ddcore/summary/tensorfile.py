@@ -30,7 +30,7 @@ _BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write named tensors to ``path``; the file appears whole or not at all."""
-    write_atomically(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+    write_atomically(path, save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
