@@ -24,7 +24,7 @@ from torch.nn import functional as F
 import ddcore as dd
 from benchmarks.common import markdown, write_results
 from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine import autocast
+from ddcore.engine import autocast, warm_allocator
 
 CLASSES, REAL, IPC, WIDTH = 10, 256, 10, 128
 
@@ -105,6 +105,7 @@ def timed(step: Callable[[], None], steps: int) -> list[float]:
 
 def floor_seconds(precision: str) -> tuple[float, float]:
     """Return (seconds that the convolutions of one step need at the measured rate, that rate in GFLOP/s)."""
+    warm_allocator(torch.device("cpu"))
     images, weight = torch.randn(32, WIDTH, 16, 16), torch.randn(WIDTH, WIDTH, 3, 3)
     with torch.no_grad(), autocast(precision, torch.device("cpu")):
         rate = 32 * conv_operations(16, WIDTH) / min(timed(lambda: F.conv2d(images, weight, padding=1), 60))
