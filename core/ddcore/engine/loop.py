@@ -111,7 +111,7 @@ class Loop:
         for callback in self._callbacks:
             callback(Progress(step, self._steps, loss, self._seconds, lambda: self.summarise(step)))
         if self._checkpoint is not None and step < self._steps and self._checkpoint.due():
-            self._raise_if_bad()
+            self._raise_if_bad(last=step - 1)
             self._checkpoint.write(self._state_dict(step))
 
     def summarise(self, step: int) -> DataSummary:
