@@ -133,12 +133,12 @@ class PixelExamples(Examples):
         self._spec = spec
         self._storage = storage
         self._span = span
-        self._all = torch.arange(len(owners)).split(torch.bincount(owners).tolist())
-        self.counts = {c: len(members) for c, members in enumerate(self._all) if len(members)}
+        ids, sizes = owners.unique_consecutive(return_counts=True)
+        self._members: dict[int, Tensor] = dict(zip(ids.tolist(), torch.arange(len(owners)).split(sizes.tolist()), strict=True))
+        self.counts = {c: len(members) for c, members in self._members.items()}
 
     def indices_of(self, class_id: int) -> Tensor:
-        indices: Tensor = self._all[class_id]
-        return indices
+        return self._members[class_id]
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
