@@ -57,7 +57,7 @@ def main() -> None:
                 "paper (20 000)": PUBLISHED[ipc],
             }
             print(rows[-1], flush=True)
-        budget = {"steps": marks[-1], "precision": options.precision, "networks": options.runs, "seed": 0}
+        budget = {"precision": options.precision, "networks": options.runs, "seed": 0}
         budget["protocol"] = options.protocol
         together = sorted(rows + kept_rows(budget, {row["ipc"] for row in rows}), key=lambda r: (r["ipc"], r["steps"]))
         write_results("mnist_steps", together, budget, markdown(together))
@@ -67,8 +67,9 @@ def main() -> None:
 def kept_rows(budget: dict[str, Any], replaced: set[int]) -> list[dict[str, Any]]:
     """Return the rows of an earlier call at the same budget, for other ipcs: long runs may be made one ipc at a time."""
     path = RESULTS / "mnist_steps.json"
-    earlier = json.loads(path.read_text()) if path.exists() else {"budget": None, "results": []}
-    return [r for r in earlier["results"] if earlier["budget"] == budget and r["ipc"] not in replaced]
+    earlier = json.loads(path.read_text()) if path.exists() else {"budget": {}, "results": []}
+    same = all(earlier["budget"].get(key) == value for key, value in budget.items())
+    return [row for row in earlier["results"] if same and row["ipc"] not in replaced]
 
 
 def plot(rows: list[dict[str, Any]]) -> None:

@@ -134,7 +134,9 @@ class PixelExamples(Examples):
         self._storage = storage
         self._span = span
         ids, sizes = owners.unique_consecutive(return_counts=True)
-        self._members: dict[int, Tensor] = dict(zip(ids.tolist(), torch.arange(len(owners)).split(sizes.tolist()), strict=True))
+        self._members: dict[int, Tensor] = dict(
+            zip(ids.tolist(), torch.arange(len(owners)).split(sizes.tolist()), strict=True)
+        )
         self.counts = {c: len(members) for c, members in self._members.items()}
 
     def indices_of(self, class_id: int) -> Tensor:
