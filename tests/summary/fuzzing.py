@@ -168,10 +168,10 @@ def use(directory: Path) -> None:
         return
 
 
-def fuzz(directory: Path, count: int) -> dict[str, float]:
+def fuzz(directory: Path, count: int) -> dict[str, int]:
     """Mutate and use ``count`` summaries; any exception but the loader's own ends it with the seed that showed it."""
     fuzzers = [Fuzzer(path) for path in good_summaries(directory)]
-    outcomes = {"refused": 0.0, "loaded": 0.0}
+    outcomes = {"refused": 0, "loaded": 0}
     for fuzzer in fuzzers:
         use(fuzzer.directory)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

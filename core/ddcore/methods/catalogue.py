@@ -50,7 +50,11 @@ _DIGITS = "digits, ipc 1 and 10, protocols dc, dsa, quick"
 METHODS: dict[str, Published] = {
     method.name: method
     for method in (
-        Published(dm, "Zhao & Bilen 2023, arXiv:2110.04181", f"{_DIGITS}; MNIST, 1000 of 20 000 steps"),
+        Published(
+            dm,
+            "Zhao & Bilen 2023, arXiv:2110.04181",
+            f"{_DIGITS}; MNIST, 1000 (ipc 1) and 300 (ipc 10) of 20 000 steps",
+        ),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
