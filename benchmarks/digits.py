@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--protocols", default="quick,dc,dsa")
     parser.add_argument("--seeds", type=int, default=3, help="distillations per method")
     parser.add_argument("--runs", type=int, default=5, help="networks per distillation")
+    parser.add_argument("--precision", default="fp32", help="of distillation; results of others get its name")
     options = parser.parse_args()
     target = dd.load_data("digits")
     protocols = options.protocols.split(",")
@@ -28,7 +29,9 @@ def main() -> None:
             quantised: dict[str, list[float]] = {p: [] for p in protocols}
             seconds = []
             for seed in range(1 if name in ONE_DISTILLATION else options.seeds):
-                summary = dd.distill(target, dd.methods.build_method(name, ipc=ipc, preset="cpu"), seed=seed)
+                summary = dd.distill(
+                    target, dd.methods.build_method(name, ipc=ipc, preset="cpu"), seed=seed, precision=options.precision
+                )
                 seconds.append(float(summary.record["seconds"]))
                 for protocol in protocols:
                     found[protocol] += accuracies(summary, target, protocol, options.runs, seed)
@@ -54,7 +57,8 @@ def main() -> None:
         "networks each": options.runs,
         "seeds": f"0..{options.seeds - 1}",
     }
-    write_results("digits", results, budget, markdown(rows))
+    title = "digits" if options.precision == "fp32" else f"digits_{options.precision}"
+    write_results(title, results, budget, markdown(rows))
 
 
 def accuracies(summary: dd.DataSummary, target: dd.TargetData, protocol: str, runs: int, seed: int) -> list[float]:
