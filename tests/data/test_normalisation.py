@@ -73,3 +73,15 @@ def test_a_constant_channel_does_not_divide_by_zero() -> None:
     flat = torch.full((5, 1, 2, 2), 0.5)
     assert torch.isfinite(Standardise.fit(flat).apply(flat)).all()
     assert Identity().apply(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8)).item() == 1.0
+
+
+def test_the_fit_does_not_depend_on_the_number_of_threads() -> None:
+    pixels = torch.randint(0, 256, (3000, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    before, fits = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            fits.append(Standardise.fit(pixels))
+    finally:
+        torch.set_num_threads(before)
+    assert fits[0] == fits[1]
