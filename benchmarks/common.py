@@ -58,6 +58,14 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def earlier_rows(name: str, budget: dict[str, Any], replaced: set[tuple[Any, ...]], key: tuple[str, ...]) -> list[Any]:
+    """Return the rows of an earlier call at the same budget, except those that are replaced: long runs are made in parts."""
+    path = RESULTS / f"{name}.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {"budget": {}, "results": []}
+    same = all(earlier["budget"].get(k) == v for k, v in budget.items())
+    return [row for row in earlier["results"] if same and tuple(row[k] for k in key) not in replaced]
+
+
 def data_argument(parser: argparse.ArgumentParser, name: str) -> None:
     """Add ``--data``: a path, or a name that downloads."""
     parser.add_argument("--data", default=name, help=f"path of a .npz file, or a name (default: {name})")

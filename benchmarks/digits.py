@@ -1,64 +1,86 @@
-"""digits: every method at ipc 1 and 10 under the protocols quick, dc and dsa; ConvNet of width 128, depth 2."""
+"""digits: every method at ipc 1 and 10 under the protocols quick, dc and dsa; ConvNet of width 128, depth 2.
+
+Rows of an earlier call at the same budget are kept, so methods can be measured one after the other.
+"""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-import ddcore as dd
-from benchmarks.common import markdown, write_results
+import torch
 
-ONE_DISTILLATION = ("herding", "k_center", "forgetting")
+import ddcore as dd
+from benchmarks.common import earlier_rows, markdown, write_results
+
+DETERMINISTIC = ("herding", "k_center", "forgetting")
+QUANTISED = ("dm", "idc")
+KEY = ("method", "ipc", "protocol")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", default="dm,random,herding,k_center,forgetting")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default=",".join(dd.methods.METHODS))
     parser.add_argument("--ipcs", default="1,10")
     parser.add_argument("--protocols", default="quick,dc,dsa")
-    parser.add_argument("--seeds", type=int, default=3, help="distillations per method")
+    parser.add_argument("--seeds", type=int, default=2, help="distillations per method")
     parser.add_argument("--runs", type=int, default=5, help="networks per distillation")
     parser.add_argument("--precision", default="fp32", help="of distillation; results of others get its name")
     options = parser.parse_args()
     target = dd.load_data("digits")
-    protocols = options.protocols.split(",")
-    results, rows = [], []
+    title = "digits" if options.precision == "fp32" else f"digits_{options.precision}"
+    budget = {"preset": "cpu", "networks per distillation": options.runs, "seeds": "from 0"}
     for name in options.methods.split(","):
         for ipc in map(int, options.ipcs.split(",")):
-            found: dict[str, list[float]] = {p: [] for p in protocols}
-            quantised: dict[str, list[float]] = {p: [] for p in protocols}
-            seconds = []
-            for seed in range(1 if name in ONE_DISTILLATION else options.seeds):
-                summary = dd.distill(
-                    target, dd.methods.build_method(name, ipc=ipc, preset="cpu"), seed=seed, precision=options.precision
-                )
-                seconds.append(float(summary.record["seconds"]))
-                for protocol in protocols:
-                    found[protocol] += accuracies(summary, target, protocol, options.runs, seed)
-                    if name == "dm" and protocol == "dc":
-                        quantised[protocol] += accuracies(
-                            summary.quantize("uint8"), target, protocol, options.runs, seed
-                        )
-            row: dict[str, Any] = {"method": name, "ipc": ipc, "distill s": f"{sum(seconds) / len(seconds):.1f}"}
-            for label, table in (("", found), (" uint8", quantised)):
-                for protocol, values in table.items():
-                    if values:
-                        mean, std, ci95 = dd.evaluation.mean_std_ci95(values)
-                        results.append(
-                            {"method": name, "ipc": ipc, "protocol": protocol + label, "mean": mean, "std": std}
-                            | {"ci95": ci95, "accuracies": values, "distill_seconds": seconds}
-                        )
-                        row[protocol + label] = f"{mean:.1f} ± {ci95:.1f}"
-            rows.append({k: row.get(k, "") for k in ("method", "ipc", "distill s", *protocols, "dc uint8")})
-            print(rows[-1], flush=True)
-    budget = {
-        "preset": "cpu",
-        "distillations": f"{options.seeds} ({', '.join(ONE_DISTILLATION)}: 1)",
-        "networks each": options.runs,
-        "seeds": f"0..{options.seeds - 1}",
-    }
-    title = "digits" if options.precision == "fp32" else f"digits_{options.precision}"
-    write_results(title, results, budget, markdown(rows))
+            measured = measure(target, name, ipc, options)
+            replaced = {tuple(row[k] for k in KEY) for row in measured}
+            results = sorted(earlier_rows(title, budget, replaced, KEY) + measured, key=order)
+            write_results(title, results, budget, markdown(table(results)))
+
+
+def order(row: dict[str, Any]) -> tuple[int, int]:
+    return list(dd.methods.METHODS).index(row["method"]), row["ipc"]
+
+
+def measure(target: dd.TargetData, name: str, ipc: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Distil with some seeds; return one row per protocol."""
+    found: dict[str, list[float]] = {}
+    seconds = []
+    for seed in range(1 if name in DETERMINISTIC else options.seeds):
+        method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data="digits")
+        summary = dd.distill(target, method, seed=seed, precision=options.precision)
+        seconds.append(float(summary.record["seconds"]))
+        for protocol in options.protocols.split(","):
+            found.setdefault(protocol, []).extend(accuracies(summary, target, protocol, options.runs, seed))
+            if name in QUANTISED and protocol == "dc":
+                small = summary.quantize("uint8")
+                found.setdefault("dc uint8", []).extend(accuracies(small, target, protocol, options.runs, seed))
+    rows = []
+    for protocol, values in found.items():
+        mean, std, ci95 = dd.evaluation.mean_std_ci95(values)
+        facts: dict[str, Any] = {"method": name, "ipc": ipc, "protocol": protocol, "mean": mean, "std": std, "ci95": ci95}
+        spent = {"steps": method.steps, "stored_bytes": summary.stored_bytes, "threads": torch.get_num_threads()}
+        rows.append(facts | spent | {"accuracies": values, "distill_seconds": seconds})
+    return rows
+
+
+def table(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    protocols = dict.fromkeys(row["protocol"] for row in sorted(results, key=lambda r: r["protocol"] == "dc uint8"))
+    for result in results:
+        seconds = result["distill_seconds"]
+        first = {
+            "method": result["method"],
+            "ipc": result["ipc"],
+            "bytes": result["stored_bytes"],
+            "steps": result["steps"],
+            "distillations": len(seconds),
+            "s each": f"{sum(seconds) / len(seconds):.0f}",
+            "threads": result["threads"],
+        }
+        row = rows.setdefault((result["method"], result["ipc"]), first | dict.fromkeys(protocols, ""))
+        row[result["protocol"]] = f"{result['mean']:.1f} ± {result['ci95']:.1f}"
+    return list(rows.values())
 
 
 def accuracies(summary: dd.DataSummary, target: dd.TargetData, protocol: str, runs: int, seed: int) -> list[float]:

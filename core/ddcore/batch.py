@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -20,3 +22,30 @@ class Batch:
     inputs: Tensor
     targets: Tensor
     weights: Tensor | None = None
+
+
+def concatenated(batches: Sequence[Batch]) -> Batch:
+    """Return one batch of several, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    weights = [b.weights for b in batches if b.weights is not None]
+    return Batch(
+        torch.cat([b.inputs for b in batches]),
+        torch.cat([b.targets for b in batches]),
+        torch.cat(weights) if weights else None,
+    )
+
+
+def chunks(members: Mapping[int, Tensor], size: int) -> Iterator[dict[int, Tensor]]:
+    """Cut the indices of some classes, in order, into chunks of at most ``size``: class id -> indices."""
+    chunk: dict[int, Tensor] = {}
+    room = size
+    for class_id, indices in members.items():
+        while len(indices):
+            chunk[class_id], indices = indices[:room], indices[room:]
+            room -= len(chunk[class_id])
+            if room == 0:
+                yield chunk
+                chunk, room = {}, size
+    if chunk:
+        yield chunk

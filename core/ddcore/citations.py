@@ -18,6 +18,25 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
+    "dcc": """@inproceedings{lee2022dcc,
+  title={Dataset Condensation with Contrastive Signals},
+  author={Lee, Saehyung and Chun, Sanghyuk and Jung, Sangwon and Yun, Sangdoo and Yoon, Sungroh},
+  booktitle={International Conference on Machine Learning}, year={2022}
+}""",
+    "idc": """@inproceedings{kim2022idc,
+  title={Dataset Condensation via Efficient Synthetic-Data Parameterization},
+  author={Kim, Jang-Hyun and Kim, Jinuk and Oh, Seong Joon and Yun, Sangdoo and Song, Hwanjun and Jeong, Joonhyun and Ha, Jung-Woo and Song, Hyun Oh},
+  booktitle={International Conference on Machine Learning}, year={2022}
+}""",
+    "cafe": """@inproceedings{wang2022cafe,
+  title={{CAFE}: Learning to Condense Dataset by Aligning Features},
+  author={Wang, Kai and Zhao, Bo and Peng, Xiangyu and Zhu, Zheng and Yang, Shuo and Wang, Shuo and Huang, Guan and Bilen, Hakan and Wang, Xinchao and You, Yang},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2022}
+}""",
+    "it_gan": """@article{zhao2022itgan,
+  title={Synthesizing Informative Training Samples with {GAN}}, author={Zhao, Bo and Bilen, Hakan},
+  journal={arXiv:2204.07513}, year={2022}
+}""",
     "dsa": """@inproceedings{zhao2021dsa,
   title={Dataset Condensation with Differentiable Siamese Augmentation}, author={Zhao, Bo and Bilen, Hakan},
   booktitle={International Conference on Machine Learning}, year={2021}

@@ -11,8 +11,8 @@ from ddcore.engine.optimiser import Optimiser
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.factorization import Factorization, Pixels
 from ddcore.matching import Matching
-from ddcore.networks import FreshNetworks, NetworkSource
-from ddcore.settings import describe, require
+from ddcore.networks import FreshNetworks, NetworkSource, as_architecture
+from ddcore.settings import describe, override, require
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,20 @@ class Method:
             "augmentation",
         )
         return {part: describe(getattr(self, part)) for part in parts}
+
+    def on_networks(self, networks: object) -> Method:
+        """Return a copy that distils on other networks.
+
+        Args:
+            networks: a `NetworkSource`; or only an architecture, in any form that `as_architecture` takes, which is drawn and
+                trained as this method's networks are.
+        """
+        if isinstance(networks, NetworkSource):
+            return replace(self, networks=networks)
+        architecture = as_architecture(networks)
+        if not hasattr(self.networks, "architecture"):
+            return replace(self, networks=FreshNetworks(architecture))
+        return override(self, "networks.architecture", architecture)
 
     def with_steps(self, steps: int | None) -> Method:
         """Return a copy with another number of steps; None keeps the number."""

@@ -29,6 +29,7 @@ class Run:
         augmentation: already suited to the data (no flips for digits).
         device, precision, dtype: where and how numbers are computed.
         micro_batch: the most examples that one forward pass takes on the real side.
+        gradient_micro_batch: the same where a backward pass follows.
         compiled: whether parts may compile their hot functions.
     """
 
@@ -45,6 +46,7 @@ class Run:
         device: torch.device,
         precision: str,
         micro_batch: int,
+        gradient_micro_batch: int | None = None,
         compiled: bool = False,
     ) -> None:
         self.spec = spec
@@ -54,6 +56,7 @@ class Run:
         self.precision = precision
         self.dtype = dtype_of(precision)
         self.micro_batch = micro_batch
+        self.gradient_micro_batch = gradient_micro_batch or micro_batch
         self.compiled = compiled
         self.step = 0
         self._seed = seed

@@ -11,7 +11,7 @@ from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options
 from ddcore.engine import resolve_device
 from ddcore.errors import DivergenceError, OutputExistsError
 from ddcore.methods import METHODS, PRESETS, build_method
-from ddcore.networks import FreshNetworks, parse_architecture
+from ddcore.networks import parse_architecture, split_names
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -21,7 +21,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser("distill", help="distill data into a summary")
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--method", default="dm", help=f"one of {', '.join(METHODS)} (default: dm)")
-    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
+    parser.add_argument(
+        "--ipc",
+        type=_ipc,
+        default=10,
+        help="examples per class; clip:N takes N, or all that a smaller class has (default: 10)",
+    )
     parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
     parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="stop after this time")
@@ -33,7 +38,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="least time between checkpoints (default: 30)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
-    parser.add_argument("--network", help="network to distill on, such as 'convnet(width=64)'")
+    parser.add_argument(
+        "--network",
+        help="network to distill on, such as 'convnet(width=64)'; of several, each is drawn in turn at random",
+    )
     parser.add_argument(
         "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
     )
@@ -89,14 +97,20 @@ def run(options: argparse.Namespace) -> None:
     print(f"{summary} -> {out}")
 
 
+def _ipc(text: str) -> dd.factorization.Ipc:
+    """Return a number of examples, or ``clip:N`` as it stands; the method says what is wrong with anything else."""
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
 def _method(options: argparse.Namespace) -> dd.Method:
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
-    method = build_method(options.method, ipc=options.ipc, preset=preset)
+    method = build_method(options.method, ipc=options.ipc, preset=preset, data=Path(options.data).stem)
     if options.preset is None and on_cpu and not options.quiet:
         say(f"preset 'cpu' for {options.method} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
-        method = dd.override(method, "networks", FreshNetworks(parse_architecture(options.network)))
+        names = [parse_architecture(name) for name in split_names(options.network)]
+        method = method.on_networks(names[0] if len(names) == 1 else names)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
     return method.with_steps(options.steps)

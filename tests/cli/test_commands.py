@@ -106,7 +106,7 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
     ("words", "fault"),
     [
         (["distill", "nothing.npz", "--out", "{out}"], "unknown data"),
-        (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of dm"),
+        (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of cafe"),
         (["distill", "{npz}", "--ipc", "1000", "--out", "{out}"], "lower ipc"),
         (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "ipc"),
         (["distill", "{npz}", "--set", "speed=9", "--out", "{out}"], "no setting 'speed'"),

@@ -5,29 +5,12 @@ import torch
 
 import ddcore as dd
 from ddcore.augmentation import NoAugmentation, SiameseAugmentation
-from ddcore.data import ExactSignal
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.factorization import Pixels
 from ddcore.matching import DistributionMatching
 from ddcore.matching.distribution import squared_mean_difference
-from ddcore.networks import ConvNet, FreshNetworks
-
-
-def started(target: dd.TargetData, *, ipc: int = 3, micro_batch: int = 5, augment: bool = False) -> dd.Run:
-    signal = ExactSignal(target)
-    run = dd.Run(
-        spec=target.spec,
-        real=signal,
-        augmentation=SiameseAugmentation() if augment else NoAugmentation(),
-        seed=0,
-        device=torch.device("cpu"),
-        precision="fp64",
-        micro_batch=micro_batch,
-    )
-    signal.begin(run)
-    run.examples = Pixels(ipc=ipc, init="noise").start(run)
-    run.networks = FreshNetworks(ConvNet(width=6)).start(run)
-    return run
+from ddcore.networks import ConvNet, FixedNetworks, FreshNetworks
+from tests.running import parameter_gradient, started
 
 
 def test_the_distance_is_the_sum_of_squared_differences() -> None:
@@ -54,15 +37,11 @@ def test_the_terms_of_a_step_add_up_to_equation_11_written_out(few_digits: dd.Ta
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_gradients_do_not_depend_on_how_classes_are_grouped(few_digits: dd.TargetData, augment: bool) -> None:
+    augmentation = SiameseAugmentation() if augment else NoAugmentation()
     gradients = []
     for micro_batch in (1, 6, 1000):
-        run = started(few_digits, micro_batch=micro_batch, augment=augment)
-        matching = DistributionMatching(real_batch=20)
-        for term in matching.terms(run, matching.start(run)):
-            term.loss.backward()
-        (parameter,) = run.examples.groups()["images"]
-        assert parameter.grad is not None
-        gradients.append(parameter.grad.clone())
+        run = started(few_digits, micro_batch=micro_batch, augmentation=augmentation)
+        gradients.append(parameter_gradient(run, DistributionMatching(real_batch=20)))
     assert torch.allclose(gradients[0], gradients[1], atol=1e-12)
     assert torch.allclose(gradients[0], gradients[2], atol=1e-12)
 
@@ -77,7 +56,7 @@ def test_pixel_gradients_are_correct() -> None:
 
 
 def test_matching_all_real_examples_leaves_no_loss(few_digits: dd.TargetData) -> None:
-    run = started(few_digits, ipc=40)
+    run = started(few_digits, factorization=Pixels(ipc=40, init="noise"))
     with torch.no_grad():
         (parameter,) = run.examples.groups()["images"]
         parameter.copy_(torch.cat([run.real.batch([c], 40, "fill").inputs for c in (0, 1, 7)]))
@@ -85,12 +64,22 @@ def test_matching_all_real_examples_leaves_no_loss(few_digits: dd.TargetData) ->
     assert sum(float(t.loss.detach()) for t in matching.terms(run, matching.start(run))) < 1e-20
 
 
-def test_batch_norm_and_bad_settings_are_refused(few_digits: dd.TargetData) -> None:
-    run = started(few_digits)
-    run.networks = FreshNetworks(ConvNet(width=4, norm="batch")).start(run)
-    with pytest.raises(UnsupportedError, match="BatchNorm"):
-        DistributionMatching().start(run)
+def test_bad_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match="real_batch"):
         DistributionMatching(real_batch=0)
     with pytest.raises(SettingsError, match="soft labels"):
         dd.Method(factorization=Pixels(labels="soft"), matching=DistributionMatching(), steps=1)
+
+
+def test_batch_norm_is_frozen_or_refused(few_digits: dd.TargetData) -> None:
+    architecture = ConvNet(width=4, norm="batch")
+    gradients = [
+        parameter_gradient(
+            started(few_digits, networks=FreshNetworks(architecture), micro_batch=micro_batch), DistributionMatching()
+        )
+        for micro_batch in (2, 500)
+    ]
+    assert torch.allclose(*gradients, atol=1e-12), "statistics of the batch at hand leak into the features"
+    training = architecture.build((1, 8, 8), 10, seed=0).module
+    with pytest.raises(UnsupportedError, match="BatchNorm"):
+        started(few_digits, networks=FixedNetworks((training,)))

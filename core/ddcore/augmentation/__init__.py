@@ -1,6 +1,8 @@
 """Differentiable augmentation."""
 
 from ddcore.augmentation.base import Augmentation, NoAugmentation, View
+from ddcore.augmentation.chain import Chain
+from ddcore.augmentation.cutmix import CutMix
 from ddcore.augmentation.siamese import FAMILIES, SiameseAugmentation
 
-__all__ = ["FAMILIES", "Augmentation", "NoAugmentation", "SiameseAugmentation", "View"]
+__all__ = ["FAMILIES", "Augmentation", "Chain", "CutMix", "NoAugmentation", "SiameseAugmentation", "View"]

@@ -34,6 +34,11 @@ class Augmentation(ABC):
             count: number of examples that get a draw of their own; None: one draw shared by all.
         """
 
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether a view's example depends on other examples of its batch."""
+        return False
+
     def suited_to(self, spec: Spec) -> Augmentation:
         """Return these settings without what would change the class of such data."""
         return self

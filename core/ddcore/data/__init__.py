@@ -4,7 +4,7 @@ from ddcore.data import partitions
 from ddcore.data.loading import load_data
 from ddcore.data.normalisation import ZCA, Identity, Normalisation, Standardise, fit_normalisation
 from ddcore.data.pool import Pool
-from ddcore.data.real_signal import ExactSignal, Features, RealSignal
+from ddcore.data.real_signal import ExactSignal, Features, Gradients, RealSignal
 from ddcore.data.sources import NAMED
 from ddcore.data.spec import Spec
 from ddcore.data.target import Split, TargetData, stratified_split
@@ -14,6 +14,7 @@ __all__ = [
     "ZCA",
     "ExactSignal",
     "Features",
+    "Gradients",
     "Identity",
     "Normalisation",
     "Pool",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ddcore.batch import Batch
+from ddcore.batch import Batch, chunks, concatenated
 from ddcore.data.pool import Pool
 from ddcore.data.spec import Spec
 from ddcore.data.target import Split, TargetData
 from ddcore.errors import InputDataError
+from ddcore.training.recipe import LOSSES
 
 if TYPE_CHECKING:
     from ddcore.augmentation import View
@@ -35,6 +36,21 @@ class Features:
 
     classes: tuple[int, ...]
     mean: Tensor
+    count: int
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The gradient of one group's mean loss with respect to some weights of a network.
+
+    Attributes:
+        classes: the group.
+        tensors: one per weight asked for, of its shape, without a graph.
+        count: number of examples behind the mean.
+    """
+
+    classes: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
     count: int
 
 
@@ -76,15 +92,38 @@ class RealSignal(ABC):
 
     @abstractmethod
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Sequence[View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
     ) -> Iterator[Features]:
-        """Yield the mean of ``network.features`` over a random batch of each group of classes.
+        """Yield the mean of ``network.features`` over a random batch of each group of classes, when it is asked for.
 
         Args:
             network: whose features are meant.
             groups: class ids; ``[[0], [1], ...]`` for per-class means, ``[[0, 1, ...]]`` for a joint one.
-            views: one per group, applied to its batch.
+            views: one per class id, applied to its examples.
             count: examples drawn per class; a class that has fewer gives all it has.
+        """
+
+    @abstractmethod
+    def gradients(
+        self,
+        network: Network,
+        groups: Sequence[Sequence[int]],
+        views: Mapping[int, View],
+        count: int,
+        weights: Sequence[str],
+        loss: str = "cross_entropy",
+    ) -> Iterator[Gradients]:
+        r"""Yield :math:`\nabla_\theta \frac1n \sum_i \ell(x_i, y_i; \theta)` of each group, when it is asked for.
+
+        The network of the moment is differentiated: a caller may change it between two groups.
+
+        Args:
+            network: what is differentiated.
+            groups: as in `features`.
+            views: as in `features`.
+            count: as in `features`.
+            weights: names of the weights (``network.module.named_parameters()``) whose gradient is wanted.
+            loss: a name in ``ddcore.training.LOSSES``.
         """
 
 
@@ -119,20 +158,52 @@ class ExactSignal(RealSignal):
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))
 
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Sequence[View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
     ) -> Iterator[Features]:
         run = self._bound()
-        for group, view in zip(groups, views, strict=True):
-            indices = torch.cat([self._draw(c, count, "real") for c in group])
-            total: Tensor | None = None
+        for group in groups:
+            drawn, total = self._drawn(group, count), None
             with torch.no_grad(), run.autocast():
-                for chunk in indices.split(run.micro_batch):
-                    part = network.features(view(self._fetch(chunk)).inputs)
+                for chunk in chunks(drawn, run.micro_batch):
+                    part = network.features(self._view(chunk, views).inputs)
                     summed = part.sum(dim=0, dtype=run.dtype)
                     total = summed if total is None else total + summed
-            if total is None:
-                raise InputDataError(f"{self.name}: the classes {list(group)} have no example")
-            yield Features(tuple(group), total / len(indices), len(indices))
+            assert total is not None
+            size = sum(map(len, drawn.values()))
+            yield Features(tuple(group), total / size, size)
+
+    def gradients(
+        self,
+        network: Network,
+        groups: Sequence[Sequence[int]],
+        views: Mapping[int, View],
+        count: int,
+        weights: Sequence[str],
+        loss: str = "cross_entropy",
+    ) -> Iterator[Gradients]:
+        run, loss_of = self._bound(), LOSSES[loss]
+        for group in groups:
+            drawn = self._drawn(group, count)
+            size = sum(map(len, drawn.values()))
+            totals: list[Tensor] = []
+            with network.differentiated(weights) as differentiated:
+                for chunk in chunks(drawn, run.gradient_micro_batch):
+                    batch = self._view(chunk, views)
+                    with run.autocast():
+                        losses = loss_of(network.logits(batch.inputs), batch.targets)
+                    parts = torch.autograd.grad(losses.sum(dtype=run.dtype) / size, differentiated)
+                    totals = list(parts) if not totals else torch._foreach_add(totals, parts)  # type: ignore[assignment]
+            yield Gradients(tuple(group), tuple(totals), size)
+
+    def _drawn(self, group: Sequence[int], count: int) -> dict[int, Tensor]:
+        drawn = {c: self._draw(c, count, "real") for c in group}
+        empty = [c for c, indices in drawn.items() if not len(indices)]
+        if empty:
+            raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
+        return drawn
+
+    def _view(self, chunk: Mapping[int, Tensor], views: Mapping[int, View]) -> Batch:
+        return concatenated([views[c](self._fetch(indices)) for c, indices in chunk.items()])
 
     def _bound(self) -> Run:
         if self._run is None:

@@ -63,15 +63,16 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
             switch.fp32_precision = value
 
 
-def fitting_micro_batch(shape: tuple[int, ...], device: torch.device) -> int:
+def fitting_micro_batch(shape: tuple[int, ...], device: torch.device, *, keeps_graph: bool = False) -> int:
     """Return how many examples of ``shape`` one forward pass takes: a power of two.
 
     On a CPU the activations of about 2^15 pixels at 128 channels stay in the cache (32 images of 28 or 32 px, 256 of
-    8 px); larger batches pay for fresh memory pages in every layer. A GPU takes 1024.
+    8 px); larger batches pay for fresh memory pages in every layer. A pass that keeps all activations for a backward pass
+    gets half as many pixels. A GPU takes 1024.
     """
     if device.type != "cpu":
         return 1024
-    fitting = 2**15 // math.prod(shape[1:] or shape)
+    fitting = 2 ** (14 if keeps_graph else 15) // math.prod(shape[1:] or shape)
     return min(256, 1 << max(0, fitting.bit_length() - 1))
 
 

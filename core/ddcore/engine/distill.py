@@ -20,7 +20,6 @@ from ddcore.engine.progress import Callback, ProgressBar
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.factorization import Examples
 from ddcore.method import Method
-from ddcore.networks import FreshNetworks, NetworkSource, as_architecture
 from ddcore.run import Run
 from ddcore.summary import DataSummary, Part
 from ddcore.training import Recipe
@@ -60,8 +59,8 @@ def distill(
             ends in the same bytes. It stays when the run is complete: delete it once the summary is saved.
         checkpoint_seconds: least time between two writes of the checkpoint.
         start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
-        networks: replaces the method's networks: a `NetworkSource`, an architecture or its name, a function that builds
-            a new module, or a module as a template (its weights are drawn anew for every step).
+        networks: replaces the method's networks: a `NetworkSource`; or only their architecture: one or its name, a function
+            that builds a new module, a module as a template (its weights are drawn anew), or a list of these to draw from.
         real: answers for the target data (a private signal, say); default: the data itself.
         callbacks: called with a `Progress` after every step.
         progress: whether to show a bar on standard error.
@@ -78,10 +77,13 @@ def distill(
     place = resolve_device(device)
     method = replace(method.with_steps(steps), precision=precision or method.precision)
     if networks is not None:
-        method = replace(method, networks=_as_source(networks))
+        method = method.on_networks(networks)
     check_precision(method.precision, place)
+    gradient_micro_batch = micro_batch
     if micro_batch is None:
         micro_batch = fitting_micro_batch(signal.spec.shape, place)
+        eager = method.precision == "fp32" and not compile
+        gradient_micro_batch = fitting_micro_batch(signal.spec.shape, place, keeps_graph=eager)
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
@@ -93,6 +95,7 @@ def distill(
         device=place,
         precision=method.precision,
         micro_batch=micro_batch,
+        gradient_micro_batch=gradient_micro_batch,
         compiled=compile,
     )
     signal.begin(run)
@@ -149,10 +152,6 @@ def _exact(target: TargetData | None) -> ExactSignal:
     if not isinstance(target, TargetData):
         raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
     return ExactSignal(target)
-
-
-def _as_source(networks: object) -> NetworkSource:
-    return networks if isinstance(networks, NetworkSource) else FreshNetworks(as_architecture(networks))
 
 
 def _starting_examples(method: Method, run: Run, start: DataSummary | None) -> Examples:

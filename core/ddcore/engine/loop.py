@@ -49,6 +49,7 @@ class Loop:
         self._state = method.matching.start(run)
         self._groups = {**run.examples.groups(), **self._state.groups()}
         self._optimiser = method.optimiser.build(self._groups)
+        self._rates = method.optimiser
         self._make_summary = summarise
         self._checkpoint = checkpoint
         self._callbacks = callbacks
@@ -77,6 +78,8 @@ class Loop:
         run = self._run
         total = torch.zeros((), device=run.device, dtype=run.dtype)
         self._optimiser.zero_grad(set_to_none=True)
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * self._rates.factor_at(run.step, self._steps)
         pending = False
         penalty = run.examples.penalty(run)
         if penalty is not None:
@@ -93,7 +96,8 @@ class Loop:
         if pending:
             self._update(total)
         run.examples.after_step(run.step)
-        run.networks.advance(run)
+        if run.step + 1 < self._steps:
+            run.networks.advance(run)
         return total
 
     def _update(self, loss: Tensor) -> None:

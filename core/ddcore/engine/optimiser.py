@@ -24,6 +24,8 @@ class Optimiser:
         group_learning_rates: of single groups, where they differ (``{"labels": 0.01}``).
         momentum: of SGD.
         betas: of Adam.
+        drops: shares of the run after which the learning rates are multiplied by ``drop``, once each.
+        drop: that factor.
     """
 
     kind: str = "sgd"
@@ -31,6 +33,8 @@ class Optimiser:
     group_learning_rates: Mapping[str, float] = field(default_factory=dict, hash=False)
     momentum: float = 0.5
     betas: tuple[float, float] = (0.9, 0.999)
+    drops: tuple[float, ...] = ()
+    drop: float = 0.5
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -39,7 +43,13 @@ class Optimiser:
             number = isinstance(rate, int | float)
             require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        require(all(0 < share < 1 for share in self.drops), f"drops are shares of the run, in (0, 1), not {self.drops}")
+        require(0 < self.drop <= 1, f"drop must lie in (0, 1], not {self.drop}")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas lie in [0, 1), not {self.betas}")
+
+    def factor_at(self, step: int, steps: int) -> float:
+        """Return the product of the drops that lie behind at ``step`` of ``steps``."""
+        return self.drop ** sum(step >= share * steps for share in self.drops)
 
     def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
         """Return the optimiser of these named groups."""
@@ -47,8 +57,9 @@ class Optimiser:
         if unknown:
             raise SettingsError(f"no parameter group {sorted(unknown)}: this run has {sorted(groups)}")
         parameters = [
-            {"params": params, "lr": self.group_learning_rates.get(name, self.learning_rate), "name": name}
+            {"params": params, "lr": rate, "initial_lr": rate, "name": name}
             for name, params in groups.items()
+            for rate in (self.group_learning_rates.get(name, self.learning_rate),)
         ]
         if self.kind == "adam":
             return torch.optim.Adam(parameters, betas=self.betas)

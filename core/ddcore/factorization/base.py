@@ -98,6 +98,10 @@ class Factorization(ABC):
     def decoder(self) -> dict[str, Any]:
         """Return the settings that `restore` needs, as JSON data: what a summary records of this factorization."""
 
+    def loader(self) -> type[Factorization]:
+        """Return the class whose `from_decoder` reads what `decoder` records."""
+        return type(self)
+
     @classmethod
     @abstractmethod
     def from_decoder(cls, settings: Mapping[str, Any]) -> Factorization:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.engine.devices import to_device
-from ddcore.errors import BudgetError, SummaryFormatError, UnknownNameError, UnsupportedError
+from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
 from ddcore.factorization.labels import pack_ids, unpack_ids
-from ddcore.settings import require
+from ddcore.factorization.members import members_by_class
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 LABELS = ("hard", "soft")
 STORAGE = ("float32", "fp16", "uint8")
-_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
+STORAGE_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Pixels(Factorization):
     """The data summary as free parameters, ``ipc`` examples per class.
 
     Attributes:
-        ipc: examples per class, one number or one per class id.
+        ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a smaller class has).
         init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
         labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example, one-hot at first.
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the run ends), over
             a span of their own where they leave [0, 1].
     """
 
-    ipc: int | Mapping[int, int] = field(default=10, hash=False)
+    ipc: Ipc = field(default=10, hash=False)
     init: str | CoresetRule = "random"
     labels: str = "hard"
     storage: str = "float32"
@@ -50,22 +51,12 @@ class Pixels(Factorization):
         for value, allowed, what in ((self.labels, LABELS, "labels"), (self.storage, STORAGE, "storage")):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
-        each = self.ipc.values() if isinstance(self.ipc, Mapping) else (self.ipc,)
-        require(all(isinstance(n, int) and n > 0 for n in each), f"ipc must be whole numbers above 0, not {self.ipc!r}")
+        check_ipc(self.ipc)
         if self.init != "noise":
             as_rule(self.init)
 
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
-        wanted = dict(sorted(self.ipc.items())) if isinstance(self.ipc, Mapping) else dict.fromkeys(available, self.ipc)
-        strangers = set(wanted) - set(available)
-        require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {list(available)}")
-        for class_id, count in wanted.items():
-            if count > available[class_id]:
-                raise BudgetError(
-                    f"{count} examples of class {class_id} were asked for, it has {available[class_id]}; "
-                    "lower ipc, or give ipc per class"
-                )
-        return wanted
+        return counts_within(self.ipc, available)
 
     def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.real.counts)
@@ -85,7 +76,7 @@ class Pixels(Factorization):
         if not names <= set(stored) <= names | optional:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
         images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
-        if tuple(images.shape[1:]) != spec.shape or images.dtype != _DTYPES[self.storage] or n == 0:
+        if tuple(images.shape[1:]) != spec.shape or images.dtype != STORAGE_DTYPES[self.storage] or n == 0:
             raise SummaryFormatError(
                 f"images must be n x {spec.shape} of {self.storage}, found {tuple(images.shape)} of {images.dtype}"
             )
@@ -133,10 +124,7 @@ class PixelExamples(Examples):
         self._spec = spec
         self._storage = storage
         self._span = span
-        ids, sizes = owners.unique_consecutive(return_counts=True)
-        self._members: dict[int, Tensor] = dict(
-            zip(ids.tolist(), torch.arange(len(owners)).split(sizes.tolist()), strict=True)
-        )
+        self._members = members_by_class(owners)
         self.counts = {c: len(members) for c, members in self._members.items()}
 
     def indices_of(self, class_id: int) -> Tensor:
@@ -171,5 +159,5 @@ class PixelExamples(Examples):
                 stored["span"] = pack_span(span)
         if self.soft_labels is not None:
             stored["labels"] = self.soft_labels.detach().cpu().float()
-        stored["images"] = stored["images"].to(_DTYPES[storage])
+        stored["images"] = stored["images"].to(STORAGE_DTYPES[storage])
         return {name: tensor.contiguous().clone() for name, tensor in stored.items()}

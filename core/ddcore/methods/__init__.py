@@ -1,8 +1,30 @@
 """Published methods, by name: each is a composition with its source's settings."""
 
+from ddcore.methods.cafe import cafe
 from ddcore.methods.catalogue import METHODS, Published, build_method
+from ddcore.methods.dc import dc, dsa
+from ddcore.methods.dcc import dcc
 from ddcore.methods.dm import dm
+from ddcore.methods.idc import idc, idc_i
+from ddcore.methods.it_gan import it_gan
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.selection import forgetting, herding, k_center, random
 
-__all__ = ["METHODS", "PRESETS", "Published", "build_method", "dm", "forgetting", "herding", "k_center", "random"]
+__all__ = [
+    "METHODS",
+    "PRESETS",
+    "Published",
+    "build_method",
+    "cafe",
+    "dc",
+    "dcc",
+    "dm",
+    "dsa",
+    "forgetting",
+    "herding",
+    "idc",
+    "idc_i",
+    "it_gan",
+    "k_center",
+    "random",
+]

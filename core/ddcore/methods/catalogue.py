@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ddcore.errors import UnknownNameError
+from ddcore.factorization import Ipc
 from ddcore.method import Method
+from ddcore.methods.cafe import cafe
+from ddcore.methods.dc import dc, dsa
+from ddcore.methods.dcc import dcc
 from ddcore.methods.dm import dm
+from ddcore.methods.idc import idc, idc_i
+from ddcore.methods.it_gan import it_gan
 from ddcore.methods.selection import forgetting, herding, k_center, random
 
 
@@ -50,11 +57,18 @@ _DIGITS = "digits, ipc 1 and 10, protocols dc, dsa, quick"
 METHODS: dict[str, Published] = {
     method.name: method
     for method in (
+        Published(dc, "Zhao et al. 2021, arXiv:2006.05929", _DIGITS),
+        Published(dsa, "Zhao & Bilen 2021, arXiv:2102.08259", _DIGITS),
+        Published(dcc, "Lee et al. 2022, arXiv:2202.02916", _DIGITS),
+        Published(idc, "Kim et al. 2022, arXiv:2205.14959", _DIGITS),
+        Published(idc_i, "Kim et al. 2022, arXiv:2205.14959", _DIGITS),
         Published(
             dm,
             "Zhao & Bilen 2023, arXiv:2110.04181",
             f"{_DIGITS}; MNIST, 1000 (ipc 1) and 300 (ipc 10) of 20 000 steps",
         ),
+        Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
+        Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
@@ -63,8 +77,17 @@ METHODS: dict[str, Published] = {
 }
 
 
-def build_method(name: str, *, ipc: int | Mapping[int, int] = 10, preset: str = "paper") -> Method:
-    """Return a published method by its name."""
+def build_method(name: str, *, ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+    """Return a published method by its name.
+
+    Args:
+        name: a key of ``METHODS``.
+        ipc: examples per class.
+        preset: ``paper`` or ``cpu``.
+        data: name of the data, for methods whose source has settings of its own for some data sets.
+    """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
-    return METHODS[name].build(ipc=ipc, preset=preset)
+    build = METHODS[name].build
+    by_data = {"data": data} if "data" in inspect.signature(build).parameters else {}
+    return build(ipc=ipc, preset=preset, **by_data)

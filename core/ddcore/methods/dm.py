@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ddcore.augmentation import SiameseAugmentation
 from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Pixels
+from ddcore.factorization import Ipc, Pixels, largest_ipc
 from ddcore.matching import DistributionMatching
 from ddcore.method import Method
-from ddcore.methods.presets import check_preset, largest
+from ddcore.methods.presets import check_preset
 from ddcore.networks import FreshNetworks
 
 
-def dm(ipc: int | Mapping[int, int] = 10, preset: str = "paper") -> Method:
+def dm(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """Match class means of the features of fresh random networks.
 
     Settings of the paper (arXiv:2110.04181, section 4.1): 20 000 steps, 256 real examples per class, image learning
@@ -27,7 +25,7 @@ def dm(ipc: int | Mapping[int, int] = 10, preset: str = "paper") -> Method:
         factorization=Pixels(ipc=ipc, init="random"),
         matching=DistributionMatching(real_batch=256),
         networks=FreshNetworks(),
-        optimiser=Optimiser("sgd", learning_rate=10.0 if largest(ipc) >= 100 else 1.0, momentum=0.5),
+        optimiser=Optimiser("sgd", learning_rate=10.0 if largest_ipc(ipc) >= 100 else 1.0, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=500 if preset == "cpu" else 20_000,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ddcore.errors import UnknownNameError
 
 PRESETS = ("paper", "cpu")
@@ -13,8 +11,3 @@ def check_preset(preset: str) -> None:
     """Raise `UnknownNameError` unless ``preset`` exists."""
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
-
-
-def largest(ipc: int | Mapping[int, int]) -> int:
-    """Return the most examples that a class gets."""
-    return max(ipc.values()) if isinstance(ipc, Mapping) else ipc

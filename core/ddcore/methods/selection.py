@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ddcore.coresets import CoresetRule, FeatureSpace, Forgetting, Herding, KCenter, RandomSelection
-from ddcore.factorization import Pixels
+from ddcore.factorization import Ipc, Pixels
 from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-
-Ipc = int | Mapping[int, int]
 
 
 def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:

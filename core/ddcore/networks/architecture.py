@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ddcore.engine.randomness import default_generator_seeded
-from ddcore.errors import UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.networks.network import Network, find_head
 
 
@@ -26,6 +26,10 @@ class Architecture(ABC):
     @abstractmethod
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a new module on the CPU for examples of ``shape``, its weights from torch's default generator."""
+
+    def pick(self, seed: int) -> Architecture:
+        """Return the architecture that ``seed`` picks: this one, unless it stands for several."""
+        return self
 
     def build(
         self,
@@ -40,6 +44,27 @@ class Architecture(ABC):
         with default_generator_seeded(seed):
             module = self.module(shape, num_classes).to(dtype)
         return Network(module, head or find_head(module, shape, num_classes))
+
+
+@dataclass(frozen=True)
+class OneOf(Architecture):
+    """One of several architectures, picked with equal chance for every network that is drawn."""
+
+    architectures: tuple[Architecture, ...]
+    name: ClassVar[str] = "one_of"
+
+    def __post_init__(self) -> None:
+        if not self.architectures:
+            raise SettingsError("OneOf needs at least one architecture")
+
+    def pick(self, seed: int) -> Architecture:
+        random = torch.Generator().manual_seed(seed)
+        picked = int(torch.randint(len(self.architectures), (1,), generator=random))
+        return self.architectures[picked].pick(seed)
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        seed = int(torch.randint(2**62, (1,)))
+        return self.pick(seed).module(shape, num_classes)
 
 
 @dataclass(frozen=True)
@@ -91,7 +116,10 @@ class Redrawn(Architecture):
 
 
 def as_architecture(given: object) -> Architecture:
-    """Return an architecture from an architecture, a name such as ``convnet(width=64)``, a module, or a factory."""
+    """Return an architecture from an architecture, a name such as ``convnet(width=64)``, a module, a factory, or a list of them.
+
+    A list stands for networks drawn from all of its entries (`OneOf`).
+    """
     from ddcore.networks.names import parse_architecture
 
     if isinstance(given, Architecture):
@@ -100,6 +128,8 @@ def as_architecture(given: object) -> Architecture:
         return parse_architecture(given)
     if isinstance(given, nn.Module):
         return Redrawn(given)
+    if isinstance(given, list | tuple):
+        return OneOf(tuple(as_architecture(g) for g in given))
     if callable(given):
         return Factory(given)
     raise UnsupportedError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.errors import UnknownNameError, UnsupportedError
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardswish)
 
 _WRAPPED: WeakSet[nn.Module] = WeakSet()
 
@@ -32,6 +35,7 @@ class Network(nn.Module):
         self.head = head
         self._head_input: Tensor | None = None
         self._features: Callable[[Tensor], Tensor] = self._compute_features
+        self._logits: Callable[[Tensor], Tensor] = self.forward
         module.get_submodule(head).register_forward_pre_hook(self._keep)
 
     def _keep(self, head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -47,19 +51,70 @@ class Network(nn.Module):
         """Return the classifier's input, flattened to ``n x d``."""
         return self._features(inputs)
 
-    def compile_features(self) -> None:
-        """Compile `features` (torch.compile); new weights that are copied into this network keep the compiled code."""
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits ``n x num_classes`` that can be differentiated once: what the real side needs.
+
+        Second derivatives need the network itself, ``network(inputs)``: compiled code has none.
+        """
+        return self._logits(inputs)
+
+    def compile_passes(self) -> None:
+        """Compile `features` and `logits` (torch.compile); new weights copied into this network keep the compiled code."""
         self._features = torch.compile(self._compute_features, dynamic=False)
+        self._logits = torch.compile(self.forward, dynamic=False)
+
+    @contextmanager
+    def differentiated(self, names: Sequence[str] = ()) -> Iterator[list[nn.Parameter]]:
+        """Let the named weights, and no others, take gradients inside the block; yield them in this order."""
+        weights = dict(self.module.named_parameters())
+        before = [(w, w.requires_grad) for w in weights.values()]
+        try:
+            self.module.requires_grad_(False)
+            chosen = [weights[name] for name in names]
+            for weight in chosen:
+                weight.requires_grad_(True)
+            yield chosen
+        finally:
+            for weight, wanted in before:
+                weight.requires_grad_(wanted)
+
+    def trained(self) -> AbstractContextManager[list[nn.Parameter]]:
+        """Let all weights take gradients inside the block."""
+        return self.differentiated([name for name, _ in self.module.named_parameters()])
+
+    def require_independent_examples(self) -> None:
+        """Raise `UnsupportedError` if a norm takes its statistics from the batch at hand."""
+        for name, module in self.module.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+                raise UnsupportedError(
+                    f"BatchNorm {name!r} takes its statistics from the batch at hand, so one class would leak into another "
+                    "and results would depend on how batches are cut: freeze it (.eval()), or use norm='instance'"
+                )
 
     def _compute_features(self, inputs: Tensor) -> Tensor:
         self.module(inputs)
-        kept, self._head_input = self._head_input, None
-        if kept is None:
-            raise UnsupportedError(f"the forward pass never reached the classifier {self.head!r}")
-        return kept.flatten(1)
+        return self._take_head_input().flatten(1)
 
     def layers(self, inputs: Tensor, names: Sequence[str]) -> list[Tensor]:
         """Return the outputs of the named submodules, each flattened to ``n x d_l``."""
+        return self._outputs(inputs, names)[0]
+
+    def activations(self, inputs: Tensor) -> list[Tensor]:
+        """Return the outputs of all activation modules, from the input on, and the classifier's input: ``n x d_l`` each."""
+        outputs, features = self._outputs(inputs, self.activation_names())
+        return [*outputs, features.flatten(1)]
+
+    def activation_names(self) -> list[str]:
+        """Return the names of the activation modules, or raise `UnsupportedError` if there are none."""
+        names = [name for name, module in self.module.named_modules() if isinstance(module, ACTIVATIONS)]
+        if not names:
+            raise UnsupportedError(
+                f"{type(self.module).__name__} has no activation modules whose features could be aligned: use nn.ReLU "
+                "modules instead of functions"
+            )
+        return names
+
+    def _outputs(self, inputs: Tensor, names: Sequence[str]) -> tuple[list[Tensor], Tensor]:
         modules = dict(self.module.named_modules())
         kept: dict[str, Tensor] = {}
         for name in names:
@@ -67,11 +122,17 @@ class Network(nn.Module):
                 raise UnknownNameError("layer", name, (n for n in modules if n))
         handles = [modules[n].register_forward_hook(lambda _m, _i, out, n=n: kept.update({n: out})) for n in names]
         try:
-            self(inputs)
+            self.module(inputs)
         finally:
             for handle in handles:
                 handle.remove()
-        return [kept[n].flatten(1) for n in names]
+        return [kept[n].flatten(1) for n in names], self._take_head_input()
+
+    def _take_head_input(self) -> Tensor:
+        kept, self._head_input = self._head_input, None
+        if kept is None:
+            raise UnsupportedError(f"the forward pass never reached the classifier {self.head!r}")
+        return kept
 
 
 def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> str:

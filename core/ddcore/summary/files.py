@@ -48,7 +48,7 @@ def write_summary(summary: DataSummary, directory: Path, *, overwrite: bool) -> 
         if whitening:
             write_tensors(draft / NORMALISATION, whitening)
         write_atomically(draft / CONFIG, json.dumps(_config(summary, draft), indent=1).encode())
-        read_summary(draft, {part.factorization.name: type(part.factorization) for part in summary.parts})
+        read_summary(draft, {part.factorization.name: part.factorization.loader() for part in summary.parts})
         write_card(summary, draft)
         # The configuration names the hash of the tensors: it goes first and comes last, so a torn write is noticed.
         (directory / CONFIG).unlink(missing_ok=True)

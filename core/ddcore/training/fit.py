@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.batch import Batch
-from ddcore.networks import Network
 from ddcore.settings import require
 from ddcore.training.recipe import LOSSES, Recipe
+
+if TYPE_CHECKING:
+    from ddcore.networks import Network
 
 Watch = Callable[[Tensor, Batch, Tensor], None]
 
@@ -67,10 +70,9 @@ def fit(
         training: the schedule.
         generator: CPU generator of order and augmentation.
         recipe: loss, and a learning rate that replaces the schedule's.
-        watch: called with indices, batch and logits before each update.
+        watch: called with indices, batch and logits (those before its update) after each update.
     """
     recipe = recipe or Recipe()
-    loss_of = LOSSES[recipe.loss]
     rate = recipe.learning_rate or training.learning_rate
     drop_epoch = int(training.epochs * training.drop_at) if training.drop_at < 1 else training.epochs
     optimiser = _sgd(network, rate, training)
@@ -80,15 +82,20 @@ def fit(
             optimiser = _sgd(network, rate * training.drop, training)
         for indices in torch.randperm(size, generator=generator).split(training.batch_size):
             batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
-            logits = network(batch.inputs)
-            losses = loss_of(logits, batch.targets)
+            logits = take_step(network, optimiser, batch, recipe.loss)
             if watch is not None:
-                watch(indices, batch, logits.detach())
-            weights = batch.weights
-            loss = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
+                watch(indices, batch, logits)
+
+
+def take_step(network: Network, optimiser: torch.optim.Optimizer, batch: Batch, loss: str = "cross_entropy") -> Tensor:
+    """Update ``network`` once on the batch's mean loss (weighted, where it has weights); return the logits before it."""
+    logits = network.logits(batch.inputs)
+    losses = LOSSES[loss](logits, batch.targets)
+    weights = batch.weights
+    optimiser.zero_grad(set_to_none=True)
+    (losses.mean() if weights is None else (losses * weights).sum() / weights.sum()).backward()
+    optimiser.step()
+    return logits.detach()
 
 
 def _sgd(network: Network, rate: float, training: Training) -> torch.optim.SGD:

@@ -1,6 +1,7 @@
 """Distribution matching (survey, section 2.4)."""
 
-from ddcore.matching.distribution.distances import squared_mean_difference
+from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
+from ddcore.matching.distribution.feature_alignment import FeatureAlignment
 from ddcore.matching.distribution.mean_matching import DistributionMatching
 
-__all__ = ["DistributionMatching", "squared_mean_difference"]
+__all__ = ["DistributionMatching", "FeatureAlignment", "centroid_cross_entropy", "squared_mean_difference"]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from torch import nn
 
-from ddcore.errors import UnsupportedError
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution.distances import squared_mean_difference
+from ddcore.matching.synthetic import synthetic_batch
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -37,23 +36,20 @@ class DistributionMatching(Matching):
 
     def start(self, run: Run) -> MatchingState:
         for network in run.networks.current():
-            if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
-                raise UnsupportedError(
-                    "BatchNorm mixes the examples of a batch, so class means depend on how batches are cut: "
-                    "use norm 'instance', 'layer', 'group' or 'none'"
-                )
+            network.require_independent_examples()
         return MatchingState()
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
         classes = run.examples.classes
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
-        real = run.real.features(network, [[c] for c in classes], list(views.values()), self.real_batch)
-        for group in run.group_classes(classes):
-            batches = [views[c](run.examples.decode(run.examples.draw([c]), run.generator("decode", c))) for c in group]
-            with run.autocast():
-                features = network.features(torch.cat([b.inputs for b in batches]))
-            parts = features.to(run.dtype).split([len(b.inputs) for b in batches])
-            synthetic = torch.stack([part.mean(dim=0) for part in parts])
-            wanted = torch.stack([next(real).mean for _ in group])
-            yield Term(squared_mean_difference(synthetic, wanted), classes=tuple(group))
+        real = run.real.features(network, [[c] for c in classes], views, self.real_batch)
+        with network.differentiated():
+            for group in run.group_classes(classes):
+                batch = synthetic_batch(run, views, {c: run.examples.draw([c]) for c in group})
+                with run.autocast():
+                    features = network.features(batch.inputs)
+                parts = features.to(run.dtype).split([run.examples.counts[c] for c in group])
+                synthetic = torch.stack([part.mean(dim=0) for part in parts])
+                wanted = torch.stack([next(real).mean for _ in group])
+                yield Term(squared_mean_difference(synthetic, wanted), classes=tuple(group))

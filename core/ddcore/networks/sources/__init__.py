@@ -1,6 +1,20 @@
 """Where the networks of a run come from."""
 
 from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.networks.sources.fixed import FixedNetworks
 from ddcore.networks.sources.fresh import FreshNetworks
+from ddcore.networks.sources.plateau import Plateau
+from ddcore.networks.sources.pool import NetworkPool
+from ddcore.networks.sources.trained_on_real import TrainedOnReal
+from ddcore.networks.sources.trained_on_synthetic import TrainedOnSynthetic
 
-__all__ = ["FreshNetworks", "NetworkSource", "Networks"]
+__all__ = [
+    "FixedNetworks",
+    "FreshNetworks",
+    "NetworkPool",
+    "NetworkSource",
+    "Networks",
+    "Plateau",
+    "TrainedOnReal",
+    "TrainedOnSynthetic",
+]

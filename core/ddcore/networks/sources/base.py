@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Networks(ABC):
-    """The networks of one run.
+    """The networks of one run. Their weights take no gradients until a part asks for them (`Network.differentiated`).
 
     Attributes:
         episode: how many networks have been drawn before the present one.
-        age: how many updates the present network has had.
+        age: how many matching steps the present network has behind it.
     """
 
     episode: int = 0
@@ -29,7 +29,7 @@ class Networks(ABC):
 
     @abstractmethod
     def advance(self, run: Run) -> None:
-        """Move on at the end of a step."""
+        """Move on between two steps."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on."""

@@ -1,0 +1,100 @@
+"""MNIST or Fashion-MNIST: DM, DC, DSA and IDC at one budget of minutes each, ConvNet-3 of width 128.
+
+python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10
+
+Rows of an earlier call at the same budget are kept, so methods can be measured one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from benchmarks.common import data_argument, earlier_rows, load_or_explain, markdown, write_results
+
+PUBLISHED = {
+    "mnist": {
+        ("random", 1): "64.9", ("random", 10): "95.1", ("dm", 1): "89.7", ("dm", 10): "97.5", ("dc", 1): "91.7",
+        ("dc", 10): "97.4", ("dsa", 1): "88.7", ("dsa", 10): "97.8", ("idc", 1): "94.2", ("idc", 10): "98.4",
+    },
+}  # fmt: skip
+KEY = ("method", "ipc")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data_argument(parser, "mnist")
+    parser.add_argument("--methods", default="random,dm,dc,dsa,idc")
+    parser.add_argument("--ipcs", default="1,10")
+    parser.add_argument("--minutes", type=float, default=20, help="of distillation")
+    parser.add_argument("--inner", type=int, help="epochs of inner training of dc and dsa, instead of the paper's")
+    parser.add_argument("--protocol", default="quick")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--precision", default="fp32", help="of distillation")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="override a setting")
+    options = parser.parse_args()
+    target = load_or_explain(options.data)
+    name = Path(options.data).stem
+    title = f"{name.replace('-', '_')}_methods"
+    budget = {
+        "minutes": options.minutes,
+        "precision": options.precision,
+        "compiled": options.compile,
+        "protocol": options.protocol,
+        "networks": options.runs,
+        "seed": 0,
+        "threads": torch.get_num_threads(),
+    }
+    for ipc in map(int, options.ipcs.split(",")):
+        for key in options.methods.split(","):
+            row = measure(target, name, key, ipc, options)
+            results = [*earlier_rows(title, budget, {(key, ipc)}, KEY), row]
+            results.sort(key=lambda r: (r["ipc"], list(dd.methods.METHODS).index(r["method"])))
+            shown = [{k: v for k, v in r.items() if k != "accuracies"} for r in results]
+            write_results(title, results, budget, markdown(shown))
+
+
+def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argparse.Namespace) -> dict[str, Any]:
+    method = dd.methods.build_method(key, ipc=ipc, preset="paper", data=name)
+    if options.inner and key in ("dc", "dsa") and ipc > 1:
+        method = dd.override(method, "networks.inner", options.inner)
+    for setting in options.set:
+        path, _, value = setting.partition("=")
+        if path.startswith(f"{key}."):
+            method = dd.override(method, path.removeprefix(f"{key}."), type_of(value))
+    summary = dd.distill(
+        target,
+        method,
+        seed=0,
+        max_seconds=60 * options.minutes,
+        precision=options.precision,
+        compile=options.compile,
+    )
+    result = dd.evaluate(summary, target, protocol=options.protocol, runs=options.runs).results[0]
+    return {
+        "method": key,
+        "ipc": ipc,
+        "bytes": summary.stored_bytes,
+        "examples": len(summary),
+        "steps": f"{summary.record['steps']} of {method.steps}",
+        "distill s": f"{summary.record['seconds']:.0f}",
+        "accuracy %": f"{result.mean:.2f} ± {result.ci95:.2f}",
+        "paper (all steps)": PUBLISHED.get(name, {}).get((key, ipc), ""),
+        "accuracies": list(result.accuracies),
+    }
+
+
+def type_of(text: str) -> object:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""How many examples each class gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddcore.errors import BudgetError, SettingsError
+from ddcore.settings import require
+
+Ipc = int | str | Mapping[int, int]
+"""Examples per class: one number; one per class id; or ``"clip:N"``: N, and all that it has from a class with fewer."""
+
+
+def check_ipc(ipc: Ipc) -> None:
+    """Raise `SettingsError` unless ``ipc`` has one of the forms of `Ipc`."""
+    each = list(ipc.values()) if isinstance(ipc, Mapping) else [largest_ipc(ipc)]
+    good = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in each)
+    require(good and bool(each), f"ipc must be whole numbers above 0, not {ipc!r}")
+
+
+def largest_ipc(ipc: Ipc) -> int:
+    """Return the most examples that a class gets."""
+    if isinstance(ipc, Mapping):
+        return max(ipc.values())
+    if not isinstance(ipc, str):
+        return ipc
+    word, _, number = ipc.partition(":")
+    if word != "clip" or not number.isdecimal():
+        raise SettingsError(f"ipc is a number, one per class, or 'clip:N' (say 'clip:10'), not {ipc!r}")
+    return int(number)
+
+
+def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
+    """Return examples per class id, ascending, given how many real ones each class has.
+
+    Raises:
+        BudgetError: a class has fewer, or none.
+        SettingsError: a class is named that the data does not have.
+    """
+    empty = [c for c, n in available.items() if n == 0]
+    if isinstance(ipc, Mapping):
+        wanted = dict(sorted(ipc.items()))
+        strangers = set(wanted) - set(available)
+        require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {list(available)}")
+    elif empty:
+        raise BudgetError(f"class {empty[0]} has no example: leave it out of the data's classes, or give ipc per class")
+    else:
+        wanted = dict.fromkeys(available, largest_ipc(ipc))
+    if isinstance(ipc, str):
+        return {c: min(n, available[c]) for c, n in wanted.items()}
+    for class_id, count in wanted.items():
+        if count > available[class_id]:
+            raise BudgetError(
+                f"{count} examples of class {class_id} were asked for, it has {available[class_id]}; "
+                f"lower ipc, give ipc per class, or take what there is: ipc='clip:{count}'"
+            )
+    return wanted

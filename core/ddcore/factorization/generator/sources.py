@@ -1,0 +1,156 @@
+"""Where the generator comes from: trained on the target data, or given."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddcore.engine.randomness import default_generator_seeded
+from ddcore.errors import SettingsError
+from ddcore.factorization.generator.decoder import Generator
+from ddcore.settings import require
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+class GeneratorSource(ABC):
+    """Settings of a generator."""
+
+    @property
+    @abstractmethod
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+
+    @abstractmethod
+    def start(self, run: Run) -> nn.Module:
+        """Return the generator with its weights; it maps ``n x latent_shape`` to pixels in [0, 1]."""
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...]) -> nn.Module:
+        """Return a generator of the same structure, its weights to be loaded."""
+
+
+@dataclass(frozen=True)
+class TrainedGenerator(GeneratorSource):
+    r"""A small convolutional generator: the decoder of a variational autoencoder that is trained on the target data.
+
+    .. math:: \mathbb{E}\Big[\tfrac{1}{2 \sigma^2} \|x - G(z)\|^2\Big] + \mathrm{KL}\big(q(z | x) \,\|\, N(0, I)\big)
+
+    Attributes:
+        latent: length of a latent vector.
+        width: channels.
+        steps: updates of Adam.
+        batch: real examples per update.
+        learning_rate: of Adam.
+        variance: :math:`\sigma^2` of a pixel.
+
+    Source: Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    latent: int = 32
+    width: int = 32
+    steps: int = 2000
+    batch: int = 128
+    learning_rate: float = 2e-3
+    variance: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(0 < self.latent <= 4096 and 0 < self.width <= 1024, "latent lies in 1..4096, width in 1..1024")
+        require(self.steps > 0 and self.batch > 0, "steps and batch must be above 0")
+        require(self.learning_rate > 0 and self.variance > 0, "learning_rate and variance must be positive")
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return (self.latent,)
+
+    def empty(self, shape: tuple[int, ...]) -> nn.Module:
+        return Generator(shape, self.latent, self.width)
+
+    def start(self, run: Run) -> nn.Module:
+        spec = run.spec
+        with default_generator_seeded(run.derive_seed("generator")):
+            generator = self.empty(spec.shape).to(run.device, run.dtype)
+            encoder = _encoder(spec.shape, self.latent, self.width).to(run.device, run.dtype)
+        weights = [*generator.parameters(), *encoder.parameters()]
+        optimiser = torch.optim.Adam(weights, lr=self.learning_rate)
+        each = -(-self.batch // len(spec.classes))
+        for step in range(self.steps):
+            real = run.real.batch(spec.classes, each, f"generator/{step}")
+            pixels = spec.normalisation.invert(real.inputs).clamp(0, 1)
+            with run.autocast():
+                mean, log_variance = encoder(real.inputs).chunk(2, dim=1)
+                noise = torch.randn(mean.shape, generator=run.generator("generator", step), dtype=run.dtype)
+                decoded = generator(mean + (0.5 * log_variance).exp() * noise.to(run.device))
+            error = 0.5 / self.variance * (decoded - pixels).square().sum()
+            divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
+            optimiser.zero_grad(set_to_none=True)
+            ((error + divergence) / len(pixels)).backward()
+            optimiser.step()
+        return generator
+
+
+@dataclass(frozen=True)
+class GivenGenerator(GeneratorSource):
+    """A generator of the caller's: it is copied, frozen, and stored with the summary.
+
+    Attributes:
+        module: maps latents ``n x shape`` to pixels in [0, 1].
+        shape: of one latent.
+    """
+
+    module: nn.Module
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise SettingsError(f"a generator is an nn.Module, not {type(self.module).__name__}")
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def empty(self, shape: tuple[int, ...]) -> nn.Module:
+        return deepcopy(self.module)
+
+    def start(self, run: Run) -> nn.Module:
+        return deepcopy(self.module).to(run.device, run.dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """Record the class and a hash of the weights."""
+        digest = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        kind = type(self.module).__name__
+        return {"type": "GivenGenerator", "module": kind, "weights_sha256": digest.hexdigest()}
+
+
+def invert(generator: nn.Module, pixels: Tensor, latent_shape: tuple[int, ...], steps: int) -> Tensor:
+    r"""Return latents whose images are close to ``pixels``: ``steps`` updates of Adam on :math:`\|G(z) - x\|^2` from zero."""
+    latents = torch.zeros(len(pixels), *latent_shape, dtype=pixels.dtype, device=pixels.device, requires_grad=True)
+    optimiser = torch.optim.Adam([latents], lr=0.1)
+    for _ in range(steps):
+        optimiser.zero_grad(set_to_none=True)
+        F.mse_loss(generator(latents), pixels, reduction="sum").backward()
+        optimiser.step()
+    return latents.detach()
+
+
+def _encoder(shape: tuple[int, ...], latent: int, width: int) -> nn.Module:
+    rows, columns = -(-shape[1] // 4), -(-shape[2] // 4)
+    return nn.Sequential(
+        nn.Conv2d(shape[0], width, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(width, width, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(width * rows * columns, 2 * latent),
+    )

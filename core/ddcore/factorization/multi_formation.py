@@ -1,0 +1,186 @@
+"""`MultiFormation`: one stored image holds several examples at a lower resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddcore.batch import Batch
+from ddcore.coresets import CoresetRule, as_rule
+from ddcore.engine.devices import to_device
+from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.budget import Ipc, check_ipc, counts_within
+from ddcore.factorization.byte_pixels import dequantise, quantise
+from ddcore.factorization.labels import pack_ids, unpack_ids
+from ddcore.factorization.members import members_by_class
+from ddcore.factorization.pixels import STORAGE, STORAGE_DTYPES
+from ddcore.settings import require
+
+if TYPE_CHECKING:
+    from ddcore.data import Spec
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class MultiFormation(Factorization):
+    """A stored image is cut into ``factor x factor`` tiles; each, upsampled bilinearly to full size, is an example.
+
+    Stored values are pixels in [0, 1]; they are clamped after every update. A side that ``factor`` does not divide is padded with
+    .5 at its end before it is cut.
+
+    Attributes:
+        ipc: *stored* images per class, one number or one per class id: each gives ``factor ** 2`` examples.
+        factor: tiles along each side; 1: stored images are the examples.
+        init: ``noise`` (mean .5, standard deviation .25), or a coreset rule: its images, shrunk, fill the tiles.
+        storage: ``float32``, ``fp16`` or ``uint8``.
+
+    Source: Kim et al. 2022 (arXiv:2205.14959), section 4.1; survey, equation 9.
+    """
+
+    ipc: Ipc = field(default=10, hash=False)
+    factor: int = 2
+    init: str | CoresetRule = "random"
+    storage: str = "float32"
+    name: ClassVar[str] = "multi_formation"
+
+    def __post_init__(self) -> None:
+        if self.storage not in STORAGE:
+            raise UnknownNameError("storage", self.storage, STORAGE)
+        check_ipc(self.ipc)
+        require(1 <= self.factor <= 64, f"factor must lie in 1..64, not {self.factor}")
+        if self.init != "noise":
+            as_rule(self.init)
+
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        return {c: n * self.factor**2 for c, n in self._images_for(available).items()}
+
+    def _images_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        return counts_within(self.ipc, available)
+
+    def start(self, run: Run) -> Examples:
+        self._check_size(run.spec)
+        counts = self._images_for(run.real.counts)
+        random = run.generator("init")
+        if self.init == "noise":
+            noise = torch.randn(sum(counts.values()), *run.spec.shape, generator=random, dtype=run.dtype)
+            images = noise.div(4).add(0.5).clamp(0, 1)
+        else:
+            images = self._mosaics(run, as_rule(self.init), counts, random)
+        owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
+        return TileExamples(images, owners, run.spec, self.factor, self.storage)
+
+    def _mosaics(self, run: Run, rule: CoresetRule, counts: Mapping[int, int], random: torch.Generator) -> Tensor:
+        """Return stored images whose tiles are shrunk real images; a class with too few of them repeats some."""
+        tiles = self.factor**2
+        wanted = {c: min(n * tiles, run.real.counts[c]) for c, n in counts.items()}
+        chosen, sides = run.real.select(rule, wanted, random), _tile_sides(run.spec.shape, self.factor)
+        mosaics = []
+        for class_id, count in counts.items():
+            pixels = run.spec.normalisation.invert(chosen[class_id].to("cpu", run.dtype)).clamp(0, 1)
+            small = F.interpolate(pixels, size=sides, mode="bilinear", antialias=True) if self.factor > 1 else pixels
+            order = torch.arange(count * tiles) % len(small)
+            mosaics.append(_join(small[order].clamp(0, 1), self.factor, run.spec.shape))
+        return torch.cat(mosaics)
+
+    def _check_size(self, spec: Spec) -> None:
+        require(
+            len(spec.shape) == 3 and min(spec.shape[1:]) >= 2 * self.factor,
+            f"multi-formation cuts images into {self.factor} x {self.factor} tiles of at least 2 px: {spec.shape} is too small",
+        )
+
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> TileExamples:
+        if set(stored) != {"images", "classes"}:
+            raise SummaryFormatError(f"multi-formation stores classes and images, found {sorted(stored)[:5]}")
+        self._check_size(spec)
+        images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
+        if tuple(images.shape[1:]) != spec.shape or images.dtype != STORAGE_DTYPES[self.storage] or n == 0:
+            raise SummaryFormatError(
+                f"images must be n x {spec.shape} of {self.storage}, found {tuple(images.shape)} of {images.dtype}"
+            )
+        pixels = dequantise(images) if self.storage == "uint8" else images.float()
+        if not bool(((pixels >= 0) & (pixels <= 1)).all()):
+            raise SummaryFormatError("the stored pixels do not lie in [0, 1]")
+        owners = unpack_ids(stored["classes"], n, spec.num_classes)
+        order = owners.argsort(stable=True)
+        return TileExamples(pixels[order], owners[order], spec, self.factor, self.storage)
+
+    def decoder(self) -> dict[str, Any]:
+        return {"factor": self.factor, "storage": self.storage}
+
+    @classmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> MultiFormation:
+        if set(settings) != {"factor", "storage"} or type(settings["factor"]) is not int:
+            raise SummaryFormatError(f"multi-formation records factor and storage, found {sorted(settings)[:5]}")
+        return cls(factor=settings["factor"], storage=settings["storage"])
+
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
+        return replace(self, storage=to), self.restore(stored, spec).stored(to)
+
+
+class TileExamples(Examples):
+    """Stored images in [0, 1], sorted by class; example ``i`` is tile ``i % factor**2`` of image ``i // factor**2``."""
+
+    def __init__(self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str) -> None:
+        super().__init__()
+        self.images = nn.Parameter(images.clone())
+        self.register_buffer("owners", owners)
+        self._spec, self._factor, self._storage = spec, factor, storage
+        self._members = members_by_class(owners, factor**2)
+        self.counts = {c: len(members) for c, members in self._members.items()}
+
+    def indices_of(self, class_id: int) -> Tensor:
+        return self._members[class_id]
+
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
+        factor, owners = self._factor, self.get_buffer("owners")
+        tiles = _cut(self.images, factor)
+        if indices is None:
+            owners = owners.repeat_interleave(factor**2)
+        else:
+            where = to_device(indices, self.images.device)
+            tiles, owners = tiles[where], owners[where // factor**2]
+        size = self._spec.shape[1:]
+        pixels = F.interpolate(tiles, size=size, mode="bilinear") if factor > 1 else tiles
+        return Batch(self._spec.normalisation.apply(pixels, pixels.dtype), owners)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {"images": [self.images]}
+
+    def after_step(self, step: int) -> None:
+        with torch.no_grad():
+            self.images.clamp_(0, 1)
+
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
+        storage = storage or self._storage
+        pixels = self.images.detach().cpu().clamp(0, 1)
+        images = quantise(pixels) if storage == "uint8" else pixels.to(STORAGE_DTYPES[storage])
+        classes = pack_ids(self.get_buffer("owners").cpu(), self._spec.num_classes)
+        return {"images": images.contiguous().clone(), "classes": classes}
+
+
+def _tile_sides(shape: tuple[int, ...], factor: int) -> tuple[int, int]:
+    return -(-shape[1] // factor), -(-shape[2] // factor)
+
+
+def _cut(images: Tensor, factor: int) -> Tensor:
+    """Cut ``n x c x h x w`` into ``n * factor**2`` tiles, row by row, image after image."""
+    n, channels, height, width = images.shape
+    rows, columns = _tile_sides(tuple(images.shape[1:]), factor)
+    padding = (0, columns * factor - width, 0, rows * factor - height)
+    padded = F.pad(images, padding, value=0.5) if any(padding) else images
+    tiles = padded.reshape(n, channels, factor, rows, factor, columns).permute(0, 2, 4, 1, 3, 5)
+    return tiles.reshape(n * factor**2, channels, rows, columns)
+
+
+def _join(tiles: Tensor, factor: int, shape: tuple[int, ...]) -> Tensor:
+    """Put tiles together to images of ``shape``: the inverse of `_cut` up to the padding, which is cropped."""
+    channels, height, width = shape
+    rows, columns = tiles.shape[2:]
+    grid = tiles.reshape(-1, factor, factor, channels, rows, columns).permute(0, 3, 1, 4, 2, 5)
+    return grid.reshape(-1, channels, rows * factor, columns * factor)[:, :, :height, :width]

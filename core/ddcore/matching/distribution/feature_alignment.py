@@ -1,0 +1,125 @@
+"""Aligning the features of all layers, and telling real examples apart by synthetic centres: the loss of CAFE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.batch import Batch, chunks
+from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
+from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
+from ddcore.matching.synthetic import synthetic_batch
+from ddcore.settings import require
+
+if TYPE_CHECKING:
+    from ddcore.augmentation import View
+    from ddcore.networks import Network
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class FeatureAlignment(Matching):
+    r"""Class means of every layer's features, real against synthetic, and a classifier made of synthetic class means.
+
+    .. math:: \sum_l w_l \sum_c \|\bar r_{l,c} - \bar s_{l,c}\|^2 + \beta \sum_i \mathrm{CE}\big((\langle r_i, \bar s_c \rangle)_c, y_i\big)
+
+    Layers are the outputs of activation modules, from the input on, and last the classifier's input :math:`r_i`.
+
+    Attributes:
+        real_batch: real examples per class and step.
+        early_weight: of all activations but the last.
+        last_weight: of the last activation.
+        feature_weight: of the classifier's input. The reference counts it twice, before and after flattening, each with weight 1.
+        discrimination: weight :math:`\beta` of the classifier's loss, which is summed over real examples.
+
+    Source: Wang et al. 2022 (arXiv:2203.01531), section 3 and its code; survey, equation 12.
+    """
+
+    real_batch: int = 256
+    early_weight: float = 0.1
+    last_weight: float = 1.0
+    feature_weight: float = 2.0
+    discrimination: float = 0.01
+    family: ClassVar[str] = "distribution"
+    trains_labels: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
+        weights = (self.early_weight, self.last_weight, self.feature_weight, self.discrimination)
+        require(min(weights) >= 0, "weights must not be negative")
+
+    def start(self, run: Run) -> MatchingState:
+        for network in run.networks.current():
+            network.require_independent_examples()
+            network.activation_names()
+        return MatchingState()
+
+    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
+        (network,) = run.networks.current()
+        classes = run.examples.classes
+        views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
+        with network.differentiated():
+            means, features, targets = self._real(run, network, views)
+
+            def loss(synthetic: Sequence[Tensor]) -> Tensor:
+                weights = self._layer_weights(len(synthetic))
+                aligned = [w * squared_mean_difference(s, r) for w, s, r in zip(weights, synthetic, means, strict=True)]
+                discriminated = centroid_cross_entropy(features, synthetic[-1], targets)
+                return torch.stack([*aligned, self.discrimination * discriminated]).sum()
+
+            def layer_means(piece: Mapping[int, Tensor], differentiable: bool) -> list[Tensor]:
+                with torch.set_grad_enabled(differentiable):
+                    batch = synthetic_batch(run, views, piece)
+                    owners = torch.cat([torch.full((len(i),), c) for c, i in piece.items()])
+                    return _add_up(run, network, batch, _averaging(owners, run.examples.counts, batch.inputs))
+
+            pieces = list(
+                chunks({c: run.examples.draw([c]) for c in classes}, MICRO_BATCHES_PER_PIECE * run.micro_batch)
+            )
+            for term in losses_by_piece(loss, layer_means, pieces):
+                yield Term(term, classes=tuple(classes))
+
+    def _layer_weights(self, layers: int) -> list[float]:
+        return [self.early_weight] * (layers - 2) + [self.last_weight, self.feature_weight]
+
+    def _real(self, run: Run, network: Network, views: Mapping[int, View]) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Return class means per layer, the classifier's inputs, and which of the classes each example is of."""
+        classes = run.examples.classes
+        real = run.real.batch(classes, self.real_batch, "real")
+        counts = {
+            c: int(n) for c, n in zip(*(t.tolist() for t in real.targets.unique(return_counts=True)), strict=True)
+        }
+        totals: list[Tensor] = []
+        features: list[Tensor] = []
+        with torch.no_grad():
+            for class_id in classes:
+                for inputs in real.inputs[real.targets == class_id].split(run.micro_batch):
+                    owners = torch.full((len(inputs),), class_id)
+                    batch = views[class_id](Batch(inputs, owners))
+                    parts = _add_up(run, network, batch, _averaging(owners, counts, inputs), features)
+                    totals = parts if not totals else [t + p for t, p in zip(totals, parts, strict=True)]
+        places = torch.tensor(classes, device=real.targets.device)
+        return totals, torch.cat(features), torch.searchsorted(places, real.targets)
+
+
+def _averaging(owners: Tensor, counts: Mapping[int, int], like: Tensor) -> Tensor:
+    """Return the matrix ``classes x n`` that takes examples to their share of the class means."""
+    ids = torch.tensor(list(counts))
+    shares = (owners == ids.unsqueeze(1)).double() / torch.tensor(list(counts.values())).unsqueeze(1)
+    return shares.to(like)
+
+
+def _add_up(
+    run: Run, network: Network, batch: Batch, averaging: Tensor, features: list[Tensor] | None = None
+) -> list[Tensor]:
+    """Return each layer's share of the class means, ``classes x d_l``; append the classifier's inputs to ``features``."""
+    with run.autocast():
+        layers = network.activations(batch.inputs)
+    if features is not None:
+        features.append(layers[-1].to(run.dtype))
+    return [averaging @ layer.to(run.dtype) for layer in layers]

@@ -1,0 +1,115 @@
+"""Matching the gradients of the training loss: DC, DSA, DCC, IDC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.batch import chunks
+from ddcore.errors import UnknownNameError
+from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.matching.gradient.distances import DISTANCES, Gradient
+from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
+from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
+from ddcore.matching.synthetic import synthetic_batch
+from ddcore.settings import require
+from ddcore.training import LOSSES
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+GROUPS = ("class", "joint")
+
+
+@dataclass(frozen=True)
+class GradientMatching(Matching):
+    r"""The gradient of the loss on synthetic examples follows that on real ones.
+
+    .. math:: \sum_{g} D\big(\nabla_\theta \ell(S_g; \theta),\; \nabla_\theta \ell(T_g; \theta)\big)
+
+    over groups :math:`g`: each class alone, or all classes jointly.
+
+    Attributes:
+        distance: a name in ``DISTANCES``: ``cosine``, ``column_cosine``, ``mse``, ``l1``, ``relative_mse``.
+        layers: ``all`` weights, or those of convolutions: ``conv``.
+        groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all (equation 8).
+        warmup_networks, warmup_age: a joint matching goes class by class while the network is among the first
+            ``warmup_networks`` *and* younger than ``warmup_age``.
+        real_batch: real examples per class and step.
+        synthetic_batch: most synthetic examples per class and step; None: all.
+        update_per_class: step after every class instead of after their sum.
+
+    Source: Zhao et al. 2021 (arXiv:2006.05929); Lee et al. 2022 (arXiv:2202.02916); Kim et al. 2022 (arXiv:2205.14959).
+    """
+
+    distance: str = "cosine"
+    layers: str = "all"
+    groups: str = "class"
+    warmup_networks: int = 0
+    warmup_age: int = 0
+    real_batch: int = 256
+    synthetic_batch: int | None = None
+    update_per_class: bool = False
+    family: ClassVar[str] = "gradient"
+    trains_labels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for value, allowed, what in (
+            (self.distance, DISTANCES, "distance"),
+            (self.layers, LAYERS, "layers"),
+            (self.groups, GROUPS, "groups"),
+        ):
+            if value not in allowed:
+                raise UnknownNameError(what, value, allowed)
+        require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
+        require(
+            self.synthetic_batch is None or self.synthetic_batch > 0,
+            f"synthetic_batch must be above 0 or None, not {self.synthetic_batch}",
+        )
+        require(self.warmup_networks >= 0 and self.warmup_age >= 0, "warm-ups must not be negative")
+
+    def start(self, run: Run) -> MatchingState:
+        for network in run.networks.current():
+            network.require_independent_examples()
+            matched_weights(network, self.layers)
+        return MatchingState()
+
+    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
+        (network,) = run.networks.current()
+        names = matched_weights(network, self.layers)
+        groups = self._groups(run)
+        views = {c: run.augmentation.draw(run.generator("view", c)) for c in run.examples.classes}
+        real = run.real.gradients(network, groups, views, self.real_batch, names)
+        with network.differentiated(names) as weights:
+            for group in groups:
+                distance = self._distance_to(next(real).tensors)
+                pieces = self._pieces(run, group)
+                size = sum(len(indices) for piece in pieces for indices in piece.values())
+
+                def gradients(piece: Mapping[int, Tensor], differentiable: bool, size: int = size) -> Sequence[Tensor]:
+                    batch = synthetic_batch(run, views, piece)
+                    with run.autocast():
+                        losses = LOSSES["cross_entropy"](network(batch.inputs), batch.targets)
+                    mean = losses.sum(dtype=run.dtype) / size
+                    return torch.autograd.grad(mean, weights, create_graph=differentiable)
+
+                for i, loss in enumerate(losses_by_piece(distance, gradients, pieces), start=1):
+                    yield Term(loss, update=self.update_per_class and i == len(pieces), classes=tuple(group))
+
+    def _distance_to(self, real: Gradient) -> Callable[[Gradient], Tensor]:
+        distance = DISTANCES[self.distance]
+        return lambda synthetic: distance(synthetic, real)
+
+    def _groups(self, run: Run) -> list[list[int]]:
+        classes, networks = list(run.examples.classes), run.networks
+        warm = networks.episode < self.warmup_networks and networks.age < self.warmup_age
+        return [classes] if self.groups == "joint" and not warm else [[c] for c in classes]
+
+    def _pieces(self, run: Run, group: Sequence[int]) -> list[dict[int, Tensor]]:
+        random = {c: run.generator("synthetic", c) for c in group}
+        drawn = {c: run.examples.draw([c], self.synthetic_batch, random[c]) for c in group}
+        return list(chunks(drawn, MICRO_BATCHES_PER_PIECE * run.micro_batch))

@@ -1,0 +1,42 @@
+"""Losses of quantities that add up over examples, differentiated piece by piece in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+P = TypeVar("P")
+
+MICRO_BATCHES_PER_PIECE = 4
+"""Synthetic examples of one term that are differentiated at once, in micro-batches."""
+
+
+def losses_by_piece(
+    distance: Callable[[Sequence[Tensor]], Tensor],
+    quantities: Callable[[P, bool], Sequence[Tensor]],
+    pieces: Sequence[P],
+) -> Iterator[Tensor]:
+    r"""Yield one loss per piece, whose gradients and values add up to those of ``distance(sum of quantities)``.
+
+    Exact by the chain rule: :math:`\nabla_x D\big(\sum_k q_k(x)\big) = \sum_k \nabla_x \langle v, q_k(x) \rangle`, where
+    :math:`v = D'` at the total, found by a first pass that keeps no graph. With a single piece there is no first pass.
+
+    Args:
+        distance: from the total quantities to a scalar.
+        quantities: of a piece; its second argument says whether the result must be differentiable.
+        pieces: parts of the synthetic examples.
+    """
+    if len(pieces) == 1:
+        yield distance(quantities(pieces[0], True))
+        return
+    parts = zip(*(quantities(piece, False) for piece in pieces), strict=True)
+    total = [torch.stack([p.detach() for p in part]).sum(dim=0).requires_grad_() for part in parts]
+    value = distance(total)
+    directions = torch.autograd.grad(value, total)
+    for piece in pieces:
+        along = zip(directions, quantities(piece, True), strict=True)
+        product = torch.stack([(v * q).sum() for v, q in along]).sum()
+        yield product - product.detach() + value.detach() / len(pieces)

@@ -1,0 +1,19 @@
+"""The synthetic side of a term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ddcore.batch import Batch, concatenated
+
+if TYPE_CHECKING:
+    from ddcore.augmentation import View
+    from ddcore.run import Run
+
+
+def synthetic_batch(run: Run, views: Mapping[int, View], members: Mapping[int, Tensor]) -> Batch:
+    """Return the decoded examples of some classes (class id -> indices), each class under its view."""
+    return concatenated([views[c](run.examples.decode(i, run.generator("decode", c))) for c, i in members.items()])

@@ -1,0 +1,35 @@
+"""DCC: dataset condensation with contrastive signals."""
+
+from __future__ import annotations
+
+from ddcore.augmentation import SiameseAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.matching import GradientMatching
+from ddcore.method import Method
+from ddcore.methods.dc import NETWORKS
+from ddcore.methods.loops import DCC_LOOPS, loops_for
+from ddcore.methods.presets import check_preset
+from ddcore.networks import TrainedOnSynthetic
+
+
+def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Match one gradient of all classes together, so that what tells classes apart is in it; under siamese augmentation.
+
+    Settings of the paper (arXiv:2202.02916 and its code): those of DSA, with loops of its own; the first 10 matching steps on
+    each of the first 250 networks go class by class. Preset ``cpu``: 300 steps, joint from the fifth network on.
+    """
+    check_preset(preset)
+    cpu = preset == "cpu"
+    outer, inner = loops_for(largest_ipc(ipc), DCC_LOOPS)
+    return Method(
+        name="dcc",
+        preset=preset,
+        cites=("dcc", "dsa", "dc"),
+        factorization=Pixels(ipc=ipc, init="random"),
+        matching=GradientMatching(groups="joint", warmup_networks=5 if cpu else 250, warmup_age=10),
+        networks=TrainedOnSynthetic(outer=outer, inner=inner, augment=True),
+        optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
+        augmentation=SiameseAugmentation(),
+        steps=300 if cpu else NETWORKS * outer,
+    )

@@ -1,0 +1,67 @@
+"""Networks that stay as they are given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from ddcore.errors import SettingsError
+from ddcore.networks.network import Network, find_head
+from ddcore.networks.sources.base import Networks, NetworkSource
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class FixedNetworks(NetworkSource):
+    """The given modules with the given weights, one per step in turn; they are copied and never trained.
+
+    A module with BatchNorm must be in evaluation mode, where its statistics are fixed.
+    """
+
+    modules: tuple[nn.Module, ...]
+
+    def __post_init__(self) -> None:
+        if not self.modules or not all(isinstance(m, nn.Module) for m in self.modules):
+            raise SettingsError("FixedNetworks needs a tuple of at least one nn.Module")
+
+    def start(self, run: Run) -> Networks:
+        return _Fixed(self.modules, run)
+
+    def describe(self) -> dict[str, Any]:
+        """Record class and a hash of the weights of every module."""
+        return {"type": "FixedNetworks", "modules": [[type(m).__name__, _digest(m)] for m in self.modules]}
+
+
+class _Fixed(Networks):
+    def __init__(self, modules: Sequence[nn.Module], run: Run) -> None:
+        spec = run.spec
+        self._networks = []
+        for module in modules:
+            copied = deepcopy(module).to(run.device, run.dtype)
+            network = Network(copied, find_head(copied, spec.shape, spec.num_classes))
+            network.require_independent_examples()
+            network.requires_grad_(False)
+            if run.compiled:
+                network.compile_passes()
+            self._networks.append(network)
+
+    def current(self) -> Sequence[Network]:
+        return (self._networks[self.episode % len(self._networks)],)
+
+    def advance(self, run: Run) -> None:
+        self.episode += 1
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

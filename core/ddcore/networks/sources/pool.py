@@ -1,0 +1,122 @@
+"""A pool of networks of staggered ages, each trained on the synthetic set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ddcore.batch import Batch
+from ddcore.errors import UnknownNameError
+from ddcore.networks.architecture import Architecture
+from ddcore.networks.convnet import ConvNet
+from ddcore.networks.network import Network
+from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.networks.sources.batch_norm import freeze_batch_norm
+from ddcore.networks.sources.drawn import DrawnNetworks
+from ddcore.settings import require
+from ddcore.training.fit import take_step
+from ddcore.training.recipe import LOSSES
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class NetworkPool(NetworkSource):
+    """Each step matches on a random member of the pool and then trains that member by one update on the synthetic set.
+
+    A member past ``max_age`` updates gives way to a new one. The first members retire at staggered ages, so that the pool
+    holds all ages from early on.
+
+    Attributes:
+        architecture: of the members.
+        size: number of members.
+        max_age: updates in a member's life.
+        learning_rate: of Adam.
+        batch_size: synthetic examples per update.
+        loss: of training, a name in ``ddcore.training.LOSSES``.
+
+    Source: Zhou et al. 2022 (arXiv:2206.00719), section 3.3.
+    """
+
+    architecture: Architecture = field(default_factory=ConvNet)
+    size: int = 10
+    max_age: int = 100
+    learning_rate: float = 3e-4
+    batch_size: int = 500
+    loss: str = "squared_error"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UnknownNameError("loss", self.loss, LOSSES)
+        require(min(self.size, self.max_age, self.batch_size) > 0, "size, max_age and batch_size count from 1")
+        require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+
+    def start(self, run: Run) -> Networks:
+        return _Pool(self, run)
+
+
+class _Member(DrawnNetworks):
+    def __init__(self, settings: NetworkPool, run: Run, place: int) -> None:
+        self._settings = settings
+        self._retires_at = max(1, settings.max_age * (place + 1) // settings.size)
+        super().__init__(settings.architecture, run, stream=place + 1)
+
+    def draw(self, episode: int) -> None:
+        super().draw(episode)
+        if episode > 0:
+            self._retires_at = self._settings.max_age
+        self._optimiser = torch.optim.Adam(self._network.parameters(), lr=self._settings.learning_rate)
+
+    def advance(self, run: Run) -> None:
+        self.age += 1
+        if self.age >= self._retires_at:
+            self.draw(self.episode + 1)
+            return
+        settings, random = self._settings, run.generator("pool-training")
+        total = sum(run.examples.counts.values())
+        indices = torch.randperm(total, generator=random)[: settings.batch_size]
+        with torch.no_grad():
+            synthetic = run.examples.decode(indices, run.generator("pool-decode"))
+        self._network.train()
+        with self._network.trained(), run.autocast():
+            take_step(self._network, self._optimiser, Batch(synthetic.inputs, synthetic.targets), settings.loss)
+        freeze_batch_norm(self._network, run)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._optimiser.load_state_dict(state["optimiser"])
+
+
+class _Pool(Networks):
+    def __init__(self, settings: NetworkPool, run: Run) -> None:
+        self._members = [_Member(settings, run, place) for place in range(settings.size)]
+        self._pick(run.generator("pool", "first"))
+
+    def _pick(self, generator: torch.Generator) -> None:
+        self._picked = int(torch.randint(len(self._members), (1,), generator=generator))
+        member = self._members[self._picked]
+        self.episode, self.age = member.episode, member.age
+
+    def current(self) -> Sequence[Network]:
+        return self._members[self._picked].current()
+
+    def advance(self, run: Run) -> None:
+        self._members[self._picked].advance(run)
+        self._pick(run.generator("pool"))
+
+    def state_dict(self) -> dict[str, Any]:
+        members = [member.state_dict() for member in self._members]
+        return super().state_dict() | {"members": members, "picked": self._picked}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._picked = state["picked"]
+        for member, saved in zip(self._members, state["members"], strict=True):
+            member.load_state_dict(saved)

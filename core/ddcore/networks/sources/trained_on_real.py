@@ -1,0 +1,90 @@
+"""Networks that train on real data between matching steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ddcore.augmentation import Augmentation, NoAugmentation
+from ddcore.batch import Batch
+from ddcore.networks.architecture import Architecture
+from ddcore.networks.convnet import ConvNet
+from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.networks.sources.batch_norm import freeze_batch_norm
+from ddcore.networks.sources.drawn import DrawnNetworks
+from ddcore.settings import require
+from ddcore.training.fit import take_step
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class TrainedOnReal(NetworkSource):
+    """``outer`` matching steps on one network, and some updates on real data after each but the last.
+
+    Attributes:
+        architecture: of the networks.
+        outer: matching steps per network.
+        examples: real examples, the same number of each class, that training sees between two matching steps.
+        batch_size: real examples per update.
+        learning_rate, momentum, weight_decay: of SGD; the momentum lives as long as the network.
+        augmentation: of training, drawn for every example anew.
+
+    Source: Kim et al. 2022 (arXiv:2205.14959), algorithm 1.
+    """
+
+    architecture: Architecture = field(default_factory=ConvNet)
+    outer: int = 100
+    examples: int = 500
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+
+    def __post_init__(self) -> None:
+        require(min(self.outer, self.examples, self.batch_size) > 0, "outer, examples and batch_size count from 1")
+        require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+
+    def start(self, run: Run) -> Networks:
+        return _TrainedOnReal(self, run)
+
+
+class _TrainedOnReal(DrawnNetworks):
+    def __init__(self, settings: TrainedOnReal, run: Run) -> None:
+        self._settings = settings
+        self._augmentation = settings.augmentation.suited_to(run.spec)
+        super().__init__(settings.architecture, run)
+
+    def draw(self, episode: int) -> None:
+        super().draw(episode)
+        s = self._settings
+        self._optimiser = torch.optim.SGD(
+            self._network.parameters(), lr=s.learning_rate, momentum=s.momentum, weight_decay=s.weight_decay
+        )
+
+    def advance(self, run: Run) -> None:
+        self.age += 1
+        settings = self._settings
+        if self.age >= settings.outer:
+            self.draw(self.episode + 1)
+            return
+        classes, random = run.examples.classes, run.generator("real-training")
+        real = run.real.batch(classes, -(-settings.examples // len(classes)), "real-training")
+        order = torch.randperm(len(real.targets), generator=random)[: settings.examples]
+        self._network.train()
+        with self._network.trained(), run.autocast():
+            for indices in order.split(settings.batch_size):
+                view = self._augmentation.draw(random, len(indices))
+                take_step(self._network, self._optimiser, view(Batch(real.inputs[indices], real.targets[indices])))
+        freeze_batch_norm(self._network, run)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._optimiser.load_state_dict(state["optimiser"])

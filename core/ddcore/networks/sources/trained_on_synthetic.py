@@ -1,0 +1,117 @@
+"""Networks that train on the synthetic set between matching steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ddcore.augmentation import NoAugmentation
+from ddcore.batch import Batch
+from ddcore.networks.architecture import Architecture
+from ddcore.networks.convnet import ConvNet
+from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.networks.sources.batch_norm import freeze_batch_norm
+from ddcore.networks.sources.drawn import DrawnNetworks
+from ddcore.networks.sources.plateau import Plateau
+from ddcore.settings import require
+from ddcore.training.fit import Training, fit
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+@dataclass(frozen=True)
+class TrainedOnSynthetic(NetworkSource):
+    """``outer`` matching steps on one network, and ``inner`` epochs on the synthetic set after each but the last.
+
+    Attributes:
+        architecture: of the networks.
+        outer: matching steps per network.
+        inner: epochs of training between two matching steps.
+        learning_rate: of plain SGD: no momentum, no weight decay.
+        batch_size: synthetic examples per update.
+        augment: whether training draws the run's augmentation, for every example anew.
+        plateau: lets accuracy on real data end both loops, in place of ``outer`` and ``inner``.
+
+    Source: Zhao et al. 2021 (arXiv:2006.05929), algorithm 1.
+    """
+
+    architecture: Architecture = field(default_factory=ConvNet)
+    outer: int = 10
+    inner: int = 50
+    learning_rate: float = 0.01
+    batch_size: int = 256
+    augment: bool = False
+    plateau: Plateau | None = None
+
+    def __post_init__(self) -> None:
+        require(self.outer > 0 and self.inner > 0, "outer and inner count from 1")
+        require(self.learning_rate > 0 and self.batch_size > 0, "learning_rate and batch_size must be above 0")
+
+    def start(self, run: Run) -> Networks:
+        return _TrainedOnSynthetic(self, run)
+
+
+class _TrainedOnSynthetic(DrawnNetworks):
+    def __init__(self, settings: TrainedOnSynthetic, run: Run) -> None:
+        self._settings = settings
+        self._checks: list[float] = []
+        super().__init__(settings.architecture, run)
+
+    def draw(self, episode: int) -> None:
+        super().draw(episode)
+        self._checks = []
+
+    def advance(self, run: Run) -> None:
+        self.age += 1
+        settings, plateau, network = self._settings, self._settings.plateau, self._network
+        if plateau is not None:
+            self._checks.append(plateau.check(network, run))
+        done = plateau.network_is_done(self._checks, self.age) if plateau else self.age >= settings.outer
+        if done:
+            self.draw(self.episode + 1)
+            return
+        with torch.no_grad():
+            synthetic = run.examples.decode(generator=run.generator("inner-decode"))
+        if plateau is None:
+            self._train(run, synthetic, settings.inner, run.generator("inner-training"))
+        else:
+            self._train_until_moved(run, synthetic, plateau)
+        freeze_batch_norm(network, run)
+
+    def _train_until_moved(self, run: Run, synthetic: Batch, plateau: Plateau) -> None:
+        checks: list[float] = []
+        while not plateau.training_is_done(checks, len(checks)):
+            self._train(run, synthetic, 1, run.generator("inner-training", len(checks)))
+            freeze_batch_norm(self._network, run)
+            checks.append(plateau.check(self._network, run, len(checks)))
+
+    def _train(self, run: Run, synthetic: Batch, epochs: int, generator: torch.Generator) -> None:
+        settings = self._settings
+        training = Training(
+            epochs=epochs,
+            learning_rate=settings.learning_rate,
+            momentum=0.0,
+            weight_decay=0.0,
+            batch_size=settings.batch_size,
+            drop_at=1.0,
+            augmentation=run.augmentation if settings.augment else NoAugmentation(),
+        )
+        inputs, targets = synthetic.inputs, synthetic.targets
+        with self._network.trained(), run.autocast():
+            fit(
+                self._network,
+                lambda indices: Batch(inputs[indices], targets[indices]),
+                len(inputs),
+                training,
+                generator=generator,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"checks": list(self._checks)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._checks = list(state["checks"])

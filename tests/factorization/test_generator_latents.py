@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ddcore as dd
+from ddcore.errors import InputDataError, SummaryFormatError, UnsupportedError
+from ddcore.factorization import GeneratorLatents
+from ddcore.factorization.generator import GivenGenerator, TrainedGenerator
+from ddcore.matching import DistributionMatching
+from ddcore.networks import ConvNet, FreshNetworks
+from tests.factorization.contract import FactorizationContract, run_on
+
+SMALL = TrainedGenerator(latent=4, width=4, steps=20, batch=30)
+
+
+class TestTrained(FactorizationContract):
+    factorization = GeneratorLatents(ipc=2, generator=SMALL, inversion_steps=5)
+
+
+class TestNoiseInHalfPrecision(FactorizationContract):
+    factorization = GeneratorLatents(ipc={0: 1, 7: 3}, generator=SMALL, init="noise", storage="fp16")
+
+
+class Own(nn.Module):
+    """A caller's generator, with a BatchNorm that must keep its statistics."""
+
+    def __init__(self, side: int = 8) -> None:
+        super().__init__()
+        self.linear, self.norm, self.side = nn.Linear(3, side * side), nn.BatchNorm1d(side * side), side
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.norm(self.linear(latents)).sigmoid().view(-1, 1, self.side, self.side)
+
+
+def method(factorization: GeneratorLatents) -> dd.Method:
+    return dd.Method(
+        factorization=factorization,
+        matching=DistributionMatching(real_batch=20),
+        networks=FreshNetworks(ConvNet(width=4)),
+        optimiser=dd.Optimiser("adam", learning_rate=0.05),
+        steps=3,
+    )
+
+
+def test_training_and_inversion_bring_decoded_images_close_to_real_ones(few_digits: dd.TargetData) -> None:
+    def error(steps: int, inversion: int) -> float:
+        generator = TrainedGenerator(latent=8, width=16, steps=steps, batch=60)
+        examples = GeneratorLatents(ipc=10, generator=generator, inversion_steps=inversion).start(run_on(few_digits))
+        real = dd.factorization.Pixels(ipc=10).start(run_on(few_digits))
+        return float((examples.decode().inputs - real.decode().inputs).detach().square().mean())
+
+    assert error(300, 100) < 0.5 * error(1, 0)
+
+
+def test_the_generator_is_stored_counted_and_unchanged_by_distillation(few_digits: dd.TargetData) -> None:
+    factorization = GeneratorLatents(ipc=2, generator=SMALL, inversion_steps=5)
+    start = dd.distill(few_digits, method(factorization).with_steps(0))
+    end = dd.distill(few_digits, method(factorization))
+    before, after = start.parts[0].stored, end.parts[0].stored
+    weights = [n for n in before if n.startswith("generator.")]
+    assert all(torch.equal(before[n], after[n]) for n in weights)
+    assert not torch.equal(before["latents"], after["latents"])
+    numbers = sum(p.numel() for p in SMALL.empty((1, 8, 8)).parameters())
+    assert end.stored_bytes == 4 * (numbers + 6 * 4) + 6
+    assert abs(end.quantize("fp16").stored_bytes - (2 * (numbers + 6 * 4) + 6)) == 0
+    with pytest.raises(UnsupportedError, match="fp16"):
+        end.quantize("uint8")
+
+
+def test_a_given_generator_is_kept_and_loaded_by_its_own_structure(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    own = Own()
+    summary = dd.distill(few_digits, method(GeneratorLatents(ipc=2, generator=GivenGenerator(own, (3,)))))
+    assert own.training and own.linear.weight.requires_grad, "the caller's module was changed"
+    summary.save(tmp_path / "own")
+    with pytest.raises(SummaryFormatError, match="decoding_with"):
+        dd.DataSummary.load(tmp_path / "own")
+    loader = GeneratorLatents.decoding_with(Own(), (3,))
+    again = dd.DataSummary.load(tmp_path / "own", factorizations={"generator_latents": loader})
+    assert torch.equal(again.tensors()[0], summary.tensors()[0])
+
+
+def test_a_generator_of_other_images_is_refused(few_digits: dd.TargetData) -> None:
+    with pytest.raises(InputDataError, match="shape"):
+        GeneratorLatents(ipc=1, generator=GivenGenerator(Own(side=9), (3,)), init="noise").start(run_on(few_digits))
+    with pytest.raises(dd.errors.SettingsError):
+        GivenGenerator(3, (3,))  # type: ignore[arg-type]

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import ddcore as dd
+from ddcore.augmentation import Chain, CutMix, SiameseAugmentation
+from ddcore.errors import SettingsError
+from ddcore.factorization import Pixels
+from ddcore.matching import GradientMatching
+from ddcore.networks import (
+    MLP,
+    ConvNet,
+    FixedNetworks,
+    FreshNetworks,
+    NetworkPool,
+    NetworkSource,
+    OneOf,
+    Plateau,
+    TrainedOnReal,
+    TrainedOnSynthetic,
+)
+from tests.running import started
+
+SMALL = ConvNet(width=4, depth=2)
+NORMED = ConvNet(width=4, depth=2, norm="batch")
+SOURCES: dict[str, NetworkSource] = {
+    "fresh": FreshNetworks(OneOf((SMALL, MLP(width=4)))),
+    "synthetic": TrainedOnSynthetic(NORMED, outer=3, inner=2, augment=True),
+    "plateau": TrainedOnSynthetic(SMALL, plateau=Plateau(window=2, max_outer=4, max_inner=3, examples=8)),
+    "real": TrainedOnReal(NORMED, outer=4, examples=20, batch_size=8, augmentation=Chain((CutMix(),))),
+    "pool": NetworkPool(SMALL, size=3, max_age=4),
+}
+
+
+def weights(run: dd.Run) -> Tensor:
+    (network,) = run.networks.current()
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def advance(run: dd.Run, steps: int) -> list[tuple[int, int]]:
+    """Return (episode, age) before each of some steps."""
+    seen = []
+    for step in range(steps):
+        run.step = step
+        seen.append((run.networks.episode, run.networks.age))
+        run.networks.advance(run)
+    return seen
+
+
+def test_a_network_trained_on_synthetic_is_matched_outer_times_and_trained_in_between(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=TrainedOnSynthetic(SMALL, outer=3, inner=1))
+    assert advance(run, 7) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
+
+
+def test_inner_training_equals_gradient_descent_by_hand(few_digits: dd.TargetData) -> None:
+    source = TrainedOnSynthetic(MLP(width=4, depth=1), outer=2, inner=3, learning_rate=0.1)
+    run = started(few_digits, networks=source)
+    (network,) = run.networks.current()
+    twin = MLP(width=4, depth=1).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
+    twin.load_state_dict(network.state_dict())
+    batch = run.examples.decode()
+    for _ in range(3):
+        parameters = list(twin.parameters())
+        loss = F.cross_entropy(twin(batch.inputs.detach()), batch.targets)
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.data -= 0.1 * gradient
+    run.networks.advance(run)
+    expected = torch.cat([p.detach().flatten() for p in twin.parameters()])
+    assert torch.allclose(weights(run), expected, atol=1e-12)
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_the_momentum_of_training_on_real_data_lives_as_long_as_the_network(few_digits: dd.TargetData) -> None:
+    source = TrainedOnReal(MLP(width=4, depth=1), outer=3, examples=6, batch_size=100, momentum=0.9, weight_decay=0.0)
+    run = started(few_digits, networks=source)
+    (network,) = run.networks.current()
+    twin = MLP(width=4, depth=1).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
+    twin.load_state_dict(network.state_dict())
+    optimiser = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9)
+    for step in range(2):
+        run.step = step
+        real = run.real.batch((0, 1, 7), 2, "real-training")
+        optimiser.zero_grad()
+        F.cross_entropy(twin(real.inputs), real.targets).backward()
+        optimiser.step()
+        run.networks.advance(run)
+    expected = torch.cat([p.detach().flatten() for p in twin.parameters()])
+    assert torch.allclose(weights(run), expected, atol=1e-12)
+
+
+def test_training_on_real_data_learns(few_digits: dd.TargetData) -> None:
+    source = TrainedOnReal(SMALL, outer=100, examples=120, augmentation=SiameseAugmentation(("crop",)))
+    run = started(few_digits, networks=source, precision="fp32", micro_batch=64)
+    plateau = Plateau(examples=40)
+    before = plateau.check(run.networks.current()[0], run)
+    advance(run, 30)
+    assert plateau.check(run.networks.current()[0], run) > max(0.8, before)
+
+
+def test_the_rule_of_the_plateau() -> None:
+    rule = Plateau(window=3, still=0.04, moving=0.03, max_outer=8, max_inner=5)
+    assert not rule.network_is_done([0.5, 0.5], age=2), "fewer checks than the window say nothing"
+    assert rule.network_is_done([0.1, 0.50, 0.52, 0.53], age=4)
+    assert not rule.network_is_done([0.50, 0.55, 0.53], age=3)
+    assert rule.network_is_done([0.1, 0.5, 0.9], age=8), "the bound ends it"
+    assert not rule.training_is_done([0.5, 0.5, 0.52], epochs=3)
+    assert rule.training_is_done([0.5, 0.5, 0.54], epochs=3)
+    assert rule.training_is_done([0.5] * 5, epochs=5), "the bound ends it"
+
+
+def test_loops_by_plateau_are_bounded_and_vary(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=SOURCES["plateau"])
+    lengths = Counter(episode for episode, _ in advance(run, 12))
+    assert all(n <= 4 for n in lengths.values()) and max(age for _, age in advance(run, 1)) < 4
+
+
+def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=NetworkPool(MLP(width=4), size=4, max_age=8))
+    oldest: dict[int, int] = {}
+    members = run.networks._members  # type: ignore[attr-defined]
+    for step in range(120):
+        run.step = step
+        run.networks.advance(run)
+        for i, member in enumerate(members):
+            oldest[i] = max(oldest.get(i, 0), member.age)
+            assert member.age < 8
+    assert all(age == 7 for age in oldest.values()) and len({m.age for m in members}) > 1
+    assert [NetworkPool(MLP(width=4), size=4, max_age=8).start(run)._members[i]._retires_at for i in range(4)] == [2, 4, 6, 8]  # type: ignore[attr-defined]
+
+
+def test_the_pool_trains_the_member_that_was_matched_on(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=NetworkPool(MLP(width=4), size=3, max_age=50))
+    for step in range(5):
+        run.step = step
+        (network,) = run.networks.current()
+        others = [m.current()[0] for m in run.networks._members if m.current()[0] is not network]  # type: ignore[attr-defined]
+        before = [[p.clone() for p in n.parameters()] for n in (network, *others)]
+        run.networks.advance(run)
+        changed = [
+            any(not torch.equal(a, b) for a, b in zip(old, n.parameters(), strict=True))
+            for old, n in zip(before, (network, *others), strict=True)
+        ]
+        assert changed == [True, False, False]
+
+
+def test_fixed_networks_take_turns_and_are_never_changed(few_digits: dd.TargetData) -> None:
+    modules = tuple(MLP(width=4).build((1, 8, 8), 10, seed=s).module for s in (0, 1))
+    run = started(few_digits, networks=FixedNetworks(modules))
+    first = weights(run)
+    advance(run, 1)
+    second = weights(run)
+    advance(run, 1)
+    assert torch.equal(weights(run), first) and not torch.equal(first, second)
+    described = FixedNetworks(modules).describe()["modules"]
+    assert described[0][1] != described[1][1]
+    with pytest.raises(SettingsError):
+        FixedNetworks(())
+
+
+def test_networks_are_drawn_from_a_list_of_architectures(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=FreshNetworks(OneOf((SMALL, MLP(width=4)))))
+    seen: Counter[str] = Counter()
+    for step in range(40):
+        run.step = step
+        (network,) = run.networks.current()
+        seen["conv" if any(isinstance(m, nn.Conv2d) for m in network.modules()) else "mlp"] += 1
+        run.networks.advance(run)
+    assert min(seen["conv"], seen["mlp"]) > 8
+    method = dd.methods.dsa(ipc=1).on_networks(["convnet(width=4)", "mlp(width=4)"])
+    assert isinstance(method.networks, TrainedOnSynthetic) and isinstance(method.networks.architecture, OneOf)
+
+
+def test_frozen_batch_norm_has_the_statistics_of_the_real_batch(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=FreshNetworks(NORMED))
+    (network,) = run.networks.current()
+    conv, norm = network.module[0][0], network.module[0][1]
+    real = run.real.batch((0, 1, 7), 16, "batch-norm").inputs
+    with torch.no_grad():
+        before = conv(real)
+    assert torch.allclose(norm.running_mean, before.mean(dim=(0, 2, 3)), atol=1e-12)
+    assert torch.allclose(norm.running_var, before.var(dim=(0, 2, 3)), atol=1e-12)
+    assert not norm.training
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_resumed_run_equals_an_uninterrupted_one(few_digits: dd.TargetData, tmp_path: Path, name: str) -> None:
+    method = dd.Method(
+        factorization=Pixels(ipc=2),
+        matching=GradientMatching(real_batch=10),
+        networks=SOURCES[name],
+        optimiser=dd.Optimiser("sgd", learning_rate=0.1, drops=(0.5,)),
+        augmentation=SiameseAugmentation(),
+        steps=9,
+    )
+    whole = dd.distill(few_digits, method)
+    for stop in (2, 5):
+        path = tmp_path / f"{stop}.state"
+
+        def keep(progress: dd.Progress, path: Path = path, stop: int = stop) -> None:
+            if progress.step == stop + 1:
+                shutil.copy(path, path.with_suffix(".kept"))
+
+        dd.distill(few_digits, method, checkpoint=path, checkpoint_seconds=0.0, callbacks=[keep])
+        shutil.copy(path.with_suffix(".kept"), path)
+        resumed = dd.distill(few_digits, method, checkpoint=path)
+        assert resumed.sha256() == whole.sha256()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: TrainedOnSynthetic(outer=0),
+        lambda: TrainedOnReal(examples=0),
+        lambda: NetworkPool(size=0),
+        lambda: NetworkPool(loss="hinge"),
+        lambda: Plateau(window=1),
+        lambda: OneOf(()),
+    ],
+)
+def test_bad_settings_are_refused(build: object) -> None:
+    with pytest.raises(dd.errors.DistillationError):
+        build()  # type: ignore[operator]

@@ -1,0 +1,47 @@
+"""A run with live parts, outside of the engine's loop."""
+
+from __future__ import annotations
+
+import torch
+
+import ddcore as dd
+from ddcore.augmentation import Augmentation, NoAugmentation
+from ddcore.data import ExactSignal
+from ddcore.factorization import Factorization, Pixels
+from ddcore.networks import ConvNet, FreshNetworks, NetworkSource
+
+
+def started(
+    target: dd.TargetData,
+    *,
+    factorization: Factorization | None = None,
+    networks: NetworkSource | None = None,
+    augmentation: Augmentation | None = None,
+    micro_batch: int = 5,
+    precision: str = "fp64",
+    seed: int = 0,
+) -> dd.Run:
+    signal = ExactSignal(target)
+    run = dd.Run(
+        spec=target.spec,
+        real=signal,
+        augmentation=augmentation or NoAugmentation(),
+        seed=seed,
+        device=torch.device("cpu"),
+        precision=precision,
+        micro_batch=micro_batch,
+    )
+    signal.begin(run)
+    run.examples = (factorization or Pixels(ipc=3, init="noise")).start(run)
+    run.networks = (networks or FreshNetworks(ConvNet(width=6))).start(run)
+    return run
+
+
+def parameter_gradient(run: dd.Run, matching: dd.matching.Matching) -> torch.Tensor:
+    """Return the gradient of a step's terms with respect to the stored parameters, as one vector."""
+    parameters = [p for group in run.examples.groups().values() for p in group]
+    for parameter in parameters:
+        parameter.grad = None
+    for term in matching.terms(run, matching.start(run)):
+        term.loss.backward(inputs=parameters)
+    return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
