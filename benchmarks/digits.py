@@ -58,7 +58,14 @@ def measure(target: dd.TargetData, name: str, ipc: int, options: argparse.Namesp
     rows = []
     for protocol, values in found.items():
         mean, std, ci95 = dd.evaluation.mean_std_ci95(values)
-        facts: dict[str, Any] = {"method": name, "ipc": ipc, "protocol": protocol, "mean": mean, "std": std, "ci95": ci95}
+        facts: dict[str, Any] = {
+            "method": name,
+            "ipc": ipc,
+            "protocol": protocol,
+            "mean": mean,
+            "std": std,
+            "ci95": ci95,
+        }
         spent = {"steps": method.steps, "stored_bytes": summary.stored_bytes, "threads": torch.get_num_threads()}
         rows.append(facts | spent | {"accuracies": values, "distill_seconds": seconds})
     return rows

@@ -1,6 +1,6 @@
 """Everything that needs a GPU, in one command: parity with the CPU, step times by precision, host synchronisation, a paper run.
 
-python -m benchmarks.gpu [--data path/to/mnist.npz]
+python -m benchmarks.gpu [--data path/to/mnist.npz --methods dm,dsa]
 """
 
 from __future__ import annotations
@@ -10,30 +10,31 @@ import statistics
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import ddcore as dd
 from benchmarks.common import load_or_explain, markdown, write_results
-from benchmarks.distribution_step import IPC, random_data
+from benchmarks.steps import IPC, random_data
 
 VARIANTS = (("fp32", False), ("tf32", False), ("bf16", False), ("bf16", True))
 
 
-def parity() -> dict[str, Any]:
+def parity(name: str) -> dict[str, Any]:
     """Return the largest relative difference of a few steps in float64, CPU against GPU."""
     target = dd.load_data("digits")
-    method = dd.methods.dm(ipc=2, preset="cpu")
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
     images = [
         dd.distill(target, method, steps=5, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
     ]
     difference = float((images[0] - images[1]).abs().max() / images[0].abs().max())
-    return {"what": "5 steps in fp64, CPU against GPU", "value": f"{difference:.1e} relative"}
+    return {"what": f"{name}, 5 steps in fp64, CPU against GPU", "value": f"{difference:.1e} relative"}
 
 
-def step_time(target: dd.TargetData, precision: str, compiled: bool, steps: int = 60) -> dict[str, Any]:
+def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool, steps: int = 60) -> dict[str, Any]:
     moments: list[float] = []
 
     def mark(progress: dd.Progress) -> None:
@@ -44,7 +45,7 @@ def step_time(target: dd.TargetData, precision: str, compiled: bool, steps: int 
     torch.cuda.reset_peak_memory_stats()
     dd.distill(
         target,
-        dd.methods.dm(ipc=IPC),
+        without_training(name),
         steps=steps,
         precision=precision,
         compile=compiled,
@@ -53,40 +54,51 @@ def step_time(target: dd.TargetData, precision: str, compiled: bool, steps: int 
     )
     seconds = statistics.median((b - a) / 10 for a, b in pairwise(moments))
     memory = torch.cuda.max_memory_allocated() / 2**20
-    name = f"DM step, {precision}{', compiled' if compiled else ''}"
-    return {"what": name, "value": f"{1000 * seconds:.1f} ms, {memory:.0f} MB"}
+    what = f"{name} step, {precision}{', compiled' if compiled else ''}"
+    return {"what": what, "value": f"{1000 * seconds:.1f} ms, {memory:.0f} MB"}
 
 
-def waits(target: dd.TargetData) -> dict[str, Any]:
+def without_training(name: str) -> dd.Method:
+    """Return the paper's method on fresh networks, so that a step is a matching step alone."""
+    method = dd.methods.build_method(name, ipc=IPC, data="mnist")
+    return dd.override(method, "networks", dd.networks.FreshNetworks())
+
+
+def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
     """Run steps with torch's alarm for host synchronisation; one alarm would raise."""
 
     def arm(progress: dd.Progress) -> None:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(5, 40) else "default")
 
     try:
-        dd.distill(target, dd.methods.dm(ipc=IPC), steps=45, device="cuda", callbacks=[arm])
+        dd.distill(target, without_training(name), steps=45, device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return {"what": "35 steps under the alarm for host synchronisation", "value": "none"}
+    return {"what": f"{name}, 35 steps under the alarm for host synchronisation", "value": "none"}
 
 
-def paper_run(data: str, ipc: int) -> dict[str, Any]:
+def paper_run(data: str, name: str, ipc: int) -> dict[str, Any]:
     target = load_or_explain(data)
-    summary = dd.distill(target, dd.methods.dm(ipc=ipc, preset="paper"), device="cuda", precision="bf16", progress=True)
+    method = dd.methods.build_method(name, ipc=ipc, preset="paper", data=Path(data).stem)
+    summary = dd.distill(target, method, device="cuda", precision="bf16", progress=True)
     result = dd.evaluate(summary, target, protocol="dsa", runs=5, device="cuda").results[0]
     value = f"{result.mean:.2f} ± {result.ci95:.2f} % after {summary.record['seconds']:.0f} s"
-    return {"what": f"DM on {target.name}, ipc {ipc}, 20 000 steps, protocol dsa", "value": value}
+    return {"what": f"{name} on {target.name}, ipc {ipc}, {method.steps} steps, protocol dsa", "value": value}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="also run the paper's 20 000 steps on this data")
+    parser.add_argument("--data", help="also run the paper's steps on this data")
+    parser.add_argument("--methods", default="dm,dsa", help="for --data")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("this benchmark needs a GPU, and torch finds none here")
     target = random_data()
-    rows = [parity(), waits(target), *(step_time(target, p, c) for p, c in VARIANTS)]
-    rows += [paper_run(options.data, ipc) for ipc in (1, 10)] if options.data else []
+    names = options.methods.split(",")
+    rows = [parity(name) for name in ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")]
+    rows += [waits(name, target) for name in ("dm", "dc", "dsa", "dcc")]
+    rows += [step_time(name, target, p, c) for name in ("dm", "dc", "dsa") for p, c in VARIANTS]
+    rows += [paper_run(options.data, name, ipc) for name in names for ipc in (1, 10)] if options.data else []
     write_results("gpu", rows, {"steps": 60, "seed": 0}, markdown(rows))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddcore.engine.devices import to_device
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -34,6 +36,12 @@ def concatenated(batches: Sequence[Batch]) -> Batch:
         torch.cat([b.targets for b in batches]),
         torch.cat(weights) if weights else None,
     )
+
+
+def taken(batch: Batch, indices: Tensor) -> Batch:
+    """Return the examples of ``batch`` at ``indices`` (int64, on the CPU)."""
+    where = to_device(indices, batch.inputs.device)
+    return Batch(batch.inputs[where], batch.targets[where], None if batch.weights is None else batch.weights[where])
 
 
 def chunks(members: Mapping[int, Tensor], size: int) -> Iterator[dict[int, Tensor]]:

@@ -64,7 +64,7 @@ def test_pixels_stay_in_the_unit_interval_and_bytes_are_those_of_the_images(few_
         (images,) = examples.groups()["images"]
         images.add_(0.7)
     examples.after_step(0)
-    assert 0 <= float(images.detach().min()) and float(images.detach().max()) == 1
+    assert float(images.detach().min()) >= 0 and float(images.detach().max()) == 1
     stored = examples.stored()
     assert stored["images"].numel() == 3 * 2 * 64 and stored["images"].dtype == torch.uint8
 

@@ -30,7 +30,9 @@ def test_the_discrimination_term_equals_its_formula() -> None:
 def test_the_loss_equals_equation_12_written_out(few_digits: dd.TargetData) -> None:
     run = started(few_digits, networks=FreshNetworks(ConvNet(width=6, depth=2)))
     (network,) = run.networks.current()
-    real = [few_digits.spec.normalisation.apply(few_digits.of_classes([c]).train.inputs, torch.float64) for c in (0, 1, 7)]
+    real = [
+        few_digits.spec.normalisation.apply(few_digits.of_classes([c]).train.inputs, torch.float64) for c in (0, 1, 7)
+    ]
     synthetic = [run.examples.decode(run.examples.draw([c])).inputs.detach() for c in (0, 1, 7)]
     first, second = (n for n, m in network.module.named_modules() if isinstance(m, nn.ReLU))
     expected = 0.0

@@ -54,7 +54,9 @@ def advance(run: dd.Run, steps: int) -> list[tuple[int, int]]:
     return seen
 
 
-def test_a_network_trained_on_synthetic_is_matched_outer_times_and_trained_in_between(few_digits: dd.TargetData) -> None:
+def test_a_network_trained_on_synthetic_is_matched_outer_times_and_trained_in_between(
+    few_digits: dd.TargetData,
+) -> None:
     run = started(few_digits, networks=TrainedOnSynthetic(SMALL, outer=3, inner=1))
     assert advance(run, 7) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
 
@@ -132,7 +134,12 @@ def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.T
             oldest[i] = max(oldest.get(i, 0), member.age)
             assert member.age < 8
     assert all(age == 7 for age in oldest.values()) and len({m.age for m in members}) > 1
-    assert [NetworkPool(MLP(width=4), size=4, max_age=8).start(run)._members[i]._retires_at for i in range(4)] == [2, 4, 6, 8]  # type: ignore[attr-defined]
+    assert [NetworkPool(MLP(width=4), size=4, max_age=8).start(run)._members[i]._retires_at for i in range(4)] == [
+        2,
+        4,
+        6,
+        8,
+    ]  # type: ignore[attr-defined]
 
 
 def test_the_pool_trains_the_member_that_was_matched_on(few_digits: dd.TargetData) -> None:

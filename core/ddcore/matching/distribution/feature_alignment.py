@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddcore.batch import Batch, chunks
+from ddcore.engine.devices import to_device
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
@@ -90,28 +91,26 @@ class FeatureAlignment(Matching):
     def _real(self, run: Run, network: Network, views: Mapping[int, View]) -> tuple[list[Tensor], Tensor, Tensor]:
         """Return class means per layer, the classifier's inputs, and which of the classes each example is of."""
         classes = run.examples.classes
+        counts = {c: min(self.real_batch, run.real.counts[c]) for c in classes}
         real = run.real.batch(classes, self.real_batch, "real")
-        counts = {
-            c: int(n) for c, n in zip(*(t.tolist() for t in real.targets.unique(return_counts=True)), strict=True)
-        }
         totals: list[Tensor] = []
         features: list[Tensor] = []
         with torch.no_grad():
-            for class_id in classes:
-                for inputs in real.inputs[real.targets == class_id].split(run.micro_batch):
+            for class_id, mine in zip(classes, real.inputs.split(list(counts.values())), strict=True):
+                for inputs in mine.split(run.micro_batch):
                     owners = torch.full((len(inputs),), class_id)
                     batch = views[class_id](Batch(inputs, owners))
                     parts = _add_up(run, network, batch, _averaging(owners, counts, inputs), features)
                     totals = parts if not totals else [t + p for t, p in zip(totals, parts, strict=True)]
-        places = torch.tensor(classes, device=real.targets.device)
-        return totals, torch.cat(features), torch.searchsorted(places, real.targets)
+        places = torch.arange(len(classes)).repeat_interleave(torch.tensor(list(counts.values())))
+        return totals, torch.cat(features), to_device(places, run.device)
 
 
 def _averaging(owners: Tensor, counts: Mapping[int, int], like: Tensor) -> Tensor:
     """Return the matrix ``classes x n`` that takes examples to their share of the class means."""
     ids = torch.tensor(list(counts))
     shares = (owners == ids.unsqueeze(1)).double() / torch.tensor(list(counts.values())).unsqueeze(1)
-    return shares.to(like)
+    return to_device(shares.to(like.dtype), like.device)
 
 
 def _add_up(

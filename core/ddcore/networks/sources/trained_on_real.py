@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ddcore.augmentation import Augmentation, NoAugmentation
-from ddcore.batch import Batch
+from ddcore.batch import taken
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.sources.base import Networks, NetworkSource
@@ -79,7 +79,7 @@ class _TrainedOnReal(DrawnNetworks):
         with self._network.trained(), run.autocast():
             for indices in order.split(settings.batch_size):
                 view = self._augmentation.draw(random, len(indices))
-                take_step(self._network, self._optimiser, view(Batch(real.inputs[indices], real.targets[indices])))
+                take_step(self._network, self._optimiser, view(taken(real, indices)))
         freeze_batch_norm(self._network, run)
 
     def state_dict(self) -> dict[str, Any]:

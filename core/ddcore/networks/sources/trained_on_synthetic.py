@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ddcore.augmentation import NoAugmentation
-from ddcore.batch import Batch
+from ddcore.batch import Batch, taken
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.sources.base import Networks, NetworkSource
@@ -99,12 +99,11 @@ class _TrainedOnSynthetic(DrawnNetworks):
             drop_at=1.0,
             augmentation=run.augmentation if settings.augment else NoAugmentation(),
         )
-        inputs, targets = synthetic.inputs, synthetic.targets
         with self._network.trained(), run.autocast():
             fit(
                 self._network,
-                lambda indices: Batch(inputs[indices], targets[indices]),
-                len(inputs),
+                lambda indices: taken(synthetic, indices),
+                len(synthetic.inputs),
                 training,
                 generator=generator,
             )

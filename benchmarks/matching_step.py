@@ -1,0 +1,107 @@
+"""One outer step of DC and of DSA on 28 px images, beside a plain class-by-class implementation, in one run.
+
+Ten classes of 256 real images, ipc 10, ConvNet-3 of width 128; inner training is left out. The plain implementation is what a
+reader of the papers writes first: a loop over classes at batch 256 with torch's own layers, one backward pass at the end.
+The arithmetic floor counts the convolutions' operations at the rate that one convolution reaches on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import ddcore as dd
+from benchmarks.steps import (
+    CLASSES,
+    FORWARD_OPERATIONS,
+    IPC,
+    MODES,
+    REAL,
+    compare,
+    plain_features,
+    random_data,
+    report_seconds,
+    time_ours,
+    timed,
+    write_comparison,
+)
+from ddcore.augmentation import NoAugmentation, SiameseAugmentation
+
+FIRST_LAYER = 2 * 9 * 128 * 32 * 32
+# A real image costs a forward pass and as much again for the weights and for the inputs of all convolutions but the first. A
+# synthetic one costs that and, differentiated once more, about twice as much again.
+OPERATIONS = CLASSES * (
+    REAL * (3 * FORWARD_OPERATIONS - FIRST_LAYER) + IPC * 3 * (3 * FORWARD_OPERATIONS - FIRST_LAYER)
+)
+
+
+class Plain:
+    """The step written out: images normalised once, a loop over classes, one backward pass."""
+
+    def __init__(self, augmented: bool) -> None:
+        target = random_data()
+        self.real = target.spec.normalisation.apply(target.train.inputs)
+        self.members = [(target.train.targets == c).nonzero().flatten() for c in range(CLASSES)]
+        self.synthetic = torch.randn(CLASSES, IPC, 1, 28, 28, requires_grad=True)
+        self.optimiser = torch.optim.SGD([self.synthetic], lr=0.1, momentum=0.5)
+        self.augmentation = SiameseAugmentation() if augmented else NoAugmentation()
+        self.random = torch.Generator().manual_seed(0)
+
+    def step(self) -> None:
+        network = nn.Sequential(plain_features(), nn.Linear(2048, CLASSES))
+        weights = list(network.parameters())
+        loss = torch.tensor(0.0)
+        for c in range(CLASSES):
+            picked = self.members[c][torch.randperm(len(self.members[c]))[:REAL]]
+            view = self.augmentation.draw(self.random)
+            real = view(dd.Batch(self.real[picked], picked)).inputs
+            synthetic = view(dd.Batch(self.synthetic[c], picked)).inputs
+            wanted = torch.autograd.grad(F.cross_entropy(network(real), torch.full((REAL,), c)), weights)
+            found = torch.autograd.grad(
+                F.cross_entropy(network(synthetic), torch.full((IPC,), c)), weights, create_graph=True
+            )
+            loss = loss + sum(row_cosine(s, r) for s, r in zip(found, wanted, strict=True) if s.ndim > 1)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+
+def row_cosine(a: Tensor, b: Tensor) -> Tensor:
+    a, b = a.flatten(1), b.flatten(1)
+    return (1 - (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-6)).sum()
+
+
+def child(mode: str, steps: int) -> None:
+    name, implementation, *precision = mode.split(":")
+    if implementation == "plain":
+        report_seconds(timed(Plain(augmented=name == "dsa").step, steps))
+        return
+    method = dd.override(
+        dd.methods.build_method(name, ipc=IPC), "networks", dd.networks.FreshNetworks(dd.networks.ConvNet())
+    )
+    report_seconds(time_ours(method, steps, precision[0], implementation == "compiled"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default="dc,dsa")
+    parser.add_argument("--steps", type=int, default=3, help="steps per measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; plain and ours take turns in each")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.steps)
+        return
+    found: dict[str, list[list[float]]] = {}
+    for name in options.methods.split(","):
+        modes = [f"{name}:{mode}" for mode in MODES]
+        found |= compare("benchmarks.matching_step", f"{name}:plain", modes, options.steps, options.rounds)
+    budget = {"steps": options.steps, "rounds": options.rounds, "seed": 0}
+    write_comparison("matching_step", found, OPERATIONS, budget)
+
+
+if __name__ == "__main__":
+    main()
