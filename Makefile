@@ -37,8 +37,9 @@ check: $(VENV)/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed-dev  ## time one step of DM on 28 px images: ratios, floor, peak memory
+bench: $(VENV)/installed-dev  ## time one step of DM, DC and DSA on 28 px images: ratios, floor, peak memory
 	$(BIN)/python -m benchmarks.distribution_step
+	$(BIN)/python -m benchmarks.matching_step
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out

@@ -21,6 +21,7 @@ from benchmarks.steps import (
     MODES,
     REAL,
     compare,
+    measure,
     plain_features,
     random_data,
     report_seconds,
@@ -76,18 +77,25 @@ def row_cosine(a: Tensor, b: Tensor) -> Tensor:
 
 def child(mode: str, steps: int) -> None:
     name, implementation, *precision = mode.split(":")
+    if implementation == "ipc50":
+        report_seconds(time_ours(matching_step_alone(name, 50), steps, "fp32", compiled=False))
+        return
     if implementation == "plain":
         report_seconds(timed(Plain(augmented=name == "dsa").step, steps))
         return
-    method = dd.override(
-        dd.methods.build_method(name, ipc=IPC), "networks", dd.networks.FreshNetworks(dd.networks.ConvNet())
-    )
-    report_seconds(time_ours(method, steps, precision[0], implementation == "compiled"))
+    report_seconds(time_ours(matching_step_alone(name, IPC), steps, precision[0], implementation == "compiled"))
+
+
+def matching_step_alone(name: str, ipc: int) -> dd.Method:
+    """Return the method on fresh networks: no inner training, and no warm-up class by class."""
+    method = dd.override(dd.methods.build_method(name, ipc=ipc), "networks", dd.networks.FreshNetworks())
+    return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="dc,dsa")
+    parser.add_argument("--memory", default="dc,dcc,cafe", help="methods whose peak memory at 50 per class is measured")
     parser.add_argument("--steps", type=int, default=3, help="steps per measurement")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; plain and ours take turns in each")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -99,8 +107,12 @@ def main() -> None:
     for name in options.methods.split(","):
         modes = [f"{name}:{mode}" for mode in MODES]
         found |= compare("benchmarks.matching_step", f"{name}:plain", modes, options.steps, options.rounds)
+    memory = []
+    for name in options.memory.split(","):
+        seconds, peak = measure("benchmarks.matching_step", f"{name}:ipc50", 1)
+        memory.append({"at 50 per class, fp32": name, "s per step": f"{seconds:.2f}", "peak MB": f"{peak:.0f}"})
     budget = {"steps": options.steps, "rounds": options.rounds, "seed": 0}
-    write_comparison("matching_step", found, OPERATIONS, budget)
+    write_comparison("matching_step", found, OPERATIONS, budget, memory)
 
 
 if __name__ == "__main__":

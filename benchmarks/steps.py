@@ -101,7 +101,13 @@ def compare(module: str, plain: str, modes: list[str], steps: int, rounds: int) 
     return found
 
 
-def write_comparison(name: str, found: dict[str, list[list[float]]], operations: float, budget: dict[str, Any]) -> None:
+def write_comparison(
+    name: str,
+    found: dict[str, list[list[float]]],
+    operations: float,
+    budget: dict[str, Any],
+    memory: list[dict[str, Any]] | None = None,
+) -> None:
     """Write medians, ratios with their range over rounds, and the distance to the floor of ``operations`` per step."""
     rates = {precision: convolution_rate(precision) for precision in ("fp32", "bf16")}
     rows = []
@@ -120,4 +126,5 @@ def write_comparison(name: str, found: dict[str, list[list[float]]], operations:
                 "GFLOP/s of one convolution": f"{rate / 1e9:.0f}",
             }
         )
-    write_results(name, found, budget, markdown(rows))
+    table = markdown(rows) + ("\n\n" + markdown(memory) if memory else "")
+    write_results(name, {"seconds, peak MB, ratio": found, "memory": memory or []}, budget, table)

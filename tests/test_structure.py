@@ -35,10 +35,11 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_page_on_extending_runs() -> None:
-    code = "\n".join(blocks("docs/extending.md"))
-    assert "class" in code and "dd.distill(" in code
-    exec(compile(code, "docs/extending.md", "exec", dont_inherit=True), {"__name__": "extending"})
+@pytest.mark.parametrize("page", ["docs/extending.md", "docs/methods.md"])
+def test_the_python_of_a_page_runs(page: str) -> None:
+    code = "\n".join(blocks(page))
+    assert "dd.distill(" in code
+    exec(compile(code, page, "exec", dont_inherit=True), {"__name__": "page"})
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,14 @@ def run(options: argparse.Namespace) -> None:
     """List the methods."""
     entries = [method.describe() for method in METHODS.values()]
     if options.json != "-":
-        print(f"{'method':<12} {'family':<14} {'factorization':<14} {'networks':<16} {'steps (paper/cpu)':<18} paper")
+        rows = [("method", "family", "factorization", "networks", "steps (paper/cpu)", "paper")]
         for e in entries:
             steps = f"{e['steps']['paper']}/{e['steps']['cpu']}"
-            print(
-                f"{e['name']:<12} {e['family']:<14} {e['factorization']:<14} {e['networks']:<16} {steps:<18} {e['paper']}"
-            )
-            print(f"{'':<12} measured: {e['measured']}")
+            rows.append((e["name"], e["family"], e["factorization"], e["networks"], steps, e["paper"]))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        print(lines[0])
+        for line, entry in zip(lines[1:], entries, strict=True):
+            print(f"{line}\n{'':<{widths[0]}}  measured: {entry['measured']}")
     if options.json is not None:
         write_json({"methods": entries}, options.json)

@@ -109,6 +109,9 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
         (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of cafe"),
         (["distill", "{npz}", "--ipc", "1000", "--out", "{out}"], "lower ipc"),
         (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "ipc"),
+        (["distill", "{npz}", "--ipc", "clip", "--out", "{out}"], "clip:N"),
+        (["distill", "{npz}", "--method", "idc", "--network", "mlp", "--out", "{out}"], "no convolution"),
+        (["distill", "{npz}", "--method", "dsa", "--network", "convnet(depth=4)", "--out", "{out}"], "halved"),
         (["distill", "{npz}", "--set", "speed=9", "--out", "{out}"], "no setting 'speed'"),
         (["distill", "{npz}", "--set", "speed", "--out", "{out}"], "key=value"),
         (["distill", "{npz}", "--set", "steps=many", "--out", "{out}"], "kind int"),
@@ -174,3 +177,24 @@ def test_a_diverging_run_keeps_its_last_good_state(
     assert main(["distill", npz, "--ipc", "1", "--out", str(out), *words]) == 1
     assert "not finite" in capsys.readouterr().err
     assert dd.DataSummary.load(out / "last-good").counts == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("method", ["dc", "dsa", "dcc", "idc", "idc_i", "cafe"])
+def test_methods_run_on_drawn_networks_with_what_small_classes_have(npz: str, tmp_path: Path, method: str) -> None:
+    words = [
+        "distill",
+        npz,
+        "--method",
+        method,
+        "--ipc",
+        "clip:50",
+        "--steps",
+        "2",
+        "--quiet",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main([*words, "--network", "convnet(width=4), convnet(width=5)", "--set", "networks.outer=1"]) == 0
+    summary = dd.DataSummary.load(tmp_path / "o")
+    assert summary.record["steps"] == 2 and set(summary.counts) == {0, 1, 2}
+    assert summary.record["method"]["networks"]["architecture"]["type"] == "OneOf"

@@ -11,10 +11,16 @@ from ddcore.augmentation import FAMILIES, SiameseAugmentation
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
+def small(name: str) -> dd.Method:
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
+    return method.on_networks("convnet(width=8,norm=batch)").with_steps(6)
+
+
 @needs_gpu
-def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+@pytest.mark.parametrize("name", ["dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan"])
+def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, name: str) -> None:
     a, b = (
-        dd.distill(few_digits, small_dm, device=device, precision="fp64").tensors(dtype=torch.float64)[0]
+        dd.distill(few_digits, small(name), device=device, precision="fp64").tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
     )
     assert torch.allclose(a, b, atol=1e-6)
@@ -32,12 +38,13 @@ def test_augmentation_on_the_gpu_equals_that_on_the_cpu(family: str, count: int 
 
 
 @needs_gpu
-def test_no_step_waits_for_the_host(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
+@pytest.mark.parametrize("name", ["dm", "dsa", "dcc", "idc"])
+def test_no_step_waits_for_the_host(few_digits: dd.TargetData, name: str) -> None:
     def arm(progress: dd.Progress) -> None:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(3, 30) else "default")
 
     try:
-        dd.distill(few_digits, small_dm.with_steps(35), device="cuda", callbacks=[arm])
+        dd.distill(few_digits, small(name).with_steps(35), device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddcore.errors import InputDataError, SummaryFormatError, UnsupportedError
-from ddcore.factorization import GeneratorLatents
-from ddcore.factorization.generator import GivenGenerator, TrainedGenerator
+from ddcore.factorization import GeneratorLatents, GivenGenerator, TrainedGenerator
 from ddcore.matching import DistributionMatching
 from ddcore.networks import ConvNet, FreshNetworks
 from tests.factorization.contract import FactorizationContract, run_on

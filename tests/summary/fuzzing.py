@@ -18,7 +18,8 @@ import torch
 
 import ddcore as dd
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization import Pixels
+from ddcore.factorization import GeneratorLatents, MultiFormation, Pixels
+from ddcore.factorization.generator import TrainedGenerator
 from ddcore.summary import DataSummary, Part, as_text
 from ddcore.training import Recipe
 
@@ -136,13 +137,14 @@ class Fuzzer:
 
 
 def good_summaries(directory: Path) -> list[Path]:
-    """Write one summary of each kind: float, bytes with a span, soft labels, whitened, a union."""
+    """Write one summary of each kind: float, bytes with a span, soft labels, whitened, a union, tiles, a generator."""
     target = dd.load_data("digits").of_classes([0, 1, 7])
     plain = dd.distill(target, dd.Method(factorization=Pixels(ipc=1)))
     (part,) = plain.parts
     stretched = {**part.stored, "images": part.stored["images"] * 3}
     labels = {**part.stored, "labels": torch.full((3, 10), 0.1)}
     whitened = dd.load_data("digits", normalisation="zca").of_classes([0, 1])
+    generator = TrainedGenerator(latent=2, width=2, steps=1)
     soft = Part(Pixels(ipc=1, labels="soft"), labels)
     summaries = [
         plain,
@@ -150,6 +152,8 @@ def good_summaries(directory: Path) -> list[Path]:
         DataSummary((soft,), plain.spec, Recipe("squared_error", 0.1), plain.record),
         dd.distill(whitened, dd.Method(factorization=Pixels(ipc=1, storage="fp16"))),
         dd.concat([plain, DataSummary((soft,), plain.spec)]),
+        dd.distill(target, dd.Method(factorization=MultiFormation(ipc=1, storage="uint8"))),
+        dd.distill(target, dd.Method(factorization=GeneratorLatents(ipc=1, generator=generator, init="noise"))),
     ]
     return [summary.save(directory / str(i)) for i, summary in enumerate(summaries)]
 

@@ -197,3 +197,27 @@ def test_mutated_summaries_raise_our_errors_or_work_and_take_no_memory(tmp_path:
     assert outcome["refused"] > 1000, outcome
     assert outcome["refused"] + outcome["loaded"] == 1500, outcome
     assert outcome["grown_mb"] < 100, outcome
+
+
+def test_a_few_stored_bytes_cannot_decode_to_gigabytes(tmp_path: Path) -> None:
+    images = torch.zeros(3, 1, 512, 512, dtype=torch.uint8)
+    target = dd.load_data({"x_train": images, "y_train": torch.arange(3)}, name="black")
+    method = dd.Method(factorization=dd.factorization.MultiFormation(ipc=1, factor=2, storage="uint8"))
+    path = dd.distill(target, method).save(tmp_path / "s")
+    config = json.loads((path / "config.json").read_text())
+    config["parts"][0]["factor"] = 64
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SummaryFormatError, match="grow"):
+        dd.DataSummary.load(path)
+
+
+def test_a_generators_declared_size_is_checked_before_memory_is_taken(tmp_path: Path) -> None:
+    generator = dd.factorization.TrainedGenerator(latent=2, width=2, steps=1)
+    latents = dd.factorization.GeneratorLatents(ipc=1, generator=generator, init="noise")
+    path = dd.distill(dd.load_data("digits"), dd.Method(factorization=latents)).save(tmp_path / "s")
+    config = json.loads((path / "config.json").read_text())
+    config["parts"][0] |= {"latent": 4096, "width": 1024}
+    config["spec"]["shape"] = [1, 100_000, 100_000]
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SummaryFormatError):
+        dd.DataSummary.load(path)

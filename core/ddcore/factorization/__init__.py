@@ -2,7 +2,7 @@
 
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, largest_ipc
-from ddcore.factorization.generator import GeneratorLatents
+from ddcore.factorization.generator import GeneratorLatents, GivenGenerator, TrainedGenerator
 from ddcore.factorization.multi_formation import MultiFormation
 from ddcore.factorization.pixels import Pixels
 
@@ -16,8 +16,10 @@ __all__ = [
     "Examples",
     "Factorization",
     "GeneratorLatents",
+    "GivenGenerator",
     "Ipc",
     "MultiFormation",
     "Pixels",
+    "TrainedGenerator",
     "largest_ipc",
 ]

@@ -39,7 +39,7 @@ class Published:
         return self.build.__name__
 
     def describe(self) -> dict[str, Any]:
-        """Return the entry of ``ddapps methods --json``."""
+        """Return the entry of ``ddapps methods --json``; steps are those at one example per class."""
         paper, cpu = self.build(ipc=1, preset="paper"), self.build(ipc=1, preset="cpu")
         return {
             "name": self.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,9 @@ TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalis
 MAX_PARTS = 1024
 MAX_CONFIG = 2**24
 MAX_LABELS = 2**28
+MAX_DECODED = 2**28
+"""Numbers that a summary may decode to, unless they are no more than `MAX_RATIO` times those that it stores."""
+MAX_RATIO = 16
 _SPEC_KEYS = {"shape", "num_classes", "classes", "class_names", "mirror", "normalisation"}
 _KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
 
@@ -135,8 +139,14 @@ def _record(config: Any) -> dict[str, Any]:
 def _check_examples(summary: DataSummary) -> None:
     classes, spec = set(summary.spec.classes), summary.spec
     soft = False
-    for examples in summary.examples():
-        batch = examples.decode()
+    for part, examples in zip(summary.parts, summary.examples(), strict=True):
+        decoded = sum(examples.counts.values()) * math.prod(spec.shape)
+        if decoded > max(MAX_DECODED, MAX_RATIO * sum(t.numel() for t in part.stored.values())):
+            raise SummaryFormatError(
+                f"{decoded} decoded numbers from {part.nbytes} bytes: a summary may not grow so much"
+            )
+        with torch.no_grad():
+            batch = examples.decode()
         soft = soft or batch.targets.ndim == 2
         if tuple(batch.inputs.shape[1:]) != spec.shape or not bool(torch.isfinite(batch.inputs).all()):
             raise SummaryFormatError("the decoded examples are not finite, or not of the declared shape")

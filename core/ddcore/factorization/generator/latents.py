@@ -84,6 +84,8 @@ class GeneratorLatents(Factorization):
         return examples
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> LatentExamples:
+        if len(spec.shape) != 3:
+            raise SummaryFormatError(f"a generator makes images; {spec.shape} is not the shape of one")
         module = self.generator.empty(spec.shape)
         expected = {_WEIGHT + name: tensor for name, tensor in module.state_dict().items()}
         if set(stored) != {"latents", "classes", *expected}:
@@ -99,7 +101,8 @@ class GeneratorLatents(Factorization):
             wanted = dtype if tensor.is_floating_point() else tensor.dtype
             if stored[name].shape != tensor.shape or stored[name].dtype != wanted:
                 raise SummaryFormatError(f"{name} must be {tuple(tensor.shape)} of {wanted}")
-        module.load_state_dict({name.removeprefix(_WEIGHT): stored[name] for name in expected})
+        weights = {name: t.float() if t.is_floating_point() else t for name, t in stored.items() if name in expected}
+        module.load_state_dict({name.removeprefix(_WEIGHT): t for name, t in weights.items()}, assign=True)
         owners = unpack_ids(stored["classes"], n, spec.num_classes)
         order = owners.argsort(stable=True)
         return LatentExamples(latents.float()[order], owners[order], frozen(module), spec, self.storage)

@@ -35,7 +35,7 @@ class GeneratorSource(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        """Return a generator of the same structure, its weights to be loaded."""
+        """Return a generator of the same structure without weights (on torch's ``meta`` device); they are loaded into it."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,13 @@ class TrainedGenerator(GeneratorSource):
         return (self.latent,)
 
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        return Generator(shape, self.latent, self.width)
+        with torch.device("meta"):
+            return Generator(shape, self.latent, self.width)
 
     def start(self, run: Run) -> nn.Module:
         spec = run.spec
         with default_generator_seeded(run.derive_seed("generator")):
-            generator = self.empty(spec.shape).to(run.device, run.dtype)
+            generator = Generator(spec.shape, self.latent, self.width).to(run.device, run.dtype)
             encoder = _encoder(spec.shape, self.latent, self.width).to(run.device, run.dtype)
         weights = [*generator.parameters(), *encoder.parameters()]
         optimiser = torch.optim.Adam(weights, lr=self.learning_rate)
@@ -118,7 +119,7 @@ class GivenGenerator(GeneratorSource):
         return self.shape
 
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        return deepcopy(self.module)
+        return deepcopy(self.module).to("meta")
 
     def start(self, run: Run) -> nn.Module:
         return deepcopy(self.module).to(run.device, run.dtype)
