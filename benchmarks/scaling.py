@@ -20,19 +20,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data_argument(parser, "digits")
     parser.add_argument("--ipcs", default="1,2,5,10,20,50,100")
-    parser.add_argument("--steps", default="random=0,dm=300,dsa=100", help="matching steps of each method")
+    parser.add_argument("--steps", default="random=0,dm=500,dsa=200", help="matching steps of each method")
+    parser.add_argument("--network", default="convnet(width=32)", help="distilled and evaluated on")
     parser.add_argument("--protocol", default="quick")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     target = load_or_explain(options.data)
     steps = {name: int(n) for name, _, n in (pair.partition("=") for pair in options.steps.split(","))}
     budget = {"data": target.name, "protocol": options.protocol, "networks": options.runs, "seed": 0, "preset": "cpu"}
+    budget["network"] = options.network
     title = f"scaling_{target.name.replace('-', '_')}"
     for ipc in map(int, options.ipcs.split(",")):
         for name in steps:
-            method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data=target.name).with_steps(steps[name])
+            method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data=target.name)
+            if steps[name]:
+                method = method.with_steps(steps[name]).on_networks(options.network)
             summary = dd.distill(target, method, seed=0)
-            result = dd.evaluate(summary, target, protocol=options.protocol, runs=options.runs).results[0]
+            result = dd.evaluate(
+                summary, target, networks=options.network, protocol=options.protocol, runs=options.runs
+            ).results[0]
             row = {"method": name, "ipc": ipc, "steps": steps[name], "seconds": summary.record["seconds"]}
             row |= {"mean": result.mean, "ci95": result.ci95, "accuracies": list(result.accuracies)}
             results = [*earlier_rows(title, budget, {(name, ipc)}, KEY), row]
