@@ -44,6 +44,12 @@ def taken(batch: Batch, indices: Tensor) -> Batch:
     return Batch(batch.inputs[where], batch.targets[where], None if batch.weights is None else batch.weights[where])
 
 
+def class_shares(members: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
+    """Return the weight of each example in a mean over classes: one over its class's size and the number of classes."""
+    shares = [torch.full((len(i),), 1 / (len(sizes) * sizes[c]), dtype=torch.float64) for c, i in members.items()]
+    return torch.cat(shares)
+
+
 def chunks(members: Mapping[int, Tensor], size: int) -> Iterator[dict[int, Tensor]]:
     """Cut the indices of some classes, in order, into chunks of at most ``size``: class id -> indices."""
     chunk: dict[int, Tensor] = {}

@@ -52,6 +52,11 @@ class Method:
         require(
             self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
         )
+        if self.augmentation.mixes_examples:
+            raise SettingsError(
+                "an augmentation that mixes examples (CutMix) has no draw that real and synthetic batches could share: "
+                "use it in the training of networks"
+            )
         soft = getattr(self.factorization, "labels", "hard") == "soft"
         if soft and (self.matching is None or not self.matching.trains_labels):
             raise SettingsError(

@@ -35,9 +35,14 @@ def override(settings: S, path: str, value: object) -> S:
     """Return a copy of ``settings`` with the field at the dotted ``path`` replaced.
 
     Example:
-        ``override(method, "optimiser.learning_rate", 0.5)``
+        ``override(method, "optimiser.learning_rate", 0.5)``; a number in the path picks an entry of a tuple:
+        ``override(method, "networks.augmentation.augmentations.1.probability", 1.0)``
     """
     name, _, rest = path.partition(".")
+    if isinstance(settings, tuple) and name.isdecimal() and int(name) < len(settings):
+        place = int(name)
+        changed = override(settings[place], rest, value) if rest else value
+        return (*settings[:place], changed, *settings[place + 1 :])  # type: ignore[return-value]
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}")
     allowed = [f.name for f in dataclasses.fields(settings) if f.init]
@@ -63,7 +68,19 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, option) for option in get_args(hint))
     if hint in (int, float):
         return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    if get_origin(hint) is tuple and isinstance(value, tuple):
+        each = get_args(hint)
+        if len(each) == 2 and each[1] is Ellipsis:
+            return all(_fits(element, each[0]) for element in value)
+        return len(each) == len(value) and all(map(_fits, value, each))
     return isinstance(value, get_origin(hint) or hint)
+
+
+def require_counts(**counts: object) -> None:
+    """Raise `SettingsError` unless every named setting is a whole number above 0."""
+    for name, value in counts.items():
+        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        require(whole, f"{name} must be a whole number above 0, not {value!r}")
 
 
 def require(condition: bool, message: str) -> None:

@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--ipc",
         type=_ipc,
         default=10,
-        help="examples per class; clip:N takes N, or all that a smaller class has (default: 10)",
+        help="examples per class; 0:1,7:10 says it per class id; clip:N takes N, or all that a smaller class has (default: 10)",
     )
     parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
     parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
@@ -98,8 +98,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:
-    """Return a number of examples, or ``clip:N`` as it stands; the method says what is wrong with anything else."""
-    return int(text) if text.lstrip("-").isdecimal() else text
+    """Return a number, a number per class id (``0:1,7:10``), or ``clip:N``; the method says what is wrong with anything else."""
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    pairs = [pair.split(":") for pair in text.split(",")]
+    if all(len(pair) == 2 and pair[0].isdecimal() and pair[1].isdecimal() for pair in pairs):
+        return {int(class_id): int(number) for class_id, number in pairs}
+    return text
 
 
 def _method(options: argparse.Namespace) -> dd.Method:

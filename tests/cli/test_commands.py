@@ -194,6 +194,11 @@ def test_methods_run_on_drawn_networks_with_what_small_classes_have(npz: str, tm
         "--out",
         str(tmp_path / "o"),
     ]
+    assert (
+        main(["distill", npz, "--method", method, "--ipc", "0:1,2:3", "--steps", "1", "--out", str(tmp_path / "p")])
+        == 0
+    )
+    assert set(dd.DataSummary.load(tmp_path / "p").counts) == {0, 2}
     assert main([*words, "--network", "convnet(width=4), convnet(width=5)", "--set", "networks.outer=1"]) == 0
     summary = dd.DataSummary.load(tmp_path / "o")
     assert summary.record["steps"] == 2 and set(summary.counts) == {0, 1, 2}

@@ -123,3 +123,12 @@ def test_what_does_not_fit_is_refused(summary: dd.DataSummary, digits: dd.Target
         dd.evaluate(summary, dd.load_data("digits", num_classes=12))
     with pytest.raises(SettingsError, match="split"):
         dd.evaluate(summary, digits, split="train")
+
+
+def test_evaluation_in_bf16_comes_near_single_precision(digits: dd.TargetData) -> None:
+    summary = dd.distill(digits, dd.methods.random(ipc=5))
+    means = [
+        dd.evaluate(summary, digits, networks="mlp(width=32)", protocol="quick", runs=2, precision=p).results[0].mean
+        for p in ("fp32", "bf16")
+    ]
+    assert means[0] > 70 and abs(means[0] - means[1]) < 3

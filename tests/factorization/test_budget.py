@@ -19,10 +19,13 @@ def test_a_number_a_mapping_and_a_clipped_number() -> None:
     assert [largest_ipc(ipc) for ipc in (3, {7: 2, 0: 1}, "clip:20")] == [3, 2, 20]
 
 
-@pytest.mark.parametrize("ipc", [0, -1, True, 1.5, "clip", "clip:", "clip:0", "clip:-3", "ten", {}, {0: 0}, None])
+@pytest.mark.parametrize(
+    "ipc", [0, -1, True, 1.5, "clip", "clip:", "clip:0", "clip:-3", "ten", {}, {0: 0}, {"0": 1}, None]
+)
 def test_other_forms_are_refused(ipc: object) -> None:
-    with pytest.raises(SettingsError, match="ipc"):
-        Pixels(ipc=ipc)  # type: ignore[arg-type]
+    for build in (Pixels, dd.methods.dc, dd.methods.dcc, dd.methods.idc):
+        with pytest.raises(SettingsError, match="ipc"):
+            build(ipc=ipc)  # type: ignore[operator]
 
 
 def test_a_budget_beyond_a_class_an_empty_class_and_a_stranger_are_refused_before_any_work(

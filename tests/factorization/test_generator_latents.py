@@ -83,8 +83,71 @@ def test_a_given_generator_is_kept_and_loaded_by_its_own_structure(few_digits: d
     assert torch.equal(again.tensors()[0], summary.tensors()[0])
 
 
-def test_a_generator_of_other_images_is_refused(few_digits: dd.TargetData) -> None:
-    with pytest.raises(InputDataError, match="shape"):
-        GeneratorLatents(ipc=1, generator=GivenGenerator(Own(side=9), (3,)), init="noise").start(run_on(few_digits))
-    with pytest.raises(dd.errors.SettingsError):
-        GivenGenerator(3, (3,))  # type: ignore[arg-type]
+class Named(nn.Module):
+    """Capital letters in a name, half precision, and a buffer that is in no state dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.FC = nn.Linear(3, 64)
+        self.register_buffer("scale", torch.tensor(2.0), persistent=False)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return (self.FC(latents) * self.scale).sigmoid().view(-1, 1, 8, 8)
+
+
+def test_a_given_generator_may_be_of_any_make(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    own = Named().to(torch.bfloat16)
+    summary = dd.distill(few_digits, method(GeneratorLatents(ipc=1, generator=GivenGenerator(own, [3]))))  # type: ignore[arg-type]
+    summary.save(tmp_path / "named")
+    loader = GeneratorLatents.decoding_with(Named(), (3,))
+    again = dd.DataSummary.load(tmp_path / "named", factorizations={"generator_latents": loader})
+    assert torch.equal(again.tensors()[0], summary.tensors()[0])
+
+
+class Unbounded(Own):
+    def forward(self, latents: Tensor) -> Tensor:
+        return super().forward(latents) * 3
+
+
+class Detached(Own):
+    def forward(self, latents: Tensor) -> Tensor:
+        return super().forward(latents).detach()
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "error"),
+    [
+        (Own(side=9), (3,), InputDataError),
+        (Own(), (4,), dd.errors.SettingsError),
+        (Unbounded(), (3,), InputDataError),
+        (Detached(), (3,), UnsupportedError),
+        (3, (3,), dd.errors.SettingsError),
+        (Own(), (0,), dd.errors.SettingsError),
+        (Own(), "3", dd.errors.SettingsError),
+    ],
+)
+def test_a_generator_that_cannot_serve_is_refused_at_the_start(
+    few_digits: dd.TargetData, module: nn.Module, shape: tuple[int, ...], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        GeneratorLatents(ipc=1, generator=GivenGenerator(module, shape), init="noise").start(run_on(few_digits))
+
+
+def test_the_seconds_of_a_run_include_the_generators_training(few_digits: dd.TargetData) -> None:
+    trained = TrainedGenerator(latent=8, width=16, steps=150, batch=60)
+    summary = dd.distill(few_digits, method(GeneratorLatents(ipc=1, generator=trained)), max_seconds=0.01)
+    assert summary.record["seconds"] > 0.1 and summary.record["steps"] == 0
+
+
+def test_many_latents_of_a_wide_generator_are_refused_before_they_are_decoded(few_digits: dd.TargetData) -> None:
+    wide = GeneratorLatents(generator=TrainedGenerator(latent=1, width=512), storage="fp16")
+    stored = {
+        f"generator.{name}": torch.zeros(tensor.shape, dtype=torch.float16)
+        for name, tensor in wide.generator.empty((1, 8, 8)).state_dict().items()
+    }
+    stored |= {
+        "latents": torch.zeros(40_000, 1, dtype=torch.float16),
+        "classes": torch.zeros(40_000, dtype=torch.uint8),
+    }
+    with pytest.raises(SummaryFormatError, match="hidden"):
+        wide.restore(stored, few_digits.spec)

@@ -77,13 +77,22 @@ def test_a_class_with_few_examples_repeats_tiles_and_a_budget_beyond_it_is_refus
     assert MultiFormation(ipc="clip:41").counts_for(few_digits.counts()) == {0: 160, 1: 160, 7: 160}
 
 
+@pytest.mark.parametrize(("side", "factor"), [(9, 4), (28, 8), (28, 9)])
+def test_a_factor_that_leaves_tiles_empty_is_refused(side: int, factor: int) -> None:
+    images = torch.randint(0, 256, (4, side, side), dtype=torch.uint8)
+    target = dd.load_data({"x_train": images, "y_train": torch.arange(4) % 2}, name="odd")
+    with pytest.raises(SettingsError, match="empty"):
+        dd.distill(target, dd.Method(factorization=MultiFormation(ipc=1, factor=factor)))
+
+
 def test_bad_settings_and_pixels_out_of_range_are_refused(few_digits: dd.TargetData) -> None:
     with pytest.raises(SettingsError, match="factor"):
         MultiFormation(factor=0)
     with pytest.raises(UnknownNameError):
         MultiFormation(storage="int4")
-    with pytest.raises(SettingsError, match="too small"):
-        MultiFormation(ipc=1, factor=5).start(run_on(few_digits))
+    for factor in (5, 2.0, "2"):
+        with pytest.raises(SettingsError):
+            MultiFormation(ipc=1, factor=factor).start(run_on(few_digits))  # type: ignore[arg-type]
     stored = MultiFormation(ipc=1).start(run_on(few_digits)).stored()
     with pytest.raises(SummaryFormatError, match=r"\[0, 1\]"):
         MultiFormation().restore({**stored, "images": stored["images"] + 1}, few_digits.spec)

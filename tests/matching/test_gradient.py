@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ddcore as dd
-from ddcore.augmentation import NoAugmentation, SiameseAugmentation
+from ddcore.augmentation import CutMix, NoAugmentation, SiameseAugmentation
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.factorization import MultiFormation, Pixels
 from ddcore.matching import GradientMatching
@@ -107,6 +107,43 @@ def test_the_joint_gradient_is_the_average_of_class_gradients(few_digits: dd.Tar
     for i, tensor in enumerate(joint.tensors):
         average = torch.stack([g.tensors[i] for g in single]).mean(dim=0)
         assert torch.allclose(tensor, average, atol=1e-12)
+
+
+def test_classes_of_a_joint_gradient_weigh_the_same_whatever_their_size(few_digits: dd.TargetData) -> None:
+    kept = torch.cat([(few_digits.train.targets == c).nonzero().flatten()[:n] for c, n in ((0, 40), (1, 7), (7, 2))])
+    uneven = few_digits.with_train(kept, "uneven")
+    run = started(uneven, factorization=Pixels(ipc={0: 1, 1: 4, 7: 2}, init="noise"))
+    (network,) = run.networks.current()
+    names = matched_weights(network, "all")
+    views = {c: NoAugmentation().draw(torch.Generator()) for c in (0, 1, 7)}
+    single = list(run.real.gradients(network, [[0], [1], [7]], views, 30, names))
+    (joint,) = run.real.gradients(network, [[0, 1, 7]], views, 30, names)
+    assert joint.count == 39
+    averages = [torch.stack([g.tensors[i] for g in single]).mean(dim=0) for i in range(len(names))]
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(joint.tensors, averages, strict=True))
+
+    mine = []
+    with network.differentiated(names) as weights:
+        for c in (0, 1, 7):
+            batch = run.examples.decode(run.examples.draw([c]))
+            mine.append(torch.autograd.grad(F.cross_entropy(network(batch.inputs), batch.targets), weights))
+    total = [torch.stack(part).mean(dim=0) for part in zip(*mine, strict=True)]
+    matching = GradientMatching(groups="joint", distance="mse", real_batch=30)
+    loss = sum(float(t.loss.detach()) for t in matching.terms(run, matching.start(run)))
+    assert loss == pytest.approx(float(DISTANCES["mse"](total, averages)), rel=1e-9)
+
+
+def test_a_weight_that_the_forward_pass_does_not_use_is_no_obstacle(few_digits: dd.TargetData) -> None:
+    class WithSpare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.spare = nn.Linear(64, 10), nn.Linear(5, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x.flatten(1))
+
+    run = started(few_digits, networks=FixedNetworks((WithSpare(),)))
+    assert bool(torch.isfinite(parameter_gradient(run, GradientMatching())).all())
 
 
 @pytest.mark.parametrize("groups", ["class", "joint"])
@@ -236,6 +273,9 @@ def test_soft_labels_are_learned(few_digits: dd.TargetData) -> None:
         (lambda: GradientMatching(groups="pairs"), UnknownNameError),
         (lambda: GradientMatching(real_batch=0), SettingsError),
         (lambda: GradientMatching(synthetic_batch=0), SettingsError),
+        (lambda: GradientMatching(real_batch=2.5), SettingsError),  # type: ignore[arg-type]
+        (lambda: dd.Method(matching=GradientMatching(), augmentation=CutMix(), steps=1), SettingsError),
+        (lambda: dd.Optimiser(drops=("a",)), SettingsError),  # type: ignore[arg-type]
     ],
 )
 def test_bad_settings_are_refused(build: Callable[[], object], error: type[Exception]) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import ddcore as dd
 from ddcore.augmentation import Chain, CutMix, SiameseAugmentation
-from ddcore.errors import SettingsError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.factorization import Pixels
 from ddcore.matching import GradientMatching
 from ddcore.networks import (
@@ -19,12 +19,14 @@ from ddcore.networks import (
     ConvNet,
     FixedNetworks,
     FreshNetworks,
+    Network,
     NetworkPool,
     NetworkSource,
     OneOf,
     Plateau,
     TrainedOnReal,
     TrainedOnSynthetic,
+    as_architecture,
 )
 from tests.running import started
 
@@ -117,10 +119,28 @@ def test_the_rule_of_the_plateau() -> None:
     assert rule.training_is_done([0.5] * 5, epochs=5), "the bound ends it"
 
 
-def test_loops_by_plateau_are_bounded_and_vary(few_digits: dd.TargetData) -> None:
-    run = started(few_digits, networks=SOURCES["plateau"])
-    lengths = Counter(episode for episode, _ in advance(run, 12))
-    assert all(n <= 4 for n in lengths.values()) and max(age for _, age in advance(run, 1)) < 4
+@pytest.mark.parametrize(("still", "length"), [(2.0, 3), (1e-9, 5)])
+def test_accuracy_that_stands_still_ends_a_network_before_the_bound(
+    few_digits: dd.TargetData, still: float, length: int
+) -> None:
+    plateau = Plateau(window=3, still=still, moving=2.0, max_outer=5, max_inner=1, examples=40)
+    run = started(few_digits, networks=TrainedOnSynthetic(SMALL, plateau=plateau, learning_rate=0.5))
+    lengths = Counter(episode for episode, _ in advance(run, 2 * length))
+    assert lengths == {0: length, 1: length}
+
+
+@pytest.mark.parametrize(("moving", "epochs"), [(1e-9, 2), (2.0, 6)])
+def test_accuracy_that_moves_ends_training_before_the_bound(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, moving: float, epochs: int
+) -> None:
+    plateau = Plateau(window=2, still=1e-9, moving=moving, max_inner=6, examples=40)
+    run = started(few_digits, networks=TrainedOnSynthetic(SMALL, plateau=plateau))
+    accuracies = iter([0.1 * i for i in range(100)])
+    monkeypatch.setattr(Plateau, "check", lambda *_: next(accuracies))
+    trained: list[int] = []
+    monkeypatch.setattr(run.networks, "_train", lambda _run, _batch, n, _generator: trained.append(n))
+    run.networks.advance(run)
+    assert trained == [1] * epochs
 
 
 def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.TargetData) -> None:
@@ -194,6 +214,95 @@ def test_frozen_batch_norm_has_the_statistics_of_the_real_batch(few_digits: dd.T
     assert torch.allclose(norm.running_mean, before.mean(dim=(0, 2, 3)), atol=1e-12)
     assert torch.allclose(norm.running_var, before.var(dim=(0, 2, 3)), atol=1e-12)
     assert not norm.training
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        TrainedOnSynthetic(MLP(width=16), outer=2, inner=60, learning_rate=0.1),
+        TrainedOnReal(MLP(width=16), outer=9, examples=120, batch_size=4, learning_rate=0.05),
+    ],
+    ids=["synthetic", "real"],
+)
+def test_training_in_bf16_follows_training_in_single_precision(
+    few_digits: dd.TargetData, source: NetworkSource
+) -> None:
+    def change(precision: str) -> Tensor:
+        run = started(few_digits, factorization=Pixels(ipc=3), networks=source, precision=precision, micro_batch=64)
+        before = weights(run).double()
+        run.networks.advance(run)
+        return weights(run).double() - before
+
+    exact = change("fp64")
+    assert float((change("fp32") - exact).norm() / exact.norm()) < 1e-3
+    assert float((change("bf16") - exact).norm() / exact.norm()) < 0.15
+
+
+def dropout_network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 10))
+
+
+@pytest.mark.parametrize("kind", [TrainedOnSynthetic, TrainedOnReal, NetworkPool])
+def test_dropout_is_off_while_matching_and_reproducible_in_training(few_digits: dd.TargetData, kind: type) -> None:
+    method = dd.Method(
+        factorization=Pixels(ipc=2),
+        matching=GradientMatching(real_batch=10),
+        networks=kind(as_architecture(dropout_network)),
+        optimiser=dd.Optimiser("sgd", learning_rate=0.1),
+        steps=4,
+    )
+    torch.manual_seed(1)
+    first = dd.distill(few_digits, method)
+    torch.manual_seed(2)
+    assert dd.distill(few_digits, method).sha256() == first.sha256()
+    fixed = started(few_digits, networks=FixedNetworks((dropout_network(),)))
+    (network,) = fixed.networks.current()
+    inputs = fixed.examples.decode().inputs.detach()
+    assert torch.equal(network(inputs), network(inputs))
+
+
+def test_batch_norm_without_statistics_is_refused(few_digits: dd.TargetData) -> None:
+    def build() -> nn.Module:
+        norm = nn.BatchNorm2d(4, track_running_stats=False)
+        return nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+
+    for source in (FreshNetworks(as_architecture(build)), FixedNetworks((build().eval(),))):
+        with pytest.raises(UnsupportedError, match="BatchNorm"):
+            started(few_digits, networks=source)
+
+
+def test_a_module_of_a_network_can_be_used_again(few_digits: dd.TargetData) -> None:
+    network = MLP(width=4).build((1, 8, 8), 10, seed=0)
+    inputs = torch.randn(2, 1, 8, 8)
+    network.features(inputs)
+    expected = network.module(inputs)
+    run = started(few_digits, networks=FixedNetworks((network.module,)), precision="fp32")
+    (copied,) = run.networks.current()
+    assert torch.equal(copied(inputs), expected)
+    assert len(copied.module.get_submodule(copied.head)._forward_pre_hooks) == 1
+    again = as_architecture(network.module).build((1, 8, 8), 10, seed=1)
+    assert again.features(inputs).shape == (2, 4)
+
+
+def test_a_factory_whose_structure_varies_is_followed(few_digits: dd.TargetData) -> None:
+    def build() -> nn.Module:
+        width = int(torch.randint(3, 9, (1,)))
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+    run = started(few_digits, networks=FreshNetworks(as_architecture(build)))
+    widths = set()
+    for step in range(20):
+        run.step = step
+        widths.add(run.networks.current()[0].module[1].out_features)  # type: ignore[union-attr,index]
+        run.networks.advance(run)
+    assert len(widths) > 2
+
+
+def test_activations_of_a_shared_module_are_all_seen() -> None:
+    relu = nn.ReLU()
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), relu, nn.Linear(16, 12), relu, nn.Linear(12, 10))
+    network = Network(module, "5")
+    assert [a.shape[1] for a in network.activations(torch.randn(2, 1, 8, 8))] == [16, 12, 12]
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ddcore.batch import Batch, chunks, concatenated
+from ddcore.batch import Batch, chunks, class_shares, concatenated
 from ddcore.data.pool import Pool
 from ddcore.data.spec import Spec
 from ddcore.data.target import Split, TargetData
+from ddcore.engine.devices import to_device
 from ddcore.errors import InputDataError
 from ddcore.training.recipe import LOSSES
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Features:
-    """Mean features of one group of classes.
+    """Mean features of one group of classes, each class with the same weight.
 
     Attributes:
         classes: the group.
@@ -96,6 +97,8 @@ class RealSignal(ABC):
     ) -> Iterator[Features]:
         """Yield the mean of ``network.features`` over a random batch of each group of classes, when it is asked for.
 
+        Classes of a group weigh the same, whatever their size.
+
         Args:
             network: whose features are meant.
             groups: class ids; ``[[0], [1], ...]`` for per-class means, ``[[0, 1, ...]]`` for a joint one.
@@ -113,9 +116,9 @@ class RealSignal(ABC):
         weights: Sequence[str],
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
-        r"""Yield :math:`\nabla_\theta \frac1n \sum_i \ell(x_i, y_i; \theta)` of each group, when it is asked for.
+        r"""Yield :math:`\nabla_\theta \frac1{|g|} \sum_{c \in g} \frac1{n_c} \sum_{i \in c} \ell(x_i, y_i; \theta)` of each group :math:`g`.
 
-        The network of the moment is differentiated: a caller may change it between two groups.
+        Classes of a group weigh the same, whatever their size. Groups are computed when they are asked for. The network of the moment is differentiated: a caller may change it between two groups.
 
         Args:
             network: what is differentiated.
@@ -162,15 +165,13 @@ class ExactSignal(RealSignal):
     ) -> Iterator[Features]:
         run = self._bound()
         for group in groups:
-            drawn, total = self._drawn(group, count), None
+            drawn, sizes = self._drawn(group, count)
+            totals: list[Tensor] = []
             with torch.no_grad(), run.autocast():
                 for chunk in chunks(drawn, run.micro_batch):
-                    part = network.features(self._view(chunk, views).inputs)
-                    summed = part.sum(dim=0, dtype=run.dtype)
-                    total = summed if total is None else total + summed
-            assert total is not None
-            size = sum(map(len, drawn.values()))
-            yield Features(tuple(group), total / size, size)
+                    part = network.features(self._view(chunk, views).inputs).to(run.dtype)
+                    totals.append(self._shares(chunk, sizes) @ part)
+            yield Features(tuple(group), torch.stack(totals).sum(dim=0), sum(sizes.values()))
 
     def gradients(
         self,
@@ -183,24 +184,29 @@ class ExactSignal(RealSignal):
     ) -> Iterator[Gradients]:
         run, loss_of = self._bound(), LOSSES[loss]
         for group in groups:
-            drawn = self._drawn(group, count)
-            size = sum(map(len, drawn.values()))
+            drawn, sizes = self._drawn(group, count)
             totals: list[Tensor] = []
             with network.differentiated(weights) as differentiated:
                 for chunk in chunks(drawn, run.gradient_micro_batch):
                     batch = self._view(chunk, views)
                     with run.autocast():
-                        losses = loss_of(network.logits(batch.inputs), batch.targets)
-                    parts = torch.autograd.grad(losses.sum(dtype=run.dtype) / size, differentiated)
+                        losses = loss_of(network.logits(batch.inputs), batch.targets).to(run.dtype)
+                    mean = self._shares(chunk, sizes) @ losses
+                    parts = torch.autograd.grad(mean, differentiated, allow_unused=True, materialize_grads=True)
                     totals = list(parts) if not totals else torch._foreach_add(totals, parts)  # type: ignore[assignment]
-            yield Gradients(tuple(group), tuple(totals), size)
+            yield Gradients(tuple(group), tuple(totals), sum(sizes.values()))
 
-    def _drawn(self, group: Sequence[int], count: int) -> dict[int, Tensor]:
+    def _shares(self, chunk: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
+        run = self._bound()
+        return to_device(class_shares(chunk, sizes).to(run.dtype), run.device)
+
+    def _drawn(self, group: Sequence[int], count: int) -> tuple[dict[int, Tensor], dict[int, int]]:
+        """Return the drawn indices and the number of them, by class."""
         drawn = {c: self._draw(c, count, "real") for c in group}
         empty = [c for c, indices in drawn.items() if not len(indices)]
         if empty:
             raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
-        return drawn
+        return drawn, {c: len(indices) for c, indices in drawn.items()}
 
     def _view(self, chunk: Mapping[int, Tensor], views: Mapping[int, View]) -> Batch:
         return concatenated([views[c](self._fetch(indices)) for c, indices in chunk.items()])

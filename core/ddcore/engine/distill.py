@@ -14,7 +14,7 @@ import torch
 
 from ddcore.data import ExactSignal, RealSignal, TargetData
 from ddcore.engine.checkpoint import Checkpoint
-from ddcore.engine.devices import check_precision, fitting_micro_batch, resolve_device, warm_allocator
+from ddcore.engine.devices import check_precision, fitting_micro_batch, matmul_precision, resolve_device, warm_allocator
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar
 from ddcore.errors import InputDataError, SettingsError
@@ -117,7 +117,10 @@ def distill(
         saver = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds)
         saver.read()
     method.factorization.counts_for(signal.counts)
-    run.examples = _starting_examples(method, run, start).to(place)
+    with matmul_precision(method.precision, place):
+        run.examples = _starting_examples(method, run, start).to(place)
+        if method.matching is not None and method.steps > 0:
+            run.networks = method.networks.start(run)
 
     def summarise(steps_done: int, seconds: float, recipe: Recipe) -> DataSummary:
         record: dict[str, Any] = {
@@ -137,11 +140,10 @@ def distill(
 
     if method.matching is None or method.steps == 0:
         return summarise(0, time.monotonic() - started, Recipe())
-    run.networks = method.networks.start(run)
     bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress else []
     loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
     try:
-        summary = loop.run(max_seconds)
+        summary = loop.run(max_seconds, spent=time.monotonic() - started)
     finally:
         for shown in bar:
             shown.close()

@@ -58,8 +58,14 @@ class Loop:
         self._first_bad = torch.tensor(-1, device=run.device)
         self._seconds = 0.0
 
-    def run(self, max_seconds: float | None = None) -> DataSummary:
-        """Take the steps that are left, or those that fit ``max_seconds`` (earlier parts of the run included)."""
+    def run(self, max_seconds: float | None = None, spent: float = 0.0) -> DataSummary:
+        """Take the steps that are left, or those that fit ``max_seconds`` (earlier parts of the run included).
+
+        Args:
+            max_seconds: of the whole run.
+            spent: seconds that initialisation took.
+        """
+        self._seconds = spent
         run, step = self._run, self._resume()
         started = time.monotonic() - self._seconds
         with matmul_precision(run.precision, run.device):

@@ -43,7 +43,10 @@ class Optimiser:
             number = isinstance(rate, int | float)
             require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
-        require(all(0 < share < 1 for share in self.drops), f"drops are shares of the run, in (0, 1), not {self.drops}")
+        require(
+            all(isinstance(share, int | float) and 0 < share < 1 for share in self.drops),
+            f"drops are shares of the run, in (0, 1), not {self.drops}",
+        )
         require(0 < self.drop <= 1, f"drop must lie in (0, 1], not {self.drop}")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas lie in [0, 1), not {self.betas}")
 

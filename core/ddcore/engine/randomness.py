@@ -32,3 +32,18 @@ def default_generator_seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         torch.default_generator.set_state(state)
+
+
+@contextmanager
+def default_generators_seeded(seed: int) -> Iterator[None]:
+    """Seed torch's default generators, those of GPUs in use included, inside the block and restore them after."""
+    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    states = [torch.cuda.get_rng_state(gpu) for gpu in gpus]
+    with default_generator_seeded(seed):
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        try:
+            yield
+        finally:
+            for gpu, state in zip(gpus, states, strict=True):
+                torch.cuda.set_rng_state(state, gpu)

@@ -148,15 +148,15 @@ def train_one(
     network = architecture.build(
         spec.shape, spec.num_classes, seed=derive_seed(seed, "weights", label, run), dtype=dtype_of(precision)
     ).to(device)
-    with autocast(precision, device):
-        fit(
-            network,
-            source.batch_of,
-            source.size,
-            training,
-            generator=generator(seed, "training", label, run),
-            recipe=source.recipe,
-        )
+    fit(
+        network,
+        source.batch_of,
+        source.size,
+        training,
+        generator=generator(seed, "training", label, run),
+        recipe=source.recipe,
+        precision=precision,
+    )
     return network
 
 

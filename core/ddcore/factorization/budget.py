@@ -13,21 +13,27 @@ Ipc = int | str | Mapping[int, int]
 
 def check_ipc(ipc: Ipc) -> None:
     """Raise `SettingsError` unless ``ipc`` has one of the forms of `Ipc`."""
-    each = list(ipc.values()) if isinstance(ipc, Mapping) else [largest_ipc(ipc)]
-    good = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in each)
-    require(good and bool(each), f"ipc must be whole numbers above 0, not {ipc!r}")
+    largest_ipc(ipc)
 
 
 def largest_ipc(ipc: Ipc) -> int:
-    """Return the most examples that a class gets."""
+    """Return the most examples that a class gets; raise `SettingsError` unless ``ipc`` has one of the forms of `Ipc`."""
     if isinstance(ipc, Mapping):
-        return max(ipc.values())
-    if not isinstance(ipc, str):
-        return ipc
-    word, _, number = ipc.partition(":")
-    if word != "clip" or not number.isdecimal():
-        raise SettingsError(f"ipc is a number, one per class, or 'clip:N' (say 'clip:10'), not {ipc!r}")
-    return int(number)
+        require(all(_whole(key, least=0) for key in ipc), f"ipc per class maps class ids to numbers, not {ipc!r}")
+        each: list[object] = list(ipc.values())
+    elif isinstance(ipc, str):
+        word, _, number = ipc.partition(":")
+        if word != "clip" or not number.isdecimal():
+            raise SettingsError(f"ipc is a number, one per class, or 'clip:N' (say 'clip:10'), not {ipc!r}")
+        each = [int(number)]
+    else:
+        each = [ipc]
+    require(bool(each) and all(_whole(n, least=1) for n in each), f"ipc must be whole numbers above 0, not {ipc!r}")
+    return max(n for n in each if isinstance(n, int))
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:

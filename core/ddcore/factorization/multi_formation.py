@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.engine.devices import to_device
-from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import dequantise, quantise
-from ddcore.factorization.labels import pack_ids, unpack_ids
-from ddcore.factorization.members import members_by_class
+from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.factorization.pixels import STORAGE, STORAGE_DTYPES
-from ddcore.settings import require
+from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 class MultiFormation(Factorization):
     """A stored image is cut into ``factor x factor`` tiles; each, upsampled bilinearly to full size, is an example.
 
-    Stored values are pixels in [0, 1]; they are clamped after every update. A side that ``factor`` does not divide is padded with
+    Stored values are pixels in [0, 1]; they are clamped at the end of every step. A side that ``factor`` does not divide is padded with
     .5 at its end before it is cut.
 
     Attributes:
@@ -53,7 +52,8 @@ class MultiFormation(Factorization):
         if self.storage not in STORAGE:
             raise UnknownNameError("storage", self.storage, STORAGE)
         check_ipc(self.ipc)
-        require(1 <= self.factor <= 64, f"factor must lie in 1..64, not {self.factor}")
+        require_counts(factor=self.factor)
+        require(self.factor <= 64, f"factor must lie in 1..64, not {self.factor}")
         if self.init != "noise":
             as_rule(self.init)
 
@@ -72,8 +72,7 @@ class MultiFormation(Factorization):
             images = noise.div(4).add(0.5).clamp(0, 1)
         else:
             images = self._mosaics(run, as_rule(self.init), counts, random)
-        owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
-        return TileExamples(images, owners, run.spec, self.factor, self.storage)
+        return TileExamples(images, owners_of(counts), run.spec, self.factor, self.storage)
 
     def _mosaics(self, run: Run, rule: CoresetRule, counts: Mapping[int, int], random: torch.Generator) -> Tensor:
         """Return stored images whose tiles are shrunk real images; a class with too few of them repeats some."""
@@ -89,26 +88,27 @@ class MultiFormation(Factorization):
         return torch.cat(mosaics)
 
     def _check_size(self, spec: Spec) -> None:
+        sides = spec.shape[1:]
+        # The last row and column of tiles must begin inside the image.
+        fits = all(side >= 2 * self.factor and -(-side // self.factor) * (self.factor - 1) < side for side in sides)
         require(
-            len(spec.shape) == 3 and min(spec.shape[1:]) >= 2 * self.factor,
-            f"multi-formation cuts images into {self.factor} x {self.factor} tiles of at least 2 px: {spec.shape} is too small",
+            len(spec.shape) == 3 and fits,
+            f"images of shape {spec.shape} cannot be cut into {self.factor} x {self.factor} tiles of 2 px or more, none of them empty",
         )
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> TileExamples:
         if set(stored) != {"images", "classes"}:
             raise SummaryFormatError(f"multi-formation stores classes and images, found {sorted(stored)[:5]}")
-        self._check_size(spec)
-        images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
-        if tuple(images.shape[1:]) != spec.shape or images.dtype != STORAGE_DTYPES[self.storage] or n == 0:
-            raise SummaryFormatError(
-                f"images must be n x {spec.shape} of {self.storage}, found {tuple(images.shape)} of {images.dtype}"
-            )
+        try:
+            self._check_size(spec)
+        except SettingsError as error:
+            raise SummaryFormatError(str(error)) from error
+        dtype = STORAGE_DTYPES[self.storage]
+        images, owners, _ = stored_items(stored, "images", spec.shape, dtype, spec.num_classes)
         pixels = dequantise(images) if self.storage == "uint8" else images.float()
         if not bool(((pixels >= 0) & (pixels <= 1)).all()):
             raise SummaryFormatError("the stored pixels do not lie in [0, 1]")
-        owners = unpack_ids(stored["classes"], n, spec.num_classes)
-        order = owners.argsort(stable=True)
-        return TileExamples(pixels[order], owners[order], spec, self.factor, self.storage)
+        return TileExamples(pixels, owners, spec, self.factor, self.storage)
 
     def decoder(self) -> dict[str, Any]:
         return {"factor": self.factor, "storage": self.storage}
@@ -123,31 +123,24 @@ class MultiFormation(Factorization):
         return replace(self, storage=to), self.restore(stored, spec).stored(to)
 
 
-class TileExamples(Examples):
+class TileExamples(OwnedExamples):
     """Stored images in [0, 1], sorted by class; example ``i`` is tile ``i % factor**2`` of image ``i // factor**2``."""
 
     def __init__(self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str) -> None:
-        super().__init__()
+        super().__init__(owners, spec.num_classes, factor**2)
         self.images = nn.Parameter(images.clone())
-        self.register_buffer("owners", owners)
         self._spec, self._factor, self._storage = spec, factor, storage
-        self._members = members_by_class(owners, factor**2)
-        self.counts = {c: len(members) for c, members in self._members.items()}
-
-    def indices_of(self, class_id: int) -> Tensor:
-        return self._members[class_id]
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
-        factor, owners = self._factor, self.get_buffer("owners")
-        tiles = _cut(self.images, factor)
+        tiles_each, owners = self._factor**2, self.get_buffer("owners")
         if indices is None:
-            owners = owners.repeat_interleave(factor**2)
-        else:
-            where = to_device(indices, self.images.device)
-            tiles, owners = tiles[where], owners[where // factor**2]
+            indices = torch.arange(len(owners) * tiles_each)
+        where = to_device(indices, self.images.device)
+        images = where // tiles_each
+        tiles = _tile(self.images[images], where % tiles_each, self._factor)
         size = self._spec.shape[1:]
-        pixels = F.interpolate(tiles, size=size, mode="bilinear") if factor > 1 else tiles
-        return Batch(self._spec.normalisation.apply(pixels, pixels.dtype), owners)
+        pixels = F.interpolate(tiles, size=size, mode="bilinear") if self._factor > 1 else tiles
+        return Batch(self._spec.normalisation.apply(pixels, pixels.dtype), owners[images])
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return {"images": [self.images]}
@@ -160,26 +153,25 @@ class TileExamples(Examples):
         storage = storage or self._storage
         pixels = self.images.detach().cpu().clamp(0, 1)
         images = quantise(pixels) if storage == "uint8" else pixels.to(STORAGE_DTYPES[storage])
-        classes = pack_ids(self.get_buffer("owners").cpu(), self._spec.num_classes)
-        return {"images": images.contiguous().clone(), "classes": classes}
+        return {"images": images.contiguous().clone(), "classes": self.packed_owners()}
 
 
 def _tile_sides(shape: tuple[int, ...], factor: int) -> tuple[int, int]:
     return -(-shape[1] // factor), -(-shape[2] // factor)
 
 
-def _cut(images: Tensor, factor: int) -> Tensor:
-    """Cut ``n x c x h x w`` into ``n * factor**2`` tiles, row by row, image after image."""
+def _tile(images: Tensor, which: Tensor, factor: int) -> Tensor:
+    """Return one tile of each image, by its place in rows of ``factor`` tiles."""
     n, channels, height, width = images.shape
     rows, columns = _tile_sides(tuple(images.shape[1:]), factor)
     padding = (0, columns * factor - width, 0, rows * factor - height)
     padded = F.pad(images, padding, value=0.5) if any(padding) else images
     tiles = padded.reshape(n, channels, factor, rows, factor, columns).permute(0, 2, 4, 1, 3, 5)
-    return tiles.reshape(n * factor**2, channels, rows, columns)
+    return tiles.flatten(1, 2)[torch.arange(n, device=images.device), which]
 
 
 def _join(tiles: Tensor, factor: int, shape: tuple[int, ...]) -> Tensor:
-    """Put tiles together to images of ``shape``: the inverse of `_cut` up to the padding, which is cropped."""
+    """Put tiles together to images of ``shape``: what `_tile` takes apart, without the padding."""
     channels, height, width = shape
     rows, columns = tiles.shape[2:]
     grid = tiles.reshape(-1, factor, factor, channels, rows, columns).permute(0, 3, 1, 4, 2, 5)

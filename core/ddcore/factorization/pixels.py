@@ -17,8 +17,7 @@ from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
-from ddcore.factorization.labels import pack_ids, unpack_ids
-from ddcore.factorization.members import members_by_class
+from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -66,7 +65,7 @@ class Pixels(Factorization):
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
-        owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
+        owners = owners_of(counts)
         soft = F.one_hot(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
         return PixelExamples(images, owners, soft, run.spec, self.storage)
 
@@ -75,21 +74,16 @@ class Pixels(Factorization):
         optional = {"span"} if self.storage == "uint8" else set()
         if not names <= set(stored) <= names | optional:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
-        images, n = stored["images"], len(stored["images"]) if stored["images"].ndim else 0
-        if tuple(images.shape[1:]) != spec.shape or images.dtype != STORAGE_DTYPES[self.storage] or n == 0:
-            raise SummaryFormatError(
-                f"images must be n x {spec.shape} of {self.storage}, found {tuple(images.shape)} of {images.dtype}"
-            )
-        owners = unpack_ids(stored["classes"], n, spec.num_classes)
-        soft = stored.get("labels")
+        images, owners, order = stored_items(
+            stored, "images", spec.shape, STORAGE_DTYPES[self.storage], spec.num_classes
+        )
+        soft, n = stored.get("labels"), len(owners)
         if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
             raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
         span, inputs = unpack_span(stored.get("span")), images.float()
         if self.storage == "uint8":
             inputs = spec.normalisation.apply(dequantise(images, span))
-        order = owners.argsort(stable=True)
-        soft = None if soft is None else soft[order]
-        return PixelExamples(inputs[order], owners[order], soft, spec, self.storage, span)
+        return PixelExamples(inputs, owners, None if soft is None else soft[order], spec, self.storage, span)
 
     def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
@@ -105,7 +99,7 @@ class Pixels(Factorization):
         return smaller, examples.stored(to)
 
 
-class PixelExamples(Examples):
+class PixelExamples(OwnedExamples):
     """Free parameters, sorted by class."""
 
     def __init__(
@@ -117,18 +111,12 @@ class PixelExamples(Examples):
         storage: str,
         span: Span = UNIT,
     ) -> None:
-        super().__init__()
+        super().__init__(owners, spec.num_classes)
         self.images = nn.Parameter(images.clone())
         self.soft_labels = None if soft is None else nn.Parameter(soft.clone())
-        self.register_buffer("owners", owners)
         self._spec = spec
         self._storage = storage
         self._span = span
-        self._members = members_by_class(owners)
-        self.counts = {c: len(members) for c, members in self._members.items()}
-
-    def indices_of(self, class_id: int) -> Tensor:
-        return self._members[class_id]
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
@@ -146,7 +134,7 @@ class PixelExamples(Examples):
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
         images = self.images.detach().cpu()
-        stored = {"images": images, "classes": pack_ids(self.get_buffer("owners").cpu(), self._spec.num_classes)}
+        stored = {"images": images, "classes": self.packed_owners()}
         if storage == "uint8":
             if not self._spec.normalisation.exact:
                 raise UnsupportedError(

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from torch import nn
 
 from ddcore.engine.randomness import default_generator_seeded
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.networks.network import Network, find_head
+from ddcore.networks.network import Network, find_head, plain_copy
 
 
 class Architecture(ABC):
@@ -99,7 +98,7 @@ class Redrawn(Architecture):
     name: ClassVar[str] = "redrawn"
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        module = deepcopy(self.template).cpu()
+        module = plain_copy(self.template).cpu()
         for name, part in module.named_modules():
             reset = getattr(part, "reset_parameters", None)
             if callable(reset):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from weakref import WeakSet
 
 import torch
@@ -34,17 +36,18 @@ class Network(nn.Module):
         self.module = module
         self.head = head
         self._head_input: Tensor | None = None
+        self._listening = False
         self._features: Callable[[Tensor], Tensor] = self._compute_features
         self._logits: Callable[[Tensor], Tensor] = self.forward
         module.get_submodule(head).register_forward_pre_hook(self._keep)
 
     def _keep(self, head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._head_input = inputs[0]
+        if self._listening:
+            self._head_input = inputs[0]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits ``n x num_classes``."""
         logits: Tensor = self.module(inputs)
-        self._head_input = None
         return logits
 
     def features(self, inputs: Tensor) -> Tensor:
@@ -82,27 +85,39 @@ class Network(nn.Module):
         """Let all weights take gradients inside the block."""
         return self.differentiated([name for name, _ in self.module.named_parameters()])
 
+    def require_statistics(self) -> None:
+        """Raise `UnsupportedError` if a BatchNorm keeps no statistics that could be frozen."""
+        self._refuse_batch_norm(lambda norm: norm.running_mean is None)
+
     def require_independent_examples(self) -> None:
         """Raise `UnsupportedError` if a norm takes its statistics from the batch at hand."""
+        self._refuse_batch_norm(lambda norm: norm.training or norm.running_mean is None)
+
+    def _refuse_batch_norm(self, refused: Callable[[nn.modules.batchnorm._BatchNorm], bool]) -> None:
         for name, module in self.module.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and refused(module):
                 raise UnsupportedError(
                     f"BatchNorm {name!r} takes its statistics from the batch at hand, so one class would leak into another "
                     "and results would depend on how batches are cut: freeze it (.eval()), or use norm='instance'"
                 )
 
     def _compute_features(self, inputs: Tensor) -> Tensor:
+        self._listening = True
         self.module(inputs)
         return self._take_head_input().flatten(1)
 
     def layers(self, inputs: Tensor, names: Sequence[str]) -> list[Tensor]:
-        """Return the outputs of the named submodules, each flattened to ``n x d_l``."""
-        return self._outputs(inputs, names)[0]
+        """Return the outputs of the named submodules, each flattened to ``n x d_l``; of one that runs twice, the last."""
+        outputs = dict(self._outputs(inputs, names)[0])
+        unreached = [name for name in names if name not in outputs]
+        if unreached:
+            raise UnsupportedError(f"the forward pass never reached the layer {unreached[0]!r}")
+        return [outputs[name] for name in names]
 
     def activations(self, inputs: Tensor) -> list[Tensor]:
-        """Return the outputs of all activation modules, from the input on, and the classifier's input: ``n x d_l`` each."""
+        """Return what activation modules put out, call by call from the input on, and the classifier's input: ``n x d_l`` each."""
         outputs, features = self._outputs(inputs, self.activation_names())
-        return [*outputs, features.flatten(1)]
+        return [*(output for _, output in outputs), features.flatten(1)]
 
     def activation_names(self) -> list[str]:
         """Return the names of the activation modules, or raise `UnsupportedError` if there are none."""
@@ -114,25 +129,47 @@ class Network(nn.Module):
             )
         return names
 
-    def _outputs(self, inputs: Tensor, names: Sequence[str]) -> tuple[list[Tensor], Tensor]:
+    def _outputs(self, inputs: Tensor, names: Sequence[str]) -> tuple[list[tuple[str, Tensor]], Tensor]:
         modules = dict(self.module.named_modules())
-        kept: dict[str, Tensor] = {}
+        kept: list[tuple[str, Tensor]] = []
         for name in names:
             if name not in modules:
                 raise UnknownNameError("layer", name, (n for n in modules if n))
-        handles = [modules[n].register_forward_hook(lambda _m, _i, out, n=n: kept.update({n: out})) for n in names]
+        handles = [
+            modules[n].register_forward_hook(lambda _m, _i, out, n=n: kept.append((n, out.flatten(1)))) for n in names
+        ]
+        self._listening = True
         try:
             self.module(inputs)
         finally:
             for handle in handles:
                 handle.remove()
-        return [kept[n].flatten(1) for n in names], self._take_head_input()
+        return kept, self._take_head_input()
 
     def _take_head_input(self) -> Tensor:
-        kept, self._head_input = self._head_input, None
+        kept, self._head_input, self._listening = self._head_input, None, False
         if kept is None:
             raise UnsupportedError(f"the forward pass never reached the classifier {self.head!r}")
         return kept
+
+
+def plain_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of ``module`` without the hooks of a `Network` that holds it."""
+    copied = deepcopy(module)
+    for part in copied.modules():
+        for key, hook in list(part._forward_pre_hooks.items()):
+            if isinstance(getattr(hook, "__self__", None), Network):
+                del part._forward_pre_hooks[key]
+    return copied
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Return a hash of names, types and values of a module's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> str:

@@ -24,7 +24,7 @@ from ddcore.errors import SummaryFormatError
 MAX_FILE = 2**32
 MAX_HEADER = 2**20
 MAX_TENSORS = 4096
-_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "F64": 8, "I64": 8}
 
 

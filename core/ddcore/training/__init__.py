@@ -1,6 +1,6 @@
 """Training of one network, on real or synthetic examples, by a schedule and a summary's recipe."""
 
-from ddcore.training.fit import Training, fit, take_step
+from ddcore.training.fit import Training, fit, reproducible_dropout, take_step
 from ddcore.training.recipe import LOSSES, Recipe
 
-__all__ = ["LOSSES", "Recipe", "Training", "fit", "take_step"]
+__all__ = ["LOSSES", "Recipe", "Training", "fit", "reproducible_dropout", "take_step"]

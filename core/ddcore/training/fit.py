@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.batch import Batch
+from ddcore.engine.devices import autocast
+from ddcore.engine.randomness import default_generators_seeded
 from ddcore.settings import require
 from ddcore.training.recipe import LOSSES, Recipe
 
@@ -59,6 +62,7 @@ def fit(
     *,
     generator: torch.Generator,
     recipe: Recipe | None = None,
+    precision: str = "fp32",
     watch: Watch | None = None,
 ) -> None:
     """Train ``network`` in place; the final iterate stays in it.
@@ -70,6 +74,7 @@ def fit(
         training: the schedule.
         generator: CPU generator of order and augmentation.
         recipe: loss, and a learning rate that replaces the schedule's.
+        precision: of forward passes.
         watch: called with indices, batch and logits (those before its update) after each update.
     """
     recipe = recipe or Recipe()
@@ -77,25 +82,45 @@ def fit(
     drop_epoch = int(training.epochs * training.drop_at) if training.drop_at < 1 else training.epochs
     optimiser = _sgd(network, rate, training)
     network.train()
-    for epoch in range(training.epochs):
-        if epoch == drop_epoch:
-            optimiser = _sgd(network, rate * training.drop, training)
-        for indices in torch.randperm(size, generator=generator).split(training.batch_size):
-            batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
-            logits = take_step(network, optimiser, batch, recipe.loss)
-            if watch is not None:
-                watch(indices, batch, logits)
+    with reproducible_dropout(network, generator):
+        for epoch in range(training.epochs):
+            if epoch == drop_epoch:
+                optimiser = _sgd(network, rate * training.drop, training)
+            for indices in torch.randperm(size, generator=generator).split(training.batch_size):
+                batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
+                logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
+                if watch is not None:
+                    watch(indices, batch, logits)
 
 
-def take_step(network: Network, optimiser: torch.optim.Optimizer, batch: Batch, loss: str = "cross_entropy") -> Tensor:
+def take_step(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    loss: str = "cross_entropy",
+    precision: str = "fp32",
+) -> Tensor:
     """Update ``network`` once on the batch's mean loss (weighted, where it has weights); return the logits before it."""
-    logits = network.logits(batch.inputs)
-    losses = LOSSES[loss](logits, batch.targets)
+    # The block of autocast ends before the update: it keeps the casts of weights for as long as it lasts.
+    with autocast(precision, batch.inputs.device):
+        logits = network.logits(batch.inputs)
+        losses = LOSSES[loss](logits, batch.targets)
     weights = batch.weights
     optimiser.zero_grad(set_to_none=True)
     (losses.mean() if weights is None else (losses * weights).sum() / weights.sum()).backward()
     optimiser.step()
     return logits.detach()
+
+
+@contextmanager
+def reproducible_dropout(network: Network, generator: torch.Generator) -> Iterator[None]:
+    """Seed torch's default generators from ``generator`` inside the block, if the network draws from them: dropout does."""
+    if not any(isinstance(module, nn.modules.dropout._DropoutNd) for module in network.modules()):
+        yield
+        return
+    with default_generators_seeded(int(torch.randint(2**62, (1,), generator=generator))):
+        yield
 
 
 def _sgd(network: Network, rate: float, training: Training) -> torch.optim.SGD:

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.engine.devices import to_device
-from ddcore.errors import InputDataError, SummaryFormatError, UnknownNameError, UnsupportedError
+from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.generator.decoder import frozen
 from ddcore.factorization.generator.sources import GeneratorSource, GivenGenerator, TrainedGenerator, invert
-from ddcore.factorization.labels import pack_ids, unpack_ids
-from ddcore.factorization.members import members_by_class
+from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
 
 _FLOATS = {"float32": torch.float32, "fp16": torch.float16}
 _WEIGHT = "generator."
+INVERTED_AT_ONCE = 256
+DECODED_AT_ONCE = 64
+MAX_HIDDEN = 2**30
+"""Numbers in the widest hidden layer for all latents of a loaded summary."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,16 @@ class GeneratorLatents(Factorization):
             latents = torch.randn(sum(counts.values()), *shape, generator=random, dtype=run.dtype)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
-            images = torch.cat([chosen[c].to(run.device, run.dtype) for c in counts])
-            pixels = run.spec.normalisation.invert(images).clamp(0, 1)
-            latents = invert(generator, pixels, shape, self.inversion_steps).cpu()
-        owners = torch.tensor([c for c, n in counts.items() for _ in range(n)])
-        examples = LatentExamples(latents, owners, generator.cpu(), run.spec, self.storage)
-        decoded = examples.decode().inputs
-        if tuple(decoded.shape[1:]) != run.spec.shape:
-            raise InputDataError(
-                f"the generator makes images of shape {tuple(decoded.shape[1:])}, not {run.spec.shape}"
-            )
-        return examples
+            latents = torch.cat([self._inverted(run, generator, chosen[c]) for c in counts])
+        return LatentExamples(latents, owners_of(counts), generator.cpu(), run.spec, self.storage)
+
+    def _inverted(self, run: Run, generator: nn.Module, images: Tensor) -> Tensor:
+        """Return the latents of normalised images, found some at a time; each is an optimisation of its own."""
+        parts = []
+        for part in images.to(run.device, run.dtype).split(INVERTED_AT_ONCE):
+            pixels = run.spec.normalisation.invert(part).clamp(0, 1)
+            parts.append(invert(generator, pixels, self.generator.latent_shape, self.inversion_steps).cpu())
+        return torch.cat(parts)
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> LatentExamples:
         if len(spec.shape) != 3:
@@ -91,21 +93,21 @@ class GeneratorLatents(Factorization):
         if set(stored) != {"latents", "classes", *expected}:
             odd = sorted(set(stored) ^ {"latents", "classes", *expected})
             raise SummaryFormatError(f"generator latents store latents, classes and the generator; amiss: {odd[:5]}")
-        dtype, latents = _FLOATS[self.storage], stored["latents"]
-        n = len(latents) if latents.ndim else 0
-        if tuple(latents.shape[1:]) != self.generator.latent_shape or latents.dtype != dtype or n == 0:
-            raise SummaryFormatError(
-                f"latents must be n x {self.generator.latent_shape} of {self.storage}, found {tuple(latents.shape)} of {latents.dtype}"
-            )
+        dtype = _FLOATS[self.storage]
+        latents, owners, _ = stored_items(stored, "latents", self.generator.latent_shape, dtype, spec.num_classes)
+        if isinstance(self.generator, TrainedGenerator):
+            work = len(latents) * self.generator.width * spec.shape[1] * spec.shape[2]
+            if work > MAX_HIDDEN:
+                raise SummaryFormatError(
+                    f"{len(latents)} latents of such a generator need {work} hidden numbers: too many"
+                )
         for name, tensor in expected.items():
             wanted = dtype if tensor.is_floating_point() else tensor.dtype
             if stored[name].shape != tensor.shape or stored[name].dtype != wanted:
                 raise SummaryFormatError(f"{name} must be {tuple(tensor.shape)} of {wanted}")
         weights = {name: t.float() if t.is_floating_point() else t for name, t in stored.items() if name in expected}
         module.load_state_dict({name.removeprefix(_WEIGHT): t for name, t in weights.items()}, assign=True)
-        owners = unpack_ids(stored["classes"], n, spec.num_classes)
-        order = owners.argsort(stable=True)
-        return LatentExamples(latents.float()[order], owners[order], frozen(module), spec, self.storage)
+        return LatentExamples(latents.float(), owners, frozen(module), spec, self.storage)
 
     def decoder(self) -> dict[str, Any]:
         source = self.generator
@@ -152,20 +154,14 @@ class GeneratorLatents(Factorization):
         return replace(self, storage=to), self.restore(stored, spec).stored(to)
 
 
-class LatentExamples(Examples):
+class LatentExamples(OwnedExamples):
     """Latents sorted by class, and the generator that decodes them."""
 
     def __init__(self, latents: Tensor, owners: Tensor, generator: nn.Module, spec: Spec, storage: str) -> None:
-        super().__init__()
+        super().__init__(owners, spec.num_classes)
         self.latents = nn.Parameter(latents.clone())
         self.generator = generator
-        self.register_buffer("owners", owners)
         self._spec, self._storage = spec, storage
-        self._members = members_by_class(owners)
-        self.counts = {c: len(members) for c, members in self._members.items()}
-
-    def indices_of(self, class_id: int) -> Tensor:
-        return self._members[class_id]
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         latents: Tensor = self.latents
@@ -173,7 +169,10 @@ class LatentExamples(Examples):
         if indices is not None:
             where = to_device(indices, latents.device)
             latents, owners = latents[where], owners[where]
-        return Batch(self._spec.normalisation.apply(self.generator(latents), latents.dtype), owners)
+        # Without a graph the hidden layers of some latents at a time are all that needs memory.
+        at_once = max(1, len(latents)) if torch.is_grad_enabled() else DECODED_AT_ONCE
+        pixels = torch.cat([self.generator(part) for part in latents.split(at_once)])
+        return Batch(self._spec.normalisation.apply(pixels, latents.dtype), owners)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         return {"latents": [self.latents]}
@@ -183,5 +182,5 @@ class LatentExamples(Examples):
         weights = {_WEIGHT + name: tensor for name, tensor in self.generator.state_dict().items()}
         kept = {"latents": self.latents.detach(), **weights}
         packed = {name: t.cpu().to(dtype) if t.is_floating_point() else t.cpu() for name, t in kept.items()}
-        packed["classes"] = pack_ids(self.get_buffer("owners").cpu(), self._spec.num_classes)
+        packed["classes"] = self.packed_owners()
         return {name: tensor.contiguous().clone() for name, tensor in packed.items()}

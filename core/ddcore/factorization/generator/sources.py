@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddcore.engine.devices import to_device
 from ddcore.engine.randomness import default_generator_seeded
-from ddcore.errors import SettingsError
+from ddcore.errors import InputDataError, SettingsError, UnsupportedError
 from ddcore.factorization.generator.decoder import Generator
-from ddcore.settings import require
+from ddcore.networks.network import weights_sha256
+from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -35,7 +36,7 @@ class GeneratorSource(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        """Return a generator of the same structure without weights (on torch's ``meta`` device); they are loaded into it."""
+        """Return a generator of the same structure, for weights to be loaded into."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class TrainedGenerator(GeneratorSource):
         return (self.latent,)
 
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
+        """Return it on torch's ``meta`` device: whatever size a stranger declares, it takes no memory."""
         with torch.device("meta"):
             return Generator(shape, self.latent, self.width)
 
@@ -89,7 +91,7 @@ class TrainedGenerator(GeneratorSource):
             with run.autocast():
                 mean, log_variance = encoder(real.inputs).chunk(2, dim=1)
                 noise = torch.randn(mean.shape, generator=run.generator("generator", step), dtype=run.dtype)
-                decoded = generator(mean + (0.5 * log_variance).exp() * noise.to(run.device))
+                decoded = generator(mean + (0.5 * log_variance).exp() * to_device(noise, run.device))
             error = 0.5 / self.variance * (decoded - pixels).square().sum()
             divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
             optimiser.zero_grad(set_to_none=True)
@@ -103,7 +105,7 @@ class GivenGenerator(GeneratorSource):
     """A generator of the caller's: it is copied, frozen, and stored with the summary.
 
     Attributes:
-        module: maps latents ``n x shape`` to pixels in [0, 1].
+        module: maps latents ``n x shape`` to pixels in [0, 1], differentiably.
         shape: of one latent.
     """
 
@@ -113,25 +115,37 @@ class GivenGenerator(GeneratorSource):
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):
             raise SettingsError(f"a generator is an nn.Module, not {type(self.module).__name__}")
+        sides = self.shape if isinstance(self.shape, tuple | list) else (self.shape,)
+        require_counts(**{f"side {i} of a latent": side for i, side in enumerate(sides)})
+        object.__setattr__(self, "shape", tuple(sides))
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
         return self.shape
 
     def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        return deepcopy(self.module).to("meta")
+        return deepcopy(self.module).to("cpu", torch.float32)
 
     def start(self, run: Run) -> nn.Module:
-        return deepcopy(self.module).to(run.device, run.dtype)
+        generator = deepcopy(self.module).to(run.device, run.dtype).eval()
+        latents = torch.zeros(2, *self.shape, dtype=run.dtype, device=run.device, requires_grad=True)
+        try:
+            pixels = generator(latents)
+        except (RuntimeError, TypeError) as error:
+            raise SettingsError(f"the generator cannot take latents of shape {self.shape}: {error}") from error
+        if tuple(pixels.shape) != (2, *run.spec.shape):
+            raise InputDataError(f"the generator makes images of shape {tuple(pixels.shape[1:])}, not {run.spec.shape}")
+        low, high = float(pixels.detach().min()), float(pixels.detach().max())
+        if not (low >= 0 and high <= 1):
+            raise InputDataError(f"a generator makes pixels in [0, 1]; these reach from {low:.3g} to {high:.3g}")
+        if not pixels.requires_grad:
+            raise UnsupportedError("the generator's images do not depend on its latents differentiably")
+        return generator
 
     def describe(self) -> dict[str, Any]:
         """Record the class and a hash of the weights."""
-        digest = hashlib.sha256()
-        for name, tensor in self.module.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        kind = type(self.module).__name__
-        return {"type": "GivenGenerator", "module": kind, "weights_sha256": digest.hexdigest()}
+        digest = weights_sha256(self.module)
+        return {"type": "GivenGenerator", "module": type(self.module).__name__, "weights_sha256": digest}
 
 
 def invert(generator: nn.Module, pixels: Tensor, latent_shape: tuple[int, ...], steps: int) -> Tensor:

@@ -15,7 +15,7 @@ from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.settings import require
+from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
     from ddcore.augmentation import View
@@ -50,7 +50,7 @@ class FeatureAlignment(Matching):
     trains_labels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
+        require_counts(real_batch=self.real_batch)
         weights = (self.early_weight, self.last_weight, self.feature_weight, self.discrimination)
         require(min(weights) >= 0, "weights must not be negative")
 

@@ -11,7 +11,7 @@ import torch
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution.distances import squared_mean_difference
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.settings import require
+from ddcore.settings import require_counts
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -32,7 +32,7 @@ class DistributionMatching(Matching):
     trains_labels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
+        require_counts(real_batch=self.real_batch)
 
     def start(self, run: Run) -> MatchingState:
         for network in run.networks.current():

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.batch import chunks
+from ddcore.batch import chunks, class_shares
+from ddcore.engine.devices import to_device
 from ddcore.errors import UnknownNameError
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.settings import require
+from ddcore.settings import require, require_counts
 from ddcore.training import LOSSES
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class GradientMatching(Matching):
 
     .. math:: \sum_{g} D\big(\nabla_\theta \ell(S_g; \theta),\; \nabla_\theta \ell(T_g; \theta)\big)
 
-    over groups :math:`g`: each class alone, or all classes jointly.
+    over groups :math:`g`: each class alone, or all classes jointly, each with the same weight.
 
     Attributes:
         distance: a name in ``DISTANCES``: ``cosine``, ``column_cosine``, ``mse``, ``l1``, ``relative_mse``.
@@ -65,10 +66,8 @@ class GradientMatching(Matching):
         ):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
-        require(self.real_batch > 0, f"real_batch must be above 0, not {self.real_batch}")
-        require(
-            self.synthetic_batch is None or self.synthetic_batch > 0,
-            f"synthetic_batch must be above 0 or None, not {self.synthetic_batch}",
+        require_counts(
+            real_batch=self.real_batch, synthetic_batch=1 if self.synthetic_batch is None else self.synthetic_batch
         )
         require(self.warmup_networks >= 0 and self.warmup_age >= 0, "warm-ups must not be negative")
 
@@ -87,15 +86,20 @@ class GradientMatching(Matching):
         with network.differentiated(names) as weights:
             for group in groups:
                 distance = self._distance_to(next(real).tensors)
-                pieces = self._pieces(run, group)
-                size = sum(len(indices) for piece in pieces for indices in piece.values())
+                drawn = self._drawn(run, group)
+                sizes = {c: len(indices) for c, indices in drawn.items()}
+                pieces = list(chunks(drawn, MICRO_BATCHES_PER_PIECE * run.micro_batch))
 
-                def gradients(piece: Mapping[int, Tensor], differentiable: bool, size: int = size) -> Sequence[Tensor]:
+                def gradients(
+                    piece: Mapping[int, Tensor], differentiable: bool, sizes: Mapping[int, int] = sizes
+                ) -> Sequence[Tensor]:
                     batch = synthetic_batch(run, views, piece)
                     with run.autocast():
-                        losses = LOSSES["cross_entropy"](network(batch.inputs), batch.targets)
-                    mean = losses.sum(dtype=run.dtype) / size
-                    return torch.autograd.grad(mean, weights, create_graph=differentiable)
+                        losses = LOSSES["cross_entropy"](network(batch.inputs), batch.targets).to(run.dtype)
+                    mean = to_device(class_shares(piece, sizes).to(run.dtype), run.device) @ losses
+                    return torch.autograd.grad(
+                        mean, weights, create_graph=differentiable, allow_unused=True, materialize_grads=True
+                    )
 
                 for i, loss in enumerate(losses_by_piece(distance, gradients, pieces), start=1):
                     yield Term(loss, update=self.update_per_class and i == len(pieces), classes=tuple(group))
@@ -109,7 +113,6 @@ class GradientMatching(Matching):
         warm = networks.episode < self.warmup_networks and networks.age < self.warmup_age
         return [classes] if self.groups == "joint" and not warm else [[c] for c in classes]
 
-    def _pieces(self, run: Run, group: Sequence[int]) -> list[dict[int, Tensor]]:
+    def _drawn(self, run: Run, group: Sequence[int]) -> dict[int, Tensor]:
         random = {c: run.generator("synthetic", c) for c in group}
-        drawn = {c: run.examples.draw([c], self.synthetic_batch, random[c]) for c in group}
-        return list(chunks(drawn, MICRO_BATCHES_PER_PIECE * run.micro_batch))
+        return {c: run.examples.draw([c], self.synthetic_batch, random[c]) for c in group}

@@ -11,7 +11,7 @@ from ddcore.engine.devices import to_device
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.network import Network
 from ddcore.networks.sources.base import Networks
-from ddcore.networks.sources.batch_norm import freeze_batch_norm
+from ddcore.networks.sources.settle import settle
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -32,7 +32,7 @@ class DrawnNetworks(Networks):
         self._architecture = architecture
         self._run = run
         self._stream = stream
-        self._held: dict[Architecture, Network] = {}
+        self._held: dict[int, Network] = {}
         self.draw(0)
 
     def draw(self, episode: int) -> None:
@@ -41,18 +41,19 @@ class DrawnNetworks(Networks):
         run, spec = self._run, self._run.spec
         seed = run.derive_seed("network", *([self._stream] if self._stream else []), episode)
         architecture = self._architecture.pick(seed)
-        held = self._held.get(architecture)
+        held = self._held.get(id(architecture))
         head = None if held is None else held.head
         drawn = architecture.build(spec.shape, spec.num_classes, seed=seed, dtype=run.dtype, head=head)
-        if held is None:
-            held = self._held[architecture] = drawn.to(run.device)
+        if held is None or _shapes(held) != _shapes(drawn):
+            drawn.require_statistics()
+            held = self._held[id(architecture)] = drawn.to(run.device)
             held.requires_grad_(False)
             if run.compiled:
                 held.compile_passes()
         else:
             _copy(drawn.state_dict(), held)
         self._network = held
-        freeze_batch_norm(held, run)
+        settle(held, run)
 
     def current(self) -> Sequence[Network]:
         return (self._network,)
@@ -64,6 +65,10 @@ class DrawnNetworks(Networks):
         self.draw(state["episode"])
         self.age = state["age"]
         _copy(state["network"], self._network)
+
+
+def _shapes(network: Network) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
 def _copy(new: dict[str, torch.Tensor], network: Network) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from ddcore.errors import SettingsError
-from ddcore.networks.network import Network, find_head
+from ddcore.networks.network import Network, find_head, plain_copy, weights_sha256
 from ddcore.networks.sources.base import Networks, NetworkSource
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ class FixedNetworks(NetworkSource):
 
     def describe(self) -> dict[str, Any]:
         """Record class and a hash of the weights of every module."""
-        return {"type": "FixedNetworks", "modules": [[type(m).__name__, _digest(m)] for m in self.modules]}
+        return {"type": "FixedNetworks", "modules": [[type(m).__name__, weights_sha256(m)] for m in self.modules]}
 
 
 class _Fixed(Networks):
@@ -44,9 +42,10 @@ class _Fixed(Networks):
         spec = run.spec
         self._networks = []
         for module in modules:
-            copied = deepcopy(module).to(run.device, run.dtype)
+            copied = plain_copy(module).to(run.device, run.dtype)
             network = Network(copied, find_head(copied, spec.shape, spec.num_classes))
             network.require_independent_examples()
+            network.eval()
             network.requires_grad_(False)
             if run.compiled:
                 network.compile_passes()
@@ -57,11 +56,3 @@ class _Fixed(Networks):
 
     def advance(self, run: Run) -> None:
         self.episode += 1
-
-
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

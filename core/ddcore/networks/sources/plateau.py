@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ddcore.settings import require
+from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
     from ddcore.networks.network import Network
@@ -37,9 +37,9 @@ class Plateau:
     examples: int = 128
 
     def __post_init__(self) -> None:
+        require_counts(window=self.window, max_outer=self.max_outer, max_inner=self.max_inner, examples=self.examples)
         require(self.window > 1, f"a window holds at least 2 checks, not {self.window}")
         require(self.still > 0 and self.moving > 0, "the spans of accuracy must be above 0")
-        require(min(self.max_outer, self.max_inner, self.examples) > 0, "bounds and examples count from 1")
 
     def network_is_done(self, checks: list[float], age: int) -> bool:
         """Whether the network has had its last matching step."""
@@ -56,10 +56,6 @@ class Plateau:
     def check(self, network: Network, run: Run, *key: int | str) -> float:
         """Return the network's accuracy on random real examples, in [0, 1]."""
         real = run.real.batch(run.examples.classes, self.examples, "/".join(map(str, ("plateau", *key))))
-        right = 0
         with torch.no_grad(), run.autocast():
-            for inputs, targets in zip(
-                real.inputs.split(run.micro_batch), real.targets.split(run.micro_batch), strict=True
-            ):
-                right += int((network.logits(inputs).argmax(dim=1) == targets).sum())
-        return right / len(real.targets)
+            guesses = torch.cat([network.logits(part).argmax(dim=1) for part in real.inputs.split(run.micro_batch)])
+        return float((guesses == real.targets).double().mean())

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ddcore.batch import Batch
 from ddcore.errors import UnknownNameError
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.network import Network
 from ddcore.networks.sources.base import Networks, NetworkSource
-from ddcore.networks.sources.batch_norm import freeze_batch_norm
 from ddcore.networks.sources.drawn import DrawnNetworks
-from ddcore.settings import require
-from ddcore.training.fit import take_step
+from ddcore.networks.sources.settle import settle
+from ddcore.settings import require, require_counts
+from ddcore.training.fit import reproducible_dropout, take_step
 from ddcore.training.recipe import LOSSES
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 class NetworkPool(NetworkSource):
     """Each step matches on a random member of the pool and then trains that member by one update on the synthetic set.
 
-    A member past ``max_age`` updates gives way to a new one. The first members retire at staggered ages, so that the pool
-    holds all ages from early on.
+    A member that was matched on ``max_age`` times gives way to a new one. The first members retire at staggered ages, so that the
+    pool holds all ages from early on.
 
     Attributes:
         architecture: of the members.
         size: number of members.
-        max_age: updates in a member's life.
+        max_age: matching steps in a member's life.
         learning_rate: of Adam.
         batch_size: synthetic examples per update.
         loss: of training, a name in ``ddcore.training.LOSSES``.
@@ -52,7 +51,7 @@ class NetworkPool(NetworkSource):
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise UnknownNameError("loss", self.loss, LOSSES)
-        require(min(self.size, self.max_age, self.batch_size) > 0, "size, max_age and batch_size count from 1")
+        require_counts(size=self.size, max_age=self.max_age, batch_size=self.batch_size)
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
 
     def start(self, run: Run) -> Networks:
@@ -82,9 +81,9 @@ class _Member(DrawnNetworks):
         with torch.no_grad():
             synthetic = run.examples.decode(indices, run.generator("pool-decode"))
         self._network.train()
-        with self._network.trained(), run.autocast():
-            take_step(self._network, self._optimiser, Batch(synthetic.inputs, synthetic.targets), settings.loss)
-        freeze_batch_norm(self._network, run)
+        with self._network.trained(), reproducible_dropout(self._network, random):
+            take_step(self._network, self._optimiser, synthetic, loss=settings.loss, precision=run.precision)
+        settle(self._network, run)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"optimiser": self._optimiser.state_dict()}

@@ -12,10 +12,10 @@ from ddcore.batch import taken
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.sources.base import Networks, NetworkSource
-from ddcore.networks.sources.batch_norm import freeze_batch_norm
 from ddcore.networks.sources.drawn import DrawnNetworks
-from ddcore.settings import require
-from ddcore.training.fit import take_step
+from ddcore.networks.sources.settle import settle
+from ddcore.settings import require, require_counts
+from ddcore.training.fit import reproducible_dropout, take_step
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -46,8 +46,11 @@ class TrainedOnReal(NetworkSource):
     augmentation: Augmentation = field(default_factory=NoAugmentation)
 
     def __post_init__(self) -> None:
-        require(min(self.outer, self.examples, self.batch_size) > 0, "outer, examples and batch_size count from 1")
+        require_counts(outer=self.outer, examples=self.examples, batch_size=self.batch_size)
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+        require(
+            0 <= self.momentum < 1 and self.weight_decay >= 0, "momentum lies in [0, 1), weight_decay is not negative"
+        )
 
     def start(self, run: Run) -> Networks:
         return _TrainedOnReal(self, run)
@@ -76,11 +79,11 @@ class _TrainedOnReal(DrawnNetworks):
         real = run.real.batch(classes, -(-settings.examples // len(classes)), "real-training")
         order = torch.randperm(len(real.targets), generator=random)[: settings.examples]
         self._network.train()
-        with self._network.trained(), run.autocast():
+        with self._network.trained(), reproducible_dropout(self._network, random):
             for indices in order.split(settings.batch_size):
                 view = self._augmentation.draw(random, len(indices))
-                take_step(self._network, self._optimiser, view(taken(real, indices)))
-        freeze_batch_norm(self._network, run)
+                take_step(self._network, self._optimiser, view(taken(real, indices)), precision=run.precision)
+        settle(self._network, run)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"optimiser": self._optimiser.state_dict()}

@@ -12,10 +12,10 @@ from ddcore.batch import Batch, taken
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.sources.base import Networks, NetworkSource
-from ddcore.networks.sources.batch_norm import freeze_batch_norm
 from ddcore.networks.sources.drawn import DrawnNetworks
 from ddcore.networks.sources.plateau import Plateau
-from ddcore.settings import require
+from ddcore.networks.sources.settle import settle
+from ddcore.settings import require, require_counts
 from ddcore.training.fit import Training, fit
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class TrainedOnSynthetic(NetworkSource):
     plateau: Plateau | None = None
 
     def __post_init__(self) -> None:
-        require(self.outer > 0 and self.inner > 0, "outer and inner count from 1")
-        require(self.learning_rate > 0 and self.batch_size > 0, "learning_rate and batch_size must be above 0")
+        require_counts(outer=self.outer, inner=self.inner, batch_size=self.batch_size)
+        require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
 
     def start(self, run: Run) -> Networks:
         return _TrainedOnSynthetic(self, run)
@@ -79,13 +79,13 @@ class _TrainedOnSynthetic(DrawnNetworks):
             self._train(run, synthetic, settings.inner, run.generator("inner-training"))
         else:
             self._train_until_moved(run, synthetic, plateau)
-        freeze_batch_norm(network, run)
+        settle(network, run)
 
     def _train_until_moved(self, run: Run, synthetic: Batch, plateau: Plateau) -> None:
         checks: list[float] = []
         while not plateau.training_is_done(checks, len(checks)):
             self._train(run, synthetic, 1, run.generator("inner-training", len(checks)))
-            freeze_batch_norm(self._network, run)
+            settle(self._network, run)
             checks.append(plateau.check(self._network, run, len(checks)))
 
     def _train(self, run: Run, synthetic: Batch, epochs: int, generator: torch.Generator) -> None:
@@ -99,13 +99,14 @@ class _TrainedOnSynthetic(DrawnNetworks):
             drop_at=1.0,
             augmentation=run.augmentation if settings.augment else NoAugmentation(),
         )
-        with self._network.trained(), run.autocast():
+        with self._network.trained():
             fit(
                 self._network,
                 lambda indices: taken(synthetic, indices),
                 len(synthetic.inputs),
                 training,
                 generator=generator,
+                precision=run.precision,
             )
 
     def state_dict(self) -> dict[str, Any]:

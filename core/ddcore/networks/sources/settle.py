@@ -1,4 +1,4 @@
-"""Frozen BatchNorm statistics."""
+"""Before gradients or features are taken, a network is put at rest."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 EXAMPLES_PER_CLASS = 16
 
 
-def freeze_batch_norm(network: Network, run: Run) -> None:
-    """Give every BatchNorm the statistics of 16 real images per class, and keep them fixed while gradients are taken.
+def settle(network: Network, run: Run) -> None:
+    """Put ``network`` into evaluation mode, with BatchNorm statistics of 16 real images per class.
 
-    Batches of one class, or of one image, have no statistics worth the name. Networks without BatchNorm ask for no data.
+    Batches of one class, or of one image, have no statistics worth the name. Networks without BatchNorm ask for no data. Dropout
+    is off: real and synthetic examples are compared on one network.
 
     Source: Zhao et al. 2021 (arXiv:2006.05929), section 4.1.
     """
-    norms = [m for m in network.module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    network.eval()
+    modules = network.module.modules()
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None]
     if not norms:
         return
     real = run.real.batch(run.spec.classes, EXAMPLES_PER_CLASS, "batch-norm")

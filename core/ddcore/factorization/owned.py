@@ -1,0 +1,60 @@
+"""Examples whose stored items each belong to one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import SummaryFormatError
+from ddcore.factorization.base import Examples
+from ddcore.factorization.labels import pack_ids, unpack_ids
+
+
+class OwnedExamples(Examples):
+    """Stored items, sorted by class; item ``i`` gives examples ``i * each .. (i + 1) * each - 1``.
+
+    Args:
+        owners: class id of every item, ascending.
+        num_classes: size of the label space.
+        each: examples per item.
+    """
+
+    def __init__(self, owners: Tensor, num_classes: int, each: int = 1) -> None:
+        super().__init__()
+        self.register_buffer("owners", owners)
+        self._num_classes = num_classes
+        ids, sizes = owners.unique_consecutive(return_counts=True)
+        parts = torch.arange(len(owners) * each).split((sizes * each).tolist())
+        self._members: dict[int, Tensor] = dict(zip(ids.tolist(), parts, strict=True))
+        self.counts = {c: len(members) for c, members in self._members.items()}
+
+    def indices_of(self, class_id: int) -> Tensor:
+        return self._members[class_id]
+
+    def packed_owners(self) -> Tensor:
+        """Return the class ids as a summary stores them."""
+        return pack_ids(self.get_buffer("owners").cpu(), self._num_classes)
+
+
+def owners_of(counts: Mapping[int, int]) -> Tensor:
+    """Return the class id of every item, given the number of items per class."""
+    return torch.tensor([c for c, n in counts.items() for _ in range(n)])
+
+
+def stored_items(
+    stored: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the items ``stored[name]`` and their class ids, sorted by class, and the order that sorts them.
+
+    Raises:
+        SummaryFormatError: items are not ``n x shape`` of ``dtype``, or class ids do not fit them.
+    """
+    items = stored[name]
+    n = len(items) if items.ndim else 0
+    if tuple(items.shape[1:]) != shape or items.dtype != dtype or n == 0:
+        raise SummaryFormatError(f"{name} must be n x {shape} of {dtype}, found {tuple(items.shape)} of {items.dtype}")
+    owners = unpack_ids(stored["classes"], n, num_classes)
+    order = owners.argsort(stable=True)
+    return items[order], owners[order], order
