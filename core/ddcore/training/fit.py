@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.batch import Batch
-from ddcore.engine.devices import autocast
+from ddcore.engine.devices import autocast, fitting_micro_batch
 from ddcore.engine.randomness import default_generators_seeded
 from ddcore.settings import require
 from ddcore.training.recipe import LOSSES, Recipe
@@ -101,16 +101,26 @@ def take_step(
     loss: str = "cross_entropy",
     precision: str = "fp32",
 ) -> Tensor:
-    """Update ``network`` once on the batch's mean loss (weighted, where it has weights); return the logits before it."""
-    # The block of autocast ends before the update: it keeps the casts of weights for as long as it lasts.
-    with autocast(precision, batch.inputs.device):
-        logits = network.logits(batch.inputs)
-        losses = LOSSES[loss](logits, batch.targets)
-    weights = batch.weights
+    """Update ``network`` once on the batch's mean loss (weighted, where it has weights); return the logits before it.
+
+    On a processor the gradient is accumulated over micro-batches that stay in the cache, unless a BatchNorm needs the batch whole.
+    """
+    size, device = len(batch.targets), batch.inputs.device
+    weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
+    at_once = fitting_micro_batch(tuple(batch.inputs.shape[1:]), device, keeps_graph=True)
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        at_once = size
     optimiser.zero_grad(set_to_none=True)
-    (losses.mean() if weights is None else (losses * weights).sum() / weights.sum()).backward()
+    logits = []
+    parts = zip(batch.inputs.split(at_once), batch.targets.split(at_once), weights.split(at_once), strict=True)
+    for inputs, targets, mine in parts:
+        # The block of autocast ends before the update: it keeps the casts of weights for as long as it lasts.
+        with autocast(precision, device):
+            logits.append(network.logits(inputs))
+            losses = LOSSES[loss](logits[-1], targets)
+        ((losses * mine).sum() / weights.sum()).backward()
     optimiser.step()
-    return logits.detach()
+    return torch.cat([part.detach() for part in logits])
 
 
 @contextmanager
