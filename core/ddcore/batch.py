@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ class Batch:
     inputs: Tensor
     targets: Tensor
     weights: Tensor | None = None
+
+    def detach(self) -> Batch:
+        """Return the same examples without a graph."""
+        return replace(self, inputs=self.inputs.detach(), targets=self.targets.detach())
 
 
 def concatenated(batches: Sequence[Batch]) -> Batch:

@@ -79,6 +79,7 @@ def test_inner_training_equals_gradient_descent_by_hand(few_digits: dd.TargetDat
     expected = torch.cat([p.detach().flatten() for p in twin.parameters()])
     assert torch.allclose(weights(run), expected, atol=1e-12)
     assert not any(p.requires_grad for p in network.parameters())
+    assert all(p.grad is None for p in run.examples.parameters()), "training reached into the stored parameters"
 
 
 def test_the_momentum_of_training_on_real_data_lives_as_long_as_the_network(few_digits: dd.TargetData) -> None:

@@ -5,6 +5,8 @@ import torch
 from torch.nn import functional as F
 
 import ddcore as dd
+from ddcore.augmentation import Augmentation, NoAugmentation, SiameseAugmentation
+from ddcore.batch import taken
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks import MLP, Network
 from ddcore.training import LOSSES, Recipe, Training, fit
@@ -112,3 +114,19 @@ def test_bad_settings_are_refused() -> None:
     ):
         with pytest.raises(error):
             call()
+
+
+@pytest.mark.parametrize("augmentation", [NoAugmentation(), SiameseAugmentation()])
+def test_micro_batches_of_a_step_add_up_to_the_step(
+    monkeypatch: pytest.MonkeyPatch, augmentation: Augmentation
+) -> None:
+    training = Training(epochs=3, learning_rate=0.1, augmentation=augmentation)
+    images = torch.randn(12, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    batch = dd.Batch(images, torch.arange(12) % 3, torch.arange(1.0, 13.0, dtype=torch.float64))
+    ends = []
+    for at_once in (5, 1000):
+        monkeypatch.setattr("ddcore.training.fit.fitting_micro_batch", lambda *_, at_once=at_once, **__: at_once)
+        network = dd.networks.ConvNet(width=3, depth=1).build((1, 4, 4), 3, seed=0, dtype=torch.float64)
+        fit(network, lambda i: taken(batch, i), 12, training, generator=torch.Generator().manual_seed(1))
+        ends.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    assert torch.allclose(*ends, atol=1e-10)

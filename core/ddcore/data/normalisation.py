@@ -182,12 +182,20 @@ class ZCA(Normalisation):
             flat = flat - flat.mean(dim=1, keepdim=True)
             flat = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
         else:
-            flat = flat - self.centre.to(flat)
-        return (flat @ self.whiten.to(flat)).view_as(pixels)
+            flat = flat - self._like("centre", flat)
+        return (flat @ self._like("whiten", flat)).view_as(pixels)
 
     def _inverse(self, inputs: Tensor) -> Tensor:
-        flat = inputs.flatten(1) @ self.colour.to(inputs)
-        return (flat * self.scale + self.centre.to(flat)).view_as(inputs)
+        flat = inputs.flatten(1) @ self._like("colour", inputs)
+        return (flat * self.scale + self._like("centre", flat)).view_as(inputs)
+
+    def _like(self, name: str, other: Tensor) -> Tensor:
+        """Return one of the tensors on the device and in the type of ``other``; a copy is made once and kept."""
+        copies: dict[tuple[str, torch.device, torch.dtype], Tensor] = self.__dict__.setdefault("_copies", {})
+        key = (name, other.device, other.dtype)
+        if key not in copies:
+            copies[key] = self.tensors()[name].to(other)
+        return copies[key]
 
     def tensors(self) -> dict[str, Tensor]:
         return {"centre": self.centre, "whiten": self.whiten, "colour": self.colour}

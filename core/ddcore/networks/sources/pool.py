@@ -79,7 +79,7 @@ class _Member(DrawnNetworks):
         total = sum(run.examples.counts.values())
         indices = torch.randperm(total, generator=random)[: settings.batch_size]
         with torch.no_grad():
-            synthetic = run.examples.decode(indices, run.generator("pool-decode"))
+            synthetic = run.examples.decode(indices, run.generator("pool-decode")).detach()
         self._network.train()
         with self._network.trained(), reproducible_dropout(self._network, random):
             take_step(self._network, self._optimiser, synthetic, loss=settings.loss, precision=run.precision)

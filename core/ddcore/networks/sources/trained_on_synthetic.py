@@ -74,7 +74,7 @@ class _TrainedOnSynthetic(DrawnNetworks):
             self.draw(self.episode + 1)
             return
         with torch.no_grad():
-            synthetic = run.examples.decode(generator=run.generator("inner-decode"))
+            synthetic = run.examples.decode(generator=run.generator("inner-decode")).detach()
         if plateau is None:
             self._train(run, synthetic, settings.inner, run.generator("inner-training"))
         else:
