@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -125,7 +127,9 @@ def test_micro_batches_of_a_step_add_up_to_the_step(
     batch = dd.Batch(images, torch.arange(12) % 3, torch.arange(1.0, 13.0, dtype=torch.float64))
     ends = []
     for at_once in (5, 1000):
-        monkeypatch.setattr("ddcore.training.fit.fitting_micro_batch", lambda *_, at_once=at_once, **__: at_once)
+        monkeypatch.setattr(
+            sys.modules["ddcore.training.fit"], "fitting_micro_batch", lambda *_, at_once=at_once, **__: at_once
+        )
         network = dd.networks.ConvNet(width=3, depth=1).build((1, 4, 4), 3, seed=0, dtype=torch.float64)
         fit(network, lambda i: taken(batch, i), 12, training, generator=torch.Generator().manual_seed(1))
         ends.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
