@@ -112,7 +112,7 @@ def write_comparison(
     rates = {precision: convolution_rate(precision) for precision in ("fp32", "bf16")}
     rows = []
     for mode, measured in found.items():
-        seconds, memory, ratio = (statistics.median(column) for column in zip(*measured, strict=True))
+        seconds, peak, ratio = (statistics.median(column) for column in zip(*measured, strict=True))
         rate = rates["bf16" if mode.endswith("bf16") else "fp32"]
         ratios = [m[2] for m in measured]
         rows.append(
@@ -122,7 +122,7 @@ def write_comparison(
                 "times faster": f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
                 "floor s": f"{operations / rate:.2f}",
                 "over the floor": f"{seconds * rate / operations:.2f}",
-                "peak MB": f"{memory:.0f}",
+                "peak MB": f"{peak:.0f}",
                 "GFLOP/s of one convolution": f"{rate / 1e9:.0f}",
             }
         )

@@ -28,6 +28,11 @@ ENTRIES: dict[str, str] = {
   author={Kim, Jang-Hyun and Kim, Jinuk and Oh, Seong Joon and Yun, Sangdoo and Song, Hwanjun and Jeong, Joonhyun and Ha, Jung-Woo and Song, Hyun Oh},
   booktitle={International Conference on Machine Learning}, year={2022}
 }""",
+    "cutmix": """@inproceedings{yun2019cutmix,
+  title={{CutMix}: Regularization Strategy to Train Strong Classifiers with Localizable Features},
+  author={Yun, Sangdoo and Han, Dongyoon and Oh, Seong Joon and Chun, Sanghyuk and Choe, Junsuk and Yoo, Youngjoon},
+  booktitle={International Conference on Computer Vision}, year={2019}
+}""",
     "cafe": """@inproceedings{wang2022cafe,
   title={{CAFE}: Learning to Condense Dataset by Aligning Features},
   author={Wang, Kai and Zhao, Bo and Peng, Xiangyu and Zhu, Zheng and Yang, Shuo and Wang, Shuo and Huang, Guan and Bilen, Hakan and Wang, Xinchao and You, Yang},

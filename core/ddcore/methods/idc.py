@@ -32,7 +32,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
     return Method(
         name="idc" if tiles else "idc_i",
         preset=preset,
-        cites=("idc", "dc"),
+        cites=("idc", "dc") if without_cutmix else ("idc", "dc", "cutmix"),
         factorization=MultiFormation(ipc=ipc, factor=factor, init="random"),
         matching=GradientMatching(
             distance="l1" if grey else "mse",
