@@ -61,7 +61,7 @@ METHODS: dict[str, Published] = {
         Published(dsa, "Zhao & Bilen 2021, arXiv:2102.08259", f"{_DIGITS}; MNIST, 6 minutes each"),
         Published(dcc, "Lee et al. 2022, arXiv:2202.02916", f"{_DIGITS} (ipc 10: not dsa)"),
         Published(
-            idc, "Kim et al. 2022, arXiv:2205.14959", "digits, ipc 1, protocols dc and quick; MNIST, 6 minutes at ipc 1"
+            idc, "Kim et al. 2022, arXiv:2205.14959", "digits, ipc 1, protocols dc and quick; MNIST, 6 minutes each"
         ),
         Published(idc_i, "Kim et al. 2022, arXiv:2205.14959", "digits, ipc 1, protocols dc and quick"),
         Published(
