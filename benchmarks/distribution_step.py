@@ -7,8 +7,6 @@ the convolutions' operations at the rate that one convolution reaches on this ma
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 
 import ddcore as dd
@@ -22,6 +20,7 @@ from benchmarks.steps import (
     plain_features,
     random_data,
     report_seconds,
+    step_arguments,
     time_ours,
     timed,
     write_comparison,
@@ -70,11 +69,7 @@ def child(mode: str, steps: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5, help="steps per measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds; plain and ours take turns in each")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = step_arguments(__doc__, steps=5).parse_args()
     if options.child:
         child(options.child, options.steps)
         return

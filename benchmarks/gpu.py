@@ -17,7 +17,7 @@ import torch
 
 import ddcore as dd
 from benchmarks.common import load_or_explain, markdown, write_results
-from benchmarks.steps import IPC, random_data
+from benchmarks.steps import IPC, matching_step_alone, random_data
 
 VARIANTS = (("fp32", False), ("tf32", False), ("bf16", False), ("bf16", True))
 
@@ -45,7 +45,7 @@ def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool, 
     torch.cuda.reset_peak_memory_stats()
     dd.distill(
         target,
-        without_training(name),
+        matching_step_alone(name, IPC),
         steps=steps,
         precision=precision,
         compile=compiled,
@@ -58,12 +58,6 @@ def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool, 
     return {"what": what, "value": f"{1000 * seconds:.1f} ms, {memory:.0f} MB"}
 
 
-def without_training(name: str) -> dd.Method:
-    """Return the paper's method on fresh networks, so that a step is a matching step alone."""
-    method = dd.methods.build_method(name, ipc=IPC, data="mnist")
-    return dd.override(method, "networks", dd.networks.FreshNetworks())
-
-
 def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
     """Run steps with torch's alarm for host synchronisation; one alarm would raise."""
 
@@ -71,7 +65,7 @@ def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(5, 40) else "default")
 
     try:
-        dd.distill(target, without_training(name), steps=45, device="cuda", callbacks=[arm])
+        dd.distill(target, matching_step_alone(name, IPC), steps=45, device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return {"what": f"{name}, 35 steps under the alarm for host synchronisation", "value": "none"}

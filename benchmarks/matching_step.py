@@ -7,8 +7,6 @@ The arithmetic floor counts the convolutions' operations at the rate that one co
 
 from __future__ import annotations
 
-import argparse
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,10 +19,12 @@ from benchmarks.steps import (
     MODES,
     REAL,
     compare,
+    matching_step_alone,
     measure,
     plain_features,
     random_data,
     report_seconds,
+    step_arguments,
     time_ours,
     timed,
     write_comparison,
@@ -86,19 +86,10 @@ def child(mode: str, steps: int) -> None:
     report_seconds(time_ours(matching_step_alone(name, IPC), steps, precision[0], implementation == "compiled"))
 
 
-def matching_step_alone(name: str, ipc: int) -> dd.Method:
-    """Return the method on fresh networks: no inner training, and no warm-up class by class."""
-    method = dd.override(dd.methods.build_method(name, ipc=ipc), "networks", dd.networks.FreshNetworks())
-    return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = step_arguments(__doc__, steps=3)
     parser.add_argument("--methods", default="dc,dsa")
     parser.add_argument("--memory", default="dc,dcc,cafe", help="methods whose peak memory at 50 per class is measured")
-    parser.add_argument("--steps", type=int, default=3, help="steps per measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds; plain and ours take turns in each")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child, options.steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -73,6 +74,21 @@ def convolution_rate(precision: str) -> float:
     images, weight = torch.randn(32, WIDTH, 16, 16), torch.randn(WIDTH, WIDTH, 3, 3)
     with torch.no_grad(), autocast(precision, torch.device("cpu")):
         return 32 * 2 * 9 * WIDTH * WIDTH * 16 * 16 / min(timed(lambda: F.conv2d(images, weight, padding=1), 60))
+
+
+def matching_step_alone(name: str, ipc: int) -> dd.Method:
+    """Return the paper's method on fresh networks: no inner training, and no warm-up class by class."""
+    method = dd.override(dd.methods.build_method(name, ipc=ipc, data="mnist"), "networks", dd.networks.FreshNetworks())
+    return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
+
+
+def step_arguments(doc: str | None, steps: int) -> argparse.ArgumentParser:
+    """Return the options that the step benchmarks share."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=steps, help="steps per measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; plain and ours take turns in each")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser
 
 
 def report_seconds(seconds: list[float]) -> None:

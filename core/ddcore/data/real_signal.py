@@ -118,7 +118,8 @@ class RealSignal(ABC):
     ) -> Iterator[Gradients]:
         r"""Yield :math:`\nabla_\theta \frac1{|g|} \sum_{c \in g} \frac1{n_c} \sum_{i \in c} \ell(x_i, y_i; \theta)` of each group :math:`g`.
 
-        Classes of a group weigh the same, whatever their size. Groups are computed when they are asked for. The network of the moment is differentiated: a caller may change it between two groups.
+        Classes of a group weigh the same, whatever their size. Groups are computed when they are asked for, on the network
+        of the moment: a caller may change it between two groups.
 
         Args:
             network: what is differentiated.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class DrawnNetworks(Networks):
     """One network at a time, drawn from (seed, stream, episode); a subclass says when it gives way to the next.
 
+    A subclass that trains with an optimiser makes it in `draw`; it is saved with the network.
     A module is built once per architecture, and later weights are copied into it, so that compiled code stays valid.
 
     Args:
@@ -33,6 +34,7 @@ class DrawnNetworks(Networks):
         self._run = run
         self._stream = stream
         self._held: dict[int, Network] = {}
+        self._optimiser: torch.optim.Optimizer | None = None
         self.draw(0)
 
     def draw(self, episode: int) -> None:
@@ -59,12 +61,15 @@ class DrawnNetworks(Networks):
         return (self._network,)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"network": dict(self._network.state_dict())}
+        optimiser = {} if self._optimiser is None else {"optimiser": self._optimiser.state_dict()}
+        return super().state_dict() | {"network": dict(self._network.state_dict())} | optimiser
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.draw(state["episode"])
         self.age = state["age"]
         _copy(state["network"], self._network)
+        if self._optimiser is not None:
+            self._optimiser.load_state_dict(state["optimiser"])
 
 
 def _shapes(network: Network) -> dict[str, torch.Size]:

@@ -59,6 +59,8 @@ class NetworkPool(NetworkSource):
 
 
 class _Member(DrawnNetworks):
+    _optimiser: torch.optim.Optimizer
+
     def __init__(self, settings: NetworkPool, run: Run, place: int) -> None:
         self._settings = settings
         self._retires_at = max(1, settings.max_age * (place + 1) // settings.size)
@@ -84,13 +86,6 @@ class _Member(DrawnNetworks):
         with self._network.trained(), reproducible_dropout(self._network, random):
             take_step(self._network, self._optimiser, synthetic, loss=settings.loss, precision=run.precision)
         settle(self._network, run)
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"optimiser": self._optimiser.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._optimiser.load_state_dict(state["optimiser"])
 
 
 class _Pool(Networks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -57,6 +57,8 @@ class TrainedOnReal(NetworkSource):
 
 
 class _TrainedOnReal(DrawnNetworks):
+    _optimiser: torch.optim.Optimizer
+
     def __init__(self, settings: TrainedOnReal, run: Run) -> None:
         self._settings = settings
         self._augmentation = settings.augmentation.suited_to(run.spec)
@@ -84,10 +86,3 @@ class _TrainedOnReal(DrawnNetworks):
                 view = self._augmentation.draw(random, len(indices))
                 take_step(self._network, self._optimiser, view(taken(real, indices)), precision=run.precision)
         settle(self._network, run)
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"optimiser": self._optimiser.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._optimiser.load_state_dict(state["optimiser"])
