@@ -59,6 +59,15 @@ ENTRIES: dict[str, str] = {
   author={Toneva, Mariya and Sordoni, Alessandro and Combes, Remi Tachet des and Trischler, Adam and Bengio, Yoshua and Gordon, Geoffrey J.},
   booktitle={International Conference on Learning Representations}, year={2019}
 }""",
+    "psg": """@inproceedings{chen2022psg,
+  title={Private Set Generation with Discriminative Information}, author={Chen, Dingfan and Kerkouche, Raouf and Fritz, Mario},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "dp_merf": """@inproceedings{harder2021dpmerf,
+  title={{DP-MERF}: Differentially Private Mean Embeddings with Random Features for Practical Privacy-Preserving Data Generation},
+  author={Harder, Frederik and Adamczewski, Kamil and Park, Mijung},
+  booktitle={International Conference on Artificial Intelligence and Statistics}, year={2021}
+}""",
     "digits": """@misc{alpaydin1998digits,
   title={Optical Recognition of Handwritten Digits}, author={Alpaydin, E. and Kaynak, C.},
   howpublished={UCI Machine Learning Repository}, year={1998}

@@ -52,6 +52,23 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class CertificateError(SummaryFormatError):
+    """A privacy certificate that is missing, damaged, or contradicts itself."""
+
+
+class LedgerError(DistillationError, RuntimeError):
+    """A privacy ledger that is damaged, of other data, or in use by another run."""
+
+
+class MissingExtraError(DistillationError, ImportError):
+    """A part of the library whose packages are not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {package}: pip install 'ddapps[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+        )
+
+
 class DivergenceError(DistillationError, ArithmeticError):
     """The loss was not finite.
 

@@ -78,6 +78,12 @@ class Method:
         )
         return {part: describe(getattr(self, part)) for part in parts}
 
+    def asks(self) -> frozenset[str]:
+        """Return the questions that a run asks of the real signal: ``select``, ``batch``, ``features``, ``gradients``."""
+        if self.matching is None:
+            return self.factorization.asks()
+        return self.factorization.asks() | self.matching.asks() | self.networks.asks()
+
     def on_networks(self, networks: object) -> Method:
         """Return a copy that distils on other networks.
 

@@ -21,6 +21,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser("distill", help="distill data into a summary")
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--method", default="dm", help=f"one of {', '.join(METHODS)} (default: dm)")
+    add_run_options(parser)
+    parser.add_argument(
+        "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)"
+    )
+    add_device_options(parser)
+    add_data_options(parser)
+    return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a run of a method is told, but for data, method and device."""
     parser.add_argument(
         "--ipc",
         type=_ipc,
@@ -43,29 +57,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="network to distill on, such as 'convnet(width=64)'; of several, each is drawn in turn at random",
     )
     parser.add_argument(
-        "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
-    )
-    parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         help="override a setting, such as optimiser.learning_rate=0.5",
     )
-    parser.add_argument(
-        "--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)"
-    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the summary is written")
     parser.add_argument("--overwrite", action="store_true", help="replace a summary that is there")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    add_device_options(parser)
-    add_data_options(parser)
-    return parser
 
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
-    method = _method(options)
+    method = method_from(options)
     out: Path = options.out
     checkpoint = out / CHECKPOINT
     target = load(options, options.data, normalisation=options.normalisation)
@@ -107,7 +112,8 @@ def _ipc(text: str) -> dd.factorization.Ipc:
     return text
 
 
-def _method(options: argparse.Namespace) -> dd.Method:
+def method_from(options: argparse.Namespace) -> dd.Method:
+    """Return the method that the options name, with their settings."""
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
     method = build_method(options.method, ipc=options.ipc, preset=preset, data=Path(options.data).stem)

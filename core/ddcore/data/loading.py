@@ -79,7 +79,9 @@ def load_data(
     given_names = tuple(class_names or arrays.class_names or known)
     if num_classes is not None and given_names and len(given_names) != num_classes:
         raise InputDataError(f"{name} has {len(given_names)} class names, declared are {num_classes} classes")
+    declared = num_classes is not None or bool(given_names)
     num_classes = num_classes or len(given_names) or highest + 1
+    fitted = not isinstance(normalisation, Normalisation) and normalisation != "none"
     spec = Spec(
         shape=tuple(train.inputs.shape[1:]),
         num_classes=num_classes,
@@ -89,6 +91,7 @@ def load_data(
         normalisation=normalisation
         if isinstance(normalisation, Normalisation)
         else fit_normalisation(normalisation, train.inputs),
+        read_from_examples=(*(() if declared else ("classes",)), *(("normalisation",) if fitted else ())),
     )
     return TargetData(name, spec, train, held_out, carved)
 

@@ -74,7 +74,15 @@ class RealSignal(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash that tells this data from other data; it is recorded in summaries."""
+        """Return a hash that tells this data from other data; checkpoints hold it."""
+
+    def record(self) -> dict[str, Any]:
+        """Return entries for the records of this run's summaries: the data's hash here, a certificate in a private signal."""
+        return {"data_sha256": self.fingerprint()}
+
+    def exhausted(self) -> bool:
+        """Whether no further question will be answered, so that the run ends with the steps it has."""
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on (an accountant's history, say)."""
@@ -141,6 +149,7 @@ class ExactSignal(RealSignal):
         self._target = target
         self._split: Split = target.train
         self._run: Run | None = None
+        self._sha256 = ""
         self._members = {c: (target.train.targets == c).nonzero().flatten() for c in target.spec.classes}
 
     def begin(self, run: Run) -> None:
@@ -149,7 +158,8 @@ class ExactSignal(RealSignal):
         self._split = Split(train.inputs.to(run.device), train.targets.to(run.device))
 
     def fingerprint(self) -> str:
-        return self._target.fingerprint()
+        self._sha256 = self._sha256 or self._target.fingerprint()
+        return self._sha256
 
     def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
         run = self._bound()

@@ -21,6 +21,8 @@ class Spec:
         class_names: one per id, or empty.
         mirror: whether an image keeps its class when flipped left to right (not so for digits).
         normalisation: from pixels in [0, 1] to what networks see, and back.
+        read_from_examples: which of ``classes`` and ``normalisation`` were not declared but read from the training examples:
+            a private run must not use those.
     """
 
     shape: tuple[int, ...]
@@ -29,6 +31,7 @@ class Spec:
     class_names: tuple[str, ...] = ()
     mirror: bool = True
     normalisation: Normalisation = field(default_factory=Identity)
+    read_from_examples: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         require(len(self.shape) > 0 and all(s > 0 for s in self.shape), f"shape {self.shape} has a side below 1")

@@ -111,7 +111,8 @@ class TargetData:
         """Return the same data with fewer training examples; classes are those still present, ids stay global."""
         train = self.train.take(indices)
         present = tuple(sorted(train.targets.unique().tolist()))
-        return replace(self, name=name, spec=replace(self.spec, classes=present), train=train)
+        read = tuple(dict.fromkeys((*self.spec.read_from_examples, "classes")))
+        return replace(self, name=name, spec=replace(self.spec, classes=present, read_from_examples=read), train=train)
 
     def of_classes(self, classes: Sequence[int]) -> TargetData:
         """Return all splits restricted to some classes; ids and normalisation stay those of the whole."""

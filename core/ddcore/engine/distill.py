@@ -101,13 +101,12 @@ def distill(
     signal.begin(run)
     versions = {"ddcore": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
     facts = {"method": method.describe(), "seed": seed, "precision": method.precision, "device": place.type}
-    data_sha256 = signal.fingerprint()
     started = time.monotonic()
     saver = None
     if checkpoint is not None:
         fingerprint = {
             **facts,
-            "data": data_sha256,
+            "data": signal.fingerprint(),
             "start": None if start is None else start.sha256(),
             "micro_batch": micro_batch,
             "compile": compile,
@@ -125,13 +124,13 @@ def distill(
     def summarise(steps_done: int, seconds: float, recipe: Recipe) -> DataSummary:
         record: dict[str, Any] = {
             "data": signal.name,
-            "data_sha256": data_sha256,
             **facts,
             "steps": steps_done,
             "seconds": round(seconds, 3),
             "versions": versions,
             "machine": {"python": platform.python_version(), "threads": torch.get_num_threads()},
             "cites": list(method.cites),
+            **signal.record(),
         }
         if start is not None:
             record["start"] = {"sha256": start.sha256(), "steps": start.record.get("steps")}

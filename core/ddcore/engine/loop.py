@@ -69,7 +69,9 @@ class Loop:
         run, step = self._run, self._resume()
         started = time.monotonic() - self._seconds
         with matmul_precision(run.precision, run.device):
-            while step < self._steps and not (max_seconds is not None and self._seconds >= max_seconds):
+            while step < self._steps and not run.real.exhausted():
+                if max_seconds is not None and self._seconds >= max_seconds:
+                    break
                 run.step = step
                 loss = self._step()
                 step += 1

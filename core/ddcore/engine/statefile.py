@@ -15,10 +15,10 @@ from ddcore.summary.tensorfile import write_atomically
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state``; the file appears whole or not at all."""
+    """Write ``state``, for its owner's eyes alone; the file appears whole or not at all."""
     tensors: dict[str, Tensor] = {}
     skeleton = json.dumps(_split(state, tensors))
-    write_atomically(path, save(tensors, metadata={"state": skeleton}))
+    write_atomically(path, save(tensors, metadata={"state": skeleton}), mode=0o600)
 
 
 def read_state(path: Path) -> dict[str, Any]:

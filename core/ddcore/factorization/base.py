@@ -82,6 +82,10 @@ class Factorization(ABC):
             BudgetError: a class has fewer real examples than it should get.
         """
 
+    def asks(self) -> frozenset[str]:
+        """Return the questions that its initialisation asks of the real signal: none, ``select``, or ``batch``."""
+        return frozenset() if getattr(self, "init", None) == "noise" else frozenset({"select"})
+
     @abstractmethod
     def start(self, run: Run) -> Examples:
         """Return initialised examples; real data is asked of ``run.real`` alone."""

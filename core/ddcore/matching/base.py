@@ -68,6 +68,10 @@ class Matching(ABC):
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         """Yield the terms of the present step."""
 
+    def asks(self) -> frozenset[str]:
+        """Return the questions that it asks of the real signal: ``batch``, ``features``, ``gradients``."""
+        return frozenset({"batch"})
+
     def recipe(self, state: MatchingState) -> Recipe:
         """Return how to train on the summary."""
         return Recipe()

@@ -8,6 +8,7 @@ from ddcore.methods.dm import dm
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
 from ddcore.methods.presets import PRESETS
+from ddcore.methods.psg import psg
 from ddcore.methods.selection import forgetting, herding, k_center, random
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "idc_i",
     "it_gan",
     "k_center",
+    "psg",
     "random",
 ]

@@ -16,6 +16,7 @@ from ddcore.methods.dcc import dcc
 from ddcore.methods.dm import dm
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
+from ddcore.methods.psg import psg
 from ddcore.methods.selection import forgetting, herding, k_center, random
 
 
@@ -71,6 +72,7 @@ METHODS: dict[str, Published] = {
         ),
         Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
         Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
+        Published(psg, "Chen et al. 2022, arXiv:2211.04446", "digits, ipc 10, at epsilon 10 and 1 (docs/privacy.md)"),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

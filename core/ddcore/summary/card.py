@@ -29,7 +29,7 @@ def save_picture(summary: DataSummary, path: Path) -> None:
 def _text(summary: DataSummary) -> str:
     record, spec = summary.record, summary.spec
     method = record.get("method", {}).get("name", "custom")
-    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if k in record]
+    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
     return f"""# {method} summary of {record.get("data", "a dataset")}
 
 {len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}

@@ -33,10 +33,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     write_atomically(path, save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to a neighbour of ``path``, sync it to disk, then rename it."""
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write ``content`` to a neighbour of ``path``, sync it to disk, then rename it.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        mode: permission bits of the file, from its first byte on; the process's umask takes its own away.
+    """
     temporary = path.with_name(f".{path.name}.writing")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

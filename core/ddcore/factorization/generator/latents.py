@@ -66,6 +66,9 @@ class GeneratorLatents(Factorization):
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
 
+    def asks(self) -> frozenset[str]:
+        return super().asks() | self.generator.asks()
+
     def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.real.counts)
         random, shape = run.generator("init"), self.generator.latent_shape

@@ -30,6 +30,10 @@ class GeneratorSource(ABC):
     def latent_shape(self) -> tuple[int, ...]:
         """Shape of one latent."""
 
+    def asks(self) -> frozenset[str]:
+        """Return the questions that it asks of the real signal: none, or ``batch``."""
+        return frozenset()
+
     @abstractmethod
     def start(self, run: Run) -> nn.Module:
         """Return the generator with its weights; it maps ``n x latent_shape`` to pixels in [0, 1]."""
@@ -76,6 +80,9 @@ class TrainedGenerator(GeneratorSource):
         """Return it on torch's ``meta`` device: whatever size a stranger declares, it takes no memory."""
         with torch.device("meta"):
             return Generator(shape, self.latent, self.width)
+
+    def asks(self) -> frozenset[str]:
+        return frozenset({"batch"})
 
     def start(self, run: Run) -> nn.Module:
         spec = run.spec

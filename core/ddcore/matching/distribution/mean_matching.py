@@ -39,6 +39,9 @@ class DistributionMatching(Matching):
             network.require_independent_examples()
         return MatchingState()
 
+    def asks(self) -> frozenset[str]:
+        return frozenset({"features"})
+
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
         classes = run.examples.classes

@@ -43,6 +43,10 @@ class Networks(ABC):
 class NetworkSource(ABC):
     """Settings of where networks come from."""
 
+    def asks(self) -> frozenset[str]:
+        """Return the questions that it asks of the real signal for networks without BatchNorm: none, or ``batch``."""
+        return frozenset()
+
     @abstractmethod
     def start(self, run: Run) -> Networks:
         """Return the networks of one run."""

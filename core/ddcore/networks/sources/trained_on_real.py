@@ -52,6 +52,9 @@ class TrainedOnReal(NetworkSource):
             0 <= self.momentum < 1 and self.weight_decay >= 0, "momentum lies in [0, 1), weight_decay is not negative"
         )
 
+    def asks(self) -> frozenset[str]:
+        return frozenset({"batch"})
+
     def start(self, run: Run) -> Networks:
         return _TrainedOnReal(self, run)
 

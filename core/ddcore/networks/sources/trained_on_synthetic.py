@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedOnSynthetic(NetworkSource):
-    """``outer`` matching steps on one network, and ``inner`` epochs on the synthetic set after each but the last.
+    """``outer`` states of one network, ``steps_per_state`` matching steps on each, ``inner`` epochs on the synthetic set in between.
 
     Attributes:
         architecture: of the networks.
-        outer: matching steps per network.
-        inner: epochs of training between two matching steps.
+        outer: states per network.
+        inner: epochs of training between two states.
+        steps_per_state: matching steps on each state (1 in Zhao et al. 2021).
         learning_rate: of plain SGD: no momentum, no weight decay.
         batch_size: synthetic examples per update.
         augment: whether training draws the run's augmentation, for every example anew.
@@ -41,14 +42,20 @@ class TrainedOnSynthetic(NetworkSource):
     architecture: Architecture = field(default_factory=ConvNet)
     outer: int = 10
     inner: int = 50
+    steps_per_state: int = 1
     learning_rate: float = 0.01
     batch_size: int = 256
     augment: bool = False
     plateau: Plateau | None = None
 
     def __post_init__(self) -> None:
-        require_counts(outer=self.outer, inner=self.inner, batch_size=self.batch_size)
+        require_counts(
+            outer=self.outer, inner=self.inner, steps_per_state=self.steps_per_state, batch_size=self.batch_size
+        )
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+
+    def asks(self) -> frozenset[str]:
+        return frozenset() if self.plateau is None else frozenset({"batch"})
 
     def start(self, run: Run) -> Networks:
         return _TrainedOnSynthetic(self, run)
@@ -67,9 +74,12 @@ class _TrainedOnSynthetic(DrawnNetworks):
     def advance(self, run: Run) -> None:
         self.age += 1
         settings, plateau, network = self._settings, self._settings.plateau, self._network
+        state, steps_left = divmod(self.age, settings.steps_per_state)
+        if steps_left:
+            return
         if plateau is not None:
             self._checks.append(plateau.check(network, run))
-        done = plateau.network_is_done(self._checks, self.age) if plateau else self.age >= settings.outer
+        done = plateau.network_is_done(self._checks, state) if plateau else state >= settings.outer
         if done:
             self.draw(self.episode + 1)
             return

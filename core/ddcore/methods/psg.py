@@ -1,0 +1,45 @@
+"""PSG: private set generation with discriminative information."""
+
+from __future__ import annotations
+
+from ddcore.augmentation import NoAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.matching import GradientMatching
+from ddcore.method import Method
+from ddcore.methods.dc import NETWORKS
+from ddcore.methods.loops import loops_for
+from ddcore.methods.presets import check_preset
+from ddcore.networks import ConvNet, TrainedOnSynthetic
+
+STEPS_PER_STATE = 10
+
+
+def psg(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Match one gradient of a class-mixed batch with that of the whole synthetic set: one question to the real data per step.
+
+    Made for `ddapps.privacy`, where every question costs; without it, DC with a joint gradient.
+
+    Settings of the paper (arXiv:2211.04446 and its code): 1000 networks, states of a network by ipc, 10 matching steps on each
+    state, about 256 real examples in all (26 of each of ten classes), row-wise cosine distance, image learning rate .1, momentum .5,
+    noise initialisation. Preset ``cpu``: few questions on large batches, a narrow network; chosen on validation splits.
+    """
+    check_preset(preset)
+    cpu = preset == "cpu"
+    outer, inner = loops_for(largest_ipc(ipc))
+    return Method(
+        name="psg",
+        preset=preset,
+        cites=("psg", "dc"),
+        factorization=Pixels(ipc=ipc, init="noise"),
+        matching=GradientMatching(groups="joint", real_batch=256 if cpu else 26),
+        networks=TrainedOnSynthetic(
+            architecture=ConvNet(width=32) if cpu else ConvNet(),
+            outer=outer,
+            inner=inner,
+            steps_per_state=1 if cpu else STEPS_PER_STATE,
+        ),
+        optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
+        augmentation=NoAugmentation(),
+        steps=300 if cpu else NETWORKS * outer * STEPS_PER_STATE,
+    )

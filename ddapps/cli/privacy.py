@@ -1,0 +1,274 @@
+"""``ddapps privacy``: distill under differential privacy, verify the certificate, audit, compare."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ddcore as dd
+from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
+from ddapps.cli.distill import add_run_options, method_from
+from ddcore.data import Standardise
+from ddcore.errors import CertificateError, SettingsError
+
+if TYPE_CHECKING:
+    from ddapps.privacy import Canaries
+
+METHOD_HELP = "psg, dc, dsa, dcc, dm; baselines: mean_features (one noisy answer), noise (default: psg)"
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the commands' words."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "privacy", help="distill under differential privacy; verify, audit, compare"
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    for add in (_add_distill, _add_verify, _add_audit, _add_compare):
+        action = add(actions)
+        action.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one of the commands."""
+    options.act(options)
+
+
+def _add_distill(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "distill", help="distill data into a summary with a certificate"
+    )
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--method", default="psg", help=METHOD_HELP)
+    add_run_options(parser)
+    _add_budget(parser)
+    parser.add_argument("--max-grad-norm", type=float, metavar="C", help="norm to which each example's part is clipped")
+    parser.add_argument(
+        "--sample-rate", type=float, metavar="Q", help="chance of each example to take part in an answer"
+    )
+    parser.add_argument("--accountant", default="prv", help="prv or rdp (default: prv)")
+    parser.add_argument("--ledger", type=Path, metavar="FILE", help="keeps the total spent on this data over runs")
+    parser.add_argument(
+        "--ledger-epsilon", type=float, help="budget of a new ledger (default: this run's, so that a second is refused)"
+    )
+    parser.add_argument("--ledger-delta", type=float, help="delta of a new ledger (default: this run's)")
+    parser.add_argument(
+        "--canaries",
+        type=int,
+        metavar="N",
+        help="put odd examples among the data by N coin flips, kept in DIR/canaries.json, for 'privacy audit'",
+    )
+    _add_public_options(parser)
+    add_device_options(parser)
+    parser.set_defaults(act=_distill)
+    return parser
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epsilon", type=float, required=True, help="privacy budget: below 1 is strong, 10 is weak")
+    parser.add_argument("--delta", type=float, required=True, help="below one over the number of examples")
+
+
+def _add_public_options(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser)
+    parser.add_argument("--num-classes", type=int, metavar="N", help="declared, where data does not come with names")
+    parser.add_argument(
+        "--normalisation",
+        default="0.5,0.5",
+        metavar="MEAN,STD",
+        help="public constants; nothing is fitted to the data (default: 0.5,0.5)",
+    )
+
+
+def _public_data(options: argparse.Namespace, **settings: Any) -> dd.TargetData:
+    try:
+        mean, std = (float(number) for number in options.normalisation.split(","))
+    except ValueError as error:
+        raise SettingsError(
+            f"--normalisation wants two public numbers, MEAN,STD, not {options.normalisation!r}"
+        ) from error
+    return load(
+        options,
+        options.data,
+        normalisation=Standardise((mean,), (std,)),
+        num_classes=options.num_classes,
+        **settings,
+    )
+
+
+def _distill(options: argparse.Namespace) -> None:
+    from ddapps import privacy
+
+    target, out = _public_data(options), options.out
+    if options.method == "noise":
+        summary = dd.distill(target, privacy.baselines.noise(options.ipc), seed=options.seed, device=options.device)
+        summary.save(out, overwrite=options.overwrite)
+        print(f"{summary} -> {out} (it asked the data nothing)")
+        return
+    if options.method == "mean_features":
+        private = privacy.baselines.mean_features(
+            target, epsilon=options.epsilon, delta=options.delta, ipc=options.ipc, steps=options.steps or 1000
+        )
+    else:
+        private = privacy.privatize(
+            method_from(options),
+            epsilon=options.epsilon,
+            delta=options.delta,
+            max_grad_norm=options.max_grad_norm,
+            sample_rate=options.sample_rate,
+            accountant=options.accountant,
+            counts=target.counts(),
+        )
+    for change in private.changes:
+        say(change)
+    if options.canaries is not None:
+        target = _canaries(options, out / "canaries.json").planted(target)
+    budget = None
+    if options.ledger_epsilon is not None or options.ledger_delta is not None:
+        budget = (options.ledger_epsilon or options.epsilon, options.ledger_delta or options.delta)
+    summary = private.distill(
+        target,
+        seed=options.seed,
+        out=out,
+        ledger=options.ledger,
+        ledger_budget=budget,
+        overwrite=options.overwrite,
+        device=options.device,
+        precision=options.precision,
+        max_seconds=options.max_seconds,
+        checkpoint_seconds=options.checkpoint_seconds,
+        progress=not options.quiet,
+        compile=False,
+    )
+    certificate = privacy.Certificate.of(summary)
+    print(f"{summary} -> {out}")
+    print(
+        f"epsilon {certificate.epsilon:.4f} at delta {certificate.delta:g}, to {certificate.adjacency}: {certificate.steps} "
+        f"answers with noise multiplier {certificate.queries[-1][0]:.4g} at sampling rate {certificate.queries[-1][1]:.4g}"
+    )
+
+
+def _canaries(options: argparse.Namespace, path: Path) -> Canaries:
+    """Return new canaries, or those of an interrupted run."""
+    from ddapps.privacy import Canaries
+
+    if path.exists() and not options.overwrite:
+        return Canaries.load(path)
+    path.unlink(missing_ok=True)
+    canaries = Canaries.flip(options.canaries)
+    canaries.save(path)
+    return canaries
+
+
+def _add_verify(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser("verify", help="check a summary's privacy certificate")
+    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'privacy distill' wrote it")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.set_defaults(act=_verify)
+    return parser
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from ddapps import privacy
+
+    found = privacy.verify(dd.DataSummary.load(options.summary))
+    if options.json != "-":
+        print(f"epsilon {found.epsilon:.6g} at delta {found.delta:g}: {'holds' if found.holds else 'does not hold'}")
+        for name, bound in found.accountants.items():
+            print(f"  {name}: {bound:.6g}")
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+    if not found.holds:
+        raise CertificateError(f"the certificate does not hold: {'; '.join(found.problems)}. Do not rely on it")
+
+
+def _add_audit(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser("audit", help="attack a summary: evidence, not proof")
+    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, private or not")
+    parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {DATA_HELP}")
+    parser.add_argument("--canaries", type=Path, metavar="FILE", help="of 'privacy distill --canaries'")
+    parser.add_argument("--network", default="convnet", help="trained on the summary (default: convnet)")
+    parser.add_argument("--protocol", default="quick", help="how it is trained (default: quick)")
+    parser.add_argument("--models", type=int, default=3, help="trained networks (default: 3)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the bound on epsilon (default: 0.95)")
+    parser.add_argument("--seed", type=int, default=0, help="of the trained networks (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(parser)
+    parser.set_defaults(act=_audit)
+    return parser
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from ddapps import privacy
+
+    summary = dd.DataSummary.load(options.summary)
+    target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
+    found = privacy.audit(
+        summary,
+        target,
+        canaries=None if options.canaries is None else privacy.Canaries.load(options.canaries),
+        network=options.network,
+        protocol=options.protocol,
+        models=options.models,
+        confidence=options.confidence,
+        seed=options.seed,
+        device=options.device,
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        for name, attack in found.attacks.items():
+            print(f"{name:<16} AUC {attack.auc:.3f}, true positives at 1 % false ones {attack.tpr_at_1_fpr:.3f}")
+        if found.epsilon_lower_bound is not None:
+            print(
+                f"epsilon is at least {found.epsilon_lower_bound:.3f} ({found.confidence:.0%}, {found.trials} canaries)"
+            )
+        print("evidence, not proof: stronger attacks may exist")
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+
+
+def _add_compare(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser("compare", help="methods and baselines at one budget")
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument(
+        "--methods",
+        default="psg,dm,mean_features,dp_sgd,noise",
+        help="comma-separated: private methods, and mean_features, dp_sgd, noise (default: psg,dm,mean_features,dp_sgd,noise)",
+    )
+    _add_budget(parser)
+    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
+    parser.add_argument("--runs", type=int, default=5, help="networks per method, dp_sgd included (default: 5)")
+    parser.add_argument("--protocol", default="dc", help="of the evaluation (default: dc)")
+    parser.add_argument("--network", default="convnet", help="evaluated (default: convnet)")
+    parser.add_argument("--seed", type=int, default=0, help="of public random numbers (default: 0)")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    _add_public_options(parser)
+    add_device_options(parser)
+    parser.set_defaults(act=_compare)
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from ddapps import privacy
+
+    found = privacy.compare(
+        _public_data(options),
+        [name.strip() for name in options.methods.split(",")],
+        epsilon=options.epsilon,
+        delta=options.delta,
+        ipc=options.ipc,
+        runs=options.runs,
+        protocol=options.protocol,
+        network=options.network,
+        seed=options.seed,
+        device=options.device,
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)

@@ -1,0 +1,114 @@
+"""Privacy accounting, by Opacus: what a history of noisy answers costs, and how much noise a budget asks for."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from opacus.accountants import IAccountant, create_accountant
+from opacus.accountants.utils import get_noise_multiplier
+
+from ddcore.errors import BudgetError, SettingsError, UnknownNameError
+
+Query = tuple[float, float, int]
+"""Noise multiplier, sampling rate, number of times: answers of a Poisson-subsampled Gaussian mechanism."""
+
+ACCOUNTANTS = ("prv", "rdp")
+"""Upper bounds. Opacus's ``gdp`` is an approximation that can come out too low, so it is not among them."""
+
+LARGEST_PRV = 30_000
+"""Most ``epsilon * sqrt(number of answers)`` for which the PRV accountant's tables fit in memory."""
+
+
+def check_accountant(name: str) -> None:
+    """Raise `UnknownNameError` unless ``name`` is an accountant that gives upper bounds."""
+    if name not in ACCOUNTANTS:
+        raise UnknownNameError("accountant", name, ACCOUNTANTS)
+
+
+def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") -> float:
+    r"""Return the :math:`\epsilon` of a history at ``delta``, as Opacus's accountant of that name computes it.
+
+    Raises:
+        SettingsError: no finite bound, or one that the PRV accountant has no memory for.
+    """
+    check_accountant(accountant)
+    history = [(sigma, rate, steps) for sigma, rate, steps in history if steps > 0]
+    if not history:
+        return 0.0
+    if any(sigma <= 0 for sigma, _, _ in history):
+        return math.inf
+    if accountant == "prv":
+        size = _epsilon("rdp", history, delta) * math.sqrt(sum(steps for _, _, steps in history))
+        if not size <= LARGEST_PRV:
+            raise SettingsError(
+                "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
+            )
+    return _epsilon(accountant, history, delta)
+
+
+def _epsilon(accountant: str, history: list[Query], delta: float) -> float:
+    counting = create_accountant(accountant)
+    counting.history = list(history)
+    with _without_advice():
+        return float(counting.get_epsilon(delta=delta))
+
+
+def noise_multiplier_for(
+    epsilon: float,
+    delta: float,
+    sample_rate: float,
+    steps: int,
+    accountant: str = "prv",
+    history: Sequence[Query] = (),
+) -> float:
+    """Return the noise multiplier at which ``steps`` answers, after those of ``history``, stay within the budget.
+
+    Raises:
+        BudgetError: ``history`` alone exceeds the budget, or no noise is strong enough.
+    """
+    try:
+        with _without_advice():
+            alone: float = get_noise_multiplier(
+                target_epsilon=epsilon,
+                target_delta=delta,
+                sample_rate=sample_rate,
+                steps=steps,
+                accountant=accountant,
+            )
+    except ValueError as error:
+        raise BudgetError(f"no noise keeps {steps} answers within epsilon {epsilon}: raise epsilon") from error
+    if not history:
+        return alone
+    spent = epsilon_of(history, delta, accountant)
+    if spent >= epsilon:
+        raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: nothing is left")
+
+    def total(sigma: float) -> float:
+        return epsilon_of([*history, (sigma, sample_rate, steps)], delta, accountant)
+
+    low, high = alone, 2 * alone
+    while total(high) > epsilon:
+        low, high = high, 2 * high
+        if high > 1e6:
+            raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: too little is left")
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if total(middle) > epsilon else (low, middle)
+    return high
+
+
+def history_of(accountant: IAccountant) -> list[Query]:
+    """Return what an Opacus accountant has been told so far."""
+    return [(float(sigma), float(rate), int(steps)) for sigma, rate, steps in accountant.history]
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence Opacus's hint that other orders might give a tighter bound, and its logarithms of 0 at sampling rate 1."""
+    with warnings.catch_warnings(), np.errstate(divide="ignore"):
+        warnings.filterwarnings("ignore", message="Optimal order is the")
+        yield

@@ -1,0 +1,58 @@
+"""Membership inference: how much likelier a training example looks than a held-out one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import roc_auc_score, roc_curve
+from torch import Tensor
+
+from ddcore import DataSummary, TargetData
+from ddcore.data import Split
+from ddcore.evaluation import predict
+from ddcore.networks import Network
+from ddcore.training import LOSSES
+
+
+@dataclass(frozen=True)
+class Success:
+    """How well scores tell members from others.
+
+    Attributes:
+        auc: area under the ROC curve; .5 is guessing.
+        tpr_at_1_fpr: share of members found where 1 % of others are taken for members; .01 is guessing.
+    """
+
+    auc: float
+    tpr_at_1_fpr: float
+
+
+def nearness_scores(summary: DataSummary, candidates: Split) -> Tensor:
+    """Return minus the distance of each candidate to the nearest synthetic example of its class (to any, if there is none)."""
+    inputs, targets = summary.tensors()
+    synthetic = inputs.flatten(1)
+    owners = targets.argmax(dim=1) if targets.ndim == 2 else targets
+    scores = []
+    for pixels, labels in zip(candidates.inputs.split(512), candidates.targets.split(512), strict=True):
+        distances = torch.cdist(summary.spec.normalisation.apply(pixels).flatten(1), synthetic)
+        same = labels.unsqueeze(1) == owners
+        scores.append(-distances.masked_fill(~same & same.any(dim=1, keepdim=True), float("inf")).min(dim=1).values)
+    return torch.cat(scores)
+
+
+def loss_scores(networks: Sequence[Network], target: TargetData, candidates: Split) -> Tensor:
+    """Return minus the mean loss of each candidate under networks that were trained on the summary."""
+    device = next(networks[0].parameters()).device
+    logits = [predict(network, candidates, target.spec, device) for network in networks]
+    return -torch.stack([LOSSES["cross_entropy"](out, candidates.targets) for out in logits]).mean(dim=0)
+
+
+def success(members: Tensor, others: Tensor) -> Success:
+    """Return how well scores tell members from others."""
+    truth = torch.cat([torch.ones(len(members)), torch.zeros(len(others))]).numpy()
+    scores = torch.cat([members, others]).double().numpy()
+    false_positives, true_positives, _ = roc_curve(truth, scores)
+    found = float(true_positives[false_positives <= 0.01].max())
+    return Success(round(float(roc_auc_score(truth, scores)), 6), round(found, 6))

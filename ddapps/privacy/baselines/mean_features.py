@@ -1,0 +1,112 @@
+"""A mean-feature generator in the style of DP-MERF: one noisy answer, then as many steps as one likes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+import ddcore as dd
+from ddapps.privacy.privatize import PrivateMethod, privatize
+from ddapps.privacy.signal import PrivateSignal
+from ddcore.data import Features
+from ddcore.factorization import Ipc, Pixels
+from ddcore.matching import DistributionMatching
+from ddcore.networks import FixedNetworks
+
+if TYPE_CHECKING:
+    from ddcore.augmentation import View
+    from ddcore.networks import Network
+
+
+class RandomFourierFeatures(nn.Module):
+    r"""Features :math:`\phi(x) = \frac{1}{\sqrt D}(\cos w_j^\top x, \sin w_j^\top x)_{j \le D}` of norm 1, :math:`w_j \sim \mathcal N(0, \rho^{-2} I)`.
+
+    Mean features approximate the embedding of the Gaussian kernel of bandwidth :math:`\rho`. The linear layer behind them is not used.
+    """
+
+    def __init__(self, shape: tuple[int, ...], num_classes: int, count: int, bandwidth: float, seed: int) -> None:
+        super().__init__()
+        random = torch.Generator().manual_seed(seed)
+        self.register_buffer("frequencies", torch.randn(math.prod(shape), count, generator=random) / bandwidth)
+        self.head = nn.Linear(2 * count, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map ``n x ...`` to logits that mean nothing; the head's input is what counts."""
+        angles = inputs.flatten(1) @ self.get_buffer("frequencies")
+        features = torch.cat([angles.cos(), angles.sin()], dim=1) / math.sqrt(angles.shape[1])
+        logits: Tensor = self.head(features)
+        return logits
+
+
+class AnsweredOnce(PrivateSignal):
+    """Asks the data once, for all classes, and repeats that answer: what has been released costs nothing more."""
+
+    repeats: ClassVar[bool] = True
+    _answers: tuple[Features, ...] = ()
+
+    def features(
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
+    ) -> Iterator[Features]:
+        if not self._answers:
+            self._answers = tuple(super().features(network, groups, views, count))
+        yield from self._answers
+
+    def exhausted(self) -> bool:
+        return super().exhausted() and not self._answers
+
+    def state_dict(self) -> dict[str, Any]:
+        kept = [[list(a.classes), a.mean, a.count] for a in self._answers]
+        return super().state_dict() | {"answers": kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._answers = tuple(Features(tuple(c), mean, count) for c, mean, count in state["answers"])
+
+
+def mean_features(
+    target: dd.TargetData,
+    *,
+    epsilon: float,
+    delta: float,
+    ipc: Ipc = 10,
+    features: int = 2000,
+    bandwidth: float | None = None,
+    steps: int = 1000,
+    learning_rate: float = 0.03,
+    seed: int = 0,
+) -> PrivateMethod:
+    r"""Return a private method whose images match one noisy mean of random Fourier features per class.
+
+    Args:
+        target: its shape and classes are read, no example.
+        epsilon: of the budget, spent on one answer about all examples.
+        delta: of the budget.
+        ipc: images per class.
+        features: number of frequencies :math:`D`.
+        bandwidth: of the kernel, in normalised pixels; default: half the square root of the number of pixels.
+        steps: of Adam, from noise.
+        learning_rate: of Adam.
+        seed: of the frequencies, which are public.
+
+    Source: Harder et al. 2021 (arXiv:2002.11603), with free images in place of its generator network.
+    """
+    spec = target.spec
+    width = bandwidth or 0.5 * math.sqrt(math.prod(spec.shape))
+    module = RandomFourierFeatures(spec.shape, spec.num_classes, features, width, seed)
+    method = dd.Method(
+        name="mean_features",
+        preset="cpu",
+        cites=("dp_merf",),
+        factorization=Pixels(ipc=ipc, init="noise"),
+        matching=DistributionMatching(),
+        networks=FixedNetworks((module.eval(),)),
+        optimiser=dd.Optimiser("adam", learning_rate=learning_rate),
+        steps=steps,
+    )
+    private = privatize(method, epsilon=epsilon, delta=delta, max_grad_norm=1.0, sample_rate=1.0)
+    return replace(private, questions=1, signal=AnsweredOnce)

@@ -1,0 +1,158 @@
+"""``compare``: private methods and baselines on one dataset, at one budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noise
+from ddapps.privacy.certificate import Certificate
+from ddapps.privacy.privatize import privatize
+from ddcore.engine import resolve_device
+from ddcore.errors import InputDataError, SettingsError
+from ddcore.evaluation import Protocol, as_protocol, mean_std_ci95, predict
+from ddcore.methods import build_method
+from ddcore.settings import require_counts
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: accuracies in percent of as many independent runs, each distilled, trained and tested anew."""
+
+    name: str
+    epsilon: float
+    stored_bytes: int | None
+    accuracies: tuple[float, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``results``."""
+        mean, std, ci95 = mean_std_ci95(self.accuracies)
+        defined = len(self.accuracies) > 1
+        return {
+            "name": self.name,
+            "epsilon": round(self.epsilon, 6),
+            "stored_bytes": self.stored_bytes,
+            "mean": round(mean, 3),
+            "std": round(std, 3) if defined else None,
+            "ci95": round(ci95, 3) if defined else None,
+            "runs": len(self.accuracies),
+            "accuracies": [round(a, 3) for a in self.accuracies],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found."""
+
+    data: str
+    epsilon: float
+    delta: float
+    ipc: int
+    protocol: str
+    network: str
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``ddapps privacy compare --json`` writes."""
+        facts = {name: getattr(self, name) for name in ("data", "epsilon", "delta", "ipc", "protocol", "network")}
+        return {**facts, "results": [row.to_json() for row in self.rows]}
+
+    def __str__(self) -> str:
+        head = f"{self.data}, epsilon {self.epsilon:g} at delta {self.delta:g}, {self.ipc} per class, protocol {self.protocol}"
+        lines = [head, f"{'method':<16} {'epsilon':>8} {'accuracy %':>10} {'ci95':>6} {'runs':>5} {'seconds':>8}"]
+        for row in self.rows:
+            mean, _, ci95 = mean_std_ci95(row.accuracies)
+            lines.append(
+                f"{row.name:<16} {row.epsilon:>8.3f} {mean:>10.2f} {ci95:>6.2f} {len(row.accuracies):>5} {row.seconds:>8.1f}"
+            )
+        return "\n".join(lines)
+
+
+def compare(
+    target: dd.TargetData,
+    methods: Sequence[str],
+    *,
+    epsilon: float,
+    delta: float,
+    ipc: int = 10,
+    runs: int = 5,
+    protocol: str | Protocol = "dc",
+    network: str = "convnet",
+    split: str = "test",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    training: PrivateTraining | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Run private methods and baselines, ``runs`` independent times each, and test one network per run.
+
+    Every run has the whole budget: publishing several would add up.
+
+    Args:
+        target: the private data with public normalisation and classes, and a held-out split.
+        methods: names: private methods (preset ``cpu``); ``mean_features``, ``noise``; ``dp_sgd``, which trains the network itself.
+        epsilon: of every run.
+        delta: of every run.
+        ipc: examples per class.
+        runs: per method.
+        protocol: of the evaluation.
+        network: of the evaluation, and what ``dp_sgd`` trains.
+        split: ``test``, or ``validation`` for choosing settings.
+        seed: of public random numbers.
+        device: as in ``ddcore.distill``.
+        training: settings of ``dp_sgd``.
+        progress: called with a line of text before every run.
+    """
+    require_counts(runs=runs, ipc=ipc)
+    if not methods:
+        raise SettingsError("methods is empty: name at least one")
+    rows = []
+    for name in methods:
+        started, accuracies, spent, stored = time.monotonic(), [], 0.0, None
+        for run in range(seed, seed + runs):
+            if progress is not None:
+                progress(f"{name}: run {run - seed + 1} of {runs}")
+            if name == "dp_sgd":
+                trained, certificate = dp_sgd(
+                    target, epsilon=epsilon, delta=delta, network=network, training=training, seed=run, device=device
+                )
+                spent = certificate.epsilon
+                accuracies.append(_accuracy(trained, target, split, resolve_device(device)))
+                continue
+            summary = _distilled(name, target, epsilon, delta, ipc, run, device)
+            stored = summary.stored_bytes
+            spent = 0.0 if name == "noise" else Certificate.of(summary).epsilon
+            report = dd.evaluate(
+                summary, target, networks=network, protocol=protocol, runs=1, seed=run, split=split, device=device
+            )
+            accuracies.extend(report.results[0].accuracies)
+        rows.append(Row(name, spent, stored, tuple(accuracies), time.monotonic() - started))
+    return Comparison(target.name, epsilon, delta, ipc, as_protocol(protocol).name, network, tuple(rows))
+
+
+def _distilled(
+    name: str, target: dd.TargetData, epsilon: float, delta: float, ipc: int, seed: int, device: str | torch.device
+) -> dd.DataSummary:
+    if name == "noise":
+        return dd.distill(target, noise(ipc), seed=seed, device=device)
+    if name == "mean_features":
+        private = mean_features(target, epsilon=epsilon, delta=delta, ipc=ipc, seed=seed)
+    else:
+        method = build_method(name, ipc=ipc, preset="cpu", data=target.name)
+        private = privatize(method, epsilon=epsilon, delta=delta)
+    return private.distill(target, seed=seed, device=device)
+
+
+def _accuracy(network: dd.networks.Network, target: dd.TargetData, split: str, device: torch.device) -> float:
+    held_out = target.test if split == "test" else target.validation
+    if held_out is None:
+        raise InputDataError(f"{target.name} has no {split} split")
+    logits = predict(network, held_out, target.spec, device)
+    return 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())

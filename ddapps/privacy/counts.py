@@ -1,0 +1,38 @@
+"""Class sizes, where they are not public: noisy ones, paid for."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from opacus.accountants import IAccountant
+from torch import nn
+
+from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.mechanism import NoisySum, give
+from ddcore import TargetData
+from ddcore.settings import require
+
+
+def release_counts(
+    target: TargetData, noise_multiplier: float, accountant: IAccountant, *, entropy: Entropy | None = None
+) -> dict[int, int]:
+    r"""Return class sizes with noise :math:`\mathcal N(0, \sigma^2)` each, at least 1; ``accountant`` is told of one full-batch answer.
+
+    An example is counted in one class, so the sizes together move by 1 when it comes or goes. Pass them on:
+    ``privatize(..., counts=counts, accountant=accountant)``.
+
+    Args:
+        target: the private data.
+        noise_multiplier: :math:`\sigma`, the standard deviation in examples.
+        accountant: an Opacus accountant.
+        entropy: of the noise; default: the operating system.
+    """
+    require(0 < noise_multiplier < float("inf"), f"noise_multiplier must be above 0, not {noise_multiplier}")
+    accountant.step(noise_multiplier=noise_multiplier, sample_rate=1.0)
+    sizes = nn.Parameter(torch.zeros(target.spec.num_classes))
+    random = (entropy or SystemEntropy()).generator(sizes.device)
+    total = NoisySum([sizes], noise_multiplier, 1.0, random)
+    give(sizes, F.one_hot(target.train.targets, target.spec.num_classes).float())
+    total.add()
+    (noisy,) = total.release()
+    return {c: max(1, round(float(noisy[c]))) for c in target.spec.classes}

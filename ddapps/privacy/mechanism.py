@@ -1,0 +1,88 @@
+"""The Gaussian mechanism: clipped per-example vectors are added up, and noise is added once. All of it by Opacus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from opacus.grad_sample import GradSampleHooks
+from opacus.optimizers import DPOptimizer
+from opacus.utils.uniform_sampler import UniformWithReplacementSampler
+from torch import Tensor, nn
+
+
+class NoisySum:
+    r"""One release :math:`\sum_i v_i \min(1, C / \|v_i\|) + \mathcal N(0, \sigma^2 C^2 I)`.
+
+    An example's vector :math:`v_i` spans all parameters: their ``grad_sample``, ``n x ...`` each, set before every `add`.
+
+    Args:
+        parameters: leaves of the shapes that are released; their values are not changed.
+        noise_multiplier: :math:`\sigma`.
+        max_norm: :math:`C`.
+        generator: of the noise, on the parameters' device.
+    """
+
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], noise_multiplier: float, max_norm: float, generator: torch.Generator
+    ) -> None:
+        self._parameters = list(parameters)
+        # secure_mode draws every noise as a sum of four, against attacks on the representation of floats.
+        self._optimiser = DPOptimizer(
+            torch.optim.SGD(self._parameters, lr=0.0),
+            noise_multiplier=noise_multiplier,
+            max_grad_norm=max_norm,
+            expected_batch_size=None,
+            loss_reduction="sum",
+            generator=generator,
+            secure_mode=True,
+        )
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def add(self) -> None:
+        """Clip the examples at hand and add them to the sum."""
+        self._optimiser.signal_skip_step(True)
+        self._optimiser.pre_step()
+        self._optimiser.zero_grad(set_to_none=True)
+
+    def release(self) -> tuple[Tensor, ...]:
+        """Return the sum with its noise. Nothing drawn gives noise alone."""
+        for parameter in self._parameters:
+            give(parameter, torch.zeros((0, *parameter.shape), device=parameter.device, dtype=parameter.dtype))
+        self._optimiser.signal_skip_step(False)
+        self._optimiser.pre_step()
+        released = tuple(p.grad.detach().clone() for p in self._parameters if p.grad is not None)
+        self._optimiser.zero_grad(set_to_none=True)
+        return released
+
+
+def give(parameter: nn.Parameter, vectors: Tensor) -> None:
+    """Hand per-example vectors, ``n x shape``, to the next `NoisySum.add`."""
+    parameter.grad_sample = vectors  # type: ignore[attr-defined]
+
+
+def poisson_draw(size: int, sample_rate: float, generator: torch.Generator) -> Tensor:
+    """Return the indices of a draw in which each of ``size`` examples takes part with probability ``sample_rate``."""
+    sampler = UniformWithReplacementSampler(num_samples=size, sample_rate=sample_rate, generator=generator, steps=1)
+    return torch.tensor(next(iter(sampler)), dtype=torch.int64)
+
+
+@contextmanager
+def per_example_gradients(module: nn.Module) -> Iterator[None]:
+    """Let backward passes inside the block leave per-example gradients in ``grad_sample`` of the weights that take gradients.
+
+    Hooks listen on modules in training mode alone; those that own weights are put into it, which changes nothing of what they
+    compute (`require_private` keeps out those where it would). Dropout and the like stay as they are.
+    """
+    owners = [m for m in module.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
+    modes = [(m, m.training) for m in owners]
+    hooks = GradSampleHooks(module, loss_reduction="sum")
+    try:
+        for owner in owners:
+            owner.training = True
+        yield
+    finally:
+        for owner, mode in modes:
+            owner.training = mode
+        hooks.cleanup()

@@ -1,0 +1,142 @@
+"""From a budget to the public constants of a mechanism, and the signal that keeps to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from opacus.accountants import IAccountant
+
+from ddapps.privacy.accounting import check_accountant, history_of, noise_multiplier_for
+from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.ledger import Ledger
+from ddapps.privacy.signal import Mechanism, PrivateSignal
+from ddcore import TargetData
+from ddcore.data import Standardise
+from ddcore.errors import InputDataError
+from ddcore.settings import require
+
+PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
+"""Maps pixels from [0, 1] to [-1, 1]; nothing of it is read from data."""
+PUBLIC = ("shape", "classes", "class counts", "normalisation", "method and settings")
+
+
+def check_budget(epsilon: float, delta: float, sample_rate: float | None, accountant: str | IAccountant) -> None:
+    """Raise unless a budget makes sense: `SettingsError`, or `UnknownNameError` for the accountant."""
+    for name, value in (("epsilon", epsilon), ("delta", delta)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        require(number and 0 < value < float("inf"), f"{name} must be above 0 and finite, not {value!r}")
+    require(delta < 1, f"delta is a probability below 1 / number of examples, not {delta}")
+    require(sample_rate is None or 0 < sample_rate <= 1, f"sample_rate must lie in (0, 1], not {sample_rate}")
+    check_accountant(accountant if isinstance(accountant, str) else accountant.mechanism())
+
+
+def plan(
+    target: TargetData,
+    *,
+    epsilon: float,
+    delta: float,
+    max_grad_norm: float,
+    steps: int,
+    sample_rate: float | None = None,
+    real_batch: int = 256,
+    accountant: str | IAccountant = "prv",
+    counts: Mapping[int, int] | None = None,
+    initialisation: str = "noise",
+    assumed_public: Sequence[str] = (),
+) -> Mechanism:
+    """Return the public constants for some data: the noise follows from budget, sampling rate and number of questions.
+
+    Args:
+        target: the private data, of which class sizes are read unless ``counts`` gives them.
+        epsilon: as in `privatize`.
+        delta: as in `privatize`.
+        max_grad_norm: clipping norm.
+        steps: number of questions.
+        sample_rate: chance of each example to take part in an answer; default: ``real_batch`` per class on average.
+        real_batch: see ``sample_rate``.
+        accountant: as in `privatize`.
+        counts: as in `privatize`.
+        initialisation: for the certificate.
+        assumed_public: for the certificate, beside what always is.
+
+    Raises:
+        InputDataError: class set or normalisation were read from the private examples.
+        SettingsError: delta is not below one over the number of examples.
+        BudgetError: a caller's accountant has spent the budget already.
+    """
+    check_budget(epsilon, delta, sample_rate, accountant)
+    public = _public_counts(target, counts)
+    examples = sum(public.values())
+    require(delta * examples < 1, f"delta must lie below 1 / {examples} examples, not {delta}")
+    rate = sample_rate or min(1.0, real_batch * len(public) / examples)
+    name = accountant if isinstance(accountant, str) else accountant.mechanism()
+    history = [] if isinstance(accountant, str) else history_of(accountant)
+    return Mechanism(
+        noise_multiplier=noise_multiplier_for(epsilon, delta, rate, steps, name, history),
+        max_grad_norm=max_grad_norm,
+        sample_rate=rate,
+        steps=steps,
+        epsilon=epsilon,
+        delta=delta,
+        accountant=name,
+        counts=public,
+        initialisation=initialisation,
+        assumed_public=(*PUBLIC, *assumed_public),
+    )
+
+
+@contextmanager
+def opened(
+    target: TargetData,
+    mechanism: Mechanism,
+    words: Mapping[str, Any],
+    *,
+    kind: type[PrivateSignal] = PrivateSignal,
+    ledger: Path | None = None,
+    ledger_budget: tuple[float, float] | None = None,
+    entropy: Entropy | None = None,
+    watched: IAccountant | None = None,
+) -> Iterator[PrivateSignal]:
+    """Yield the private signal of one run, its ledger held until the block ends.
+
+    Args:
+        target: the private data.
+        mechanism: its public constants.
+        words: method, seed and the like: what tells this run from others in the ledger.
+        kind: of signal.
+        ledger: file that keeps the total over runs; None: memory.
+        ledger_budget: epsilon and delta of a new file; default: this run's own, so that a second run is refused.
+        entropy: of draws and noise; default: the operating system.
+        watched: a caller's accountant.
+    """
+    described = dataclasses.asdict(mechanism) | {"counts": sorted(mechanism.counts.items())}
+    exists = ledger is not None and ledger.exists()
+    epsilon, delta = ledger_budget or ((None, None) if exists else (mechanism.epsilon, mechanism.delta))
+    book = Ledger(ledger, target.fingerprint(), epsilon, delta, mechanism.accountant)
+    try:
+        yield kind(target, mechanism, book, {**words, "privacy": described}, entropy or SystemEntropy(), watched)
+    finally:
+        book.close()
+
+
+def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:
+    read = target.spec.read_from_examples
+    if "classes" in read:
+        raise InputDataError(
+            f"the set of classes of {target.name} was read from its private examples: declare it, as load_data(..., num_classes=10)"
+        )
+    if "normalisation" in read:
+        raise InputDataError(
+            f"the normalisation of {target.name} was fitted to its private examples: load it with public constants, as "
+            "load_data(..., normalisation=PUBLIC_NORMALISATION)"
+        )
+    counts = target.counts() if given is None else dict(given)
+    require(
+        set(counts) == set(target.spec.classes) and all(isinstance(n, int) and n >= 0 for n in counts.values()),
+        f"counts must give a number of examples to each of the classes {target.spec.classes}",
+    )
+    return counts

@@ -1,0 +1,223 @@
+"""``privatize``: any method that asks for gradients or features, under differential privacy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opacus.accountants import IAccountant
+
+import ddcore as dd
+from ddapps.privacy.entropy import Entropy
+from ddapps.privacy.networks import feature_norm
+from ddapps.privacy.plan import check_budget, opened, plan
+from ddapps.privacy.signal import Mechanism, PrivateSignal
+from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
+from ddcore.settings import require
+
+CHECKPOINT, LEDGER = "checkpoint.safetensors", "ledger.json"
+GRADIENT_NORM = 0.1
+"""Default clipping norm of gradients: that of Chen et al. 2022."""
+
+
+@dataclass(frozen=True)
+class PrivateMethod:
+    """A method with its privacy settings; it serves any number of runs. Made by `privatize`, whose arguments are its fields.
+
+    Attributes:
+        changes: what `privatize` had to change of the method, in words.
+        questions: how many it asks; None: one per step.
+        signal: answers them.
+    """
+
+    method: dd.Method
+    epsilon: float
+    delta: float
+    max_grad_norm: float | None = None
+    sample_rate: float | None = None
+    accountant: str | IAccountant = "prv"
+    counts: Mapping[int, int] | None = field(default=None, hash=False)
+    changes: tuple[str, ...] = ()
+    questions: int | None = None
+    signal: type[PrivateSignal] = PrivateSignal
+
+    def mechanism(self, target: dd.TargetData, initialisation: str = "noise") -> Mechanism:
+        """Return the public constants for this data; see `plan`."""
+        networks = dd.describe(self.method.networks)
+        given = [f"weights of {name} {sha[:12]}" for name, sha in networks.get("modules", [])]
+        return plan(
+            target,
+            epsilon=self.epsilon,
+            delta=self.delta,
+            max_grad_norm=self._norm(target) if self.max_grad_norm is None else self.max_grad_norm,
+            sample_rate=self.sample_rate,
+            real_batch=int(getattr(self.method.matching, "real_batch", 256)),
+            steps=self.questions or self.method.steps,
+            accountant=self.accountant,
+            counts=self.counts,
+            initialisation=initialisation,
+            assumed_public=given,
+        )
+
+    def distill(
+        self,
+        target: dd.TargetData,
+        *,
+        seed: int = 0,
+        out: str | Path | None = None,
+        ledger: str | Path | None = None,
+        ledger_budget: tuple[float, float] | None = None,
+        overwrite: bool = False,
+        start: dd.DataSummary | None = None,
+        entropy: Entropy | None = None,
+        **options: Any,
+    ) -> dd.DataSummary:
+        """Distill privately; the summary carries a certificate (`verify`).
+
+        Args:
+            target: the private data. Its normalisation must be public: ``load_data(..., normalisation=PUBLIC_NORMALISATION)``.
+            seed: of public random numbers: networks, initial noise, order. Never of what hides the data.
+            out: directory for the summary. A run that is killed and started again with the same words goes on from a
+                checkpoint there (mode 0600, removed at the end); what an interrupted step asked stays paid, so it may end
+                with fewer steps.
+            ledger: file that keeps the total spent on this dataset; default: one in ``out``, for this run alone.
+            ledger_budget: epsilon and delta of a new ledger.
+            overwrite: distill again, and pay again, where ``out`` holds a result.
+            start: a *public* summary to start from, instead of noise.
+            entropy: of draws and noise; default: the operating system.
+            options: of `ddcore.distill`: device, precision, max_seconds, checkpoint_seconds, callbacks, progress, micro_batch.
+
+        Raises:
+            BudgetError: the ledger does not allow so much.
+            UnsupportedError: the method or its networks cannot be private.
+        """
+        if start is not None and start.record.get("privacy") is not None:
+            raise UnsupportedError(
+                "a private summary as start would add its loss to this run's: start from public data or noise"
+            )
+        place = None if out is None else Path(out)
+        book = Path(ledger) if ledger is not None else None if place is None else place / LEDGER
+        checkpoint = None if place is None else place / CHECKPOINT
+        if overwrite:
+            _remove(checkpoint)
+            _remove(book if ledger is None else None)
+        elif place is not None and (place / "config.json").exists() and not (place / CHECKPOINT).exists():
+            return self._finished(place, seed)
+        initialisation = "noise" if start is None else f"public summary {start.sha256()[:12]}"
+        words = {"method": self.method.describe(), "seed": seed}
+        with opened(
+            target,
+            self.mechanism(target, initialisation),
+            words,
+            kind=self.signal,
+            ledger=book,
+            ledger_budget=ledger_budget,
+            entropy=entropy,
+            watched=None if isinstance(self.accountant, str) else self.accountant,
+        ) as signal:
+            if signal.exhausted() and not (checkpoint is not None and checkpoint.exists()):
+                raise BudgetError(
+                    "an interrupted run of the same words has paid for all of its answers, and its checkpoint is gone: "
+                    "start another, which costs another budget (overwrite, or another seed)"
+                )
+            try:
+                summary = dd.distill(
+                    None, self.method, seed=seed, real=signal, start=start, checkpoint=checkpoint, **options
+                )
+            except DivergenceError as error:
+                if place is not None:
+                    error.summary.save(place / "last-good", overwrite=True)
+                signal.finish()
+                _remove(checkpoint)
+                raise
+            if place is not None:
+                summary.save(place, overwrite=True)
+            if signal.exhausted():
+                signal.finish()
+                _remove(checkpoint)
+        return summary
+
+    def _norm(self, target: dd.TargetData) -> float:
+        if "gradients" in self.method.asks():
+            return GRADIENT_NORM
+        return feature_norm(self.method.networks, target.spec)
+
+    def _finished(self, place: Path, seed: int) -> dd.DataSummary:
+        """Return the finished summary of the same words; refuse to replace any other."""
+        summary = dd.DataSummary.load(place)
+        certificate = summary.record.get("privacy") or {}
+        same = summary.record.get("method") == self.method.describe() and summary.record.get("seed") == seed
+        same = same and (certificate.get("target_epsilon"), certificate.get("delta")) == (self.epsilon, self.delta)
+        if not same:
+            raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
+        return summary
+
+
+def privatize(
+    method: dd.Method,
+    *,
+    epsilon: float,
+    delta: float,
+    max_grad_norm: float | None = None,
+    sample_rate: float | None = None,
+    accountant: str | IAccountant = "prv",
+    counts: Mapping[int, int] | None = None,
+) -> PrivateMethod:
+    r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy for adding or removing one example.
+
+    Real gradients or features are clipped per example, summed over a Poisson draw, and noised, by Opacus. The noise is chosen so that
+    all steps together stay within the budget.
+
+    Args:
+        method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm``, or a composition of the same parts.
+            An initialisation by real examples is replaced by noise (see ``changes`` of the result).
+        epsilon: above 0; below 1 is strong, 10 is weak.
+        delta: below one over the number of examples.
+        max_grad_norm: the norm to which an example's gradient (or feature vector) is clipped; default: .1 for gradients; for features,
+            the median norm of public noise images' features. Choose it without looking at the private data.
+        sample_rate: chance of each example to take part in an answer; default: the method's ``real_batch`` per class.
+        accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours: it is told of every answer, and what it was told before
+            counts against ``epsilon``.
+        counts: public examples per class; default: the true ones, taken for public. `release_counts` pays for noisy ones.
+
+    Raises:
+        SettingsError: a setting outside of what it allows.
+        UnsupportedError: the method needs raw examples.
+        UnknownNameError: no such accountant.
+
+    Source: Chen et al. 2022 (arXiv:2211.04446); Abadi et al. 2016 (arXiv:1607.00133).
+    """
+    check_budget(epsilon, delta, sample_rate, accountant)
+    require(
+        max_grad_norm is None or 0 < max_grad_norm < float("inf"), f"max_grad_norm must be above 0, not {max_grad_norm}"
+    )
+    matching = method.matching
+    if matching is None:
+        raise UnsupportedError(
+            f"{method.name!r} selects real examples, which would be published: use psg, dc, dsa, dcc or dm"
+        )
+    require(method.steps > 0, "a private method needs at least one step")
+    changes: tuple[str, ...] = ()
+    if "select" in method.factorization.asks() and "batch" not in method.factorization.asks():
+        changes = ("initialisation: noise, since real examples would be published",)
+        method = dd.override(method, "factorization.init", "noise")
+    raw = {
+        "the factorization": method.factorization.asks() - {"features", "gradients"},
+        "the matching": matching.asks() - {"features", "gradients"},
+        "the network source": method.networks.asks() - {"features", "gradients"},
+    }
+    for part, asked in raw.items():
+        if asked:
+            raise UnsupportedError(
+                f"{method.name!r} cannot be private as it is: {part} asks for raw examples ({', '.join(sorted(asked))}). "
+                "Use psg, dc, dsa, dcc or dm, or replace that part: networks may be public, or trained by dp_sgd with the "
+                "same accountant (FixedNetworks)"
+            )
+    return PrivateMethod(method, float(epsilon), float(delta), max_grad_norm, sample_rate, accountant, counts, changes)
+
+
+def _remove(path: Path | None) -> None:
+    if path is not None:
+        path.unlink(missing_ok=True)
