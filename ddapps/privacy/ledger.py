@@ -95,9 +95,8 @@ class Ledger:
         digest = hashlib.sha256(words.encode()).hexdigest()
         runs: list[dict[str, Any]] = self._state["runs"]
         run = next((r for r in runs if r["run"] == digest and r["open"]), None)
-        if run is None:
-            run = {"run": digest, "open": True, "queries": [[*query, 0]]}
-            runs.append(run)
+        new = run is None
+        run = run or {"run": digest, "open": True, "queries": [[*query, 0]]}
         paid = int(run["queries"][0][2])
         epsilon, delta = self.budget
         planned = epsilon_of([*self.history(), (*query, steps - paid)], delta, self._state["budget"]["accountant"])
@@ -107,6 +106,8 @@ class Ledger:
                 f"this run would bring the dataset's total to epsilon {planned:.4g}, its ledger allows {epsilon:g} "
                 f"({spent:.4g} are spent): ask for less, or stop here"
             )
+        if new:
+            runs.append(run)
         self._run = run
         self._write()
         return paid

@@ -1,0 +1,246 @@
+"""Private distillation from end to end."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from opacus.accountants import RDPAccountant
+
+import ddcore as dd
+from ddapps import privacy
+from ddapps.privacy import Certificate, RepeatableEntropy, privatize, verify
+from ddapps.privacy.privatize import CHECKPOINT, LEDGER
+from ddcore.data import Gradients
+from ddcore.errors import (
+    BudgetError,
+    InputDataError,
+    OutputExistsError,
+    SettingsError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from ddcore.methods import METHODS
+from ddcore.networks import FixedNetworks, NetworkPool
+
+BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
+PRIVATE = ("dc", "dsa", "dcc", "psg", "dm")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.TargetData, name: str) -> None:
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
+    if name not in PRIVATE:
+        with pytest.raises(UnsupportedError, match="real examples|raw examples"):
+            privatize(method, **BUDGET)
+        return
+    private = privatize(method.on_networks("convnet(width=4)").with_steps(3), **BUDGET, accountant="rdp")
+    assert bool(private.changes) == (name in ("dsa", "dcc", "dm"))
+    summary = private.distill(private_digits, seed=1)
+    certificate = Certificate.of(summary)
+    assert certificate.steps == summary.record["steps"] == 3
+    assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp") <= 5.0
+    assert verify(summary).holds
+    assert summary.counts == {0: 2, 1: 2, 7: 2}
+
+
+def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    first, second = (private.distill(private_digits, seed=3) for _ in range(2))
+    assert first.sha256() != second.sha256()
+    starts = [dd.distill(private_digits, small_psg, seed=3, steps=0).sha256() for _ in range(2)]
+    assert starts[0] == starts[1]
+    repeated = [private.distill(private_digits, seed=3, entropy=RepeatableEntropy(9)) for _ in range(2)]
+    assert repeated[0].sha256() == repeated[1].sha256()
+    found = verify(repeated[0])
+    assert not found.holds
+    assert "for tests" in found.problems[0]
+
+
+def test_a_summary_tells_nothing_of_the_data_but_its_examples(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    privatize(small_psg, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path)
+    published = (tmp_path / "config.json").read_text() + (tmp_path / "README.md").read_text()
+    assert private_digits.fingerprint() not in published
+    record = json.loads((tmp_path / "config.json").read_text())["record"]
+    assert record["data_sha256"] is None
+    assert record["seconds"] is None
+    assert record["privacy"]["initialisation"] == "noise"
+    loaded = dd.DataSummary.load(tmp_path)
+    assert verify(loaded).holds
+    assert verify(loaded.quantize("uint8")).holds
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+class KilledAt:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, progress: dd.Progress) -> None:
+        if progress.step == self.step:
+            raise KilledError
+
+
+def test_an_interrupted_run_pays_for_what_it_asked_and_goes_on(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    private = privatize(small_psg.with_steps(6), **BUDGET, accountant="rdp")
+    options: dict[str, Any] = {"out": tmp_path, "seed": 0, "checkpoint_seconds": 0.0}
+    with pytest.raises(KilledError):
+        private.distill(private_digits, callbacks=[KilledAt(2)], **options)
+    assert stat.S_IMODE((tmp_path / CHECKPOINT).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / LEDGER).stat().st_mode) == 0o600
+    with pytest.raises(KilledError):  # killed before a checkpoint: two more steps are lost, and paid
+        private.distill(private_digits, callbacks=[KilledAt(3)], out=tmp_path, seed=0, checkpoint_seconds=1e9)
+    summary = private.distill(private_digits, **options)
+    certificate = Certificate.of(summary)
+    assert certificate.queries[-1][2] == certificate.steps == 6
+    assert summary.record["steps"] < 6
+    assert certificate.epsilon <= 5.0
+    assert verify(summary).holds
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert private.distill(private_digits, **options).sha256() == summary.sha256()  # finished: nothing is asked again
+    with pytest.raises(OutputExistsError, match="another summary"):
+        private.distill(private_digits, out=tmp_path, seed=1)
+
+
+def test_a_run_whose_answers_are_all_lost_says_so(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    private = privatize(small_psg.with_steps(2), **BUDGET, accountant="rdp")
+    with pytest.raises(KilledError):
+        private.distill(private_digits, out=tmp_path, callbacks=[KilledAt(2)], checkpoint_seconds=1e9)
+    with pytest.raises(BudgetError, match="paid for all of its answers"):
+        private.distill(private_digits, out=tmp_path)
+    assert verify(private.distill(private_digits, out=tmp_path, overwrite=True)).holds
+
+
+def test_a_ledger_stops_the_second_run(private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path) -> None:
+    private, ledger = privatize(small_psg, **BUDGET, accountant="rdp"), tmp_path / "ledger.json"
+    private.distill(private_digits, seed=0, out=tmp_path / "a", ledger=ledger, ledger_budget=(6.0, 1e-3))
+    with pytest.raises(BudgetError, match="allows 6"):
+        private.distill(private_digits, seed=1, out=tmp_path / "b", ledger=ledger)
+    assert not (tmp_path / "b" / "config.json").exists()
+    smaller = privatize(small_psg, epsilon=1.0, delta=1e-3, accountant="rdp")
+    smaller.distill(private_digits, seed=1, out=tmp_path / "c", ledger=ledger)
+
+
+def test_a_callers_accountant_is_told_and_what_it_knew_counts(
+    private_digits: dd.TargetData, small_psg: dd.Method
+) -> None:
+    accountant = RDPAccountant()
+    counts = privacy.release_counts(private_digits, 10.0, accountant)
+    assert set(counts) == {0, 1, 7}
+    assert all(n >= 1 for n in counts.values())
+    summary = privatize(small_psg, **BUDGET, accountant=accountant, counts=counts).distill(private_digits)
+    certificate = Certificate.of(summary)
+    assert certificate.queries[0] == (10.0, 1.0, 1)
+    assert sum(steps for _, _, steps in accountant.history) == 5
+    assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp")
+    assert certificate.epsilon == pytest.approx(accountant.get_epsilon(delta=1e-3))
+    with pytest.raises(BudgetError, match="nothing is left|too little"):
+        privatize(small_psg, epsilon=4.0, delta=1e-3, accountant=accountant).distill(private_digits)
+
+
+def test_idc_is_private_on_networks_that_are_public(private_digits: dd.TargetData) -> None:
+    idc = dd.methods.idc(ipc=2, preset="cpu", data="digits").with_steps(2)
+    module = dd.networks.ConvNet(width=4).build(private_digits.spec.shape, 10, seed=0).module
+    private = privatize(idc.on_networks(FixedNetworks((module,))), **BUDGET, accountant="rdp")
+    summary = private.distill(private_digits)
+    assert verify(summary).holds
+    assert any(text.startswith("weights of Sequential") for text in Certificate.of(summary).assumed_public)
+
+
+def test_pools_that_train_on_synthetic_examples_are_private(
+    private_digits: dd.TargetData, small_psg: dd.Method
+) -> None:
+    pool = NetworkPool(dd.networks.ConvNet(width=4), size=2)
+    assert verify(privatize(small_psg.on_networks(pool), **BUDGET, accountant="rdp").distill(private_digits)).holds
+
+
+def test_answers_are_used_again_for_nothing(private_digits: dd.TargetData) -> None:
+    method = dd.methods.psg(ipc=2, preset="cpu").on_networks("convnet(width=4)").with_steps(2)
+    asked: list[int] = []
+
+    class Counting(privacy.PrivateSignal):
+        def gradients(self, *arguments: Any, **options: Any) -> Iterator[Gradients]:
+            asked.append(1)
+            return super().gradients(*arguments, **options)
+
+    private = privatize(dd.override(method, "matching.updates_per_gradient", 3), **BUDGET, accountant="rdp")
+    summary = replace(private, signal=Counting).distill(private_digits)
+    assert len(asked) == Certificate.of(summary).steps == 2
+
+
+def test_batch_norm_is_refused_before_anything_is_paid(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    method = small_psg.on_networks("convnet(width=4,norm=batch)")
+    with pytest.raises(UnsupportedError, match="norm='instance'"):
+        privatize(method, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path)
+    assert json.loads((tmp_path / LEDGER).read_text())["runs"][0]["queries"][0][2] == 0
+
+
+def test_a_private_start_is_refused_and_a_public_one_is_said(
+    private_digits: dd.TargetData, small_psg: dd.Method
+) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    mine = private.distill(private_digits)
+    with pytest.raises(UnsupportedError, match="would add its loss"):
+        private.distill(private_digits, start=mine)
+    public = replace(mine, record={})
+    again = private.distill(private_digits, start=public)
+    assert Certificate.of(again).initialisation.startswith("public summary")
+
+
+def test_facts_that_were_read_from_the_data_are_refused(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    arrays = (private_digits.train.inputs, private_digits.train.targets)
+    with pytest.raises(InputDataError, match="set of classes"):
+        private.distill(dd.load_data(arrays, normalisation=privacy.PUBLIC_NORMALISATION))
+    with pytest.raises(InputDataError, match="fitted to its private examples"):
+        private.distill(dd.load_data(arrays, num_classes=10))
+    with pytest.raises(InputDataError, match="set of classes"):
+        private.distill(private_digits.with_train(torch.arange(60), "some"))
+    declared = dd.load_data(arrays, num_classes=10, normalisation=privacy.PUBLIC_NORMALISATION)
+    assert verify(private.distill(declared)).holds
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"epsilon": 0}, SettingsError, "epsilon must be above 0"),
+        ({"epsilon": float("nan")}, SettingsError, "epsilon must be above 0"),
+        ({"delta": 0.0}, SettingsError, "delta must be above 0"),
+        ({"delta": 1.5}, SettingsError, "probability"),
+        ({"max_grad_norm": -1.0}, SettingsError, "max_grad_norm"),
+        ({"sample_rate": 2.0}, SettingsError, "sample_rate"),
+        ({"accountant": "gdp"}, UnknownNameError, "choose one of prv, rdp"),
+        ({"accountant": "exact"}, UnknownNameError, "accountant"),
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused(
+    small_psg: dd.Method, changed: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        privatize(small_psg, **(BUDGET | changed))
+
+
+def test_delta_must_lie_below_one_over_the_number_of_examples(
+    private_digits: dd.TargetData, small_psg: dd.Method
+) -> None:
+    with pytest.raises(SettingsError, match="below 1 / 90 examples"):
+        privatize(small_psg, epsilon=1.0, delta=1 / 90, accountant="rdp").distill(private_digits)
+    with pytest.raises(SettingsError, match="each of the classes"):
+        privatize(small_psg, **BUDGET, accountant="rdp", counts={0: 5}).distill(private_digits)
