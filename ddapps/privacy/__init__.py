@@ -22,7 +22,7 @@ from ddapps.privacy import baselines
 from ddapps.privacy.accounting import ACCOUNTANTS, epsilon_of, noise_multiplier_for
 from ddapps.privacy.audit import Audit, Canaries, audit, epsilon_lower_bound
 from ddapps.privacy.certificate import Certificate
-from ddapps.privacy.compare import Comparison, compare
+from ddapps.privacy.compare import Comparison, accuracy, compare
 from ddapps.privacy.counts import release_counts
 from ddapps.privacy.entropy import Entropy, RepeatableEntropy, SystemEntropy
 from ddapps.privacy.ledger import Ledger
@@ -46,6 +46,7 @@ __all__ = [
     "RepeatableEntropy",
     "SystemEntropy",
     "Verification",
+    "accuracy",
     "audit",
     "baselines",
     "compare",

@@ -13,9 +13,8 @@ import ddcore as dd
 from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noise
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.privatize import privatize
-from ddcore.engine import resolve_device
-from ddcore.errors import InputDataError, SettingsError
-from ddcore.evaluation import Protocol, as_protocol, mean_std_ci95, predict
+from ddcore.errors import SettingsError
+from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict
 from ddcore.methods import build_method
 from ddcore.settings import require_counts
 
@@ -124,7 +123,7 @@ def compare(
                     target, epsilon=epsilon, delta=delta, network=network, training=training, seed=run, device=device
                 )
                 spent = certificate.epsilon
-                accuracies.append(_accuracy(trained, target, split, resolve_device(device)))
+                accuracies.append(accuracy(trained, target, split))
                 continue
             summary = _distilled(name, target, epsilon, delta, ipc, run, device)
             stored = summary.stored_bytes
@@ -150,9 +149,8 @@ def _distilled(
     return private.distill(target, seed=seed, device=device)
 
 
-def _accuracy(network: dd.networks.Network, target: dd.TargetData, split: str, device: torch.device) -> float:
-    held_out = target.test if split == "test" else target.validation
-    if held_out is None:
-        raise InputDataError(f"{target.name} has no {split} split")
-    logits = predict(network, held_out, target.spec, device)
+def accuracy(network: dd.networks.Network, target: dd.TargetData, split: str = "test") -> float:
+    """Return a network's accuracy on a held-out split, in percent."""
+    held_out = held_out_split(target, split)
+    logits = predict(network, held_out, target.spec, next(network.parameters()).device)
     return 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 import ddcore as dd
 from ddcore.augmentation import CutMix, NoAugmentation, SiameseAugmentation
+from ddcore.data import ExactSignal, Gradients
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.factorization import MultiFormation, Pixels
 from ddcore.matching import GradientMatching
@@ -226,6 +228,26 @@ def test_an_update_per_class_is_taken_after_the_last_piece_of_the_class(few_digi
     updates = [(t.classes, t.update) for t in matching.terms(run, matching.start(run))]
     expected = [((c,), last) for c in (0, 1, 7) for last in (False, True)]
     assert updates == expected
+
+
+@pytest.mark.parametrize("groups", ["class", "joint"])
+def test_real_gradients_that_are_used_again_are_asked_for_once(few_digits: dd.TargetData, groups: str) -> None:
+    run = started(few_digits, micro_batch=1)
+    matching = GradientMatching(groups=groups, real_batch=5, updates_per_gradient=3)
+    asked, signal = [], run.real
+
+    class Counting(ExactSignal):
+        def gradients(self, *arguments: Any, **options: Any) -> Iterator[Gradients]:
+            asked.append(1)
+            return signal.gradients(*arguments, **options)
+
+    run.real = Counting(few_digits)
+    terms = list(matching.terms(run, matching.start(run)))
+    assert len(asked) == 1
+    assert [i for i, term in enumerate(terms, start=1) if term.update] == [len(terms) * k // 3 for k in (1, 2, 3)]
+    once = list(GradientMatching(groups=groups, real_batch=5).terms(run, matching.start(run)))
+    for term, other in zip(terms, once * 3, strict=True):
+        torch.testing.assert_close(term.loss, other.loss)
 
 
 def test_conv_only_matching_takes_the_convolutions(few_digits: dd.TargetData) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ def test_a_network_trained_on_synthetic_is_matched_outer_times_and_trained_in_be
 ) -> None:
     run = started(few_digits, networks=TrainedOnSynthetic(SMALL, outer=3, inner=1))
     assert advance(run, 7) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
+
+
+def test_a_state_is_matched_several_times_before_it_trains(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=TrainedOnSynthetic(SMALL, outer=2, inner=1, steps_per_state=3))
+    seen: list[Tensor] = []
+    for step in range(7):
+        run.step = step
+        seen.append(weights(run))
+        run.networks.advance(run)
+    same = [torch.equal(a, b) for a, b in pairwise(seen)]
+    assert same == [True, True, False, True, True, False]
+    assert (run.networks.episode, run.networks.age) == (1, 1)
 
 
 def test_inner_training_equals_gradient_descent_by_hand(few_digits: dd.TargetData) -> None:

@@ -37,7 +37,7 @@ PRIVATE = ("dc", "dsa", "dcc", "psg", "dm")
 def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.TargetData, name: str) -> None:
     method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
     if name not in PRIVATE:
-        with pytest.raises(UnsupportedError, match="real examples|raw examples"):
+        with pytest.raises(UnsupportedError, match=r"real examples|raw examples"):
             privatize(method, **BUDGET)
         return
     private = privatize(method.on_networks("convnet(width=4)").with_steps(3), **BUDGET, accountant="rdp")
@@ -149,7 +149,7 @@ def test_a_callers_accountant_is_told_and_what_it_knew_counts(
     assert sum(steps for _, _, steps in accountant.history) == 5
     assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp")
     assert certificate.epsilon == pytest.approx(accountant.get_epsilon(delta=1e-3))
-    with pytest.raises(BudgetError, match="nothing is left|too little"):
+    with pytest.raises(BudgetError, match=r"nothing is left|too little"):
         privatize(small_psg, epsilon=4.0, delta=1e-3, accountant=accountant).distill(private_digits)
 
 

@@ -13,8 +13,7 @@ from ddapps.privacy.audit.attacks import Success, loss_scores, nearness_scores, 
 from ddapps.privacy.audit.bound import epsilon_lower_bound
 from ddapps.privacy.audit.canaries import Canaries
 from ddcore.engine import resolve_device
-from ddcore.errors import InputDataError
-from ddcore.evaluation import Protocol, TrainingSource, as_protocol, check_compatible, train_one
+from ddcore.evaluation import Protocol, TrainingSource, as_protocol, check_compatible, held_out_split, train_one
 from ddcore.networks import as_architecture
 from ddcore.settings import require_counts
 
@@ -84,8 +83,7 @@ def audit(
     """
     require_counts(models=models)
     check_compatible(summary, target)
-    if target.test is None or not len(target.test):
-        raise InputDataError(f"{target.name} has no test split: held-out examples are needed to compare members with")
+    others = held_out_split(target, "test")
     schedule, place, architecture = as_protocol(protocol), resolve_device(device), as_architecture(network)
     augmentation = schedule.training.augmentation.suited_to(summary.spec).suited_to(target.spec)
     training = replace(schedule.training, augmentation=augmentation)
@@ -96,8 +94,8 @@ def audit(
             progress(f"model {run + 1} of {models}")
         trained.append(train_one(architecture, source, training, target.spec, seed=seed, run=run))
     attacks = {
-        "nearest_example": success(nearness_scores(summary, target.train), nearness_scores(summary, target.test)),
-        "model_loss": success(loss_scores(trained, target, target.train), loss_scores(trained, target, target.test)),
+        "nearest_example": success(nearness_scores(summary, target.train), nearness_scores(summary, others)),
+        "model_loss": success(loss_scores(trained, target, target.train), loss_scores(trained, target, others)),
     }
     if canaries is None:
         return Audit(attacks, None, confidence, 0)

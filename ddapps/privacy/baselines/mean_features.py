@@ -88,7 +88,7 @@ def mean_features(
         delta: of the budget.
         ipc: images per class.
         features: number of frequencies :math:`D`.
-        bandwidth: of the kernel, in normalised pixels; default: half the square root of the number of pixels.
+        bandwidth: of the kernel, in normalised pixels; default: three quarters of the square root of the number of pixels.
         steps: of Adam, from noise.
         learning_rate: of Adam.
         seed: of the frequencies, which are public.
@@ -96,7 +96,7 @@ def mean_features(
     Source: Harder et al. 2021 (arXiv:2002.11603), with free images in place of its generator network.
     """
     spec = target.spec
-    width = bandwidth or 0.5 * math.sqrt(math.prod(spec.shape))
+    width = bandwidth or 0.75 * math.sqrt(math.prod(spec.shape))
     module = RandomFourierFeatures(spec.shape, spec.num_classes, features, width, seed)
     method = dd.Method(
         name="mean_features",

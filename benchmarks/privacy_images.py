@@ -1,0 +1,140 @@
+"""MNIST or Fashion-MNIST under differential privacy, at a stated number of questions; accuracy against epsilon as a picture.
+
+python -m benchmarks.privacy_images --data path/to/mnist.npz
+
+The number of questions is chosen first, then the noise for it. Rows of an earlier call at the same settings are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from benchmarks.common import RESULTS, data_argument, earlier_rows, markdown, write_results
+from ddapps import privacy
+from ddcore.networks import parse_architecture
+
+PUBLISHED = {("mnist", 10.0): 95.6, ("mnist", 1.0): 80.9, ("fashion-mnist", 10.0): 77.7, ("fashion-mnist", 1.0): 70.2}
+"""Private Set Generation, 20 per class (Chen et al. 2022): 200 000 questions, width 128."""
+KEY = ("method", "epsilon")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data_argument(parser, "mnist")
+    parser.add_argument("--methods", default="psg,dm,mean_features,dp_sgd")
+    parser.add_argument("--epsilons", default="10,1")
+    parser.add_argument("--delta", type=float, default=1e-5)
+    parser.add_argument("--ipc", type=int, default=20)
+    parser.add_argument("--width", type=int, default=32, help="of the networks, distilled on and evaluated")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--protocol", default="quick")
+    parser.add_argument("--runs", type=int, default=3, help="networks trained on each summary")
+    parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="override a setting")
+    parser.add_argument(
+        "--split", default="test", help="validation: a tenth of the training examples, to choose settings"
+    )
+    options = parser.parse_args()
+    name = Path(options.data).stem
+    carved = {"validation": 0.1} if options.split == "validation" else {}
+    target = dd.load_data(options.data, normalisation=privacy.PUBLIC_NORMALISATION, num_classes=10, **carved)
+    title = f"privacy_{name.replace('-', '_')}"
+    budget = {
+        "questions": options.questions,
+        "delta": options.delta,
+        "ipc": options.ipc,
+        "network": f"convnet(width={options.width})",
+        "protocol": options.protocol,
+        "networks": options.runs,
+        "threads": torch.get_num_threads(),
+    }
+    for key in options.methods.split(","):
+        for epsilon in map(float, options.epsilons.split(",")):
+            row = measure(target, name, key, epsilon, options)
+            if options.split == "validation":
+                print(row)
+                continue
+            results = [*earlier_rows(title, budget, {(key, epsilon)}, KEY), row]
+            results.sort(key=lambda r: (r["method"], -r["epsilon"]))
+            write_results(title, results, budget, markdown(results))
+            draw(results, name, title)
+
+
+def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options: argparse.Namespace) -> dict[str, Any]:
+    started, network = time.monotonic(), f"convnet(width={options.width})"
+    budget = {"epsilon": epsilon, "delta": options.delta}
+    if key == "dp_sgd":
+        training = privacy.baselines.PrivateTraining(steps=options.questions, sample_rate=0.02)
+        accuracies = []
+        for run in range(options.runs):
+            trained, certificate = privacy.baselines.dp_sgd(
+                target, **budget, network=network, training=training, seed=run
+            )
+            accuracies.append(privacy.accuracy(trained, target, options.split))
+        seconds = time.monotonic() - started
+    else:
+        summary = distilled(target, key, budget, options)
+        seconds, certificate = time.monotonic() - started, privacy.Certificate.of(summary)
+        report = dd.evaluate(
+            summary, target, networks=network, protocol=options.protocol, runs=options.runs, split=options.split
+        )
+        accuracies = list(report.results[0].accuracies)
+    mean, _, ci95 = dd.evaluation.mean_std_ci95(accuracies)
+    return {
+        "method": key,
+        "epsilon": epsilon,
+        "spent": f"{certificate.epsilon:.4f}",
+        "questions": certificate.steps,
+        "sampling rate": f"{certificate.queries[-1][1]:.4f}",
+        "noise": f"{certificate.queries[-1][0]:.4f}",
+        "distill s": f"{seconds:.0f}",
+        "mean": round(mean, 2),
+        "ci95": round(ci95, 2),
+        "published (psg, 200 000 questions)": PUBLISHED.get((name, epsilon), "") if key == "psg" else "",
+    }
+
+
+def distilled(target: dd.TargetData, key: str, budget: dict[str, float], options: argparse.Namespace) -> dd.DataSummary:
+    if key == "mean_features":
+        return privacy.baselines.mean_features(target, **budget, ipc=options.ipc).distill(target)
+    method = dd.methods.build_method(key, ipc=options.ipc, preset="cpu").with_steps(options.questions)
+    method = dd.override(method, "networks.architecture", parse_architecture(f"convnet(width={options.width})"))
+    for setting in options.set:
+        path, _, value = setting.partition("=")
+        if path.startswith(f"{key}."):
+            method = dd.override(method, path.removeprefix(f"{key}."), float(value) if "." in value else int(value))
+    return privacy.privatize(method, **budget).distill(target, progress=True)
+
+
+def draw(results: list[dict[str, Any]], name: str, title: str) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 3.5), layout="constrained")
+    for key in dict.fromkeys(r["method"] for r in results):
+        rows = sorted((r for r in results if r["method"] == key), key=lambda r: r["epsilon"])
+        axes.errorbar(
+            [r["epsilon"] for r in rows],
+            [r["mean"] for r in rows],
+            yerr=[r["ci95"] for r in rows],
+            marker="o",
+            label=key,
+        )
+    published = sorted((epsilon, value) for (data, epsilon), value in PUBLISHED.items() if data == name)
+    if published:
+        axes.plot(*zip(*published, strict=True), "k*--", label="psg, published")
+    axes.set(xscale="log", xlabel="epsilon", ylabel="accuracy, %", title=f"{name}, {title.replace('_', ' ')}")
+    axes.legend(fontsize="small")
+    figure.savefig(RESULTS / f"{title}.png", dpi=110)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import ddapps
+import ddcore as dd
+from ddapps.cli.main import main
+
+BUDGET = ["--epsilon", "5", "--delta", "1e-4"]
+SMALL = ["--network", "convnet(width=4)", "--steps", "3", "--ipc", "1", "--quiet", "--accountant", "rdp"]
+
+
+def distill(out: Path, *more: str) -> int:
+    return main(["privacy", "distill", "digits", *BUDGET, *SMALL, "--out", str(out), *more])
+
+
+def test_distill_verify_evaluate_and_audit_work_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "private"
+    assert distill(out, "--canaries", "6") == 0
+    said = capsys.readouterr()
+    assert "epsilon 4.9" in said.out
+    assert main(["privacy", "verify", str(out), "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) >= {"epsilon", "delta", "holds", "accountants"}
+    assert (found["holds"], found["delta"], set(found["accountants"])) == (True, 1e-4, {"prv", "rdp"})
+    canaries = ["--canaries", str(out / "canaries.json")]
+    audit = [
+        "privacy",
+        "audit",
+        str(out),
+        "--data",
+        "digits",
+        "--network",
+        "mlp",
+        "--models",
+        "1",
+        "--json",
+        "-",
+        "--quiet",
+    ]
+    assert main([*audit, *canaries]) == 0
+    attacked = json.loads(capsys.readouterr().out)
+    assert set(attacked) >= {"auc", "tpr_at_1_fpr", "epsilon_lower_bound", "confidence", "trials"}
+    assert (attacked["trials"], attacked["confidence"]) == (6, 0.95)
+    assert main(audit) == 0
+    assert json.loads(capsys.readouterr().out)["epsilon_lower_bound"] is None
+    assert main(["evaluate", str(out), "--data", "digits", "--networks", "mlp", "--runs", "1", "--quiet"]) == 0
+    assert distill(out, "--canaries", "6") == 0  # finished already: nothing is asked, nothing is paid
+
+
+def test_a_tampered_certificate_does_not_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "private"
+    assert distill(out) == 0
+    config = json.loads((out / "config.json").read_text())
+    config["record"]["privacy"]["epsilon"] = 0.5
+    (out / "config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert main(["privacy", "verify", str(out), "--json", "-"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["holds"] is False
+    assert "does not hold" in said.err and "Do not rely on it" in said.err
+
+
+def test_the_initialisation_that_had_to_change_is_said_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert distill(tmp_path / "dm", "--method", "dm") == 0
+    assert "noise, since real examples would be published" in capsys.readouterr().err
+
+
+def test_a_ledger_refuses_to_exceed_its_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = ["--ledger", str(tmp_path / "ledger.json")]
+    assert distill(tmp_path / "a", *ledger) == 0
+    assert distill(tmp_path / "b", *ledger, "--seed", "1") == 1
+    assert "its ledger allows 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "cafe"], "asks for raw examples"),
+        (["--method", "random", "--steps", "0"], "selects real examples"),
+        (["--method", "sgd"], "unknown method"),
+        (["--epsilon", "-1"], "epsilon must be above 0"),
+        (["--delta", "0.01"], "below 1 / 1438 examples"),
+        (["--accountant", "gdp"], "unknown accountant"),
+        (["--network", "convnet(norm=batch)"], "norm='instance'"),
+        (["--normalisation", "standard"], "two public numbers"),
+    ],
+)
+def test_bad_words_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert distill(tmp_path / "out", *words) == 1
+    said = capsys.readouterr().err.strip()
+    assert message in said
+    assert said.count("\n") == 0
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_compare_puts_methods_and_baselines_at_one_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "compare.json"
+    words = ["--methods", "mean_features,noise", "--ipc", "1", "--runs", "1", "--network", "mlp", "--protocol", "quick"]
+    assert main(["privacy", "compare", "digits", *BUDGET, *words, "--json", str(path), "--quiet"]) == 0
+    assert "mean_features" in capsys.readouterr().out
+    mean, noise = json.loads(path.read_text())["results"]
+    assert mean["epsilon"] <= 5
+    assert noise["epsilon"] == 0
+    assert mean["mean"] > noise["mean"]
+
+
+def test_without_opacus_one_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [m for m in sys.modules if m.startswith("ddapps.privacy")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(ddapps, "privacy", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert distill(tmp_path) == 1
+    assert "pip install 'ddapps[privacy]'" in capsys.readouterr().err
+    assert main(["methods"]) == 0
+
+
+def test_dp_sgd_learns_and_says_what_it_spent() -> None:
+    from ddapps import privacy
+
+    target = dd.load_data("digits", normalisation=privacy.PUBLIC_NORMALISATION)
+    network, certificate = privacy.baselines.dp_sgd(
+        target, epsilon=10, delta=1e-4, network="convnet(width=8)", accountant="rdp"
+    )
+    assert certificate.steps == 50
+    assert certificate.epsilon <= 10
+    assert privacy.accuracy(network, target) > 75
