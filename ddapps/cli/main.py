@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         goes_on = (
-            "; the same words go on from its checkpoint, if it got that far" if options.command == "distill" else ""
+            "; the same words go on from its checkpoint, if it got that far"
+            if "distill" in (options.command, getattr(options, "action", ""))
+            else ""
         )
         print(f"ddapps {options.command}: interrupted{goes_on}", file=sys.stderr)
         return 130

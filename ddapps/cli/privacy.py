@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,16 @@ import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
 from ddapps.cli.distill import add_run_options, method_from
 from ddcore.data import Standardise
-from ddcore.errors import CertificateError, SettingsError
+from ddcore.errors import CertificateError, OutputExistsError, SettingsError
 
 if TYPE_CHECKING:
-    from ddapps.privacy import Canaries
+    from ddapps.privacy import Canaries, PrivateMethod
 
 METHOD_HELP = "psg, dc, dsa, dcc, dm; baselines: mean_features (one noisy answer), noise (default: psg)"
+BASELINE_REFUSES = {
+    "mean_features": ("network", "preset", "set", "max_grad_norm", "sample_rate"),
+    "noise": ("network", "preset", "set", "max_grad_norm", "sample_rate", "steps", "ledger", "canaries"),
+}
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -26,7 +31,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     for add in (_add_distill, _add_verify, _add_audit, _add_compare):
         action = add(actions)
-        action.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        action.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
     return parser
 
 
@@ -57,7 +64,7 @@ def _add_distill(actions: Any) -> argparse.ArgumentParser:
         "--canaries",
         type=int,
         metavar="N",
-        help="put odd examples among the data by N coin flips, kept in DIR/canaries.json, for 'privacy audit'",
+        help="put odd examples among the data by N coin flips, kept in DIR.private/canaries.json, for 'privacy audit'",
     )
     _add_public_options(parser)
     add_device_options(parser)
@@ -93,6 +100,7 @@ def _public_data(options: argparse.Namespace, **settings: Any) -> dd.TargetData:
         options.data,
         normalisation=Standardise((mean,), (std,)),
         num_classes=options.num_classes,
+        classes=None if options.num_classes is None else range(options.num_classes),
         **settings,
     )
 
@@ -101,32 +109,22 @@ def _distill(options: argparse.Namespace) -> None:
     from ddapps import privacy
 
     target, out = _public_data(options), options.out
+    if options.method in privacy.baselines.SUMMARIES:
+        _refuse(options, BASELINE_REFUSES[options.method], f"method {options.method}")
     if options.method == "noise":
         summary = dd.distill(target, privacy.baselines.noise(options.ipc), seed=options.seed, device=options.device)
         summary.save(out, overwrite=options.overwrite)
         print(f"{summary} -> {out} (it asked the data nothing)")
         return
-    if options.method == "mean_features":
-        private = privacy.baselines.mean_features(
-            target, epsilon=options.epsilon, delta=options.delta, ipc=options.ipc, steps=options.steps or 1000
-        )
-    else:
-        private = privacy.privatize(
-            method_from(options),
-            epsilon=options.epsilon,
-            delta=options.delta,
-            max_grad_norm=options.max_grad_norm,
-            sample_rate=options.sample_rate,
-            accountant=options.accountant,
-            counts=target.counts(),
-        )
+    private = _private_method(options, target)
     for change in private.changes:
         say(change)
     if options.canaries is not None:
-        target = _canaries(options, out / "canaries.json").planted(target)
+        target = _canaries(options, out).planted(target)
     budget = None
     if options.ledger_epsilon is not None or options.ledger_delta is not None:
-        budget = (options.ledger_epsilon or options.epsilon, options.ledger_delta or options.delta)
+        epsilon, delta = options.ledger_epsilon, options.ledger_delta
+        budget = (options.epsilon if epsilon is None else epsilon, options.delta if delta is None else delta)
     summary = private.distill(
         target,
         seed=options.seed,
@@ -139,7 +137,6 @@ def _distill(options: argparse.Namespace) -> None:
         max_seconds=options.max_seconds,
         checkpoint_seconds=options.checkpoint_seconds,
         progress=not options.quiet,
-        compile=False,
     )
     certificate = privacy.Certificate.of(summary)
     print(f"{summary} -> {out}")
@@ -149,12 +146,45 @@ def _distill(options: argparse.Namespace) -> None:
     )
 
 
-def _canaries(options: argparse.Namespace, path: Path) -> Canaries:
-    """Return new canaries, or those of an interrupted run."""
-    from ddapps.privacy import Canaries
+def _private_method(options: argparse.Namespace, target: dd.TargetData) -> PrivateMethod:
+    from ddapps import privacy
 
+    budget = {"epsilon": options.epsilon, "delta": options.delta, "accountant": options.accountant}
+    counts = target.counts()
+    if options.method == "mean_features":
+        steps = {} if options.steps is None else {"steps": options.steps}
+        return privacy.baselines.mean_features(target, **budget, ipc=options.ipc, counts=counts, **steps)
+    return privacy.privatize(
+        method_from(options),
+        **budget,
+        max_grad_norm=options.max_grad_norm,
+        sample_rate=options.sample_rate,
+        counts=counts,
+    )
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], what: str) -> None:
+    given = [name for name in names if getattr(options, name) not in (None, [])]
+    if given:
+        raise SettingsError(f"--{given[0].replace('_', '-')} means nothing for {what}: leave it out")
+
+
+def _canaries(options: argparse.Namespace, out: Path) -> Canaries:
+    """Return new canaries, or those of an interrupted run."""
+    from ddapps.privacy import Canaries, private_folder
+
+    path = private_folder(out) / "canaries.json"
     if path.exists() and not options.overwrite:
-        return Canaries.load(path)
+        canaries = Canaries.load(path)
+        if len(canaries.inserted) != options.canaries:
+            raise SettingsError(
+                f"{path} holds {len(canaries.inserted)} canaries, not {options.canaries}: say the same, or --overwrite"
+            )
+        return canaries
+    if (out / "config.json").exists() and not options.overwrite:
+        raise OutputExistsError(
+            f"{out} holds a summary that was made without canaries: choose another --out, or --overwrite"
+        )
     path.unlink(missing_ok=True)
     canaries = Canaries.flip(options.canaries)
     canaries.save(path)

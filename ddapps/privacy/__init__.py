@@ -27,7 +27,7 @@ from ddapps.privacy.counts import release_counts
 from ddapps.privacy.entropy import Entropy, RepeatableEntropy, SystemEntropy
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.plan import PUBLIC_NORMALISATION
-from ddapps.privacy.privatize import PrivateMethod, privatize
+from ddapps.privacy.privatize import PrivateMethod, private_folder, privatize
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddapps.privacy.verify import Verification, verify
 
@@ -53,6 +53,7 @@ __all__ = [
     "epsilon_lower_bound",
     "epsilon_of",
     "noise_multiplier_for",
+    "private_folder",
     "privatize",
     "release_counts",
     "verify",

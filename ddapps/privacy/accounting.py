@@ -19,8 +19,10 @@ Query = tuple[float, float, int]
 ACCOUNTANTS = ("prv", "rdp")
 """Upper bounds. Opacus's ``gdp`` is an approximation that can come out too low, so it is not among them."""
 
+TOO_LARGE = "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
+MOST_NOISE = 1e6
 LARGEST_PRV = 30_000
-"""Most ``epsilon * sqrt(number of answers)`` for which the PRV accountant's tables fit in memory."""
+"""Most ``(1 + epsilon) * sqrt(number of answers) * number of kinds`` for which the PRV accountant's tables fit in memory."""
 
 
 def check_accountant(name: str) -> None:
@@ -36,18 +38,27 @@ def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") 
         SettingsError: no finite bound, or one that the PRV accountant has no memory for.
     """
     check_accountant(accountant)
-    history = [(sigma, rate, steps) for sigma, rate, steps in history if steps > 0]
+    history = merged(history)
     if not history:
         return 0.0
     if any(sigma <= 0 for sigma, _, _ in history):
         return math.inf
     if accountant == "prv":
-        size = _epsilon("rdp", history, delta) * math.sqrt(sum(steps for _, _, steps in history))
+        size = (1 + _epsilon("rdp", history, delta)) * math.sqrt(sum(steps for _, _, steps in history)) * len(history)
         if not size <= LARGEST_PRV:
-            raise SettingsError(
-                "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
-            )
-    return _epsilon(accountant, history, delta)
+            raise SettingsError(TOO_LARGE)
+    try:
+        return _epsilon(accountant, history, delta)
+    except MemoryError as error:
+        raise SettingsError(TOO_LARGE) from error
+
+
+def merged(history: Sequence[Query]) -> list[Query]:
+    """Return the history with equal answers counted together, and without those that were never given."""
+    counted: dict[tuple[float, float], int] = {}
+    for sigma, rate, steps in history:
+        counted[sigma, rate] = counted.get((sigma, rate), 0) + steps
+    return [(sigma, rate, steps) for (sigma, rate), steps in counted.items() if steps > 0]
 
 
 def _epsilon(accountant: str, history: list[Query], delta: float) -> float:
@@ -70,31 +81,28 @@ def noise_multiplier_for(
     Raises:
         BudgetError: ``history`` alone exceeds the budget, or no noise is strong enough.
     """
-    try:
-        with _without_advice():
-            alone: float = get_noise_multiplier(
-                target_epsilon=epsilon,
-                target_delta=delta,
-                sample_rate=sample_rate,
-                steps=steps,
-                accountant=accountant,
-            )
-    except ValueError as error:
-        raise BudgetError(f"no noise keeps {steps} answers within epsilon {epsilon}: raise epsilon") from error
-    if not history:
-        return alone
     spent = epsilon_of(history, delta, accountant)
     if spent >= epsilon:
         raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: nothing is left")
+    try:
+        with _without_advice():
+            high: float = get_noise_multiplier(
+                target_epsilon=epsilon, target_delta=delta, sample_rate=sample_rate, steps=steps, accountant="rdp"
+            )
+    except ValueError as error:
+        raise BudgetError(f"no noise keeps {steps} answers within epsilon {epsilon}: raise epsilon") from error
+    if accountant == "rdp" and not history:
+        return high
 
     def total(sigma: float) -> float:
         return epsilon_of([*history, (sigma, sample_rate, steps)], delta, accountant)
 
-    low, high = alone, 2 * alone
+    # The Renyi bound brackets the noise from above where nothing was spent before; the tight one is searched below it.
+    low = high / 2
     while total(high) > epsilon:
         low, high = high, 2 * high
-        if high > 1e6:
-            raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: too little is left")
+        if high > MOST_NOISE:
+            raise BudgetError(f"no noise keeps {steps} answers within what is left of epsilon {epsilon}: raise epsilon")
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if total(middle) > epsilon else (low, middle)
@@ -103,7 +111,7 @@ def noise_multiplier_for(
 
 def history_of(accountant: IAccountant) -> list[Query]:
     """Return what an Opacus accountant has been told so far."""
-    return [(float(sigma), float(rate), int(steps)) for sigma, rate, steps in accountant.history]
+    return merged([(float(sigma), float(rate), int(steps)) for sigma, rate, steps in accountant.history])
 
 
 @contextmanager

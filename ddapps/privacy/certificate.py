@@ -14,8 +14,10 @@ from ddcore.errors import CertificateError
 SCHEMA = 1
 ADJACENCY = "add or remove one example"
 MECHANISM = "Poisson-subsampled Gaussian (clipped per-example vectors, noise on their sum)"
-MAX_ENTRIES, MAX_STEPS = 256, 10**8
+ALWAYS_PUBLIC = ("shape", "classes", "class sizes as given", "normalisation", "method and settings")
+MAX_ENTRIES, MAX_STEPS = 64, 10**7
 MIN_SIGMA, MAX_SIGMA = 1e-3, 1e9
+MAX_WHOLE = 10**12
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Certificate:
     r"""A claim of :math:`(\epsilon, \delta)`-differential privacy.
 
     Attributes:
-        epsilon, delta: the claim: the bound of the named accountant for ``queries``.
+        epsilon, delta: the claim: the bound of the named accountant for all answers that were planned, so at least that of ``queries``.
         target_epsilon: what was asked for.
         adjacency: which data sets count as neighbours.
         mechanism: how answers are made.
@@ -149,5 +151,6 @@ def _flag(value: object, name: str) -> bool:
 
 
 def _whole(value: object, name: str) -> int:
-    _check(type(value) is int, name, value)
-    return value  # type: ignore[return-value]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_WHOLE:
+        return value
+    raise CertificateError(f"the certificate's {name} is not a whole number that can be")

@@ -13,10 +13,12 @@ import ddcore as dd
 from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noise
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.privatize import privatize
-from ddcore.errors import SettingsError
+from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict
-from ddcore.methods import build_method
+from ddcore.methods import METHODS, build_method
 from ddcore.settings import require_counts
+
+BASELINES = ("mean_features", "dp_sgd", "noise")
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,10 @@ def compare(
     require_counts(runs=runs, ipc=ipc)
     if not methods:
         raise SettingsError("methods is empty: name at least one")
+    unknown = [name for name in methods if name not in (*METHODS, *BASELINES)]
+    if unknown:
+        raise UnknownNameError("method", unknown[0], (*METHODS, *BASELINES))
+    held_out_split(target, split)
     rows = []
     for name in methods:
         started, accuracies, spent, stored = time.monotonic(), [], 0.0, None

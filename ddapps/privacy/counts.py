@@ -10,7 +10,10 @@ from torch import nn
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.mechanism import NoisySum, give
 from ddcore import TargetData
+from ddcore.errors import InputDataError
 from ddcore.settings import require
+
+DECLARE_CLASSES = "declare them, as load_data(..., classes=range(10), num_classes=10)"
 
 
 def release_counts(
@@ -28,11 +31,13 @@ def release_counts(
         entropy: of the noise; default: the operating system.
     """
     require(0 < noise_multiplier < float("inf"), f"noise_multiplier must be above 0, not {noise_multiplier}")
+    if "classes" in target.spec.read_from_examples:
+        raise InputDataError(f"the classes of {target.name} were read from its private examples: {DECLARE_CLASSES}")
     accountant.step(noise_multiplier=noise_multiplier, sample_rate=1.0)
     sizes = nn.Parameter(torch.zeros(target.spec.num_classes))
     random = (entropy or SystemEntropy()).generator(sizes.device)
     total = NoisySum([sizes], noise_multiplier, 1.0, random)
     give(sizes, F.one_hot(target.train.targets, target.spec.num_classes).float())
-    total.add()
+    total.add(len(target.train))
     (noisy,) = total.release()
     return {c: max(1, round(float(noisy[c]))) for c in target.spec.classes}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ddapps.privacy.accounting import Query, epsilon_of
+from ddapps.privacy.accounting import ACCOUNTANTS, Query, check_accountant, epsilon_of
 from ddcore.errors import BudgetError, LedgerError, SettingsError
+from ddcore.settings import require
 from ddcore.summary import write_atomically
 
 SCHEMA = 1
@@ -28,6 +30,7 @@ class Ledger:
         data_sha256: hash of the dataset.
         epsilon, delta: budget of all runs together; for a file that exists: None, or the same again.
         accountant: that adds up the runs.
+        fresh: whether to forget what a file holds: for a file that belongs to one result, which is made anew.
     """
 
     def __init__(
@@ -37,20 +40,28 @@ class Ledger:
         epsilon: float | None = None,
         delta: float | None = None,
         accountant: str = "prv",
+        *,
+        fresh: bool = False,
     ) -> None:
-        self._path = path
+        for name, value in (("epsilon", epsilon), ("delta", delta)):
+            require(value is None or 0 < value < math.inf, f"a ledger's {name} must be above 0 and finite, not {value}")
+        require(delta is None or delta < 1, f"a ledger's delta is a probability below 1, not {delta}")
+        check_accountant(accountant)
+        self._path = None if path is None else path.resolve()
         self._lock: IO[bytes] | None = None
-        if path is not None:
-            self._lock = _locked(path)
+        if self._path is not None:
+            self._lock = _locked(self._path)
         try:
-            self._state = self._read(data_sha256, epsilon, delta, accountant)
+            self._state = self._read(data_sha256, epsilon, delta, accountant, fresh)
         except BaseException:
             self.close()
             raise
         self._run: dict[str, Any] | None = None
 
-    def _read(self, data_sha256: str, epsilon: float | None, delta: float | None, accountant: str) -> dict[str, Any]:
-        if self._path is None or not self._path.exists():
+    def _read(
+        self, data_sha256: str, epsilon: float | None, delta: float | None, accountant: str, fresh: bool
+    ) -> dict[str, Any]:
+        if self._path is None or fresh or not self._path.exists():
             if epsilon is None or delta is None:
                 raise SettingsError("a new ledger needs a budget: epsilon and delta")
             salt = os.urandom(16).hex()
@@ -69,6 +80,11 @@ class Ledger:
         return state
 
     @property
+    def data_digest(self) -> str:
+        """The dataset's salted hash, which tells nothing to who does not know the salt."""
+        return str(self._state["data"][1])
+
+    @property
     def budget(self) -> tuple[float, float]:
         """Epsilon and delta of all runs together."""
         return self._state["budget"]["epsilon"], self._state["budget"]["delta"]
@@ -81,25 +97,41 @@ class Ledger:
         """Return the epsilon of all charges, at the budget's delta."""
         return epsilon_of(self.history(), self.budget[1], self._state["budget"]["accountant"])
 
-    def open_run(self, words: str, query: tuple[float, float], steps: int) -> int:
+    def finished(self, words: str) -> bool:
+        """Whether the run of these words is complete."""
+        return any(run["run"] == digest_of(words) and not run["open"] for run in self._state["runs"])
+
+    def abandon(self, words: str) -> None:
+        """Close an interrupted run of these words, if there is one: its charges stay, and the words begin anew."""
+        for run in self._state["runs"]:
+            if run["run"] == digest_of(words):
+                run["open"] = False
+
+    def open_run(self, words: str, query: tuple[float, float], steps: int, before: Sequence[Query] = ()) -> int:
         """Begin a run, or go on with the interrupted one of the same ``words``; return how many answers it has paid for.
 
         Args:
             words: what tells this run from others.
             query: noise multiplier and sampling rate of each answer.
             steps: most answers in all.
+            before: what a caller's accountant was told earlier; it is charged with a new run. Runs that share an accountant
+                charge it again each, so that the total is never too small.
 
         Raises:
             BudgetError: the answers that are left would exceed the budget.
         """
-        digest = hashlib.sha256(words.encode()).hexdigest()
+        digest = digest_of(words)
         runs: list[dict[str, Any]] = self._state["runs"]
         run = next((r for r in runs if r["run"] == digest and r["open"]), None)
         new = run is None
-        run = run or {"run": digest, "open": True, "queries": [[*query, 0]]}
+        run = run or {"run": digest, "open": True, "queries": [[*query, 0], *map(list, before)]}
         paid = int(run["queries"][0][2])
         epsilon, delta = self.budget
-        planned = epsilon_of([*self.history(), (*query, steps - paid)], delta, self._state["budget"]["accountant"])
+        planned = epsilon_of(
+            [*self.history(), *(before if new else ()), (*query, steps - paid)],
+            delta,
+            self._state["budget"]["accountant"],
+        )
         if planned > epsilon:
             spent = self.spent()
             raise BudgetError(
@@ -149,6 +181,11 @@ def _locked(path: Path) -> IO[bytes]:
     return file
 
 
+def digest_of(words: str) -> str:
+    """Return what stands for a run's words in the ledger and in its checkpoint."""
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
 def _salted(salt: str, digest: str) -> str:
     return hashlib.sha256(f"{salt}/{digest}".encode()).hexdigest()
 
@@ -158,8 +195,8 @@ def _parse(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = json.loads(path.read_bytes())
         budget, (salt, known) = state["budget"], state["data"]
         whole = state["schema"] == SCHEMA and isinstance(salt, str) and isinstance(known, str)
-        whole = whole and all(isinstance(budget[k], int | float) for k in ("epsilon", "delta"))
-        whole = whole and isinstance(budget["accountant"], str)
+        whole = whole and all(0 < float(budget[k]) < math.inf for k in ("epsilon", "delta"))
+        whole = whole and budget["accountant"] in ACCOUNTANTS
         for run in state["runs"]:
             whole = (
                 whole and isinstance(run["run"], str) and isinstance(run["open"], bool) and _are_queries(run["queries"])
@@ -172,12 +209,9 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _are_queries(queries: Sequence[Any]) -> bool:
-    return (
-        all(
-            type(times) is int and times >= 0 and 0 < float(rate) <= 1 and float(sigma) > 0
-            for sigma, rate, times in queries
-        )
-        and len(queries) == 1
+    return len(queries) > 0 and all(
+        type(times) is int and times >= 0 and 0 < float(rate) <= 1 and 0 < float(sigma) < math.inf
+        for sigma, rate, times in queries
     )
 
 

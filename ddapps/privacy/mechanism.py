@@ -11,6 +11,13 @@ from opacus.optimizers import DPOptimizer
 from opacus.utils.uniform_sampler import UniformWithReplacementSampler
 from torch import Tensor, nn
 
+from ddcore.errors import UnsupportedError
+
+ROWS = (
+    "this network does not treat an example as one row of its layers' inputs, so one example's part cannot be bounded: use another "
+    "network"
+)
+
 
 class NoisySum:
     r"""One release :math:`\sum_i v_i \min(1, C / \|v_i\|) + \mathcal N(0, \sigma^2 C^2 I)`.
@@ -40,8 +47,24 @@ class NoisySum:
         )
         self._optimiser.zero_grad(set_to_none=True)
 
-    def add(self) -> None:
-        """Clip the examples at hand and add them to the sum."""
+    def add(self, examples: int) -> None:
+        """Clip the vectors at hand and add them to the sum: one of each of so many examples, no more and no fewer.
+
+        They are clipped in the parameters' precision; a vector that is not finite has no norm, and counts as zero.
+
+        Raises:
+            UnsupportedError: there is not one vector per example, as when a network folds an example into several rows.
+        """
+        for parameter in self._parameters:
+            vectors = getattr(parameter, "grad_sample", None)
+            if not isinstance(vectors, Tensor) or len(vectors) != examples:
+                raise UnsupportedError(ROWS)
+            give(parameter, vectors.to(parameter.dtype))
+        finite = torch.stack([_of(p).flatten(1).sum(dim=1) for p in self._parameters]).isfinite().all(dim=0)
+        if not bool(finite.all()):
+            for parameter in self._parameters:
+                rows = finite.view(-1, *[1] * parameter.ndim)
+                give(parameter, torch.where(rows, _of(parameter), 0))
         self._optimiser.signal_skip_step(True)
         self._optimiser.pre_step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -62,6 +85,11 @@ def give(parameter: nn.Parameter, vectors: Tensor) -> None:
     parameter.grad_sample = vectors  # type: ignore[attr-defined]
 
 
+def _of(parameter: nn.Parameter) -> Tensor:
+    vectors: Tensor = parameter.grad_sample  # type: ignore[attr-defined]
+    return vectors
+
+
 def poisson_draw(size: int, sample_rate: float, generator: torch.Generator) -> Tensor:
     """Return the indices of a draw in which each of ``size`` examples takes part with probability ``sample_rate``."""
     sampler = UniformWithReplacementSampler(num_samples=size, sample_rate=sample_rate, generator=generator, steps=1)
@@ -77,7 +105,10 @@ def per_example_gradients(module: nn.Module) -> Iterator[None]:
     """
     owners = [m for m in module.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     modes = [(m, m.training) for m in owners]
-    hooks = GradSampleHooks(module, loss_reduction="sum")
+    try:
+        hooks = GradSampleHooks(module, loss_reduction="sum")
+    except (NotImplementedError, ValueError) as error:
+        raise UnsupportedError(f"Opacus has no per-example gradients for this network: {error}") from error
     try:
         for owner in owners:
             owner.training = True

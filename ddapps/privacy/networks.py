@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from weakref import WeakSet
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import torch
-from opacus.grad_sample import GradSampleHooks
 from opacus.validators import ModuleValidator
-from torch import nn
+from torch import Tensor, nn
 
+from ddapps.privacy.mechanism import ROWS, per_example_gradients
 from ddcore import Spec
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.networks import Architecture, Network, NetworkSource
 
-_CHECKED: WeakSet[nn.Module] = WeakSet()
+_CHECKED: WeakKeyDictionary[nn.Module, set[tuple[str, ...]]] = WeakKeyDictionary()
 
 
-def require_private(network: Network, shape: tuple[int, ...]) -> None:
+def require_private(network: Network, shape: tuple[int, ...], weights: Sequence[str]) -> None:
     """Raise `UnsupportedError` if one example can change another's gradient or features, or Opacus cannot tell them apart.
 
-    Besides the kinds of layers, behaviour is checked once per module, on public noise: an example alone must give what it gives
-    in company.
+    Besides kinds of layers, behaviour is checked, once per module and set of weights, on public noise: every example alone must give what
+    it gives in company, its per-example gradients included, in the modes in which these are taken.
+
+    Args:
+        network: what will be asked.
+        shape: of one example.
+        weights: whose gradients will be asked for; none for features.
     """
-    module = network.module
+    module, key = network.module, tuple(weights)
     for name, part in module.named_modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             raise UnsupportedError(
@@ -33,25 +39,57 @@ def require_private(network: Network, shape: tuple[int, ...]) -> None:
             raise UnsupportedError(
                 f"{name!r} works in place, which per-example gradients do not survive: use inplace=False"
             )
-    if module in _CHECKED:
+    if key in _CHECKED.setdefault(module, set()):
         return
-    errors = [str(e) for e in ModuleValidator.validate(module) if "training mode" not in str(e)]
-    errors += [str(e) for e in GradSampleHooks.validate(module)]
-    if errors:
-        raise UnsupportedError(f"Opacus cannot bound the gradients of this network: {errors[0]}")
-    _require_independence(network, shape)
-    _CHECKED.add(module)
-
-
-def _require_independence(network: Network, shape: tuple[int, ...]) -> None:
     weight = next(network.parameters())
     noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
     with torch.no_grad():
-        together, alone = network(noise)[:1], network(noise[:1])
-    if not torch.allclose(together, alone, rtol=1e-3, atol=1e-4):
+        _require_same(network(noise), [network(row) for row in noise.split(1)])
+        _require_same(network.features(noise), [network.features(row) for row in noise.split(1)])
+    if weights:
+        with network.differentiated(weights) as parameters:
+            errors = [e for e in ModuleValidator.validate(module) if "training mode" not in str(e)]
+            if errors:
+                raise UnsupportedError(f"Opacus cannot bound the gradients of this network: {errors[0]}")
+            with per_example_gradients(module):
+                together = _per_example(network, parameters, noise)
+                _require_same(together, [_per_example(network, parameters, row) for row in noise.split(1)])
+            # And what the hooks say is what torch says of each example.
+            _require_same(together, [_by_torch(network, parameters, row) for row in noise.split(1)])
+    _CHECKED[module].add(key)
+
+
+def _per_example(network: Network, parameters: Sequence[nn.Parameter], inputs: Tensor) -> Tensor:
+    inputs = inputs.detach().requires_grad_()
+    with torch.enable_grad():
+        torch.autograd.grad(network(inputs).square().sum(), inputs)
+    rows = []
+    for parameter in parameters:
+        vectors = getattr(parameter, "grad_sample", None)
+        if not isinstance(vectors, Tensor) or len(vectors) != len(inputs):
+            raise UnsupportedError(ROWS)
+        rows.append(vectors.flatten(1))
+        parameter.grad_sample = None  # type: ignore[attr-defined]
+    return torch.cat(rows, dim=1)
+
+
+def _by_torch(network: Network, parameters: Sequence[nn.Parameter], inputs: Tensor) -> Tensor:
+    with torch.enable_grad():
+        parts = torch.autograd.grad(
+            network(inputs).square().sum(), parameters, allow_unused=True, materialize_grads=True
+        )
+    return torch.cat([part.flatten() for part in parts]).unsqueeze(0)
+
+
+def _require_same(together: Tensor, alone: Sequence[Tensor]) -> None:
+    apart = torch.cat(list(alone))
+    scale = float(apart.abs().max().clamp(min=1e-12))
+    if len(together) != len(alone):
+        raise UnsupportedError(ROWS)
+    if together.shape != apart.shape or not torch.allclose(together / scale, apart / scale, rtol=1e-3, atol=1e-5):
         raise UnsupportedError(
-            "this network's output for one example depends on the others in the batch, so one example's part cannot be "
-            "bounded: use layers that treat each example alone, and no randomness in evaluation mode"
+            "what this network gives for one example depends on the others in the batch, or on the mode it is in, so one "
+            "example's part cannot be bounded: use layers that treat each example alone, and no randomness"
         )
 
 

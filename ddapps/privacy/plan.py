@@ -1,4 +1,4 @@
-"""From a budget to the public constants of a mechanism, and the signal that keeps to them."""
+"""From a budget to the public constants of a mechanism, and the ledger that holds a run to them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 from opacus.accountants import IAccountant
 
 from ddapps.privacy.accounting import check_accountant, history_of, noise_multiplier_for
-from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.certificate import ALWAYS_PUBLIC
+from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.ledger import Ledger
-from ddapps.privacy.signal import Mechanism, PrivateSignal
+from ddapps.privacy.signal import Mechanism
 from ddcore import TargetData
 from ddcore.data import Standardise
 from ddcore.errors import InputDataError
@@ -21,7 +22,6 @@ from ddcore.settings import require
 
 PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 """Maps pixels from [0, 1] to [-1, 1]; nothing of it is read from data."""
-PUBLIC = ("shape", "classes", "class counts", "normalisation", "method and settings")
 
 
 def check_budget(epsilon: float, delta: float, sample_rate: float | None, accountant: str | IAccountant) -> None:
@@ -85,50 +85,46 @@ def plan(
         accountant=name,
         counts=public,
         initialisation=initialisation,
-        assumed_public=(*PUBLIC, *assumed_public),
+        assumed_public=(*ALWAYS_PUBLIC, *assumed_public),
     )
 
 
+def words_of(mechanism: Mechanism, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells a run from others: method, seed and the like, and the mechanism."""
+    return {**words, "privacy": dataclasses.asdict(mechanism) | {"counts": sorted(mechanism.counts.items())}}
+
+
 @contextmanager
-def opened(
+def ledger_for(
     target: TargetData,
     mechanism: Mechanism,
-    words: Mapping[str, Any],
+    path: Path | None,
+    budget: tuple[float, float] | None = None,
     *,
-    kind: type[PrivateSignal] = PrivateSignal,
-    ledger: Path | None = None,
-    ledger_budget: tuple[float, float] | None = None,
-    entropy: Entropy | None = None,
-    watched: IAccountant | None = None,
-) -> Iterator[PrivateSignal]:
-    """Yield the private signal of one run, its ledger held until the block ends.
+    fresh: bool = False,
+) -> Iterator[Ledger]:
+    """Yield the ledger of a dataset, held until the block ends.
 
     Args:
         target: the private data.
-        mechanism: its public constants.
-        words: method, seed and the like: what tells this run from others in the ledger.
-        kind: of signal.
-        ledger: file that keeps the total over runs; None: memory.
-        ledger_budget: epsilon and delta of a new file; default: this run's own, so that a second run is refused.
-        entropy: of draws and noise; default: the operating system.
-        watched: a caller's accountant.
+        mechanism: of the run.
+        path: of the file; None: memory.
+        budget: epsilon and delta of a new file; default: this run's own, so that a second run is refused.
+        fresh: as in `Ledger`.
     """
-    described = dataclasses.asdict(mechanism) | {"counts": sorted(mechanism.counts.items())}
-    exists = ledger is not None and ledger.exists()
-    epsilon, delta = ledger_budget or ((None, None) if exists else (mechanism.epsilon, mechanism.delta))
-    book = Ledger(ledger, target.fingerprint(), epsilon, delta, mechanism.accountant)
+    exists = path is not None and path.exists() and not fresh
+    epsilon, delta = budget or ((None, None) if exists else (mechanism.epsilon, mechanism.delta))
+    ledger = Ledger(path, target.fingerprint(), epsilon, delta, mechanism.accountant, fresh=fresh)
     try:
-        yield kind(target, mechanism, book, {**words, "privacy": described}, entropy or SystemEntropy(), watched)
+        yield ledger
     finally:
-        book.close()
+        ledger.close()
 
 
 def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:
     read = target.spec.read_from_examples
     if "classes" in read:
-        raise InputDataError(
-            f"the set of classes of {target.name} was read from its private examples: declare it, as load_data(..., num_classes=10)"
-        )
+        raise InputDataError(f"the classes of {target.name} were read from its private examples: {DECLARE_CLASSES}")
     if "normalisation" in read:
         raise InputDataError(
             f"the normalisation of {target.name} was fitted to its private examples: load it with public constants, as "

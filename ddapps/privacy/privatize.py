@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from opacus.accountants import IAccountant
 
 import ddcore as dd
-from ddapps.privacy.entropy import Entropy
+from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.networks import feature_norm
-from ddapps.privacy.plan import check_budget, opened, plan
+from ddapps.privacy.plan import check_budget, ledger_for, plan, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
 from ddcore.settings import require
@@ -72,51 +74,61 @@ class PrivateMethod:
         overwrite: bool = False,
         start: dd.DataSummary | None = None,
         entropy: Entropy | None = None,
-        **options: Any,
+        device: str | torch.device = "auto",
+        precision: str | None = None,
+        max_seconds: float | None = None,
+        checkpoint_seconds: float = 30.0,
+        callbacks: Sequence[Callable[[dd.Progress], None]] = (),
+        progress: bool = False,
+        micro_batch: int | None = None,
     ) -> dd.DataSummary:
         """Distill privately; the summary carries a certificate (`verify`).
 
         Args:
             target: the private data. Its normalisation must be public: ``load_data(..., normalisation=PUBLIC_NORMALISATION)``.
             seed: of public random numbers: networks, initial noise, order. Never of what hides the data.
-            out: directory for the summary. A run that is killed and started again with the same words goes on from a
-                checkpoint there (mode 0600, removed at the end); what an interrupted step asked stays paid, so it may end
-                with fewer steps.
-            ledger: file that keeps the total spent on this dataset; default: one in ``out``, for this run alone.
+            out: directory for the summary, which can be handed out as it is. What must not be is kept beside it, in
+                ``out.private`` (mode 0700). A run that is killed and started again with the same words goes on from a checkpoint
+                there, removed at the end; what an interrupted step asked stays paid, so it may end with fewer steps.
+            ledger: file that keeps the total spent on this dataset; default: one in ``out.private``, for this result alone.
             ledger_budget: epsilon and delta of a new ledger.
             overwrite: distill again, and pay again, where ``out`` holds a result.
             start: a *public* summary to start from, instead of noise.
             entropy: of draws and noise; default: the operating system.
-            options: of `ddcore.distill`: device, precision, max_seconds, checkpoint_seconds, callbacks, progress, micro_batch.
+            device: as in ``ddcore.distill``.
+            precision: as in ``ddcore.distill``.
+            max_seconds: as in ``ddcore.distill``.
+            checkpoint_seconds: as in ``ddcore.distill``.
+            callbacks: as in ``ddcore.distill``.
+            progress: as in ``ddcore.distill``.
+            micro_batch: as in ``ddcore.distill``.
 
         Raises:
             BudgetError: the ledger does not allow so much.
             UnsupportedError: the method or its networks cannot be private.
+            OutputExistsError: ``out`` holds the summary of other words.
         """
-        if start is not None and start.record.get("privacy") is not None:
-            raise UnsupportedError(
-                "a private summary as start would add its loss to this run's: start from public data or noise"
-            )
+        if start is not None:
+            _require_public(start.record, target.fingerprint())
+        method = replace(self.method, precision=precision or self.method.precision)
+        mechanism = self.mechanism(target, "noise" if start is None else f"public summary {start.sha256()[:12]}")
+        words = words_of(mechanism, {"method": method.describe(), "seed": seed})
         place = None if out is None else Path(out)
-        book = Path(ledger) if ledger is not None else None if place is None else place / LEDGER
-        checkpoint = None if place is None else place / CHECKPOINT
-        if overwrite:
-            _remove(checkpoint)
-            _remove(book if ledger is None else None)
-        elif place is not None and (place / "config.json").exists() and not (place / CHECKPOINT).exists():
-            return self._finished(place, seed)
-        initialisation = "noise" if start is None else f"public summary {start.sha256()[:12]}"
-        words = {"method": self.method.describe(), "seed": seed}
-        with opened(
-            target,
-            self.mechanism(target, initialisation),
-            words,
-            kind=self.signal,
-            ledger=book,
-            ledger_budget=ledger_budget,
-            entropy=entropy,
-            watched=None if isinstance(self.accountant, str) else self.accountant,
-        ) as signal:
+        aside = None if place is None else private_folder(place)
+        checkpoint = None if aside is None else aside / CHECKPOINT
+        path = Path(ledger) if ledger is not None else None if aside is None else aside / LEDGER
+        with ledger_for(target, mechanism, path, ledger_budget, fresh=overwrite and ledger is None) as book:
+            text = json.dumps(words, sort_keys=True)
+            if overwrite or checkpoint is None:
+                book.abandon(text)
+                _remove(checkpoint)
+            elif place is not None and (place / "config.json").exists() and not checkpoint.exists():
+                if not book.finished(text):
+                    raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
+                return dd.DataSummary.load(place)
+            watched = None if isinstance(self.accountant, str) else self.accountant
+            signal = self.signal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
+            signal.certificate()  # what cannot be certified is refused before anything is paid
             if signal.exhausted() and not (checkpoint is not None and checkpoint.exists()):
                 raise BudgetError(
                     "an interrupted run of the same words has paid for all of its answers, and its checkpoint is gone: "
@@ -124,7 +136,18 @@ class PrivateMethod:
                 )
             try:
                 summary = dd.distill(
-                    None, self.method, seed=seed, real=signal, start=start, checkpoint=checkpoint, **options
+                    None,
+                    method,
+                    seed=seed,
+                    real=signal,
+                    start=start,
+                    checkpoint=checkpoint,
+                    device=device,
+                    max_seconds=max_seconds,
+                    checkpoint_seconds=checkpoint_seconds,
+                    callbacks=callbacks,
+                    progress=progress,
+                    micro_batch=micro_batch,
                 )
             except DivergenceError as error:
                 if place is not None:
@@ -134,7 +157,7 @@ class PrivateMethod:
                 raise
             if place is not None:
                 summary.save(place, overwrite=True)
-            if signal.exhausted():
+            if signal.exhausted() or summary.record["steps"] == method.steps:
                 signal.finish()
                 _remove(checkpoint)
         return summary
@@ -144,15 +167,26 @@ class PrivateMethod:
             return GRADIENT_NORM
         return feature_norm(self.method.networks, target.spec)
 
-    def _finished(self, place: Path, seed: int) -> dd.DataSummary:
-        """Return the finished summary of the same words; refuse to replace any other."""
-        summary = dd.DataSummary.load(place)
-        certificate = summary.record.get("privacy") or {}
-        same = summary.record.get("method") == self.method.describe() and summary.record.get("seed") == seed
-        same = same and (certificate.get("target_epsilon"), certificate.get("delta")) == (self.epsilon, self.delta)
-        if not same:
-            raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
-        return summary
+
+def private_folder(out: Path) -> Path:
+    """Return the folder beside a summary's for what must not be handed out: checkpoint, ledger, canaries."""
+    folder = out.with_name(f"{out.name}.private")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _require_public(record: Mapping[str, Any], data_sha256: str) -> None:
+    """Raise if a summary, or a part of a union, was made of the private data itself, or privately."""
+    if record.get("privacy") is not None:
+        raise UnsupportedError(
+            "a private summary as start would add its loss to this run's: start from public data or noise"
+        )
+    if record.get("data_sha256") == data_sha256:
+        raise UnsupportedError(
+            "the starting summary was made of the private data itself: start from public data or noise"
+        )
+    for part in record.get("union_of", []):
+        _require_public(part, data_sha256)
 
 
 def privatize(
@@ -164,6 +198,7 @@ def privatize(
     sample_rate: float | None = None,
     accountant: str | IAccountant = "prv",
     counts: Mapping[int, int] | None = None,
+    questions: int | None = None,
 ) -> PrivateMethod:
     r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy for adding or removing one example.
 
@@ -180,6 +215,7 @@ def privatize(
         sample_rate: chance of each example to take part in an answer; default: the method's ``real_batch`` per class.
         accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours: it is told of every answer, and what it was told before
             counts against ``epsilon``.
+        questions: how many the method asks in all; default: one per step.
         counts: public examples per class; default: the true ones, taken for public. `release_counts` pays for noisy ones.
 
     Raises:
@@ -215,7 +251,9 @@ def privatize(
                 "Use psg, dc, dsa, dcc or dm, or replace that part: networks may be public, or trained by dp_sgd with the "
                 "same accountant (FixedNetworks)"
             )
-    return PrivateMethod(method, float(epsilon), float(delta), max_grad_norm, sample_rate, accountant, counts, changes)
+    return PrivateMethod(
+        method, float(epsilon), float(delta), max_grad_norm, sample_rate, accountant, counts, changes, questions
+    )
 
 
 def _remove(path: Path | None) -> None:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from ddapps.privacy.accounting import Query, epsilon_of, history_of
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy
-from ddapps.privacy.ledger import Ledger
+from ddapps.privacy.ledger import Ledger, digest_of
 from ddapps.privacy.mechanism import NoisySum, give, per_example_gradients, poisson_draw
 from ddapps.privacy.networks import require_private
 from ddcore import Batch, Run, TargetData
 from ddcore.data import Features, Gradients, RealSignal
-from ddcore.errors import BudgetError, InputDataError, LedgerError, UnsupportedError
+from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
 from ddcore.training import LOSSES
 
 if TYPE_CHECKING:
@@ -94,10 +94,11 @@ class PrivateSignal(RealSignal):
         self._watched = watched
         self._before: list[Query] = [] if watched is None else history_of(watched)
         query = (mechanism.noise_multiplier, mechanism.sample_rate)
-        self._paid = ledger.open_run(json.dumps(words, sort_keys=True), query, mechanism.steps)
+        self._words = json.dumps(words, sort_keys=True)
+        self._paid = ledger.open_run(self._words, query, mechanism.steps, self._before)
+        self._planned: float | None = None
         for _ in range(self._paid if watched is not None else 0):
             self._tell_watched()
-        self._sha256 = ""
         self._run: Run | None = None
 
     def begin(self, run: Run) -> None:
@@ -106,8 +107,7 @@ class PrivateSignal(RealSignal):
         self._inputs, self._targets = train.inputs.to(run.device), train.targets.to(run.device)
 
     def fingerprint(self) -> str:
-        self._sha256 = self._sha256 or self._target.fingerprint()
-        return self._sha256
+        return self._ledger.data_digest
 
     def exhausted(self) -> bool:
         return self._paid >= self._mechanism.steps
@@ -122,10 +122,13 @@ class PrivateSignal(RealSignal):
         return [*self._before, (mechanism.noise_multiplier, mechanism.sample_rate, self._paid)]
 
     def certificate(self) -> Certificate:
-        """Return the claim for everything answered so far."""
+        """Return the claim: what all planned answers cost. That covers a run that ends early for whatever reason."""
         mechanism = self._mechanism
+        if self._planned is None:
+            planned = (mechanism.noise_multiplier, mechanism.sample_rate, mechanism.steps)
+            self._planned = epsilon_of([*self._before, planned], mechanism.delta, mechanism.accountant)
         return Certificate(
-            epsilon=epsilon_of(self.history(), mechanism.delta, mechanism.accountant),
+            epsilon=self._planned,
             delta=mechanism.delta,
             target_epsilon=mechanism.epsilon,
             queries=tuple(self.history()),
@@ -145,9 +148,14 @@ class PrivateSignal(RealSignal):
         return {"data_sha256": None, "seconds": None, "privacy": self.certificate().to_json()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"paid": self._paid}
+        return {"paid": self._paid, "run": digest_of(self._words)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["run"] != digest_of(self._words):
+            raise CheckpointError(
+                "the checkpoint is of a run with other privacy settings, whose answers this certificate would not count: repeat "
+                "that run, or overwrite"
+            )
         if state["paid"] > self._paid:
             raise LedgerError(
                 f"the checkpoint has paid for {state['paid']} answers, the ledger knows of {self._paid}: it was replaced. "
@@ -160,10 +168,14 @@ class PrivateSignal(RealSignal):
         )
 
     def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
-        needed = "BatchNorm statistics" if purpose == "batch-norm" else f"{purpose!r}"
+        if purpose == "batch-norm":
+            raise UnsupportedError(
+                "a network with BatchNorm mixes examples, and its statistics need raw ones, which a private signal never gives: use "
+                "norm='instance', 'group' or 'none'"
+            )
         raise UnsupportedError(
-            f"{needed} would need raw examples, which a private signal never gives: use a method that asks for gradients or "
-            "features (psg, dc, dsa, dcc, dm), and networks without BatchNorm (norm='instance')"
+            f"{purpose!r} would need raw examples, which a private signal never gives: use a method that asks for gradients or "
+            "features (psg, dc, dsa, dcc, dm)"
         )
 
     def gradients(
@@ -176,7 +188,7 @@ class PrivateSignal(RealSignal):
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
         run, loss_of = self._bound(), LOSSES[loss]
-        drawn, random = self._pay(network, groups)
+        drawn, random = self._pay(network, groups, weights)
         for group in groups:
             with network.differentiated(weights) as parameters:
 
@@ -195,7 +207,7 @@ class PrivateSignal(RealSignal):
         self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
     ) -> Iterator[Features]:
         run = self._bound()
-        drawn, random = self._pay(network, groups)
+        drawn, random = self._pay(network, groups, ())
         width = int(network.module.get_submodule(network.head).in_features)  # type: ignore[arg-type]
         for group in groups:
             mean = nn.Parameter(torch.zeros(width, device=run.device, dtype=run.dtype))
@@ -208,7 +220,9 @@ class PrivateSignal(RealSignal):
             (released,) = self._released(group, drawn, views, random, [mean], add, run.micro_batch)
             yield Features(tuple(group), released, self._expected(group))
 
-    def _pay(self, network: Network, groups: Sequence[Sequence[int]]) -> tuple[dict[int, Tensor], torch.Generator]:
+    def _pay(
+        self, network: Network, groups: Sequence[Sequence[int]], weights: Sequence[str]
+    ) -> tuple[dict[int, Tensor], torch.Generator]:
         """Charge one question, then draw the examples that take part in its answers: class id -> indices."""
         classes = [c for group in groups for c in group]
         if len(set(classes)) < len(classes):
@@ -218,10 +232,10 @@ class PrivateSignal(RealSignal):
         empty = [c for c in classes if self.counts.get(c, 0) == 0]
         if empty:
             raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
-        require_private(network, self.spec.shape)
+        require_private(network, self.spec.shape, weights)
         if self.exhausted():
             raise BudgetError(
-                f"all {self._mechanism.steps} answers of this run are given: plan more steps, which need more noise each"
+                f"all {self._mechanism.steps} answers of this run are given: plan more (privatize(..., questions=)), with more noise each"
             )
         mechanism, run = self._mechanism, self._bound()
         self._ledger.charge()
@@ -261,7 +275,7 @@ class PrivateSignal(RealSignal):
                     (len(indices),), smallest / self.counts[class_id], device=run.device, dtype=run.dtype
                 )
                 add(batch, shares)
-                total.add()
+                total.add(len(indices))
         divisor = mechanism.sample_rate * len(group) * smallest
         return tuple(tensor / divisor for tensor in total.release())
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ddapps.privacy.accounting import ACCOUNTANTS, epsilon_of
-from ddapps.privacy.certificate import ADJACENCY, MECHANISM, Certificate
+from ddapps.privacy.certificate import ADJACENCY, ALWAYS_PUBLIC, MECHANISM, Certificate
 from ddapps.privacy.entropy import SystemEntropy
 from ddcore import DataSummary
 from ddcore.errors import SettingsError
@@ -63,7 +64,7 @@ def verify(summary: DataSummary) -> Verification:
     for name in ACCOUNTANTS:
         try:
             bounds[name] = epsilon_of(certificate.queries, certificate.delta, name)
-        except (SettingsError, ValueError, ArithmeticError, RuntimeError) as error:
+        except (SettingsError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
             problems.append(f"the {name} accountant gives no bound: {error}")
     bound = bounds.get(certificate.accountant)
     if bound is not None and certificate.epsilon < bound - TOLERANCE:
@@ -76,16 +77,36 @@ def verify(summary: DataSummary) -> Verification:
 
 
 def _contradictions(certificate: Certificate, summary: DataSummary) -> list[str]:
+    record = summary.record
     charged = sum(times for _, _, times in certificate.queries)
-    steps = summary.record.get("steps", 0)
+    steps = record.get("steps")
+    method = record.get("method", {})
+    init = _nested(method, "factorization", "init")
+    fixed = _nested(method, "networks", "type") == "FixedNetworks"
     found = [
         (certificate.randomness != SystemEntropy.description, f"the noise came from {certificate.randomness}"),
         (certificate.adjacency != ADJACENCY, f"unknown adjacency {certificate.adjacency!r}"),
         (certificate.mechanism != MECHANISM, f"unknown mechanism {certificate.mechanism!r}"),
         (charged < certificate.steps, f"{certificate.steps} answers are certified, {charged} are charged"),
         (
-            type(steps) is not int or (steps > certificate.steps and not certificate.repeated),
+            type(steps) is not int
+            or (steps > certificate.steps and not certificate.repeated)
+            or (steps > 0 and certificate.steps == 0),
             f"the summary records {steps} steps, certified are {certificate.steps} answers",
+        ),
+        (certificate.repeated and not fixed, "answers are said to be used again, on networks that change"),
+        (
+            (record.get("start") is None) != (certificate.initialisation == "noise")
+            or (init != "noise" and init is not None),
+            f"the initialisation is certified as {certificate.initialisation!r}, the record says otherwise",
+        ),
+        (
+            not set(ALWAYS_PUBLIC) <= set(certificate.assumed_public),
+            "facts that are always taken for public are not listed",
+        ),
+        (
+            record.get("data_sha256") is not None or record.get("seconds") is not None,
+            "the record holds a hash of the data or the time taken, which a private run withholds",
         ),
         (certificate.delta * certificate.examples >= 1, f"delta is not below 1 / {certificate.examples} examples"),
         (
@@ -94,3 +115,9 @@ def _contradictions(certificate: Certificate, summary: DataSummary) -> list[str]
         ),
     ]
     return [text for wrong, text in found if wrong]
+
+
+def _nested(value: object, *names: str) -> object:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -27,7 +27,7 @@ def test_distill_verify_evaluate_and_audit_work_together(tmp_path: Path, capsys:
     found = json.loads(capsys.readouterr().out)
     assert set(found) >= {"epsilon", "delta", "holds", "accountants"}
     assert (found["holds"], found["delta"], set(found["accountants"])) == (True, 1e-4, {"prv", "rdp"})
-    canaries = ["--canaries", str(out / "canaries.json")]
+    canaries = ["--canaries", str(tmp_path / "private.private" / "canaries.json")]
     audit = [
         "privacy",
         "audit",
@@ -49,6 +49,8 @@ def test_distill_verify_evaluate_and_audit_work_together(tmp_path: Path, capsys:
     assert main(audit) == 0
     assert json.loads(capsys.readouterr().out)["epsilon_lower_bound"] is None
     assert main(["evaluate", str(out), "--data", "digits", "--networks", "mlp", "--runs", "1", "--quiet"]) == 0
+    assert distill(out, "--canaries", "7") == 1
+    assert "holds 6 canaries" in capsys.readouterr().err
     assert distill(out, "--canaries", "6") == 0  # finished already: nothing is asked, nothing is paid
 
 
@@ -90,6 +92,8 @@ def test_a_ledger_refuses_to_exceed_its_budget(tmp_path: Path, capsys: pytest.Ca
         (["--accountant", "gdp"], "unknown accountant"),
         (["--network", "convnet(norm=batch)"], "norm='instance'"),
         (["--normalisation", "standard"], "two public numbers"),
+        (["--ledger", "ledger.json", "--ledger-epsilon", "0"], "a ledger's epsilon must be above 0"),
+        (["--method", "mean_features", "--sample-rate", "0.5"], "means nothing for method mean_features"),
     ],
 )
 def test_bad_words_are_one_line(

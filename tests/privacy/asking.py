@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 import ddcore as dd
 from ddapps.privacy import Entropy, Ledger, Mechanism, PrivateSignal, RepeatableEntropy
+from ddapps.privacy.accounting import Query
 from ddcore.augmentation import NoAugmentation, View
 from ddcore.networks import ConvNet, Network
+
+
+class Unlimited(Ledger):
+    """A ledger for mechanisms without noise, which no budget allows."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "digest", 1e6, 1e-3, "rdp")
+
+    def open_run(self, words: str, query: tuple[float, float], steps: int, before: Sequence[Query] = ()) -> int:
+        return super().open_run(words, (1e6, query[1]), steps, before)
 
 
 def mechanism(target: dd.TargetData, **changed: Any) -> Mechanism:
@@ -38,7 +49,7 @@ def bound(
     precision: str = "fp64",
     **changed: Any,
 ) -> PrivateSignal:
-    book = ledger or Ledger(None, "digest", float("inf"), 1e-3, "rdp")
+    book = ledger or Unlimited()
     signal = PrivateSignal(target, mechanism(target, **changed), book, {}, entropy or RepeatableEntropy(0))
     bind(signal, target, micro_batch, precision)
     return signal

@@ -14,7 +14,6 @@ from scipy.stats import beta
 import ddcore as dd
 from ddapps.privacy import (
     Canaries,
-    Ledger,
     PrivateSignal,
     RepeatableEntropy,
     audit,
@@ -26,7 +25,7 @@ from ddapps.privacy.baselines.mean_features import RandomFourierFeatures
 from ddcore.data import Spec, Split
 from ddcore.errors import InputDataError, OutputExistsError, SettingsError
 from ddcore.networks import Network
-from tests.privacy.asking import bind, mechanism, plain_views
+from tests.privacy.asking import Unlimited, bind, mechanism, plain_views
 
 
 @pytest.mark.parametrize(("correct", "guesses"), [(300, 400), (52, 100), (100, 100), (250, 400)])
@@ -65,7 +64,7 @@ def released_scores(noise_multiplier: float, trials: int) -> tuple[torch.Tensor,
             signal = PrivateSignal(
                 target,
                 constants,
-                Ledger(None, "d", math.inf, 1e-5, "rdp"),
+                Unlimited(),
                 {},
                 RepeatableEntropy(trial + len(train) * 10_000),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import stat
 from pathlib import Path
 
@@ -105,6 +106,34 @@ def test_a_damaged_ledger_is_never_taken_for_an_empty_one(tmp_path: Path, conten
     with pytest.raises(LedgerError, match="damaged"):
         opened(path)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("budget", [{"epsilon": math.nan}, {"epsilon": math.inf}, {"epsilon": 0.0}, {"delta": 2.0}])
+def test_a_budget_that_bounds_nothing_is_refused(tmp_path: Path, budget: dict[str, float]) -> None:
+    with pytest.raises(SettingsError):
+        opened(tmp_path / "ledger.json", **budget)
+
+
+def test_a_link_to_a_ledger_is_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "ledger.json")
+    for name in ("ledger.json", "link.json"):
+        ledger = opened(tmp_path / name)
+        ledger.open_run(name, QUERY, 1)
+        ledger.charge()
+        ledger.close()
+    ledger = opened(tmp_path / "ledger.json")
+    assert ledger.history() == [(5.0, 1.0, 1), (5.0, 1.0, 1)]
+    ledger.close()
+
+
+def test_what_an_accountant_knew_is_charged_with_the_run(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "ledger.json")
+    ledger.open_run("words", QUERY, 1, [(10.0, 1.0, 1)])
+    ledger.charge()
+    ledger.close()
+    again = opened(tmp_path / "ledger.json")
+    assert again.history() == [(5.0, 1.0, 1), (10.0, 1.0, 1)]
+    again.close()
 
 
 def test_nothing_is_charged_without_a_run() -> None:

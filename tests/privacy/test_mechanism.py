@@ -16,6 +16,7 @@ from torch import nn
 
 from ddapps.privacy import RepeatableEntropy, SystemEntropy
 from ddapps.privacy.mechanism import NoisySum, give, poisson_draw
+from ddcore.errors import UnsupportedError
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,7 @@ def total(vectors: torch.Tensor, noise_multiplier: float, max_norm: float, at_on
     summing = NoisySum([parameter], noise_multiplier, max_norm, SystemEntropy().generator(CPU))
     for part in vectors.split(at_once):
         give(parameter, part.clone())
-        summing.add()
+        summing.add(len(part))
     (released,) = summing.release()
     return released
 
@@ -52,7 +53,7 @@ def test_one_norm_spans_all_parameters() -> None:
     summing = NoisySum([first, second], 0.0, 1.0, SystemEntropy().generator(CPU))
     give(first, torch.full((1, 2), 3.0))
     give(second, torch.full((1, 3), 4.0))
-    summing.add()
+    summing.add(1)
     released = torch.cat(summing.release())
     assert float(released.norm()) == pytest.approx(1.0, abs=1e-5)
     assert float(released[0] / released[2]) == pytest.approx(0.75, abs=1e-6)
@@ -63,6 +64,24 @@ def test_noise_has_the_standard_deviation_sigma_times_norm_whatever_was_drawn(dr
     released = total(torch.zeros(drawn, 40_000), 1.5, 0.2, 3)
     assert float(released.std()) == pytest.approx(0.3, rel=0.03)
     assert abs(float(released.mean())) < 4 * 0.3 / math.sqrt(40_000)
+
+
+def test_a_vector_that_is_not_finite_counts_as_zero_and_hides_among_the_others() -> None:
+    vectors = torch.tensor([[1.0, 0.0], [math.inf, 0.0], [0.0, 1.0], [math.nan, 2.0], [1e38, 1e38]])
+    released = total(vectors, 0.0, 10.0)
+    assert released.tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_one_vector_per_example_and_in_full_precision() -> None:
+    parameter = nn.Parameter(torch.zeros(200))
+    summing = NoisySum([parameter], 0.0, 1.0, SystemEntropy().generator(CPU))
+    give(parameter, torch.ones(4, 200))
+    with pytest.raises(UnsupportedError, match="one row of its layers' inputs"):
+        summing.add(1)
+    half = torch.randn(1, 200).to(torch.bfloat16)
+    give(parameter, half)
+    summing.add(1)
+    assert float(summing.release()[0].norm()) <= 1.0
 
 
 def test_every_example_is_drawn_with_the_sampling_rate() -> None:

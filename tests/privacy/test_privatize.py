@@ -16,11 +16,14 @@ from opacus.accountants import RDPAccountant
 import ddcore as dd
 from ddapps import privacy
 from ddapps.privacy import Certificate, RepeatableEntropy, privatize, verify
-from ddapps.privacy.privatize import CHECKPOINT, LEDGER
+from ddapps.privacy.baselines import mean_features
+from ddapps.privacy.privatize import CHECKPOINT, LEDGER, private_folder
 from ddcore.data import Gradients
 from ddcore.errors import (
     BudgetError,
+    CheckpointError,
     InputDataError,
+    LedgerError,
     OutputExistsError,
     SettingsError,
     UnknownNameError,
@@ -66,17 +69,24 @@ def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData,
 def test_a_summary_tells_nothing_of_the_data_but_its_examples(
     private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
 ) -> None:
-    privatize(small_psg, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path)
-    published = (tmp_path / "config.json").read_text() + (tmp_path / "README.md").read_text()
+    privatize(small_psg, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path / "out")
+    published = (tmp_path / "out" / "config.json").read_text() + (tmp_path / "out" / "README.md").read_text()
     assert private_digits.fingerprint() not in published
-    record = json.loads((tmp_path / "config.json").read_text())["record"]
+    record = json.loads((tmp_path / "out" / "config.json").read_text())["record"]
     assert record["data_sha256"] is None
     assert record["seconds"] is None
     assert record["privacy"]["initialisation"] == "noise"
-    loaded = dd.DataSummary.load(tmp_path)
+    loaded = dd.DataSummary.load(tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "config.json",
+        "summary.safetensors",
+        "README.md",
+        "examples.png",
+    }
+    assert stat.S_IMODE(private_folder(tmp_path / "out").stat().st_mode) == 0o700
     assert verify(loaded).holds
     assert verify(loaded.quantize("uint8")).holds
-    assert not (tmp_path / CHECKPOINT).exists()
+    assert not (private_folder(tmp_path / "out") / CHECKPOINT).exists()
 
 
 class KilledError(Exception):
@@ -96,23 +106,74 @@ def test_an_interrupted_run_pays_for_what_it_asked_and_goes_on(
     private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
 ) -> None:
     private = privatize(small_psg.with_steps(6), **BUDGET, accountant="rdp")
-    options: dict[str, Any] = {"out": tmp_path, "seed": 0, "checkpoint_seconds": 0.0}
+    options: dict[str, Any] = {"out": tmp_path / "out", "seed": 0, "checkpoint_seconds": 0.0}
     with pytest.raises(KilledError):
         private.distill(private_digits, callbacks=[KilledAt(2)], **options)
-    assert stat.S_IMODE((tmp_path / CHECKPOINT).stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / LEDGER).stat().st_mode) == 0o600
+    assert stat.S_IMODE((private_folder(tmp_path / "out") / CHECKPOINT).stat().st_mode) == 0o600
+    assert stat.S_IMODE((private_folder(tmp_path / "out") / LEDGER).stat().st_mode) == 0o600
     with pytest.raises(KilledError):  # killed before a checkpoint: two more steps are lost, and paid
-        private.distill(private_digits, callbacks=[KilledAt(3)], out=tmp_path, seed=0, checkpoint_seconds=1e9)
+        private.distill(private_digits, callbacks=[KilledAt(3)], out=tmp_path / "out", seed=0, checkpoint_seconds=1e9)
     summary = private.distill(private_digits, **options)
     certificate = Certificate.of(summary)
     assert certificate.queries[-1][2] == certificate.steps == 6
     assert summary.record["steps"] < 6
     assert certificate.epsilon <= 5.0
     assert verify(summary).holds
-    assert not (tmp_path / CHECKPOINT).exists()
+    assert not (private_folder(tmp_path / "out") / CHECKPOINT).exists()
     assert private.distill(private_digits, **options).sha256() == summary.sha256()  # finished: nothing is asked again
     with pytest.raises(OutputExistsError, match="another summary"):
-        private.distill(private_digits, out=tmp_path, seed=1)
+        private.distill(private_digits, out=tmp_path / "out", seed=1)
+
+
+def test_a_checkpoint_of_another_budget_is_not_gone_on_from(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    cheap, dear = (privatize(small_psg, epsilon=e, delta=1e-3, accountant="rdp") for e in (1.0, 40.0))
+    options: dict[str, Any] = {"out": tmp_path / "out", "ledger": tmp_path / "ledger", "checkpoint_seconds": 0.0}
+    with pytest.raises(KilledError):
+        dear.distill(private_digits, callbacks=[KilledAt(2)], ledger_budget=(60.0, 1e-3), **options)
+    with pytest.raises(CheckpointError, match="other privacy settings"):
+        cheap.distill(private_digits, **options)
+
+
+def test_the_claim_covers_a_run_that_ends_early(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    stopped = private.distill(private_digits, out=tmp_path / "out", max_seconds=0.0)
+    certificate = Certificate.of(stopped)
+    assert (certificate.steps, stopped.record["steps"]) == (0, 0)
+    assert certificate.epsilon == Certificate.of(private.distill(private_digits)).epsilon
+    assert verify(stopped).holds
+    assert Certificate.of(private.distill(private_digits, out=tmp_path / "out")).steps == 4
+
+
+def test_mean_features_finishes_and_takes_public_sizes(private_digits: dd.TargetData, tmp_path: Path) -> None:
+    sizes = {0: 25, 1: 45, 7: 20}
+    private = mean_features(private_digits, epsilon=2.0, delta=1e-3, ipc=1, features=20, steps=6, counts=sizes)
+    options: dict[str, Any] = {"out": tmp_path / "out", "checkpoint_seconds": 0.0}
+    with pytest.raises(KilledError):
+        private.distill(private_digits, callbacks=[KilledAt(3)], **options)
+    summary = private.distill(private_digits, **options)
+    assert (Certificate.of(summary).steps, summary.record["steps"]) == (1, 6)
+    assert Certificate.of(summary).examples == 90
+    assert verify(summary).holds
+    assert not (private_folder(tmp_path / "out") / CHECKPOINT).exists()
+
+
+def test_a_finished_result_is_not_mistaken_for_that_of_other_data_or_settings(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    first = private.distill(private_digits, out=tmp_path / "out", precision="fp64")
+    assert private.distill(private_digits, out=tmp_path / "out", precision="fp64").sha256() == first.sha256()
+    other = replace(private_digits, train=private_digits.train.take(torch.arange(80)))
+    with pytest.raises(LedgerError, match="another dataset"):
+        private.distill(other, out=tmp_path / "out")
+    with pytest.raises(OutputExistsError, match="another summary"):
+        privatize(small_psg, **BUDGET, accountant="rdp", max_grad_norm=1.0).distill(
+            private_digits, out=tmp_path / "out"
+        )
 
 
 def test_a_run_whose_answers_are_all_lost_says_so(
@@ -120,10 +181,10 @@ def test_a_run_whose_answers_are_all_lost_says_so(
 ) -> None:
     private = privatize(small_psg.with_steps(2), **BUDGET, accountant="rdp")
     with pytest.raises(KilledError):
-        private.distill(private_digits, out=tmp_path, callbacks=[KilledAt(2)], checkpoint_seconds=1e9)
+        private.distill(private_digits, out=tmp_path / "out", callbacks=[KilledAt(2)], checkpoint_seconds=1e9)
     with pytest.raises(BudgetError, match="paid for all of its answers"):
-        private.distill(private_digits, out=tmp_path)
-    assert verify(private.distill(private_digits, out=tmp_path, overwrite=True)).holds
+        private.distill(private_digits, out=tmp_path / "out")
+    assert verify(private.distill(private_digits, out=tmp_path / "out", overwrite=True)).holds
 
 
 def test_a_ledger_stops_the_second_run(private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path) -> None:
@@ -188,8 +249,8 @@ def test_batch_norm_is_refused_before_anything_is_paid(
 ) -> None:
     method = small_psg.on_networks("convnet(width=4,norm=batch)")
     with pytest.raises(UnsupportedError, match="norm='instance'"):
-        privatize(method, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path)
-    assert json.loads((tmp_path / LEDGER).read_text())["runs"][0]["queries"][0][2] == 0
+        privatize(method, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path / "out")
+    assert json.loads((private_folder(tmp_path / "out") / LEDGER).read_text())["runs"][0]["queries"][0][2] == 0
 
 
 def test_a_private_start_is_refused_and_a_public_one_is_said(
@@ -199,6 +260,10 @@ def test_a_private_start_is_refused_and_a_public_one_is_said(
     mine = private.distill(private_digits)
     with pytest.raises(UnsupportedError, match="would add its loss"):
         private.distill(private_digits, start=mine)
+    with pytest.raises(UnsupportedError, match="would add its loss"):
+        private.distill(private_digits, start=dd.concat([mine]))
+    with pytest.raises(UnsupportedError, match="private data itself"):
+        private.distill(private_digits, start=dd.distill(private_digits, small_psg, steps=0))
     public = replace(mine, record={})
     again = private.distill(private_digits, start=public)
     assert Certificate.of(again).initialisation.startswith("public summary")
@@ -207,13 +272,17 @@ def test_a_private_start_is_refused_and_a_public_one_is_said(
 def test_facts_that_were_read_from_the_data_are_refused(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
     private = privatize(small_psg, **BUDGET, accountant="rdp")
     arrays = (private_digits.train.inputs, private_digits.train.targets)
-    with pytest.raises(InputDataError, match="set of classes"):
+    with pytest.raises(InputDataError, match="the classes of"):
         private.distill(dd.load_data(arrays, normalisation=privacy.PUBLIC_NORMALISATION))
     with pytest.raises(InputDataError, match="fitted to its private examples"):
-        private.distill(dd.load_data(arrays, num_classes=10))
-    with pytest.raises(InputDataError, match="set of classes"):
+        private.distill(dd.load_data(arrays, num_classes=10, classes=[0, 1, 7]))
+    with pytest.raises(InputDataError, match="the classes of"):
         private.distill(private_digits.with_train(torch.arange(60), "some"))
-    declared = dd.load_data(arrays, num_classes=10, normalisation=privacy.PUBLIC_NORMALISATION)
+    with pytest.raises(
+        InputDataError, match="the classes of"
+    ):  # those found are not all: which ones are is read from the data
+        private.distill(dd.load_data(arrays, num_classes=10, normalisation=privacy.PUBLIC_NORMALISATION))
+    declared = dd.load_data(arrays, num_classes=10, classes=[0, 1, 7], normalisation=privacy.PUBLIC_NORMALISATION)
     assert verify(private.distill(declared)).holds
 
 

@@ -53,6 +53,10 @@ def test_claiming_more_than_the_bound_is_allowed_up_to_what_was_asked_for(summar
         ({"mechanism": "Laplace"}, "unknown mechanism"),
         ({"randomness": "a seed"}, "the noise came from a seed"),
         ({"examples": 5000}, "delta is not below"),
+        ({"queries": [], "steps": 0, "epsilon": 0.0}, "the summary records 3 steps"),
+        ({"queries": [], "steps": 0, "epsilon": 0.0, "repeated": True}, "on networks that change"),
+        ({"initialisation": "public summary abc"}, "the initialisation is certified as"),
+        ({"assumed_public": []}, "always taken for public"),
     ],
 )
 def test_edits_that_contradict_each_other_are_noticed(
@@ -93,6 +97,8 @@ def test_less_noise_or_more_answers_than_claimed_are_noticed(
         {"assumed_public": [1]},
         {"randomness": "x" * 1000},
         {"unknown": 1},
+        {"examples": 10**400},
+        {"steps": 10**400},
     ],
 )
 def test_a_damaged_certificate_is_refused(summary: dd.DataSummary, changed: dict[str, Any]) -> None:
@@ -101,9 +107,14 @@ def test_a_damaged_certificate_is_refused(summary: dd.DataSummary, changed: dict
 
 
 def test_numbers_that_would_eat_the_memory_are_a_problem_and_not_tried(summary: dd.DataSummary) -> None:
-    found = verify(edited(summary, queries=[[0.3, 0.01, 10**8]], steps=3))
+    found = verify(edited(summary, queries=[[0.3, 0.01, 10**6]], steps=3))
     assert not found.holds
     assert any("gives no bound" in text for text in found.problems)
+
+
+@pytest.mark.parametrize("changed", [{"data_sha256": "a" * 64}, {"seconds": 3.0}, {"start": {}}, {"steps": None}])
+def test_a_record_that_says_otherwise_is_noticed(summary: dd.DataSummary, changed: dict[str, Any]) -> None:
+    assert not verify(replace(summary, record={**summary.record, **changed})).holds
 
 
 def test_what_has_no_certificate_says_why(summary: dd.DataSummary, private_digits: dd.TargetData) -> None:

@@ -28,6 +28,7 @@ def load_data(
     normalisation: str | Normalisation = "standard",
     validation: float = 0.0,
     num_classes: int | None = None,
+    classes: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
     mirror: bool | None = None,
     size: int | None = None,
@@ -45,6 +46,8 @@ def load_data(
         normalisation: ``standard``, ``none``, ``zca``, ``zca-unit``, or one fitted elsewhere (clients share one).
         validation: share of the training split to carve out for validation, stratified.
         num_classes: size of the label space, when the data may lack some classes; default: highest label + 1.
+        classes: ids that the data has, declared; default: those found among the training examples, which a private run refuses
+            unless they are all of ``num_classes``.
         class_names: one per class id.
         mirror: whether mirrored images keep their class; default: yes, except for data known to show digits.
         size: side to which images of a folder are resized; needed when they differ.
@@ -82,10 +85,15 @@ def load_data(
     declared = num_classes is not None or bool(given_names)
     num_classes = num_classes or len(given_names) or highest + 1
     fitted = not isinstance(normalisation, Normalisation) and normalisation != "none"
+    found = tuple(c for c in sorted(train.targets.unique().tolist()) if 0 <= c < num_classes)
+    declared = classes is not None or (declared and len(found) == num_classes)
+    strangers = set(found) - set(found if classes is None else classes)
+    if strangers:
+        raise InputDataError(f"{name}: training labels {sorted(strangers)[:5]} are not among the declared classes")
     spec = Spec(
         shape=tuple(train.inputs.shape[1:]),
         num_classes=num_classes,
-        classes=tuple(c for c in sorted(train.targets.unique().tolist()) if 0 <= c < num_classes),
+        classes=found if classes is None else tuple(sorted(set(classes))),
         class_names=names if len(names) == num_classes else (),
         mirror=facts.mirror if mirror is None else mirror,
         normalisation=normalisation

@@ -34,7 +34,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Write ``content`` to a neighbour of ``path``, sync it to disk, then rename it.
+    """Write ``content`` to a neighbour of ``path``, sync it to disk, then rename it and sync its folder.
 
     Args:
         path: of the file.
@@ -48,6 +48,12 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

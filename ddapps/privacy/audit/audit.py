@@ -12,10 +12,11 @@ import ddcore as dd
 from ddapps.privacy.audit.attacks import Success, loss_scores, nearness_scores, success
 from ddapps.privacy.audit.bound import epsilon_lower_bound
 from ddapps.privacy.audit.canaries import Canaries
+from ddapps.privacy.certificate import Certificate
 from ddcore.engine import resolve_device
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, check_compatible, held_out_split, train_one
 from ddcore.networks import as_architecture
-from ddcore.settings import require_counts
+from ddcore.settings import require, require_counts
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def audit(
         InputDataError: no test split, or data that does not fit the summary.
     """
     require_counts(models=models)
+    require(0 < confidence < 1, f"confidence lies in (0, 1), not {confidence}")
+    delta = Certificate.of(summary).delta if "privacy" in summary.record else 0.0
     check_compatible(summary, target)
     others = held_out_split(target, "test")
     schedule, place, architecture = as_protocol(protocol), resolve_device(device), as_architecture(network)
@@ -104,6 +107,5 @@ def audit(
     guessed = torch.zeros(count, dtype=torch.bool)
     guessed[scores.argsort(descending=True)[: count // 2]] = True
     correct = int((guessed == canaries.coins).sum())
-    certificate = summary.record.get("privacy") or {}
-    bound = epsilon_lower_bound(correct, count, delta=certificate.get("delta", 0.0), confidence=confidence)
+    bound = epsilon_lower_bound(correct, count, delta=delta, confidence=confidence)
     return Audit(attacks, round(bound, 6), confidence, count)

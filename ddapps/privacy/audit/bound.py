@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from scipy.stats import binom
 
 from ddcore.settings import require
@@ -52,8 +53,6 @@ def _chance(correct: int, guesses: int, canaries: int, epsilon: float, delta: fl
     tail = float(binom.sf(correct - 1, guesses, success))
     if delta == 0:
         return tail
-    below, worst = 0.0, 0.0
-    for i in range(1, correct + 1):
-        below += float(binom.pmf(correct - i, guesses, success))
-        worst = max(worst, below / i)
+    below = np.cumsum(binom.pmf(np.arange(correct - 1, -1, -1), guesses, success))
+    worst = float((below / np.arange(1, correct + 1)).max())
     return min(1.0, tail + 2 * canaries * delta * worst)

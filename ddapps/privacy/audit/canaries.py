@@ -14,10 +14,10 @@ from ddcore import TargetData
 from ddcore.data import Split
 from ddcore.engine import generator
 from ddcore.errors import InputDataError, OutputExistsError
-from ddcore.settings import require_counts
+from ddcore.settings import require, require_counts
 from ddcore.summary import write_atomically
 
-MAX_FILE = 2**24
+MAX_FILE, MAX_CANARIES = 2**20, 100_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Canaries:
     def flip(cls, count: int) -> Canaries:
         """Flip ``count`` fair coins of the operating system."""
         require_counts(canaries=count)
+        require(count <= MAX_CANARIES, f"{count} canaries are more than the {MAX_CANARIES} that are supported")
         return cls(secrets.randbits(63), tuple(bool(secrets.randbits(1)) for _ in range(count)))
 
     def examples(self, target: TargetData) -> Split:

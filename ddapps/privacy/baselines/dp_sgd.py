@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from opacus.accountants import IAccountant
 
 import ddcore as dd
 from ddapps.privacy.certificate import Certificate
-from ddapps.privacy.entropy import Entropy
-from ddapps.privacy.plan import opened, plan
+from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.plan import ledger_for, plan, words_of
+from ddapps.privacy.signal import PrivateSignal
 from ddcore.augmentation import NoAugmentation
 from ddcore.engine import derive_seed, fitting_micro_batch, generator, resolve_device
 from ddcore.networks import Network, as_architecture
@@ -101,9 +103,11 @@ def dp_sgd(
         "seed": seed,
     }
     watched = None if isinstance(accountant, str) else accountant
-    with opened(
-        target, mechanism, words, ledger=None if ledger is None else Path(ledger), entropy=entropy, watched=watched
-    ) as signal:
+    words = words_of(mechanism, words)
+    with ledger_for(target, mechanism, None if ledger is None else Path(ledger)) as book:
+        book.abandon(json.dumps(words, sort_keys=True))  # nothing of an interrupted training is left to go on from
+        signal = PrivateSignal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
+        signal.certificate()
         micro_batch = fitting_micro_batch(spec.shape, place, keeps_graph=True)
         run = dd.Run(
             spec=spec,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from opacus.accountants import IAccountant
 from torch import Tensor, nn
 
 import ddcore as dd
@@ -54,7 +55,9 @@ class AnsweredOnce(PrivateSignal):
     ) -> Iterator[Features]:
         if not self._answers:
             self._answers = tuple(super().features(network, groups, views, count))
-        yield from self._answers
+        run = self._bound()
+        for answer in self._answers:
+            yield replace(answer, mean=answer.mean.to(run.device, run.dtype))
 
     def exhausted(self) -> bool:
         return super().exhausted() and not self._answers
@@ -78,6 +81,8 @@ def mean_features(
     bandwidth: float | None = None,
     steps: int = 1000,
     learning_rate: float = 0.03,
+    accountant: str | IAccountant = "prv",
+    counts: Mapping[int, int] | None = None,
     seed: int = 0,
 ) -> PrivateMethod:
     r"""Return a private method whose images match one noisy mean of random Fourier features per class.
@@ -91,6 +96,8 @@ def mean_features(
         bandwidth: of the kernel, in normalised pixels; default: three quarters of the square root of the number of pixels.
         steps: of Adam, from noise.
         learning_rate: of Adam.
+        accountant: as in `privatize`.
+        counts: as in `privatize`.
         seed: of the frequencies, which are public.
 
     Source: Harder et al. 2021 (arXiv:2002.11603), with free images in place of its generator network.
@@ -108,5 +115,14 @@ def mean_features(
         optimiser=dd.Optimiser("adam", learning_rate=learning_rate),
         steps=steps,
     )
-    private = privatize(method, epsilon=epsilon, delta=delta, max_grad_norm=1.0, sample_rate=1.0)
-    return replace(private, questions=1, signal=AnsweredOnce)
+    private = privatize(
+        method,
+        epsilon=epsilon,
+        delta=delta,
+        max_grad_norm=1.0,
+        sample_rate=1.0,
+        accountant=accountant,
+        counts=counts,
+        questions=1,
+    )
+    return replace(private, signal=AnsweredOnce)
