@@ -2,7 +2,8 @@
 
 python -m benchmarks.privacy_images --data path/to/mnist.npz
 
-The number of questions is chosen first, then the noise for it. Rows of an earlier call at the same settings are kept.
+The number of questions is chosen first, then the noise for it. Rows of an earlier call at the same settings are kept, so methods can be
+measured one after the other; what was set with --set is in their column.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ def main() -> None:
     target = dd.load_data(options.data, normalisation=privacy.PUBLIC_NORMALISATION, num_classes=10, **carved)
     title = f"privacy_{name.replace('-', '_')}"
     budget = {
-        "questions": options.questions,
         "delta": options.delta,
         "ipc": options.ipc,
         "network": f"convnet(width={options.width})",
@@ -91,6 +91,7 @@ def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options:
         "spent": f"{certificate.epsilon:.4f}",
         "questions": certificate.steps,
         "sampling rate": f"{certificate.queries[-1][1]:.4f}",
+        "set": " ".join(s for s in options.set if s.startswith(f"{key}.")),
         "noise": f"{certificate.queries[-1][0]:.4f}",
         "distill s": f"{seconds:.0f}",
         "mean": round(mean, 2),
