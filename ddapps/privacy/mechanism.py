@@ -11,7 +11,9 @@ from opacus.optimizers import DPOptimizer
 from opacus.utils.uniform_sampler import UniformWithReplacementSampler
 from torch import Tensor, nn
 
+from ddcore import Run
 from ddcore.errors import UnsupportedError
+from ddcore.networks import Network
 
 ROWS = (
     "this network does not treat an example as one row of its layers' inputs, so one example's part cannot be bounded: use another "
@@ -60,11 +62,18 @@ class NoisySum:
             if not isinstance(vectors, Tensor) or len(vectors) != examples:
                 raise UnsupportedError(ROWS)
             give(parameter, vectors.to(parameter.dtype))
-        finite = torch.stack([_of(p).flatten(1).sum(dim=1) for p in self._parameters]).isfinite().all(dim=0)
-        if not bool(finite.all()):
-            for parameter in self._parameters:
-                rows = finite.view(-1, *[1] * parameter.ndim)
-                give(parameter, torch.where(rows, _of(parameter), 0))
+        before = [None if p.summed_grad is None else p.summed_grad.clone() for p in self._parameters]  # type: ignore[attr-defined]
+        vectors_at_hand = [_of(p) for p in self._parameters]
+        self._accumulate()
+        if all(bool(p.summed_grad.isfinite().all()) for p in self._parameters):  # type: ignore[attr-defined]
+            return
+        finite = torch.stack([v.flatten(1).sum(dim=1).isfinite() for v in vectors_at_hand]).all(dim=0)
+        for parameter, earlier, vectors in zip(self._parameters, before, vectors_at_hand, strict=True):
+            parameter.summed_grad = earlier  # type: ignore[attr-defined]
+            give(parameter, torch.where(finite.view(-1, *[1] * parameter.ndim), vectors, 0))
+        self._accumulate()
+
+    def _accumulate(self) -> None:
         self._optimiser.signal_skip_step(True)
         self._optimiser.pre_step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -94,6 +103,15 @@ def poisson_draw(size: int, sample_rate: float, generator: torch.Generator) -> T
     """Return the indices of a draw in which each of ``size`` examples takes part with probability ``sample_rate``."""
     sampler = UniformWithReplacementSampler(num_samples=size, sample_rate=sample_rate, generator=generator, steps=1)
     return torch.tensor(next(iter(sampler)), dtype=torch.int64)
+
+
+def gradients_at_once(network: Network, weights: Sequence[str], run: Run) -> int:
+    """Return how many examples' gradients are held at once: on a processor, those of about 20 MB, which still fit its cache."""
+    if run.device.type != "cpu":
+        return run.gradient_micro_batch
+    sizes = {name: weight.numel() for name, weight in network.module.named_parameters()}
+    fitting = 5_000_000 // max(1, sum(sizes[name] for name in weights))
+    return max(1, min(run.gradient_micro_batch, max(8, fitting)))
 
 
 @contextmanager

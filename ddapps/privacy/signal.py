@@ -16,7 +16,7 @@ from ddapps.privacy.accounting import Query, epsilon_of, history_of
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy
 from ddapps.privacy.ledger import Ledger, digest_of
-from ddapps.privacy.mechanism import NoisySum, give, per_example_gradients, poisson_draw
+from ddapps.privacy.mechanism import NoisySum, give, gradients_at_once, per_example_gradients, poisson_draw
 from ddapps.privacy.networks import require_private
 from ddcore import Batch, Run, TargetData
 from ddcore.data import Features, Gradients, RealSignal
@@ -189,6 +189,7 @@ class PrivateSignal(RealSignal):
     ) -> Iterator[Gradients]:
         run, loss_of = self._bound(), LOSSES[loss]
         drawn, random = self._pay(network, groups, weights)
+        at_once = gradients_at_once(network, weights, run)
         for group in groups:
             with network.differentiated(weights) as parameters:
 
@@ -200,7 +201,7 @@ class PrivateSignal(RealSignal):
                         torch.autograd.grad(shares @ losses, inputs)
 
                 with per_example_gradients(network.module):
-                    released = self._released(group, drawn, views, random, parameters, add, run.gradient_micro_batch)
+                    released = self._released(group, drawn, views, random, parameters, add, at_once)
             yield Gradients(tuple(group), released, self._expected(group))
 
     def features(
