@@ -123,9 +123,11 @@ class PrivateMethod:
                 book.abandon(text)
                 _remove(checkpoint)
             elif place is not None and (place / "config.json").exists() and not checkpoint.exists():
-                if not book.finished(text):
+                held = dd.DataSummary.load(place)
+                same = held.record.get("method") == method.describe() and held.record.get("seed") == seed
+                if not same or not book.finished(text):
                     raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
-                return dd.DataSummary.load(place)
+                return held
             watched = None if isinstance(self.accountant, str) else self.accountant
             signal = self.signal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
             signal.certificate()  # what cannot be certified is refused before anything is paid
