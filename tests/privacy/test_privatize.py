@@ -72,6 +72,7 @@ def test_a_summary_tells_nothing_of_the_data_but_its_examples(
     privatize(small_psg, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path / "out")
     published = (tmp_path / "out" / "config.json").read_text() + (tmp_path / "out" / "README.md").read_text()
     assert private_digits.fingerprint() not in published
+    assert "| differential privacy | epsilon 4.99" in published
     record = json.loads((tmp_path / "out" / "config.json").read_text())["record"]
     assert record["data_sha256"] is None
     assert record["seconds"] is None

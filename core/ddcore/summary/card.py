@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -43,6 +44,7 @@ def _text(summary: DataSummary) -> str:
 | per class | {summary.ipc} |
 | train with | loss `{summary.recipe.loss}`, learning rate {summary.recipe.learning_rate or "of the protocol"} |
 | seed | {record.get("seed", "not recorded")} |
+| differential privacy | {_claim(record.get("privacy"))} |
 
 ```python
 import ddcore as dd
@@ -50,3 +52,12 @@ import ddcore as dd
 inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
 ```
 """
+
+
+def _claim(certificate: object) -> str:
+    """Return what a certificate claims, unchecked, in words."""
+    if isinstance(certificate, Mapping):
+        epsilon, delta = certificate.get("epsilon"), certificate.get("delta")
+        if isinstance(epsilon, int | float) and isinstance(delta, int | float):
+            return f"epsilon {epsilon:.4g} at delta {delta:g}, by its certificate"
+    return "none"
