@@ -119,6 +119,10 @@ def _distill(options: argparse.Namespace) -> None:
     private = _private_method(options, target)
     for change in private.changes:
         say(change)
+    if options.canaries is not None and options.ledger is not None and options.overwrite:
+        raise SettingsError(
+            "new canaries make another dataset, which has another ledger: leave out --ledger or --overwrite"
+        )
     if options.canaries is not None:
         target = _canaries(options, out).planted(target)
     budget = None

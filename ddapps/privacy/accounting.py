@@ -19,8 +19,10 @@ Query = tuple[float, float, int]
 ACCOUNTANTS = ("prv", "rdp")
 """Upper bounds. Opacus's ``gdp`` is an approximation that can come out too low, so it is not among them."""
 
+MAX_EPSILON = 500
+"""Beyond it the accountants' numbers overflow; it would promise nothing anyway."""
 TOO_LARGE = "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
-MOST_NOISE = 1e6
+LEAST_NOISE, MOST_NOISE = 1e-2, 1e6
 LARGEST_PRV = 30_000
 """Most ``(1 + epsilon) * sqrt(number of answers) * number of kinds`` for which the PRV accountant's tables fit in memory."""
 
@@ -84,25 +86,32 @@ def noise_multiplier_for(
     spent = epsilon_of(history, delta, accountant)
     if spent >= epsilon:
         raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: nothing is left")
+    high = 1.0
     try:
         with _without_advice():
-            high: float = get_noise_multiplier(
+            high = get_noise_multiplier(
                 target_epsilon=epsilon, target_delta=delta, sample_rate=sample_rate, steps=steps, accountant="rdp"
             )
-    except ValueError as error:
-        raise BudgetError(f"no noise keeps {steps} answers within epsilon {epsilon}: raise epsilon") from error
+    except ValueError as error:  # Renyi bounds never go below about .1: the tight accountant may
+        if accountant == "rdp":
+            raise BudgetError(f"no noise keeps {steps} answers within epsilon {epsilon}: raise epsilon") from error
     if accountant == "rdp" and not history:
         return high
 
     def total(sigma: float) -> float:
-        return epsilon_of([*history, (sigma, sample_rate, steps)], delta, accountant)
+        try:
+            return epsilon_of([*history, (sigma, sample_rate, steps)], delta, accountant)
+        except SettingsError:  # too little noise for the accountant's tables
+            return math.inf
 
-    # The Renyi bound brackets the noise from above where nothing was spent before; the tight one is searched below it.
+    # The Renyi bound says where to search; whatever it says, the noise is bracketed before it is bisected.
     low = high / 2
-    while total(high) > epsilon:
+    while not total(high) <= epsilon:
         low, high = high, 2 * high
         if high > MOST_NOISE:
             raise BudgetError(f"no noise keeps {steps} answers within what is left of epsilon {epsilon}: raise epsilon")
+    while low > LEAST_NOISE and total(low) <= epsilon:
+        low, high = low / 2, low
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if total(middle) > epsilon else (low, middle)

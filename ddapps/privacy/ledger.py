@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ddapps.privacy.accounting import ACCOUNTANTS, Query, check_accountant, epsilon_of
+from ddapps.privacy.accounting import ACCOUNTANTS, MAX_EPSILON, Query, check_accountant, epsilon_of
 from ddcore.errors import BudgetError, LedgerError, SettingsError
 from ddcore.settings import require
 from ddcore.summary import write_atomically
@@ -44,7 +44,10 @@ class Ledger:
         fresh: bool = False,
     ) -> None:
         for name, value in (("epsilon", epsilon), ("delta", delta)):
-            require(value is None or 0 < value < math.inf, f"a ledger's {name} must be above 0 and finite, not {value}")
+            require(
+                value is None or 0 < value <= MAX_EPSILON,
+                f"a ledger's {name} must lie in (0, {MAX_EPSILON}], not {value}",
+            )
         require(delta is None or delta < 1, f"a ledger's delta is a probability below 1, not {delta}")
         check_accountant(accountant)
         self._path = None if path is None else path.resolve()
@@ -97,9 +100,9 @@ class Ledger:
         """Return the epsilon of all charges, at the budget's delta."""
         return epsilon_of(self.history(), self.budget[1], self._state["budget"]["accountant"])
 
-    def finished(self, words: str) -> bool:
-        """Whether the run of these words is complete."""
-        return any(run["run"] == digest_of(words) and not run["open"] for run in self._state["runs"])
+    def is_open(self, words: str) -> bool:
+        """Whether a run of these words was interrupted, and can go on."""
+        return any(run["run"] == digest_of(words) and run["open"] for run in self._state["runs"])
 
     def abandon(self, words: str) -> None:
         """Close an interrupted run of these words, if there is one: its charges stay, and the words begin anew."""

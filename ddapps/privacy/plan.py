@@ -10,7 +10,7 @@ from typing import Any
 
 from opacus.accountants import IAccountant
 
-from ddapps.privacy.accounting import check_accountant, history_of, noise_multiplier_for
+from ddapps.privacy.accounting import MAX_EPSILON, check_accountant, history_of, noise_multiplier_for
 from ddapps.privacy.certificate import ALWAYS_PUBLIC
 from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.ledger import Ledger
@@ -28,7 +28,7 @@ def check_budget(epsilon: float, delta: float, sample_rate: float | None, accoun
     """Raise unless a budget makes sense: `SettingsError`, or `UnknownNameError` for the accountant."""
     for name, value in (("epsilon", epsilon), ("delta", delta)):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        require(number and 0 < value < float("inf"), f"{name} must be above 0 and finite, not {value!r}")
+        require(number and 0 < value <= MAX_EPSILON, f"{name} must be above 0, at most {MAX_EPSILON}, not {value!r}")
     require(delta < 1, f"delta is a probability below 1 / number of examples, not {delta}")
     require(sample_rate is None or 0 < sample_rate <= 1, f"sample_rate must lie in (0, 1], not {sample_rate}")
     check_accountant(accountant if isinstance(accountant, str) else accountant.mechanism())

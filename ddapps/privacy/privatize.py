@@ -13,13 +13,17 @@ from opacus.accountants import IAccountant
 
 import ddcore as dd
 from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.ledger import digest_of
 from ddapps.privacy.networks import feature_norm
 from ddapps.privacy.plan import check_budget, ledger_for, plan, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
 from ddcore.settings import require
+from ddcore.summary import write_atomically
 
 CHECKPOINT, LEDGER = "checkpoint.safetensors", "ledger.json"
+MADE = "made-by"
+"""File that holds the digest of the words and data which the finished summary was made of."""
 GRADIENT_NORM = 0.1
 """Default clipping norm of gradients: that of Chen et al. 2022."""
 
@@ -89,7 +93,7 @@ class PrivateMethod:
             seed: of public random numbers: networks, initial noise, order. Never of what hides the data.
             out: directory for the summary, which can be handed out as it is. What must not be is kept beside it, in
                 ``out.private`` (mode 0700). A run that is killed and started again with the same words goes on from a checkpoint
-                there, removed at the end; what an interrupted step asked stays paid, so it may end with fewer steps.
+                there, removed at the end; what was asked since that checkpoint stays paid, so it may end with fewer steps.
             ledger: file that keeps the total spent on this dataset; default: one in ``out.private``, for this result alone.
             ledger_budget: epsilon and delta of a new ledger.
             overwrite: distill again, and pay again, where ``out`` holds a result.
@@ -119,15 +123,17 @@ class PrivateMethod:
         path = Path(ledger) if ledger is not None else None if aside is None else aside / LEDGER
         with ledger_for(target, mechanism, path, ledger_budget, fresh=overwrite and ledger is None) as book:
             text = json.dumps(words, sort_keys=True)
-            if overwrite or checkpoint is None:
+            mark = digest_of(f"{text}/{target.fingerprint()}")
+            if overwrite or aside is None:
                 book.abandon(text)
                 _remove(checkpoint)
-            elif place is not None and (place / "config.json").exists() and not checkpoint.exists():
-                held = dd.DataSummary.load(place)
-                same = held.record.get("method") == method.describe() and held.record.get("seed") == seed
-                if not same or not book.finished(text):
+                _remove(None if aside is None else aside / MADE)
+            elif place is not None and (place / "config.json").exists():
+                if (aside / MADE).exists() and (aside / MADE).read_text() == mark:
+                    _remove(checkpoint)
+                    return dd.DataSummary.load(place)
+                if not book.is_open(text):
                     raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
-                return held
             watched = None if isinstance(self.accountant, str) else self.accountant
             signal = self.signal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
             signal.certificate()  # what cannot be certified is refused before anything is paid
@@ -146,7 +152,7 @@ class PrivateMethod:
                     checkpoint=checkpoint,
                     device=device,
                     max_seconds=max_seconds,
-                    checkpoint_seconds=checkpoint_seconds,
+                    checkpoint_seconds=0.0 if self.signal.repeats else checkpoint_seconds,
                     callbacks=callbacks,
                     progress=progress,
                     micro_batch=micro_batch,
@@ -160,6 +166,8 @@ class PrivateMethod:
             if place is not None:
                 summary.save(place, overwrite=True)
             if signal.exhausted() or summary.record["steps"] == method.steps:
+                if aside is not None:
+                    write_atomically(aside / MADE, mark.encode(), mode=0o600)
                 signal.finish()
                 _remove(checkpoint)
         return summary

@@ -92,7 +92,7 @@ def test_a_ledger_refuses_to_exceed_its_budget(tmp_path: Path, capsys: pytest.Ca
         (["--accountant", "gdp"], "unknown accountant"),
         (["--network", "convnet(norm=batch)"], "norm='instance'"),
         (["--normalisation", "standard"], "two public numbers"),
-        (["--ledger", "ledger.json", "--ledger-epsilon", "0"], "a ledger's epsilon must be above 0"),
+        (["--ledger", "ledger.json", "--ledger-epsilon", "0"], "a ledger's epsilon must lie in (0, 500]"),
         (["--method", "mean_features", "--sample-rate", "0.5"], "means nothing for method mean_features"),
     ],
 )

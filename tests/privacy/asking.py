@@ -18,7 +18,7 @@ class Unlimited(Ledger):
     """A ledger for mechanisms without noise, which no budget allows."""
 
     def __init__(self) -> None:
-        super().__init__(None, "digest", 1e6, 1e-3, "rdp")
+        super().__init__(None, "digest", 500.0, 1e-3, "rdp")
 
     def open_run(self, words: str, query: tuple[float, float], steps: int, before: Sequence[Query] = ()) -> int:
         return super().open_run(words, (1e6, query[1]), steps, before)

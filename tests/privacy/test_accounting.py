@@ -47,6 +47,14 @@ def test_the_noise_keeps_all_steps_within_the_budget_and_is_not_wasted(accountan
     assert 2.97 <= epsilon_of([*before, (more, 0.1, 100)], 1e-5, accountant) <= 3.0
 
 
+@pytest.mark.parametrize("epsilon", [0.08, 0.104, 0.11])
+def test_the_tight_accountant_reaches_below_what_renyi_bounds_can_show(epsilon: float) -> None:
+    sigma = noise_multiplier_for(epsilon, 1e-5, 0.01, 100)
+    assert 0.9 * epsilon <= epsilon_of([(sigma, 0.01, 100)], 1e-5) <= epsilon
+    with pytest.raises(BudgetError, match="raise epsilon"):
+        noise_multiplier_for(0.05, 1e-5, 0.01, 100, "rdp")
+
+
 def test_nothing_costs_nothing_and_no_noise_costs_everything() -> None:
     assert epsilon_of([], 1e-5) == 0
     assert epsilon_of([(1.0, 0.5, 0)], 1e-5) == 0

@@ -152,7 +152,7 @@ def test_the_claim_covers_a_run_that_ends_early(
 def test_mean_features_finishes_and_takes_public_sizes(private_digits: dd.TargetData, tmp_path: Path) -> None:
     sizes = {0: 25, 1: 45, 7: 20}
     private = mean_features(private_digits, epsilon=2.0, delta=1e-3, ipc=1, features=20, steps=6, counts=sizes)
-    options: dict[str, Any] = {"out": tmp_path / "out", "checkpoint_seconds": 0.0}
+    options: dict[str, Any] = {"out": tmp_path / "out"}
     with pytest.raises(KilledError):
         private.distill(private_digits, callbacks=[KilledAt(3)], **options)
     summary = private.distill(private_digits, **options)

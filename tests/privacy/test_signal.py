@@ -119,7 +119,7 @@ def test_the_networks_hooks_and_modes_are_as_before(private_digits: dd.TargetDat
 
 def test_every_question_is_paid_on_disk_before_its_first_answer(private_digits: dd.TargetData, tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
-    ledger = Ledger(path, "digest", 1e6, 1e-3, "rdp")
+    ledger = Ledger(path, "digest", 100.0, 1e-3, "rdp")
     signal = bound(private_digits, noise_multiplier=1.0, steps=2, ledger=ledger)
     net, views = network(private_digits), plain_views(private_digits)
     released_when_paid: list[int] = []
