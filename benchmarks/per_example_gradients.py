@@ -9,7 +9,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ def measure(width: int, side: int, examples: int, rounds: int) -> dict[str, Any]
     target = dd.load_data((images, torch.arange(examples) % 2), num_classes=2, normalisation="none")
     mechanism = plan(target, epsilon=10, delta=1e-6, max_grad_norm=0.1, steps=10**4, sample_rate=1.0, accountant="rdp")
     ledger = Ledger(None, "benchmark", 10, 1e-6, "rdp")
-    private = PrivateSignal(target, replace(mechanism, sample_rate=1.0), ledger, {}, SystemEntropy())
+    private = PrivateSignal(target, mechanism, ledger, {}, SystemEntropy())
     network = ConvNet(width=width).build(target.spec.shape, 2, seed=0)
     network.eval()
     names = [name for name, weight in network.module.named_parameters() if weight.ndim >= 2]

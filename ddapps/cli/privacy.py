@@ -88,7 +88,7 @@ def _add_public_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _public_data(options: argparse.Namespace, **settings: Any) -> dd.TargetData:
+def _public_data(options: argparse.Namespace) -> dd.TargetData:
     try:
         mean, std = (float(number) for number in options.normalisation.split(","))
     except ValueError as error:
@@ -101,7 +101,6 @@ def _public_data(options: argparse.Namespace, **settings: Any) -> dd.TargetData:
         normalisation=Standardise((mean,), (std,)),
         num_classes=options.num_classes,
         classes=None if options.num_classes is None else range(options.num_classes),
-        **settings,
     )
 
 

@@ -26,9 +26,9 @@ PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 
 def check_budget(epsilon: float, delta: float, sample_rate: float | None, accountant: str | IAccountant) -> None:
     """Raise unless a budget makes sense: `SettingsError`, or `UnknownNameError` for the accountant."""
-    for name, value in (("epsilon", epsilon), ("delta", delta)):
+    for name, value, most in (("epsilon", epsilon, MAX_EPSILON), ("delta", delta, 1)):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        require(number and 0 < value <= MAX_EPSILON, f"{name} must be above 0, at most {MAX_EPSILON}, not {value!r}")
+        require(number and 0 < value <= most, f"{name} must be above 0, at most {most}, not {value!r}")
     require(delta < 1, f"delta is a probability below 1 / number of examples, not {delta}")
     require(sample_rate is None or 0 < sample_rate <= 1, f"sample_rate must lie in (0, 1], not {sample_rate}")
     check_accountant(accountant if isinstance(accountant, str) else accountant.mechanism())

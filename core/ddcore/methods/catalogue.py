@@ -72,7 +72,11 @@ METHODS: dict[str, Published] = {
         ),
         Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
         Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
-        Published(psg, "Chen et al. 2022, arXiv:2211.04446", "digits, ipc 10, at epsilon 10 and 1 (docs/privacy.md)"),
+        Published(
+            psg,
+            "Chen et al. 2022, arXiv:2211.04446",
+            "digits (ipc 10), MNIST and Fashion-MNIST (ipc 20, 200 questions), at epsilon 10 and 1",
+        ),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
