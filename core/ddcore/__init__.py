@@ -17,6 +17,7 @@ from ddcore import (
     errors,
     evaluation,
     factorization,
+    kernels,
     matching,
     methods,
     networks,
@@ -26,9 +27,10 @@ from ddcore.batch import Batch
 from ddcore.citations import cite
 from ddcore.data import Spec, TargetData, load_data
 from ddcore.engine.distill import distill
+from ddcore.engine.experts import train_experts
 from ddcore.engine.optimiser import Optimiser
 from ddcore.engine.progress import Progress
-from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, storage
+from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, evaluate_kernel, storage
 from ddcore.method import Method
 from ddcore.run import Run
 from ddcore.settings import describe, override
@@ -59,13 +61,16 @@ __all__ = [
     "epsilon_approximation",
     "errors",
     "evaluate",
+    "evaluate_kernel",
     "evaluation",
     "factorization",
+    "kernels",
     "load_data",
     "matching",
     "methods",
     "networks",
     "override",
     "storage",
+    "train_experts",
     "training",
 ]

@@ -46,6 +46,48 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Differentiable Siamese Augmentation}, author={Zhao, Bo and Bilen, Hakan},
   booktitle={International Conference on Machine Learning}, year={2021}
 }""",
+    "dd": """@article{wang2018dd,
+  title={Dataset Distillation}, author={Wang, Tongzhou and Zhu, Jun-Yan and Torralba, Antonio and Efros, Alexei A.},
+  journal={arXiv:1811.10959}, year={2018}
+}""",
+    "linba": """@inproceedings{deng2022linba,
+  title={Remember the Past: Distilling Datasets into Addressable Memories for Neural Networks},
+  author={Deng, Zhiwei and Russakovsky, Olga},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "kip": """@inproceedings{nguyen2021kip,
+  title={Dataset Meta-Learning from Kernel Ridge-Regression}, author={Nguyen, Timothy and Chen, Zhourong and Lee, Jaehoon},
+  booktitle={International Conference on Learning Representations}, year={2021}
+}""",
+    "rfad": """@inproceedings{loo2022rfad,
+  title={Efficient Dataset Distillation using Random Feature Approximation},
+  author={Loo, Noel and Hasani, Ramin and Amini, Alexander and Rus, Daniela},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "frepo": """@inproceedings{zhou2022frepo,
+  title={Dataset Distillation using Neural Feature Regression}, author={Zhou, Yongchao and Nezhadarya, Ehsan and Ba, Jimmy},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "mtt": """@inproceedings{cazenavette2022mtt,
+  title={Dataset Distillation by Matching Training Trajectories},
+  author={Cazenavette, George and Wang, Tongzhou and Torralba, Antonio and Efros, Alexei A. and Zhu, Jun-Yan},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2022}
+}""",
+    "tesla": """@inproceedings{cui2023tesla,
+  title={Scaling Up Dataset Distillation to {ImageNet-1K} with Constant Memory},
+  author={Cui, Justin and Wang, Ruochen and Si, Si and Hsieh, Cho-Jui},
+  booktitle={International Conference on Machine Learning}, year={2023}
+}""",
+    "ftd": """@inproceedings{du2023ftd,
+  title={Minimizing the Accumulated Trajectory Error to Improve Dataset Distillation},
+  author={Du, Jiawei and Jiang, Yidi and Tan, Vincent Y. F. and Zhou, Joey Tianyi and Li, Haizhou},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2023}
+}""",
+    "datm": """@inproceedings{guo2024datm,
+  title={Towards Lossless Dataset Distillation via Difficulty-Aligned Trajectory Matching},
+  author={Guo, Ziyao and Wang, Kai and Cazenavette, George and Li, Hui and Zhang, Kaipeng and You, Yang},
+  booktitle={International Conference on Learning Representations}, year={2024}
+}""",
     "herding": """@inproceedings{welling2009herding,
   title={Herding Dynamical Weights to Learn}, author={Welling, Max},
   booktitle={International Conference on Machine Learning}, year={2009}

@@ -69,18 +69,25 @@ class MissingExtraError(DistillationError, ImportError):
         )
 
 
-class DivergenceError(DistillationError, ArithmeticError):
-    """The loss was not finite.
+class NumericalError(DistillationError, ArithmeticError):
+    """Numbers have left the range in which a computation is defined: a singular kernel, a negative step size."""
+
+
+class DivergenceError(NumericalError):
+    """A run cannot go on: its loss was not finite, or a computation of its method was not defined.
 
     Attributes:
-        step: the step whose loss was not finite, counted from 0.
+        step: the step at which it happened, counted from 0.
         summary: the last good state, as a summary.
     """
 
-    def __init__(self, step: int, summary: DataSummary) -> None:
-        super().__init__(
-            f"the loss of step {step} is not finite; the state before it is kept in the error's "
-            "`summary`. Lower the learning rate, or check the data for extreme values"
-        )
+    def __init__(self, step: int, summary: DataSummary, reason: str | None = None) -> None:
+        happened = f"step {step}: {reason}" if reason else f"the loss of step {step} is not finite"
+        advice = "" if reason else ". Lower the learning rate, or check the data for extreme values"
+        super().__init__(f"{happened}; the state before it is kept in the error's `summary`{advice}")
         self.step = step
         self.summary = summary
+
+
+class ExpertsError(DistillationError, ValueError):
+    """Experts that are damaged, of another network, data or normalisation, or too few or short for what is asked of them."""

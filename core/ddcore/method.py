@@ -8,10 +8,10 @@ from typing import Any
 from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.engine.devices import PRECISIONS
 from ddcore.engine.optimiser import Optimiser
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.factorization import Factorization, Pixels
 from ddcore.matching import Matching
-from ddcore.networks import FreshNetworks, NetworkSource, as_architecture
+from ddcore.networks import FreshNetworks, NetworkSource, NoNetworks, as_architecture
 from ddcore.settings import describe, override, require
 
 
@@ -52,6 +52,8 @@ class Method:
         require(
             self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
         )
+        if self.matching is not None:
+            self.matching.check_networks(self.networks)
         if self.augmentation.mixes_examples:
             raise SettingsError(
                 "an augmentation that mixes examples (CutMix) has no draw that real and synthetic batches could share: "
@@ -94,6 +96,8 @@ class Method:
         if isinstance(networks, NetworkSource):
             return replace(self, networks=networks)
         architecture = as_architecture(networks)
+        if isinstance(self.networks, NoNetworks):
+            raise UnsupportedError(f"{self.name} matches without networks: there is none to replace")
         if not hasattr(self.networks, "architecture"):
             return replace(self, networks=FreshNetworks(architecture))
         return override(self, "networks.architecture", architecture)

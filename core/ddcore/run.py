@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,6 +32,9 @@ class Run:
         micro_batch: the most examples that one forward pass takes on the real side.
         gradient_micro_batch: the same where a backward pass follows.
         compiled: whether parts may compile their hot functions.
+        steps: how many there will be.
+        scratch: a folder for what a part wants to find again when a killed run is resumed, or None.
+        report: takes a line of text about what a part is doing before the first step, or None.
     """
 
     examples: Examples
@@ -48,6 +52,9 @@ class Run:
         micro_batch: int,
         gradient_micro_batch: int | None = None,
         compiled: bool = False,
+        steps: int = 0,
+        scratch: Path | None = None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self.spec = spec
         self.real = real
@@ -59,6 +66,9 @@ class Run:
         self.gradient_micro_batch = gradient_micro_batch or micro_batch
         self.compiled = compiled
         self.step = 0
+        self.steps = steps
+        self.scratch = scratch
+        self.report = report
         self._seed = seed
 
     def derive_seed(self, purpose: str, *key: int | str) -> int:

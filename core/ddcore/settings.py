@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ddcore.errors import SettingsError
+from ddcore.errors import SettingsError, UnknownNameError
 
 S = TypeVar("S")
 
@@ -74,6 +76,40 @@ def _fits(value: object, hint: Any) -> bool:
             return all(_fits(element, each[0]) for element in value)
         return len(each) == len(value) and all(map(_fits, value, each))
     return isinstance(value, get_origin(hint) or hint)
+
+
+def settings_from_text(text: str, named: Mapping[str, S], kind: str) -> S:
+    """Return the settings that ``name(setting=value, ...)`` describes: a named default with some of its fields replaced.
+
+    Args:
+        text: a name, with settings in brackets where they differ.
+        named: the defaults by name.
+        kind: what they are, for messages.
+    """
+    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
+    if match is None or match.group(1) not in named:
+        raise UnknownNameError(kind, text, named)
+    settings = named[match.group(1)]
+    for pair in filter(None, (match.group(2) or "").split(",")):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals:
+            raise SettingsError(f"{pair!r} in {text!r} is not of the form name=value")
+        settings = override(settings, name, _literal(value))
+    return settings
+
+
+def settings_text(name: str, settings: Any) -> str:
+    """Return ``name``, with the settings that differ from their field's default in brackets."""
+    fields = [f for f in dataclasses.fields(settings) if getattr(settings, f.name) != f.default]
+    differing = ",".join(f"{f.name}={getattr(settings, f.name)}" for f in fields)
+    return f"{name}({differing})" if differing else name
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def require_counts(**counts: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
 from ddcore.engine import resolve_device
-from ddcore.errors import DivergenceError, OutputExistsError
+from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.methods import METHODS, PRESETS, build_method
 from ddcore.networks import parse_architecture, split_names
 
@@ -63,6 +63,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a setting, such as optimiser.learning_rate=0.5",
     )
+    parser.add_argument(
+        "--experts",
+        metavar="DIR",
+        help="experts for trajectory matching (ddapps experts train); default: they are trained first",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the summary is written")
     parser.add_argument("--overwrite", action="store_true", help="replace a summary that is there")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -100,6 +105,12 @@ def run(options: argparse.Namespace) -> None:
     if summary.record["steps"] == method.steps:
         checkpoint.unlink(missing_ok=True)
     print(f"{summary} -> {out}")
+    experts = checkpoint.with_suffix("") / "experts"
+    if experts.exists():
+        spent = summary.record["experts"]["seconds"]
+        print(
+            f"its experts ({spent:.0f} s of training) lie in {experts}: use them again with --experts, or delete them"
+        )
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:
@@ -122,6 +133,10 @@ def method_from(options: argparse.Namespace) -> dd.Method:
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]
         method = method.on_networks(names[0] if len(names) == 1 else names)
+    if options.experts is not None:
+        if not isinstance(method.networks, dd.networks.ExpertSegments):
+            raise SettingsError(f"--experts is for trajectory matching; {options.method} does not start from experts")
+        method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
     return method.with_steps(options.steps)

@@ -20,7 +20,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--networks", default="convnet", help=f"comma-separated, with settings in brackets: {', '.join(ARCHITECTURES)}"
     )
-    parser.add_argument("--protocol", default="quick", help=f"one of {', '.join(PROTOCOLS)} (default: quick)")
+    parser.add_argument(
+        "--protocol",
+        default="quick",
+        help=f"one of {', '.join(PROTOCOLS)} (default: quick); krr: kernel regression instead of networks",
+    )
+    parser.add_argument(
+        "--kernels", default="ntk", help="of krr: ntk, nngp, with settings in brackets: 'ntk(layers=conv,depth=2)'"
+    )
+    parser.add_argument("--ridge", type=float, default=1e-6, help="of krr, relative to the kernel's diagonal (1e-6)")
     parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
@@ -34,7 +42,17 @@ def run(options: argparse.Namespace) -> None:
     """Evaluate and report."""
     summary = dd.DataSummary.load(options.summary)
     target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
-    report = dd.evaluate(
+    report = (
+        _by_kernel(options, summary, target) if options.protocol == "krr" else _by_networks(options, summary, target)
+    )
+    if options.json != "-":
+        print(report)
+    if options.json is not None:
+        write_json(report.to_json(), options.json)
+
+
+def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:
+    return dd.evaluate(
         summary,
         target,
         networks=split_names(options.networks),
@@ -45,7 +63,9 @@ def run(options: argparse.Namespace) -> None:
         precision=options.precision or "fp32",
         progress=None if options.quiet else say,
     )
-    if options.json != "-":
-        print(report)
-    if options.json is not None:
-        write_json(report.to_json(), options.json)
+
+
+def _by_kernel(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:
+    return dd.evaluate_kernel(
+        summary, target, kernels=split_names(options.kernels), ridge=options.ridge, device=options.device
+    )

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import distill, evaluate, methods, privacy, show
+from ddapps.cli import distill, evaluate, experts, methods, privacy, show
 from ddcore import __version__
 from ddcore.errors import DistillationError
 
-COMMANDS = (distill, evaluate, show, methods, privacy)
+COMMANDS = (distill, evaluate, show, methods, experts, privacy)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -33,7 +33,7 @@ from ddcore.methods import METHODS
 from ddcore.networks import FixedNetworks, NetworkPool
 
 BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
-PRIVATE = ("dc", "dsa", "dcc", "psg", "dm")
+PRIVATE = ("dc", "dsa", "dcc", "psg", "dm", "dd", "linba_no_factorization")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -44,7 +44,7 @@ def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.T
             privatize(method, **BUDGET)
         return
     private = privatize(method.on_networks("convnet(width=4)").with_steps(3), **BUDGET, accountant="rdp")
-    assert bool(private.changes) == (name in ("dsa", "dcc", "dm"))
+    assert bool(private.changes) == (name not in ("dc", "psg"))
     summary = private.distill(private_digits, seed=1)
     certificate = Certificate.of(summary)
     assert certificate.steps == summary.record["steps"] == 3

@@ -48,11 +48,13 @@ class Gradients:
         classes: the group.
         tensors: one per weight asked for, of its shape, without a graph.
         count: number of examples behind the mean.
+        loss: the mean loss itself, a scalar without a graph; None where it is not told (a private signal releases gradients alone).
     """
 
     classes: tuple[int, ...]
     tensors: tuple[Tensor, ...]
     count: int
+    loss: Tensor | None = None
 
 
 class RealSignal(ABC):
@@ -197,15 +199,17 @@ class ExactSignal(RealSignal):
         for group in groups:
             drawn, sizes = self._drawn(group, count)
             totals: list[Tensor] = []
+            total_loss = torch.zeros((), dtype=run.dtype, device=run.device)
             with network.differentiated(weights) as differentiated:
                 for chunk in chunks(drawn, run.gradient_micro_batch):
                     batch = self._view(chunk, views)
                     with run.autocast():
                         losses = loss_of(network.logits(batch.inputs), batch.targets).to(run.dtype)
                     mean = self._shares(chunk, sizes) @ losses
+                    total_loss += mean.detach()
                     parts = torch.autograd.grad(mean, differentiated, allow_unused=True, materialize_grads=True)
                     totals = list(parts) if not totals else torch._foreach_add(totals, parts)  # type: ignore[assignment]
-            yield Gradients(tuple(group), tuple(totals), sum(sizes.values()))
+            yield Gradients(tuple(group), tuple(totals), sum(sizes.values()), total_loss)
 
     def _shares(self, chunk: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
         run = self._bound()

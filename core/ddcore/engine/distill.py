@@ -55,7 +55,7 @@ def distill(
         precision: ``fp32``, ``tf32``, ``bf16``, ``fp64``; default: the method's.
         steps: replaces the method's number of steps.
         max_seconds: stop after the step that passes this time; the summary records the steps done.
-        checkpoint: a file. A run that is killed and started again with the same arguments goes on from it and
+        checkpoint: a file. What parts want to find again (experts) lies in a folder of the same name beside it. A run that is killed and started again with the same arguments goes on from it and
             ends in the same bytes. It stays when the run is complete: delete it once the summary is saved.
         checkpoint_seconds: least time between two writes of the checkpoint.
         start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
@@ -87,6 +87,7 @@ def distill(
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
+    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress and method.steps > 0 else []
     run = Run(
         spec=signal.spec,
         real=signal,
@@ -97,6 +98,9 @@ def distill(
         micro_batch=micro_batch,
         gradient_micro_batch=gradient_micro_batch,
         compiled=compile,
+        steps=method.steps,
+        scratch=None if checkpoint is None else Path(checkpoint).with_suffix(""),
+        report=None if not bar else bar[0].say,
     )
     signal.begin(run)
     versions = {"ddcore": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
@@ -131,6 +135,7 @@ def distill(
             "machine": {"python": platform.python_version(), "threads": torch.get_num_threads()},
             "cites": list(method.cites),
             **signal.record(),
+            **(run.networks.record() if hasattr(run, "networks") else {}),
         }
         if start is not None:
             record["start"] = {"sha256": start.sha256(), "steps": start.record.get("steps")}
@@ -139,7 +144,6 @@ def distill(
 
     if method.matching is None or method.steps == 0:
         return summarise(0, time.monotonic() - started, Recipe())
-    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress else []
     loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
     try:
         summary = loop.run(max_seconds, spent=time.monotonic() - started)

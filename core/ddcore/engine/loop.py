@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.devices import matmul_precision
 from ddcore.engine.progress import Callback, Progress
-from ddcore.errors import DivergenceError, SettingsError
+from ddcore.errors import DivergenceError, NumericalError, SettingsError
 from ddcore.method import Method
 from ddcore.run import Run
 from ddcore.summary import DataSummary
@@ -73,14 +73,22 @@ class Loop:
                 if max_seconds is not None and self._seconds >= max_seconds:
                     break
                 run.step = step
-                loss = self._step()
+                try:
+                    loss = self._step()
+                except DivergenceError:
+                    raise
+                except NumericalError as error:
+                    raise self._diverged(step, str(error)) from error
                 step += 1
                 self._seconds = time.monotonic() - started
                 self._observe(step, loss)
         self._raise_if_bad(last=step - 1)
         if self._checkpoint is not None:
             self._checkpoint.write(self._state_dict(step))
-        return self.summarise(step)
+        try:
+            return self.summarise(step)
+        except NumericalError as error:
+            raise self._diverged(step - 1, str(error)) from error
 
     def _step(self) -> Tensor:
         run = self._run
@@ -116,6 +124,8 @@ class Loop:
         if run.step % self._check_every == 0:
             self._raise_if_bad()
             self._good, self._good_step = self._copy_parameters(), run.step
+        if self._rates.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters(), self._rates.clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
 
@@ -141,12 +151,15 @@ class Loop:
         step = int(self._first_bad)
         if step < 0 and last is not None and not all(bool(torch.isfinite(p).all()) for p in self._parameters()):
             step = last
-        if step < 0:
-            return
+        if step >= 0:
+            raise self._diverged(step)
+
+    def _diverged(self, step: int, reason: str | None = None) -> DivergenceError:
+        """Go back to the last good state; return the error that holds it."""
         with torch.no_grad():
             for parameter, good in zip(self._parameters(), self._good, strict=True):
                 parameter.copy_(good)
-        raise DivergenceError(step, self.summarise(self._good_step))
+        return DivergenceError(step, self.summarise(self._good_step), reason)
 
     def _state_dict(self, step: int) -> dict[str, Any]:
         return {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import MissingExtraError, SettingsError, UnknownNameError
 from ddcore.settings import require
 
-KINDS = ("sgd", "adam")
+KINDS = ("sgd", "adam", "adabelief", "lamb")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,15 @@ class Optimiser:
     """The outer optimiser.
 
     Attributes:
-        kind: ``sgd`` or ``adam``.
+        kind: ``sgd``, ``adam``, or, of the package pytorch-optimizer, ``adabelief`` or ``lamb``.
         learning_rate: of every parameter group.
         group_learning_rates: of single groups, where they differ (``{"labels": 0.01}``).
         momentum: of SGD.
-        betas: of Adam.
+        betas: of all kinds but SGD.
         drops: shares of the run after which the learning rates are multiplied by ``drop``, once each.
         drop: that factor.
+        schedule: ``constant``, or ``cosine``: from the learning rates to zero at the end of the run.
+        clip: largest norm of the gradient of all groups together; a longer one is shortened to it. None: none is.
     """
 
     kind: str = "sgd"
@@ -35,10 +40,15 @@ class Optimiser:
     betas: tuple[float, float] = (0.9, 0.999)
     drops: tuple[float, ...] = ()
     drop: float = 0.5
+    schedule: str = "constant"
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UnknownNameError("optimiser", self.kind, KINDS)
+        if self.schedule not in SCHEDULES:
+            raise UnknownNameError("schedule", self.schedule, SCHEDULES)
+        require(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
         for rate in (self.learning_rate, *self.group_learning_rates.values()):
             number = isinstance(rate, int | float)
             require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")
@@ -51,8 +61,9 @@ class Optimiser:
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas lie in [0, 1), not {self.betas}")
 
     def factor_at(self, step: int, steps: int) -> float:
-        """Return the product of the drops that lie behind at ``step`` of ``steps``."""
-        return self.drop ** sum(step >= share * steps for share in self.drops)
+        """Return what the learning rates are multiplied by at ``step`` of ``steps``."""
+        cosine = 0.5 * (1 + math.cos(math.pi * step / steps)) if self.schedule == "cosine" else 1.0
+        return float(cosine * self.drop ** sum(step >= share * steps for share in self.drops))
 
     def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
         """Return the optimiser of these named groups."""
@@ -64,6 +75,17 @@ class Optimiser:
             for name, params in groups.items()
             for rate in (self.group_learning_rates.get(name, self.learning_rate),)
         ]
-        if self.kind == "adam":
-            return torch.optim.Adam(parameters, betas=self.betas)
-        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
+        if self.kind == "sgd":
+            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
+        kind = torch.optim.Adam if self.kind == "adam" else _further(self.kind)
+        built: torch.optim.Optimizer = kind(parameters, betas=self.betas)
+        return built
+
+
+def _further(kind: str) -> Any:
+    """Return an optimiser class that torch does not have."""
+    try:
+        import pytorch_optimizer
+    except ImportError as error:
+        raise MissingExtraError(f"the optimiser {kind!r}", "pytorch-optimizer", "optimisers") from error
+    return {"adabelief": pytorch_optimizer.AdaBelief, "lamb": pytorch_optimizer.Lamb}[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class ProgressBar:
         if time.monotonic() >= self._next:
             self._bar.set_postfix(loss=f"{float(progress.loss):.4g}", refresh=False)
             self._next = time.monotonic() + 0.5
+
+    def say(self, text: str) -> None:
+        """Write a line about what happens before the first step."""
+        tqdm.write(f"{self._title}: {text}", file=sys.stderr)
 
     def close(self) -> None:
         """Leave the bar as it stands."""

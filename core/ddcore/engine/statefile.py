@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ddcore.errors import CheckpointError
-from ddcore.summary.tensorfile import write_atomically
+from ddcore.tensorfile import write_atomically
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

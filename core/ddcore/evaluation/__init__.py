@@ -3,6 +3,7 @@
 from ddcore.evaluation.approximation import Approximation, epsilon_approximation
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluate, held_out_split, predict, train_one
+from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.protocols import PROTOCOLS, Protocol, as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import mean_std_ci95
@@ -22,6 +23,7 @@ __all__ = [
     "efficiency_curve",
     "epsilon_approximation",
     "evaluate",
+    "evaluate_kernel",
     "held_out_split",
     "mean_std_ci95",
     "predict",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,19 +89,13 @@ def evaluate(
             results.append(Result(architecture_label(architecture), tuple(accuracies), seconds, weights))
     details: dict[str, Any] = {
         "training": describe(training),
-        "recipe": describe(source.recipe),
-        "labels": source.labels,
+        "recipe": source.recipe.to_json(),
         "networks": [describe(a) for a in architectures],
-        "normalisation": target.spec.normalisation.describe()["name"],
-        "tested_on": {"data": target.name, "split": split, "examples": len(held_out)},
         "iterate": "final",
         "seed": seed,
         "precision": precision,
-        "device": str(place),
-        "threads": torch.get_num_threads(),
-        "versions": {"ddcore": __version__, "torch": torch.__version__},
     }
-    return Report(source.data, source.method, source.ipc, source.stored_bytes, protocol.name, tuple(results), details)
+    return source.report(protocol.name, results, target, split, place, details)
 
 
 class TrainingSource:
@@ -109,6 +103,7 @@ class TrainingSource:
 
     def __init__(self, batch_of: Callable[[Tensor], Batch], size: int, recipe: Recipe, labels: str) -> None:
         self.batch_of, self.size, self.recipe, self.labels = batch_of, size, recipe, labels
+        self.members: dict[int, Tensor] = {}
         self.data, self.method, self.ipc, self.stored_bytes = "?", "custom", float("nan"), 0
 
     @classmethod
@@ -126,10 +121,33 @@ class TrainingSource:
         decoded, labels = data.tensors(device, dtype)
         kind = "soft" if labels.ndim == 2 else "hard"
         source = cls(lambda i: Batch(decoded[i], labels[i]), len(labels), data.recipe, kind)
+        source.members = data.members()
         source.data = str(data.record.get("data", "?"))
         source.method = str(data.record.get("method", {}).get("name", "custom"))
         source.ipc, source.stored_bytes = data.ipc, data.stored_bytes
         return source
+
+    def report(
+        self,
+        protocol: str,
+        results: Sequence[Result],
+        target: TargetData,
+        split: str,
+        device: torch.device,
+        details: Mapping[str, Any],
+    ) -> Report:
+        """Return what was found, with the facts that every report states."""
+        facts = {
+            "labels": self.labels,
+            "normalisation": target.spec.normalisation.describe()["name"],
+            "tested_on": {"data": target.name, "split": split, "examples": len(held_out_split(target, split))},
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "versions": {"ddcore": __version__, "torch": torch.__version__},
+        }
+        return Report(
+            self.data, self.method, self.ipc, self.stored_bytes, protocol, tuple(results), {**details, **facts}
+        )
 
 
 def train_one(
@@ -155,6 +173,7 @@ def train_one(
         training,
         generator=generator(seed, "training", label, run),
         recipe=source.recipe,
+        members=source.members,
         precision=precision,
     )
     return network

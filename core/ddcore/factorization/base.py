@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.batch import Batch
+from ddcore.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -60,6 +61,12 @@ class Examples(nn.Module, ABC):
     @abstractmethod
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the stored parameters in named groups; an optimiser may give each its own step size."""
+
+    def assign_labels(self, labels: Tensor) -> None:
+        """Store these soft labels, one row per example, in place of the present ones; `UnsupportedError` where labels are fixed."""
+        raise UnsupportedError(
+            f"{type(self).__name__} have fixed labels: labels can be assigned to pixels with factorization.labels='soft'"
+        )
 
     def after_step(self, step: int) -> None:
         """Adjust the stored parameters after an update (clamp, cool a temperature)."""

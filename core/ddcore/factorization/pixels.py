@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ddcore.run import Run
 
 LABELS = ("hard", "soft")
+LABEL_INITS = ("one_hot", "centred", "scaled")
 STORAGE = ("float32", "fp16", "uint8")
 STORAGE_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 
@@ -35,7 +37,11 @@ class Pixels(Factorization):
     Attributes:
         ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a smaller class has).
         init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
-        labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example, one-hot at first.
+        labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example.
+        label_init: what soft labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C classes; or ``scaled``: that over
+            sqrt(C / 10).
+        transform: whether a linear map of all pixels, the identity at first, is learned with the examples (the group
+            ``transform``); it is folded into what is stored.
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the run ends), over
             a span of their own where they leave [0, 1].
     """
@@ -44,10 +50,16 @@ class Pixels(Factorization):
     init: str | CoresetRule = "random"
     labels: str = "hard"
     storage: str = "float32"
+    label_init: str = "one_hot"
+    transform: bool = False
     name: ClassVar[str] = "pixels"
 
     def __post_init__(self) -> None:
-        for value, allowed, what in ((self.labels, LABELS, "labels"), (self.storage, STORAGE, "storage")):
+        for value, allowed, what in (
+            (self.labels, LABELS, "labels"),
+            (self.storage, STORAGE, "storage"),
+            (self.label_init, LABEL_INITS, "label_init"),
+        ):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
         check_ipc(self.ipc)
@@ -66,8 +78,14 @@ class Pixels(Factorization):
             chosen = run.real.select(as_rule(self.init), counts, random)
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
         owners = owners_of(counts)
-        soft = F.one_hot(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
-        return PixelExamples(images, owners, soft, run.spec, self.storage)
+        soft = self._first_labels(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
+        return PixelExamples(images, owners, soft, run.spec, self.storage, transformed=self.transform)
+
+    def _first_labels(self, owners: Tensor, classes: int) -> Tensor:
+        one_hot = F.one_hot(owners, classes).double()
+        if self.label_init == "one_hot":
+            return one_hot
+        return (one_hot - 1 / classes) / (math.sqrt(classes / 10) if self.label_init == "scaled" else 1.0)
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:
         names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
@@ -110,9 +128,12 @@ class PixelExamples(OwnedExamples):
         spec: Spec,
         storage: str,
         span: Span = UNIT,
+        transformed: bool = False,
     ) -> None:
         super().__init__(owners, spec.num_classes)
         self.images = nn.Parameter(images.clone())
+        size = math.prod(spec.shape)
+        self.transform = nn.Parameter(torch.eye(size, dtype=images.dtype)) if transformed else None
         self.soft_labels = None if soft is None else nn.Parameter(soft.clone())
         self._spec = spec
         self._storage = storage
@@ -121,19 +142,31 @@ class PixelExamples(OwnedExamples):
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
         if indices is None:
-            return Batch(self.images, targets)
+            return Batch(self._transformed(self.images), targets)
         where = to_device(indices, self.images.device)
-        return Batch(self.images[where], targets[where])
+        return Batch(self._transformed(self.images[where]), targets[where])
+
+    def _transformed(self, images: Tensor) -> Tensor:
+        return images if self.transform is None else (images.flatten(1) @ self.transform).view_as(images)
+
+    def assign_labels(self, labels: Tensor) -> None:
+        if self.soft_labels is None:
+            super().assign_labels(labels)
+            return
+        with torch.no_grad():
+            self.soft_labels.copy_(labels)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"images": [self.images]}
         if self.soft_labels is not None:
             groups["labels"] = [self.soft_labels]
+        if self.transform is not None:
+            groups["transform"] = [self.transform]
         return groups
 
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
-        images = self.images.detach().cpu()
+        images = self._transformed(self.images).detach().cpu()
         stored = {"images": images, "classes": self.packed_owners()}
         if storage == "uint8":
             if not self._spec.normalisation.exact:

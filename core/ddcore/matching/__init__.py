@@ -3,5 +3,20 @@
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution import DistributionMatching, FeatureAlignment
 from ddcore.matching.gradient import GradientMatching
+from ddcore.matching.meta_model import KernelRegression, UnrolledTraining
+from ddcore.matching.trajectory import TrajectoryMatching
+from ddcore.matching.unrolling import StepSizes, unroll
 
-__all__ = ["DistributionMatching", "FeatureAlignment", "GradientMatching", "Matching", "MatchingState", "Term"]
+__all__ = [
+    "DistributionMatching",
+    "FeatureAlignment",
+    "GradientMatching",
+    "KernelRegression",
+    "Matching",
+    "MatchingState",
+    "StepSizes",
+    "Term",
+    "TrajectoryMatching",
+    "UnrolledTraining",
+    "unroll",
+]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from ddcore.errors import UnsupportedError
+from ddcore.networks import NetworkSource, NoNetworks
 from ddcore.training import Recipe
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ class Matching(ABC):
 
     family: ClassVar[str]
     trains_labels: ClassVar[bool]
+
+    def check_networks(self, source: NetworkSource) -> None:
+        """Raise `UnsupportedError` if networks from ``source`` are not what this matching needs."""
+        if isinstance(source, NoNetworks):
+            raise UnsupportedError(f"{type(self).__name__} needs networks: choose a network source")
 
     def start(self, run: Run) -> MatchingState:
         """Return what lives during one run; raise `UnsupportedError` if the run's networks do not fit."""

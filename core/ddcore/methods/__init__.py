@@ -4,12 +4,19 @@ from ddcore.methods.cafe import cafe
 from ddcore.methods.catalogue import METHODS, Published, build_method
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
+from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
+from ddcore.methods.frepo import frepo
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
+from ddcore.methods.kip import kip
+from ddcore.methods.linba_no_factorization import linba_no_factorization
+from ddcore.methods.mtt import mtt
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.psg import psg
+from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, random
+from ddcore.methods.tesla import tesla
 
 __all__ = [
     "METHODS",
@@ -19,14 +26,21 @@ __all__ = [
     "cafe",
     "dc",
     "dcc",
+    "dd",
     "dm",
     "dsa",
     "forgetting",
+    "frepo",
     "herding",
     "idc",
     "idc_i",
     "it_gan",
     "k_center",
+    "kip",
+    "linba_no_factorization",
+    "mtt",
     "psg",
     "random",
+    "rfad",
+    "tesla",
 ]

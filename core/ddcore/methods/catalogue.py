@@ -13,11 +13,18 @@ from ddcore.method import Method
 from ddcore.methods.cafe import cafe
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
+from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
+from ddcore.methods.frepo import frepo
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
+from ddcore.methods.kip import kip
+from ddcore.methods.linba_no_factorization import linba_no_factorization
+from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
+from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, random
+from ddcore.methods.tesla import tesla
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,13 @@ METHODS: dict[str, Published] = {
             "Chen et al. 2022, arXiv:2211.04446",
             "digits (ipc 10), MNIST and Fashion-MNIST (ipc 20, 200 questions), at epsilon 10 and 1",
         ),
+        Published(dd, "Wang et al. 2018, arXiv:1811.10959", _DIGITS),
+        Published(linba_no_factorization, "Deng & Russakovsky 2022, arXiv:2206.02916", _DIGITS),
+        Published(kip, "Nguyen et al. 2021, arXiv:2011.00050", _DIGITS),
+        Published(rfad, "Loo et al. 2022, arXiv:2210.12067", _DIGITS),
+        Published(frepo, "Zhou et al. 2022, arXiv:2206.00719", _DIGITS),
+        Published(mtt, "Cazenavette et al. 2022, arXiv:2203.11932", _DIGITS),
+        Published(tesla, "Cui et al. 2022, arXiv:2211.10586", _DIGITS),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

@@ -3,16 +3,20 @@
 from ddcore.networks.architecture import Architecture, Factory, OneOf, Redrawn, as_architecture
 from ddcore.networks.classic import MLP, VGG11, AlexNet, LeNet
 from ddcore.networks.convnet import ConvNet
+from ddcore.networks.experts import ExpertBuffer, ExpertData, ExpertTraining, train_experts
 from ddcore.networks.names import ARCHITECTURES, architecture_label, parse_architecture, split_names
 from ddcore.networks.network import Network
 from ddcore.networks.resnet import ResNet18
 from ddcore.networks.sources import (
+    ExpertSegments,
     FixedNetworks,
     FreshNetworks,
     NetworkPool,
     Networks,
     NetworkSource,
+    NoNetworks,
     Plateau,
+    Segments,
     TrainedOnReal,
     TrainedOnSynthetic,
 )
@@ -24,6 +28,10 @@ __all__ = [
     "AlexNet",
     "Architecture",
     "ConvNet",
+    "ExpertBuffer",
+    "ExpertData",
+    "ExpertSegments",
+    "ExpertTraining",
     "Factory",
     "FixedNetworks",
     "FreshNetworks",
@@ -32,14 +40,17 @@ __all__ = [
     "NetworkPool",
     "NetworkSource",
     "Networks",
+    "NoNetworks",
     "OneOf",
     "Plateau",
     "Redrawn",
     "ResNet18",
+    "Segments",
     "TrainedOnReal",
     "TrainedOnSynthetic",
     "architecture_label",
     "as_architecture",
     "parse_architecture",
     "split_names",
+    "train_experts",
 ]

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from ddcore.errors import SettingsError
+from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks import layers
 from ddcore.networks.architecture import Architecture
-from ddcore.settings import require
+from ddcore.settings import require, require_counts
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class ConvNet(Architecture):
         norm: ``instance``, ``batch``, ``layer``, ``group``, ``none``.
         activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``.
         pooling: ``avg``, ``max``, ``none``.
+        widening: what the width is multiplied by from one block to the next.
+        init: weights as torch draws them: ``uniform``; or ``he``: normal, of variance 2 / fan-in, biases of deviation .1.
     """
 
     width: int = 128
@@ -33,10 +35,15 @@ class ConvNet(Architecture):
     norm: str = "instance"
     activation: str = "relu"
     pooling: str = "avg"
+    widening: int = 1
+    init: str = "uniform"
     name: ClassVar[str] = "convnet"
 
     def __post_init__(self) -> None:
         require(self.width > 0, f"width must be positive, not {self.width}")
+        require_counts(widening=self.widening)
+        if self.init not in layers.INITS:
+            raise UnknownNameError("init", self.init, layers.INITS)
         require(self.depth is None or self.depth > 0, f"depth must be positive, not {self.depth}")
 
     def depth_for(self, side: int) -> int:
@@ -53,12 +60,16 @@ class ConvNet(Architecture):
                 f"images of {side} px cannot be halved {depth} times: use depth <= {int(math.log2(smallest))} or pooling 'none'"
             )
         blocks: list[nn.Module] = []
+        width = self.width
         for i in range(depth):
             blocks += [
-                nn.Conv2d(channels if i == 0 else self.width, self.width, 3, padding=padded if i == 0 else 1),
-                layers.norm(self.norm, self.width),
+                nn.Conv2d(channels, width, 3, padding=padded if i == 0 else 1),
+                layers.norm(self.norm, width),
                 layers.activation(self.activation),
                 layers.pooling(self.pooling),
             ]
+            channels, width = width, width * self.widening
         features = nn.Sequential(*blocks, nn.Flatten())
-        return nn.Sequential(features, nn.Linear(layers.flat_size(features, shape), num_classes))
+        module = nn.Sequential(features, nn.Linear(layers.flat_size(features, shape), num_classes))
+        layers.INITS[self.init](module)
+        return module

@@ -29,9 +29,14 @@ class AveragePool(nn.Module):
 class _Halve(torch.autograd.Function):
     """The mean over windows of 2 x 2; its adjoint is `_Double`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, images: Tensor) -> Tensor:
-        ctx.size = images.shape[2:]
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.size = inputs[0].shape[2:]
+
+    @staticmethod
+    def forward(images: Tensor) -> Tensor:
         weight = torch.full((images.shape[1], 1, 2, 2), 0.25, dtype=images.dtype)
         return F.conv2d(images, weight, stride=2, groups=images.shape[1])
 
@@ -43,8 +48,14 @@ class _Halve(torch.autograd.Function):
 class _Double(torch.autograd.Function):
     """A quarter of every value, written to its window of 2 x 2; its adjoint is `_Halve`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, values: Tensor, height: int, width: int) -> Tensor:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def forward(values: Tensor, height: int, width: int) -> Tensor:
         n, channels, rows, columns = values.shape
         windows = values.mul(0.25)[:, :, :, None, :, None].expand(n, channels, rows, 2, columns, 2)
         doubled = windows.reshape(n, channels, 2 * rows, 2 * columns)
@@ -96,6 +107,18 @@ def pooling(name: str) -> nn.Module:
     if name not in _POOLINGS:
         raise UnknownNameError("pooling", name, _POOLINGS)
     return _POOLINGS[name]()
+
+
+def he_init(module: nn.Module) -> None:
+    """Draw all weights from a normal of variance 2 / fan-in and all biases from one of deviation .1 (norms are left alone)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(part.weight)
+            if part.bias is not None:
+                nn.init.normal_(part.bias, std=0.1)
+
+
+INITS: dict[str, Callable[[nn.Module], object]] = {"uniform": lambda module: None, "he": he_init}
 
 
 def flat_size(features: nn.Module, shape: tuple[int, ...]) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import re
 
-from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.classic import MLP, VGG11, AlexNet, LeNet
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.resnet import ResNet18
-from ddcore.settings import override
+from ddcore.settings import settings_from_text, settings_text
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     kind.name: kind for kind in (ConvNet, MLP, LeNet, AlexNet, VGG11, ResNet18)
@@ -20,16 +17,7 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 
 def parse_architecture(text: str) -> Architecture:
     """Return the architecture that ``text`` names."""
-    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
-    if match is None or match.group(1) not in ARCHITECTURES:
-        raise UnknownNameError("network", text, ARCHITECTURES)
-    architecture = ARCHITECTURES[match.group(1)]()
-    for setting in filter(None, (match.group(2) or "").split(",")):
-        name, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals:
-            raise SettingsError(f"{setting!r} in {text!r} is not of the form name=value")
-        architecture = override(architecture, name, _literal(value))
-    return architecture
+    return settings_from_text(text, {name: kind() for name, kind in ARCHITECTURES.items()}, "network")
 
 
 def split_names(text: str) -> list[str]:
@@ -41,14 +29,4 @@ def architecture_label(architecture: Architecture) -> str:
     """Return a name for reports: the settings that differ from the default stand in brackets."""
     if architecture.name not in ARCHITECTURES:
         return str(architecture.describe().get("function", architecture.name))  # type: ignore[attr-defined]
-    declared = dataclasses.fields(architecture)  # type: ignore[arg-type]
-    fields = [f for f in declared if getattr(architecture, f.name) != f.default]
-    settings = ",".join(f"{f.name}={getattr(architecture, f.name)}" for f in fields)
-    return f"{architecture.name}({settings})" if settings else architecture.name
-
-
-def _literal(text: str) -> object:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return settings_text(architecture.name, architecture)

@@ -81,6 +81,23 @@ class Network(nn.Module):
             for weight, wanted in before:
                 weight.requires_grad_(wanted)
 
+    @contextmanager
+    def holding(self, weights: Sequence[Tensor]) -> Iterator[None]:
+        """Hold these weights, in the order of ``named_parameters()``, inside the block, and the present ones again after it."""
+        held = list(self.module.parameters())
+        before = [w.detach().clone() for w in held]
+        try:
+            self.copy_weights(weights)
+            yield
+        finally:
+            self.copy_weights(before)
+
+    def copy_weights(self, weights: Sequence[Tensor]) -> None:
+        """Copy weights, in the order of ``named_parameters()``, into this network."""
+        with torch.no_grad():
+            for held, new in zip(self.module.parameters(), weights, strict=True):
+                held.copy_(new)
+
     def trained(self) -> AbstractContextManager[list[nn.Parameter]]:
         """Let all weights take gradients inside the block."""
         return self.differentiated([name for name, _ in self.module.named_parameters()])

@@ -3,7 +3,7 @@
 from ddcore.summary.card import save_picture
 from ddcore.summary.picture import as_text, draw
 from ddcore.summary.summary import DataSummary, Part, concat, original_bytes
-from ddcore.summary.tensorfile import read_tensors, write_atomically, write_tensors
+from ddcore.tensorfile import read_tensors, write_atomically, write_tensors
 
 __all__ = [
     "DataSummary",

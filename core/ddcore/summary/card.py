@@ -10,7 +10,8 @@ from PIL import Image
 
 from ddcore.summary.picture import draw
 from ddcore.summary.summary import DataSummary
-from ddcore.summary.tensorfile import write_atomically
+from ddcore.tensorfile import write_atomically
+from ddcore.training import Recipe
 
 
 def write_card(summary: DataSummary, directory: Path) -> None:
@@ -42,7 +43,7 @@ def _text(summary: DataSummary) -> str:
 | example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
 | classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
 | per class | {summary.ipc} |
-| train with | loss `{summary.recipe.loss}`, learning rate {summary.recipe.learning_rate or "of the protocol"} |
+| train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
 | seed | {record.get("seed", "not recorded")} |
 | differential privacy | {_claim(record.get("privacy"))} |
 
@@ -52,6 +53,12 @@ import ddcore as dd
 inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
 ```
 """
+
+
+def _schedule(recipe: Recipe) -> str:
+    if recipe.steps is not None:
+        return f"its own {len(recipe.steps.rates)} steps (config.json holds their sizes)"
+    return f"learning rate {recipe.learning_rate or 'of the protocol'}"
 
 
 def _claim(certificate: object) -> str:

@@ -19,7 +19,7 @@ from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatErr
 from ddcore.factorization import FACTORIZATIONS, Factorization
 from ddcore.settings import describe
 from ddcore.summary.summary import DataSummary, Part
-from ddcore.summary.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
+from ddcore.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
 from ddcore.training import Recipe
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _config(summary: DataSummary, directory: Path) -> dict[str, Any]:
             "mirror": spec.mirror,
             "normalisation": spec.normalisation.describe(),
         },
-        "recipe": {"loss": summary.recipe.loss, "learning_rate": summary.recipe.learning_rate},
+        "recipe": summary.recipe.to_json(),
         "record": describe(summary.record),
         "tensors_sha256": hashlib.sha256((directory / TENSORS).read_bytes()).hexdigest(),
     }
@@ -95,7 +95,6 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
     stored = read_tensors(directory / TENSORS)
     try:
         _check_keys(config["spec"], _SPEC_KEYS, "spec")
-        _check_keys(config["recipe"], {"loss", "learning_rate"}, "recipe")
         spec = _spec(config["spec"], directory)
         parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
         summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))

@@ -87,6 +87,16 @@ class DataSummary:
                 total[class_id] = total.get(class_id, 0) + count
         return dict(sorted(total.items()))
 
+    def members(self) -> dict[int, Tensor]:
+        """Return, per class id, where its examples stand in `tensors`, in order."""
+        found: dict[int, list[Tensor]] = {}
+        before = 0
+        for examples in self.examples():
+            for class_id in examples.classes:
+                found.setdefault(class_id, []).append(examples.indices_of(class_id) + before)
+            before += sum(examples.counts.values())
+        return {class_id: torch.cat(found[class_id]) for class_id in sorted(found)}
+
     @property
     def ipc(self) -> float:
         """Mean number of examples per class that has any; a whole number where all have the same."""

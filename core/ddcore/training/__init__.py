@@ -2,5 +2,6 @@
 
 from ddcore.training.fit import Training, fit, reproducible_dropout, take_step
 from ddcore.training.recipe import LOSSES, Recipe
+from ddcore.training.steps import Steps, step_batches
 
-__all__ = ["LOSSES", "Recipe", "Training", "fit", "reproducible_dropout", "take_step"]
+__all__ = ["LOSSES", "Recipe", "Steps", "Training", "fit", "reproducible_dropout", "step_batches", "take_step"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from ddcore.engine.devices import autocast, fitting_micro_batch
 from ddcore.engine.randomness import default_generators_seeded
 from ddcore.settings import require
 from ddcore.training.recipe import LOSSES, Recipe
+from ddcore.training.steps import Steps
 
 if TYPE_CHECKING:
     from ddcore.networks import Network
@@ -62,10 +63,13 @@ def fit(
     *,
     generator: torch.Generator,
     recipe: Recipe | None = None,
+    members: Mapping[int, Tensor] | None = None,
     precision: str = "fp32",
     watch: Watch | None = None,
 ) -> None:
     """Train ``network`` in place; the final iterate stays in it.
+
+    A recipe with steps of its own takes the place of the schedule, of which the augmentation alone is left.
 
     Args:
         network: on the device of the batches.
@@ -73,24 +77,45 @@ def fit(
         size: number of examples.
         training: the schedule.
         generator: CPU generator of order and augmentation.
-        recipe: loss, and a learning rate that replaces the schedule's.
+        recipe: loss, and a learning rate that replaces the schedule's, or steps that replace all of it.
+        members: class id -> indices of its examples; needed by a recipe with steps.
         precision: of forward passes.
         watch: called with indices, batch and logits (those before its update) after each update.
     """
     recipe = recipe or Recipe()
+    plan = _by_epochs(network, size, training, recipe, generator)
+    if recipe.steps is not None:
+        plan = _by_steps(network, recipe.steps, members or {})
+    network.train()
+    with reproducible_dropout(network, generator):
+        for indices, optimiser in plan:
+            batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
+            logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
+            if watch is not None:
+                watch(indices, batch, logits)
+
+
+Plan = Iterator[tuple[Tensor, torch.optim.Optimizer]]
+
+
+def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, generator: torch.Generator) -> Plan:
+    """Yield the examples of each update, and the optimiser that makes it."""
     rate = recipe.learning_rate or training.learning_rate
     drop_epoch = int(training.epochs * training.drop_at) if training.drop_at < 1 else training.epochs
     optimiser = _sgd(network, rate, training)
-    network.train()
-    with reproducible_dropout(network, generator):
-        for epoch in range(training.epochs):
-            if epoch == drop_epoch:
-                optimiser = _sgd(network, rate * training.drop, training)
-            for indices in torch.randperm(size, generator=generator).split(training.batch_size):
-                batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
-                logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
-                if watch is not None:
-                    watch(indices, batch, logits)
+    for epoch in range(training.epochs):
+        if epoch == drop_epoch:
+            optimiser = _sgd(network, rate * training.drop, training)
+        for indices in torch.randperm(size, generator=generator).split(training.batch_size):
+            yield indices, optimiser
+
+
+def _by_steps(network: Network, steps: Steps, members: Mapping[int, Tensor]) -> Plan:
+    # The rate is part of the update and not of the velocity, as torch's SGD has it.
+    optimiser = torch.optim.SGD(network.parameters(), lr=steps.rates[0], momentum=steps.momentum)
+    for indices, rate in zip(steps.batches(members), steps.rates, strict=True):
+        optimiser.param_groups[0]["lr"] = rate
+        yield indices, optimiser
 
 
 def take_step(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.errors import UnknownNameError
+from ddcore.errors import SummaryFormatError, UnknownNameError
 from ddcore.settings import require
+from ddcore.training.steps import Steps
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -38,10 +39,12 @@ class Recipe:
     Attributes:
         loss: ``cross_entropy`` (class ids or distributions as targets) or ``squared_error`` (targets are regressed).
         learning_rate: replaces the protocol's, where distillation has learned one.
+        steps: replaces the protocol's whole schedule, where distillation has learned one.
     """
 
     loss: str = "cross_entropy"
     learning_rate: float | None = None
+    steps: Steps | None = None
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -54,10 +57,26 @@ class Recipe:
     @property
     def stored_bytes(self) -> int:
         """Bytes of learned numbers in the recipe."""
-        return 0 if self.learning_rate is None else 4
+        return (0 if self.learning_rate is None else 4) + (0 if self.steps is None else 4 * len(self.steps.rates))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a summary records."""
+        recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
+        if self.steps is not None:
+            recorded["steps"] = asdict(self.steps) | {"rates": list(self.steps.rates)}
+        return recorded
 
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> Recipe:
-        """Rebuild what `describe` recorded."""
-        rate = config.get("learning_rate")
-        return cls(str(config["loss"]), None if rate is None else float(rate))
+        """Rebuild what `to_json` recorded; unknown entries are an error."""
+        required, allowed = {"loss", "learning_rate"}, {"loss", "learning_rate", "steps"}
+        if not required <= set(config) <= allowed:
+            raise SummaryFormatError(f"a recipe has loss, learning_rate and steps, found {sorted(config)[:5]}")
+        rate, steps = config["learning_rate"], config.get("steps")
+        if steps is not None:
+            if set(steps) != {"rates", "per_class", "momentum"} or not isinstance(steps["rates"], list):
+                raise SummaryFormatError(
+                    f"a recipe's steps have rates, per_class and momentum, found {sorted(steps)[:5]}"
+                )
+            steps = Steps(tuple(map(float, steps["rates"])), steps["per_class"], float(steps["momentum"]))
+        return cls(str(config["loss"]), None if rate is None else float(rate), steps)

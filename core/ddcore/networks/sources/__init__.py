@@ -1,20 +1,25 @@
 """Where the networks of a run come from."""
 
 from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.networks.sources.expert_segments import ExpertSegments, Segments
 from ddcore.networks.sources.fixed import FixedNetworks
 from ddcore.networks.sources.fresh import FreshNetworks
+from ddcore.networks.sources.none import NoNetworks
 from ddcore.networks.sources.plateau import Plateau
 from ddcore.networks.sources.pool import NetworkPool
 from ddcore.networks.sources.trained_on_real import TrainedOnReal
 from ddcore.networks.sources.trained_on_synthetic import TrainedOnSynthetic
 
 __all__ = [
+    "ExpertSegments",
     "FixedNetworks",
     "FreshNetworks",
     "NetworkPool",
     "NetworkSource",
     "Networks",
+    "NoNetworks",
     "Plateau",
+    "Segments",
     "TrainedOnReal",
     "TrainedOnSynthetic",
 ]

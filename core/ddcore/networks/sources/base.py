@@ -31,6 +31,10 @@ class Networks(ABC):
     def advance(self, run: Run) -> None:
         """Move on between two steps."""
 
+    def record(self) -> dict[str, Any]:
+        """Return entries for the records of this run's summaries: what the networks cost, say."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on."""
         return {"episode": self.episode, "age": self.age}

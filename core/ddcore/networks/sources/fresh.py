@@ -1,14 +1,17 @@
-"""A freshly drawn network for every step."""
+"""Freshly drawn networks for every step."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.convnet import ConvNet
+from ddcore.networks.network import Network
 from ddcore.networks.sources.base import Networks, NetworkSource
 from ddcore.networks.sources.drawn import DrawnNetworks
+from ddcore.settings import require_counts
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -16,14 +19,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FreshNetworks(NetworkSource):
-    """Every step matches on a new random network; it is not trained."""
+    """Every step matches on new random networks; they are not trained.
+
+    Attributes:
+        architecture: of the networks.
+        count: how many at a time, for a matching that takes several.
+    """
 
     architecture: Architecture = field(default_factory=ConvNet)
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        require_counts(count=self.count)
 
     def start(self, run: Run) -> Networks:
-        return _Fresh(self.architecture, run)
+        return _FreshNetworks([_Fresh(self.architecture, run, stream) for stream in range(self.count)])
 
 
 class _Fresh(DrawnNetworks):
     def advance(self, run: Run) -> None:
         self.draw(self.episode + 1)
+
+
+class _FreshNetworks(Networks):
+    def __init__(self, each: Sequence[_Fresh]) -> None:
+        self._each = each
+
+    def current(self) -> Sequence[Network]:
+        return [network for drawn in self._each for network in drawn.current()]
+
+    def advance(self, run: Run) -> None:
+        for drawn in self._each:
+            drawn.advance(run)
+        self.episode += 1
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        for drawn in self._each:
+            drawn.draw(self.episode)

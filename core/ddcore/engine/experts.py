@@ -1,0 +1,65 @@
+"""``train_experts``: from target data to a directory of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ddcore import networks
+from ddcore.data import TargetData
+from ddcore.engine.devices import resolve_device, warm_allocator
+from ddcore.errors import InputDataError
+from ddcore.networks import ExpertBuffer, ExpertData, ExpertTraining, as_architecture
+
+
+def train_experts(
+    target: TargetData,
+    directory: str | Path,
+    *,
+    network: object = "convnet",
+    training: ExpertTraining | None = None,
+    count: int = 100,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    together: int | None = None,
+    workers: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> ExpertBuffer:
+    """Train networks on a whole training split and keep their weights after every epoch, for trajectory matching.
+
+    A killed call goes on where it was; a call with a larger ``count`` adds experts.
+
+    Args:
+        target: the data.
+        directory: where the experts are kept.
+        network: their architecture, in any form that `as_architecture` takes; without BatchNorm.
+        training: the schedule; default: that of MTT.
+        count: how many experts there shall be.
+        seed: of weights, order and augmentation.
+        device: as in ``distill``.
+        together: networks that take each step at once; None: all of them where that is faster, else one.
+        workers: processes of Ray that train experts side by side; 0: none, all are trained in this process.
+        progress: called with a line of text now and then.
+
+    Raises:
+        ExpertsError: the directory holds experts of other settings, network or data.
+        MissingExtraError: ``workers`` without Ray.
+    """
+    if not isinstance(target, TargetData):
+        raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
+    place = resolve_device(device)
+    warm_allocator(place)
+    return networks.train_experts(
+        Path(directory),
+        ExpertData.of_target(target, place),
+        as_architecture(network),
+        training or ExpertTraining(),
+        count=count,
+        seed=seed,
+        device=place,
+        together=together,
+        workers=workers,
+        progress=progress,
+    )

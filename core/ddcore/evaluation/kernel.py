@@ -1,0 +1,70 @@
+"""Evaluation by kernel ridge regression: networks of infinite width, in place of finite ones."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from ddcore.data import TargetData
+from ddcore.engine.devices import resolve_device
+from ddcore.errors import SettingsError
+from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split
+from ddcore.evaluation.report import Report, Result
+from ddcore.kernels import as_kernel, centred, kernel_label, ridge_solution
+from ddcore.settings import describe
+from ddcore.summary import DataSummary
+
+PROTOCOL = "krr"
+AT_ONCE = 500
+
+
+def evaluate_kernel(
+    summary: DataSummary,
+    target: TargetData,
+    *,
+    kernels: object = "ntk",
+    ridge: float = 1e-6,
+    device: str | torch.device = "auto",
+    split: str = "test",
+) -> Report:
+    r"""Measure the accuracy of kernel ridge regression on a summary. No network is trained, and nothing is random.
+
+    .. math:: f(x) = K_{xS} \big(K_{SS} + \lambda \tfrac{\mathrm{tr} K_{SS}}{|S|} I\big)^{-1} y_S
+
+    in float64. Labels that are class ids stand for one-hot vectors minus 1 / C. The report's protocol is ``krr``: its accuracies are not those
+    of finite networks, and are not to be compared with them.
+
+    Args:
+        summary: what is regressed on.
+        target: whose held-out split is tested on.
+        kernels: an `AnalyticKernel` or its name, such as ``"ntk(layers=conv,depth=2)"``, or several.
+        ridge: :math:`\lambda`.
+        device: as in ``distill``.
+        split: ``test``, or ``validation`` for choosing settings.
+
+    Raises:
+        NumericalError: the kernel of the summary's examples is singular.
+    """
+    place = resolve_device(device)
+    held_out = held_out_split(target, split)
+    check_compatible(summary, target)
+    if ridge < 0:
+        raise SettingsError(f"ridge must not be negative, it is {ridge}")
+    chosen = [as_kernel(k) for k in (kernels if isinstance(kernels, list | tuple) else [kernels])]
+    source = TrainingSource.of(summary, place, torch.float64)
+    examples = source.batch_of(torch.arange(source.size))
+    labels = centred(examples.targets, summary.spec.num_classes)
+    results = []
+    for kernel in chosen:
+        started = time.monotonic()
+        support = kernel.embed(examples.inputs, ())
+        dual = ridge_solution(kernel.product(support, support), labels, ridge)
+        right = 0
+        for inputs, truth in zip(held_out.inputs.split(AT_ONCE), held_out.targets.split(AT_ONCE), strict=True):
+            tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
+            right += int(((kernel.product(tested, support) @ dual).argmax(dim=1).cpu() == truth).sum())
+        accuracy = 100.0 * right / len(held_out)
+        results.append(Result(f"{kernel_label(kernel)}, infinite width", (accuracy,), time.monotonic() - started, 0))
+    details = {"kernels": [describe(k) for k in chosen], "ridge": ridge, "precision": "fp64"}
+    return source.report(PROTOCOL, results, target, split, place, details)

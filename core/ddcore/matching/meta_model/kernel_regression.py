@@ -1,0 +1,147 @@
+"""Kernel ridge regression on the synthetic examples, tested on real ones: KIP, RFAD, FRePO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.kernels import AnalyticKernel, Kernel, centred, ridge_solution
+from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.networks import NetworkSource, NoNetworks
+from ddcore.settings import require, require_counts
+from ddcore.training import Recipe
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+OUTER_LOSSES = ("squared", "platt")
+
+
+@dataclass(frozen=True)
+class KernelRegression(Matching):
+    r"""The loss on real examples :math:`T` of ridge regression on the synthetic examples :math:`S` and their labels.
+
+    .. math:: f(T) = K_{TS} \big(K_{SS} + \lambda \tfrac{\mathrm{tr} K_{SS}}{|S|} I\big)^{-1} y_S
+
+    Real labels are one-hot minus 1 / C, as are synthetic ones unless they are soft.
+
+    Attributes:
+        kernel: an `AnalyticKernel`, or a `FeatureKernel` of the run's networks.
+        ridge: :math:`\lambda`.
+        real_batch: real examples per class and step.
+        loss: ``squared``: :math:`\frac12 \|f(x) - y\|^2`, its mean over examples and, with ``mean_over_classes``, outputs; ``platt``: the
+            cross-entropy of :math:`e^k f(x)` with a learned number :math:`k` (parameter group ``platt``), 0 at first.
+        mean_over_classes: see ``loss``.
+        label_margin: whether the mean of :math:`\min(y_{(1)} - y_{(2)}, 1/C)`, the gap between the two largest entries of a synthetic
+            label, is subtracted from the loss.
+        mirrored: whether every synthetic image also stands in :math:`S` mirrored, unless that may change its class.
+
+    Source: Nguyen et al. 2021 (arXiv:2011.00050); Loo et al. 2022 (arXiv:2210.12067); Zhou et al. 2022 (arXiv:2206.00719); survey,
+    equations 5 and 6.
+    """
+
+    kernel: Kernel = field(default_factory=AnalyticKernel)
+    ridge: float = 1e-6
+    real_batch: int = 500
+    loss: str = "squared"
+    mean_over_classes: bool = True
+    label_margin: bool = False
+    mirrored: bool = False
+    family: ClassVar[str] = "meta-model"
+    trains_labels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.loss not in OUTER_LOSSES:
+            raise UnknownNameError("loss", self.loss, OUTER_LOSSES)
+        require_counts(real_batch=self.real_batch)
+        require(self.ridge >= 0, f"ridge must not be negative, it is {self.ridge}")
+
+    def check_networks(self, source: NetworkSource) -> None:
+        if self.kernel.of_networks:
+            super().check_networks(source)
+        elif not isinstance(source, NoNetworks):
+            raise UnsupportedError("an analytic kernel takes no networks: networks=NoNetworks()")
+
+    def start(self, run: Run) -> MatchingState:
+        for network in run.networks.current():
+            network.require_independent_examples()
+        return _KernelState(self.loss, run)
+
+    def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
+        assert isinstance(state, _KernelState)
+        kernel, networks, classes = self.kernel, run.networks.current(), run.spec.num_classes
+        real = run.real.batch(run.examples.classes, self.real_batch, "real")
+        wanted = centred(real.targets, classes)
+        synthetic = run.examples.decode(generator=run.generator("decode"))
+        labels = centred(synthetic.targets, classes)
+        inputs = synthetic.inputs
+        if self.mirrored and run.spec.mirror:
+            inputs, labels = torch.cat([inputs, inputs.flip(-1)]), torch.cat([labels, labels])
+        with run.autocast():
+            support = kernel.embed(inputs, networks)
+        dual = ridge_solution(kernel.product(support, support), labels, self.ridge)
+        # The real side is taken in pieces: with the derivatives by support and dual added up, one backward pass does the rest.
+        ends = [support.detach().requires_grad_(), dual.detach().requires_grad_(), *state.parameters()]
+        value, derivatives = (
+            torch.zeros((), dtype=torch.float64, device=run.device),
+            [torch.zeros_like(e) for e in ends],
+        )
+        for part, targets in zip(real.inputs.split(run.micro_batch), wanted.split(run.micro_batch), strict=True):
+            with torch.no_grad(), run.autocast():
+                tested = kernel.embed(part, networks)
+            loss = self._loss(kernel.product(tested, ends[0]).double() @ ends[1], targets, state) / len(wanted)
+            value += loss.detach()
+            found = torch.autograd.grad(loss, ends)
+            derivatives = [d + g for d, g in zip(derivatives, found, strict=True)]
+        product = torch.stack(
+            [(d * e).sum().double() for d, e in zip(derivatives, [support, dual, *state.parameters()], strict=True)]
+        ).sum()
+        total = product - product.detach() + value
+        yield Term(total - _margin(labels) if self.label_margin else total, classes=run.examples.classes)
+
+    def _loss(self, predictions: Tensor, targets: Tensor, state: _KernelState) -> Tensor:
+        """Return the loss summed over examples."""
+        if self.loss == "platt":
+            return F.cross_entropy(state.scale() * predictions, targets.argmax(dim=1), reduction="sum")
+        squared = 0.5 * (predictions - targets).square().sum()
+        return squared / targets.shape[1] if self.mean_over_classes else squared
+
+    def recipe(self, state: MatchingState) -> Recipe:
+        assert isinstance(state, _KernelState)
+        return Recipe("squared_error" if state.soft_labels else "cross_entropy")
+
+
+class _KernelState(MatchingState):
+    def __init__(self, loss: str, run: Run) -> None:
+        self.soft_labels = "labels" in run.examples.groups()
+        zero = torch.zeros((), dtype=torch.float64, device=run.device)
+        self._log_scale = nn.Parameter(zero) if loss == "platt" else None
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        return [] if self._log_scale is None else [self._log_scale]
+
+    def scale(self) -> Tensor:
+        assert self._log_scale is not None
+        return self._log_scale.exp()
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return {} if self._log_scale is None else {"platt": [self._log_scale]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self._log_scale is None else {"platt": self._log_scale.detach().clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._log_scale is not None:
+            with torch.no_grad():
+                self._log_scale.copy_(state["platt"])
+
+
+def _margin(labels: Tensor) -> Tensor:
+    first, second = labels.topk(2, dim=1).values.unbind(dim=1)
+    return (first - second).clamp_max(1 / labels.shape[1]).mean()

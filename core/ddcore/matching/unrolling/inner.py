@@ -1,0 +1,53 @@
+"""Training of one network on the synthetic examples, step by step, as a function of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.func import functional_call
+
+from ddcore.augmentation import NoAugmentation
+from ddcore.training import LOSSES
+
+if TYPE_CHECKING:
+    from ddcore.networks import Network
+    from ddcore.run import Run
+
+
+class InnerTraining:
+    """Losses of the steps of inner training. The same step gives the same loss, however often it is asked for.
+
+    Args:
+        run: whose examples are trained on.
+        network: what is trained.
+        batches: indices of the examples of every step.
+        augment: whether every example of every step gets a draw of the run's augmentation.
+        loss: a name in ``LOSSES``.
+    """
+
+    def __init__(
+        self, run: Run, network: Network, batches: Sequence[Tensor], *, augment: bool, loss: str = "cross_entropy"
+    ) -> None:
+        self._run, self._module, self._batches = run, network.module, batches
+        self._names = [name for name, _ in network.module.named_parameters()]
+        self._augmentation = run.augmentation if augment else NoAugmentation()
+        self._loss = LOSSES[loss]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __call__(self, t: int, weights: Sequence[Tensor]) -> Tensor:
+        """Return the mean loss of step ``t`` at some weights (in the order of ``named_parameters()``)."""
+        run, indices = self._run, self._batches[t]
+        batch = run.examples.decode(indices, run.generator("inner-decode", t))
+        batch = self._augmentation.draw(run.generator("inner-view", t), len(indices))(batch)
+        with run.autocast():
+            logits = functional_call(self._module, dict(zip(self._names, weights, strict=True)), (batch.inputs,))
+            losses = self._loss(logits, batch.targets).to(run.dtype)
+        return losses.mean()
+
+    def leaves(self) -> list[Tensor]:
+        """Return the stored parameters that the losses depend on."""
+        return [p for group in self._run.examples.groups().values() for p in group]

@@ -1,0 +1,48 @@
+"""DD: dataset distillation through the unrolled training of a network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ddcore.augmentation import NoAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.matching import StepSizes, UnrolledTraining
+from ddcore.method import Method
+from ddcore.methods.presets import check_preset
+from ddcore.networks import FreshNetworks
+
+EPOCHS = 3
+
+
+def dd(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Learn the images, and a step size for each of the few steps, after which a random network does well on real data.
+
+    Settings of the paper (arXiv:1811.10959, section 4 and its code): one image per class and step, three passes in fixed order,
+    outer Adam at .01, betas .5 and .999, rates halved every tenth of the run, noise initialisation, inner step sizes from .02
+    through a softplus, 1024 real examples. A summary is trained on by these very steps. Preset ``cpu``: 30 inner steps at any ipc, first step
+    sizes of .1, outer Adam at .05 (step sizes .005), real initialisation, 150 steps.
+    """
+    check_preset(preset)
+    cpu = preset == "cpu"
+    adam = Optimiser("adam", learning_rate=0.01, betas=(0.5, 0.999), drops=tuple(i / 10 for i in range(1, 10)), drop=0.5)
+    if cpu:
+        rates = {"step_sizes": 0.005}
+        adam = replace(adam, learning_rate=0.05, group_learning_rates=rates, drops=(0.5, 0.75, 0.9))
+    return Method(
+        name="dd",
+        preset=preset,
+        cites=("dd",),
+        factorization=Pixels(ipc=ipc, init="random" if cpu else "noise"),
+        matching=UnrolledTraining(
+            inner_steps=30 if cpu else EPOCHS * largest_ipc(ipc),
+            synthetic_batch=1,
+            order="fixed",
+            step_sizes=StepSizes(initial=0.1 if cpu else 0.02, learned="per_step", positive=True),
+            real_batch=32 if cpu else 102,
+        ),
+        networks=FreshNetworks(),
+        optimiser=adam,
+        augmentation=NoAugmentation(),
+        steps=150 if cpu else 20_000,
+    )

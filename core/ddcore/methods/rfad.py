@@ -1,0 +1,45 @@
+"""RFAD: random feature approximation for dataset distillation."""
+
+from __future__ import annotations
+
+from ddcore.augmentation import NoAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Ipc, Pixels
+from ddcore.kernels import FeatureKernel
+from ddcore.matching import KernelRegression
+from ddcore.method import Method
+from ddcore.methods.presets import check_preset
+from ddcore.networks import ConvNet, FreshNetworks
+
+
+def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Ridge regression with the features of random networks, drawn anew in every step, under a cross-entropy.
+
+    Settings of the paper (arXiv:2210.12067 and its code): 8 ConvNets of width 256 without norm, K = 2 Phi Phi^T / (8 d) + .01, ridge 5e-3 of
+    the mean diagonal, Platt's scale at rate .01, a learned linear map of the pixels at 5e-5, AdaBelief at 1e-3, learned labels, 5120 real
+    examples. The paper stops by a validation loss, up to 100 000 steps; here the number of steps is a setting. Preset ``cpu``:
+    Adam at .02, 4 networks of width 128, 300 steps.
+    """
+    check_preset(preset)
+    cpu = preset == "cpu"
+    image, transform = (0.02, 1e-3) if cpu else (1e-3, 5e-5)
+    return Method(
+        name="rfad",
+        preset=preset,
+        cites=("rfad", "kip"),
+        factorization=Pixels(ipc=ipc, init="random", labels="soft", label_init="centred", transform=True),
+        matching=KernelRegression(
+            FeatureKernel(scale=2.0, constant=0.01, per_feature=True),
+            ridge=5e-3,
+            real_batch=32 if cpu else 512,
+            loss="platt",
+        ),
+        networks=FreshNetworks(ConvNet(width=128 if cpu else 256, norm="none", init="he"), count=4 if cpu else 8),
+        optimiser=Optimiser(
+            "adam" if cpu else "adabelief",
+            learning_rate=image,
+            group_learning_rates={"transform": transform, "platt": 0.01},
+        ),
+        augmentation=NoAugmentation(),
+        steps=300 if cpu else 10_000,
+    )

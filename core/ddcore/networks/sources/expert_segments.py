@@ -1,0 +1,188 @@
+"""Segments of the trajectories of experts: weights to start from, and weights to arrive at."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import ExpertsError
+from ddcore.networks.architecture import Architecture
+from ddcore.networks.convnet import ConvNet
+from ddcore.networks.experts import ExpertBuffer, ExpertData, ExpertTraining, train_experts
+from ddcore.networks.experts.data import facts_of
+from ddcore.networks.network import Network
+from ddcore.networks.sources.base import Networks, NetworkSource
+from ddcore.settings import describe, require, require_counts
+
+if TYPE_CHECKING:
+    from ddcore.run import Run
+
+
+class Segments(Networks):
+    """Networks that know where real training took them from where they are."""
+
+    @abstractmethod
+    def target(self) -> list[Tensor]:
+        """Return the weights that the present network's expert had later, in the order of ``named_parameters()``."""
+
+
+@dataclass(frozen=True)
+class ExpertSegments(NetworkSource):
+    """Each step starts from a random expert at a random epoch, and aims at the same expert some epochs later.
+
+    Without a directory the experts are trained when the run starts, resumably, beside its checkpoint.
+
+    Attributes:
+        architecture: of the experts.
+        length: epochs from start to target.
+        first_start: the earliest epoch to start from.
+        last_start: the latest start is before this epoch.
+        growth: share of the run over which ``last_start`` grows from just above ``first_start`` to its value; 0: at once.
+        count: experts to train, or the number of them in the directory that are used; None there: all.
+        training: of experts that the run trains.
+        directory: experts that are there already (``ddapps experts train``).
+
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932), algorithm 1; Guo et al. 2024 (arXiv:2310.05773) for ``growth``.
+    """
+
+    architecture: Architecture = field(default_factory=ConvNet)
+    length: int = 2
+    first_start: int = 0
+    last_start: int = 20
+    growth: float = 0.0
+    count: int | None = 100
+    training: ExpertTraining = field(default_factory=ExpertTraining)
+    directory: str | None = None
+
+    def __post_init__(self) -> None:
+        require_counts(length=self.length, last_start=self.last_start, count=1 if self.count is None else self.count)
+        require(
+            0 <= self.first_start < self.last_start,
+            f"starts lie in [first_start, last_start), which is empty: [{self.first_start}, {self.last_start})",
+        )
+        require(0 <= self.growth <= 1, f"growth is a share of the run, in [0, 1], not {self.growth}")
+        require(self.directory is not None or self.count is not None, "say how many experts to train: count")
+
+    def asks(self) -> frozenset[str]:
+        return frozenset({"batch"})
+
+    def start(self, run: Run) -> Networks:
+        return _ExpertSegments(self, run)
+
+    def describe(self) -> dict[str, Any]:
+        """Record the settings; experts that are there already by a hash of what they are, not by where they lie."""
+        names = ("architecture", "length", "first_start", "last_start", "growth", "count", "training")
+        described = {name: describe(getattr(self, name)) for name in names}
+        if self.directory is None:
+            return {"type": "ExpertSegments", **described}
+        del described["training"]
+        return {"type": "ExpertSegments", **described, "experts": _opened(self.directory).sha256()}
+
+
+class _ExpertSegments(Segments):
+    def __init__(self, settings: ExpertSegments, run: Run) -> None:
+        self._settings, self._run = settings, run
+        self._buffer = self._own(run) if settings.directory is None else self._given(settings.directory, run)
+        self._numbers = self._buffer.present()[: settings.count]
+        needed = settings.last_start - 1 + settings.length
+        if self._buffer.epochs < needed:
+            raise ExpertsError(
+                f"starts before epoch {settings.last_start} and segments of {settings.length} need experts of {needed} epochs; "
+                f"these have {self._buffer.epochs}: lower networks.last_start, or train longer (--epochs {needed})"
+            )
+        spec = run.spec
+        architecture = settings.architecture.pick(run.derive_seed("network", 0))
+        self._network: Network = architecture.build(
+            spec.shape, spec.num_classes, seed=run.derive_seed("network", 0), dtype=run.dtype
+        ).to(run.device)
+        self._network.requires_grad_(False)
+        self._network.eval()
+        self._sizes = [w.numel() for w in self._network.module.parameters()]
+        self._pick(0)
+
+    def _own(self, run: Run) -> ExpertBuffer:
+        settings = self._settings
+        assert settings.count is not None
+        if run.scratch is not None:
+            directory = run.scratch / "experts"
+        else:
+            directory = Path(mkdtemp(prefix="experts-"))
+            weakref.finalize(self, shutil.rmtree, directory)
+        return train_experts(
+            directory,
+            ExpertData.of_run(run),
+            settings.architecture,
+            settings.training,
+            count=settings.count,
+            seed=run.derive_seed("experts"),
+            device=run.device,
+            progress=run.report,
+        )
+
+    def _given(self, place: str, run: Run) -> ExpertBuffer:
+        buffer = _opened(place)
+        buffer.require(
+            {"architecture": describe(self._settings.architecture), "facts": facts_of(run.spec, run.real.fingerprint())}
+        )
+        missing = (self._settings.count or 1) - len(buffer.present())
+        if missing > 0:
+            raise ExpertsError(
+                f"{place} holds {len(buffer.present())} experts: train {missing} more, or set networks.count"
+            )
+        buffer.check()
+        return buffer
+
+    def _pick(self, step: int) -> None:
+        """Take up the expert and the epoch of a step; they follow from (seed, step) alone."""
+        settings, run = self._settings, self._run
+        seed = run.derive_seed("segment", step)
+        random = torch.Generator().manual_seed(seed)
+        grown = 1.0 if settings.growth == 0 or run.steps == 0 else min(1.0, step / (settings.growth * run.steps))
+        starts = max(1, round(grown * (settings.last_start - settings.first_start)))
+        number = self._numbers[int(torch.randint(len(self._numbers), (1,), generator=random))]
+        epoch = settings.first_start + int(torch.randint(starts, (1,), generator=random))
+        first, last = (self._unflatten(row) for row in self._buffer.rows(number, epoch, epoch + settings.length))
+        self._network.copy_weights(first)
+        self._target = last
+        self.episode, self.age = step, 0
+
+    def _unflatten(self, row: Tensor) -> list[Tensor]:
+        if len(row) != sum(self._sizes):
+            raise ExpertsError(
+                f"an expert has {len(row)} weights, the network {sum(self._sizes)}: train the experts again"
+            )
+        held = self._network.module.parameters()
+        parts = row.to(self._run.device, self._run.dtype).split(self._sizes)
+        return [part.view_as(weight) for part, weight in zip(parts, held, strict=True)]
+
+    def current(self) -> Sequence[Network]:
+        return (self._network,)
+
+    def target(self) -> list[Tensor]:
+        return self._target
+
+    def advance(self, run: Run) -> None:
+        self._pick(self.episode + 1)
+
+    def record(self) -> dict[str, Any]:
+        facts = {"count": len(self._numbers), "epochs": self._buffer.epochs, "seconds": round(self._buffer.seconds, 3)}
+        return {"experts": facts | {"sha256": self._buffer.sha256()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._pick(state["episode"])
+
+
+def _opened(place: str) -> ExpertBuffer:
+    buffer = ExpertBuffer(Path(place))
+    if not buffer.present():
+        raise ExpertsError(f"{place} holds no experts: train them (ddapps experts train DATA --out {place})")
+    return buffer

@@ -1,0 +1,66 @@
+"""Training by a fixed sequence of steps, each with a step size of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddcore.settings import require, require_counts
+
+MAX_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A summary's own training: its examples in a fixed order, its step sizes, nothing else.
+
+    Attributes:
+        rates: step size of every step.
+        per_class: examples of each class in one step, in turn; None: all.
+        momentum: of the steps.
+    """
+
+    rates: tuple[float, ...]
+    per_class: int | None = None
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 < len(self.rates) <= MAX_STEPS, f"a recipe has 1 to {MAX_STEPS} steps, not {len(self.rates)}")
+        require(all(0 < rate < float("inf") for rate in self.rates), "step sizes must be positive and finite")
+        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        if self.per_class is not None:
+            require_counts(per_class=self.per_class)
+
+    def batches(self, members: Mapping[int, Tensor]) -> list[Tensor]:
+        """Return the indices of every step's examples, given those of each class."""
+        return step_batches(members, len(self.rates), self.per_class)
+
+
+def step_batches(
+    members: Mapping[int, Tensor], steps: int, per_class: int | None, generator: torch.Generator | None = None
+) -> list[Tensor]:
+    """Return, for each step, the indices of ``per_class`` examples of every class.
+
+    A class goes through all of its examples before one comes again: in order, or, with a generator, in a new order each time.
+
+    Args:
+        members: class id -> indices of its examples.
+        steps: number of steps.
+        per_class: examples of each class in one step; None: all.
+        generator: of the order.
+    """
+    batches: list[list[Tensor]] = [[] for _ in range(steps)]
+    for indices in members.values():
+        size = len(indices)
+        each = size if per_class is None else min(per_class, size)
+        rounds = -(-steps * each // size)
+        if generator is None or each == size:
+            order = indices.repeat(rounds)
+        else:
+            order = torch.cat([indices[torch.randperm(size, generator=generator)] for _ in range(rounds)])
+        for batch, mine in zip(batches, order.split(each), strict=False):
+            batch.append(mine)
+    return [torch.cat(batch) for batch in batches]

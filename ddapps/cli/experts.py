@@ -1,0 +1,64 @@
+"""``ddapps experts train``: networks on the real data, for trajectory matching."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("experts", help="train experts for trajectory matching")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="train")
+    train = actions.add_parser("train", help="train networks on the real data; keep their weights after every epoch")
+    train.add_argument("data", metavar="DATA", help=DATA_HELP)
+    train.add_argument("--network", default="convnet", help="such as 'convnet(width=64)' (default: convnet)")
+    train.add_argument("--count", type=int, default=100, help="how many there shall be (default: 100)")
+    train.add_argument("--epochs", type=int, default=50, help="passes over the data (default: 50)")
+    train.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    train.add_argument(
+        "--together", type=int, metavar="N", help="networks that take each step at once (default: what is faster)"
+    )
+    train.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="train in N processes of Ray (default: none)"
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of training, such as learning_rate=0.02",
+    )
+    train.add_argument("--normalisation", default="standard", help="as in distill (default: standard)")
+    train.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the experts are kept")
+    train.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(train)
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train what is missing, and say what there is."""
+    target = load(options, options.data, normalisation=options.normalisation)
+    training = dd.networks.ExpertTraining(epochs=options.epochs)
+    for path, value in parse_settings(options.set).items():
+        training = dd.override(training, path, value)
+    buffer = dd.train_experts(
+        target,
+        options.out,
+        network=options.network,
+        training=training,
+        count=options.count,
+        seed=options.seed,
+        device=options.device,
+        together=options.together,
+        workers=options.workers,
+        progress=None if options.quiet else say,
+    )
+    print(
+        f"{len(buffer.present())} experts of {buffer.epochs} epochs, {buffer.seconds:.0f} s of training -> {options.out}"
+    )
