@@ -13,14 +13,14 @@ from torch.func import functional_call
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.unrolling import GRADIENTS, InnerTraining, StepSizes, StepSizeState, unroll
-from ddcore.networks import ExpertSegments, Network, NetworkSource, Segments
+from ddcore.networks import ExpertSegments, NetworkSource, Segments
 from ddcore.settings import require_counts
 from ddcore.training import Recipe, step_batches
 
 if TYPE_CHECKING:
     from ddcore.run import Run
 
-LABELS = ("own", "assigned")
+LABELS = ("own", "assigned", "assigned_once")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrajectoryMatching(Matching):
         snapshot_every: of ``reverse`` and ``detached``.
         augment: whether inner training draws the run's augmentation for every example.
         labels: ``own``: those that are stored, hard, or soft and then learned; ``assigned``: soft ones that the target expert
-            gives to the present examples at every step.
+            gives to the present examples at every step; ``assigned_once``: the same before the first step, then learned.
         loss: of inner training, a name in ``ddcore.training.LOSSES``.
 
     Source: Cazenavette et al. 2022 (arXiv:2203.11932); Cui et al. 2022 (arXiv:2211.10586); survey, equation 10.
@@ -78,8 +78,8 @@ class TrajectoryMatching(Matching):
             )
 
     def start(self, run: Run) -> MatchingState:
-        if self.labels == "assigned":
-            run.examples.assign_labels(run.examples.decode().targets)
+        if self.labels != "own":
+            self._assign(run)
         return StepSizeState(self.step_sizes, self.inner_steps, run)
 
     def asks(self) -> frozenset[str]:
@@ -93,7 +93,7 @@ class TrajectoryMatching(Matching):
         start = [w.detach().clone() for w in network.module.parameters()]
         target = segments.target()
         if self.labels == "assigned":
-            self._assign(run, network, target)
+            self._assign(run)
         members = {c: run.examples.indices_of(c) for c in run.examples.classes}
         batches = step_batches(members, self.inner_steps, self.synthetic_batch, run.generator("inner-order"))
         inner = InnerTraining(run, network, batches, augment=self.augment, loss=self.loss)
@@ -106,11 +106,13 @@ class TrajectoryMatching(Matching):
             window=self.window,
             snapshot_every=self.snapshot_every,
         )
-        groups = tuple(g for g in (*run.examples.groups(), *state.groups()) if g != "labels" or self.labels == "own")
+        groups = tuple(g for g in (*run.examples.groups(), *state.groups()) if g != "labels" or self.labels != "assigned")
         yield Term(relative_distance(trained, target, start), groups=groups)
 
-    def _assign(self, run: Run, network: Network, weights: Sequence[Tensor]) -> None:
-        """Give the present examples the labels that the expert with these weights predicts."""
+    def _assign(self, run: Run) -> None:
+        """Give the present examples the labels that the expert predicts at the end of the segment."""
+        assert isinstance(run.networks, Segments)
+        (network,), weights = run.networks.current(), run.networks.target()
         names = [name for name, _ in network.module.named_parameters()]
         with torch.no_grad(), run.autocast():
             inputs = run.examples.decode().inputs

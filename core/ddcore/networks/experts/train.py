@@ -45,13 +45,14 @@ def train_experts(
     require(workers >= 0, f"workers must not be negative, it is {workers}")
     suited = replace(training, augmentation=training.augmentation.suited_to(data.spec))
     job = _Job(directory, data, architecture, suited, seed, device)
+    stacked = worth_stacking(job.module(0), device)
     buffer = ExpertBuffer(directory)
     buffer.begin(job.shared())
     missing = [number for number in range(count) if number not in buffer.present()]
     if not missing:
         return buffer
     if together is None:
-        together = len(missing) if worth_stacking(job.module(0), device) else 1
+        together = len(missing) if stacked else 1
     groups = [missing[first : first + together] for first in range(0, len(missing), together)]
     trained = _by_ray(job, groups, workers) if workers else (job.train(group, progress) for group in groups)
     for numbers, trajectories, seconds in trained:

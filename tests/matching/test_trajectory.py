@@ -1,0 +1,131 @@
+"""Trajectory matching against its definition; the published approximation; labels; resuming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.func import functional_call
+
+import ddcore as dd
+from ddcore.errors import UnsupportedError
+from ddcore.factorization import MultiFormation, Pixels
+from ddcore.matching import StepSizes, TrajectoryMatching
+from ddcore.matching.trajectory.trajectory_matching import relative_distance
+from ddcore.networks import ConvNet, ExpertSegments, ExpertTraining, Segments
+from tests.running import parameter_gradient, started
+
+SOURCE = ExpertSegments(
+    ConvNet(width=4), length=1, last_start=2, count=2, training=ExpertTraining(epochs=2, batch_size=50)
+)
+MATCHING = TrajectoryMatching(inner_steps=3, step_sizes=StepSizes(0.05, "shared"), augment=False)
+
+
+def test_its_gradient_is_that_of_the_relative_distance(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, factorization=Pixels(ipc=2, init="noise"), networks=SOURCE)
+    found = parameter_gradient(run, MATCHING)
+    assert isinstance(run.networks, Segments)
+    (network,) = run.networks.current()
+    images = run.examples.decode().inputs
+    start = {n: w.detach().clone() for n, w in network.module.named_parameters()}
+    weights = {n: w.clone().requires_grad_() for n, w in start.items()}
+    for _ in range(3):
+        loss = F.cross_entropy(functional_call(network.module, weights, (images,)), torch.tensor([0, 0, 1, 1, 7, 7]))
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        weights = {n: w - 0.05 * g for (n, w), g in zip(weights.items(), gradients, strict=True)}
+    target = run.networks.target()
+    above = sum((w - t).square().sum() for w, t in zip(weights.values(), target, strict=True))
+    below = sum((s - t).square().sum() for s, t in zip(start.values(), target, strict=True))
+    (wanted,) = torch.autograd.grad(above / below, run.examples.groups()["images"])
+    torch.testing.assert_close(found, wanted.flatten(), rtol=1e-8, atol=1e-12)
+
+
+def test_a_segment_joins_two_epochs_of_one_expert(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=SOURCE, precision="fp32")
+    networks = run.networks
+    assert isinstance(networks, Segments)
+    buffer = networks._buffer  # type: ignore[attr-defined]
+    pairs = {(n, e): buffer.rows(n, e, e + 1) for n in range(2) for e in range(2)}
+    seen = set()
+    for _ in range(30):
+        first = torch.cat([w.flatten() for w in networks.current()[0].module.parameters()])
+        second = torch.cat([w.flatten() for w in networks.target()])
+        (place,) = [k for k, (a, b) in pairs.items() if torch.equal(a, first) and torch.equal(b, second)]
+        seen.add(place)
+        networks.advance(run)
+    assert seen == set(pairs)
+
+
+def test_starts_grow_later(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, networks=replace(SOURCE, growth=1.0), precision="fp32")
+    run.steps = 20
+    networks = run.networks
+    buffer = networks._buffer  # type: ignore[attr-defined]
+    first_epochs = [buffer.rows(n, 0)[0] for n in range(2)]
+    early = []
+    for _ in range(20):
+        now = torch.cat([w.flatten() for w in networks.current()[0].module.parameters()])
+        early.append(any(torch.equal(now, f) for f in first_epochs))
+        networks.advance(run)
+    assert all(early[:14]) and not all(early[14:])
+
+
+def test_training_exactly_as_the_expert_did_leaves_no_distance() -> None:
+    weights = [torch.ones(3), torch.zeros(2)]
+    start = [torch.zeros(3), torch.zeros(2)]
+    assert float(relative_distance(weights, weights, start)) == 0.0
+    assert float(relative_distance(start, weights, start)) == 1.0
+
+
+def method(**matching: object) -> dd.Method:
+    return dd.Method(
+        factorization=Pixels(ipc=1, labels="soft"),
+        matching=replace(MATCHING, step_sizes=StepSizes(0.05, "shared", positive=True), **matching),  # type: ignore[arg-type]
+        networks=SOURCE,
+        optimiser=dd.Optimiser("adam", learning_rate=0.02),
+        steps=4,
+    )
+
+
+def test_assigned_labels_are_the_experts_and_are_not_learned(few_digits: dd.TargetData) -> None:
+    labels = dd.distill(few_digits, method(labels="assigned")).tensors()[1]
+    torch.testing.assert_close(labels.sum(dim=1), torch.ones(3))
+    assert float(labels.min()) > 0
+    learned = dd.distill(few_digits, method(labels="own")).tensors()[1]
+    assert not torch.equal(learned, F.one_hot(torch.tensor([0, 1, 7]), 10).float())
+    once = dd.distill(few_digits, method(labels="assigned_once")).tensors()[1]
+    assert float((once.sum(dim=1) - 1).abs().max()) > 1e-5
+    with pytest.raises(UnsupportedError, match="fixed labels"):
+        dd.distill(few_digits, replace(method(labels="assigned"), factorization=MultiFormation(ipc=1)))
+
+
+def test_the_learned_step_size_is_the_summarys_learning_rate(few_digits: dd.TargetData) -> None:
+    summary = dd.distill(few_digits, method())
+    assert summary.recipe.learning_rate is not None and summary.recipe.learning_rate != pytest.approx(0.05, abs=1e-9)
+    assert summary.record["experts"]["epochs"] == 2 and summary.record["experts"]["seconds"] > 0
+
+
+def test_a_killed_run_finds_its_experts_again(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    whole = dd.distill(few_digits, method(), seed=3)
+    lines = []
+
+    def kill(progress: dd.Progress) -> None:
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    place = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        dd.distill(few_digits, method(), seed=3, checkpoint=place, checkpoint_seconds=0.0, callbacks=[kill])
+    manifest = (tmp_path / "checkpoint" / "experts" / "experts.json").read_text()
+    resumed = dd.distill(few_digits, method(), seed=3, checkpoint=place, callbacks=[lambda p: lines.append(p.step)])
+    assert lines == [2, 3, 4] or lines == [3, 4]
+    assert resumed.sha256() == whole.sha256()
+    assert (tmp_path / "checkpoint" / "experts" / "experts.json").read_text() == manifest
+
+
+def test_tesla_is_mtt_with_another_gradient() -> None:
+    mtt, tesla = dd.methods.mtt(ipc=10), dd.methods.tesla(ipc=10)
+    assert tesla == replace(mtt, name="tesla", cites=tesla.cites, matching=replace(mtt.matching, gradient="detached"))  # type: ignore[type-var]

@@ -1,0 +1,205 @@
+"""Experts: trained together or alone they are the same, killed or not; what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import ddcore as dd
+from ddcore.augmentation import NoAugmentation
+from ddcore.errors import ExpertsError, MissingExtraError, NumericalError, SettingsError, UnsupportedError
+from ddcore.networks import MLP, ConvNet, ExpertBuffer, ExpertSegments, ExpertTraining, FreshNetworks
+from ddcore.networks.experts.training import Together, worth_stacking
+
+SHORT = ExpertTraining(epochs=3, batch_size=50)
+
+
+def trained(target: dd.TargetData, directory: Path, **settings: Any) -> ExpertBuffer:
+    return dd.train_experts(target, directory, **{"network": "convnet(width=4)", "training": SHORT, "count": 2} | settings)
+
+
+def test_an_expert_is_a_network_trained_by_gradient_descent(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    training = ExpertTraining(
+        epochs=2, batch_size=200, learning_rate=0.1, momentum=0.5, weight_decay=0.01, augmentation=NoAugmentation()
+    )
+    buffer = trained(few_digits, tmp_path / "experts", training=training, count=1)
+    first, *later = buffer.rows(0, 0, 1, 2)
+    network = ConvNet(width=4).build((1, 8, 8), 10, seed=0)
+    sizes = [w.numel() for w in network.module.parameters()]
+    with torch.no_grad():
+        for weight, part in zip(network.module.parameters(), first.split(sizes), strict=True):
+            weight.copy_(part.view_as(weight))
+    optimiser = torch.optim.SGD(network.module.parameters(), lr=0.1, momentum=0.5, weight_decay=0.01)
+    inputs = few_digits.spec.normalisation.apply(few_digits.train.inputs)
+    for row in later:
+        optimiser.zero_grad()
+        F.cross_entropy(network(inputs), few_digits.train.targets).backward()
+        optimiser.step()
+        weights = torch.cat([w.detach().flatten() for w in network.module.parameters()])
+        torch.testing.assert_close(weights, row, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["convnet(width=4)", "mlp(width=8)"])
+@pytest.mark.parametrize("sharpness", [0.0, 0.05])
+def test_together_they_are_what_they_are_alone(
+    few_digits: dd.TargetData, tmp_path: Path, network: str, sharpness: float
+) -> None:
+    training = dd.override(SHORT, "sharpness", sharpness)
+    alone, together = (
+        trained(few_digits, tmp_path / str(n), network=network, training=training, count=3, together=n) for n in (1, 3)
+    )
+    for number in range(3):
+        for a, b in zip(alone.rows(number, 0, 3), together.rows(number, 0, 3), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert not torch.equal(alone.rows(0, 3)[0], alone.rows(1, 3)[0])
+
+
+def test_sharpness_takes_the_gradient_uphill() -> None:
+    module = torch.nn.Linear(2, 2).double()
+    before = [w.detach().clone() for w in module.parameters()]
+    batch = dd.Batch(torch.randn(5, 2, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 1]))
+    together = Together([module])
+    together.take_step([batch], ExpertTraining(learning_rate=0.1, sharpness=0.3))
+
+    def gradient(weights: list[torch.Tensor]) -> list[torch.Tensor]:
+        leaves = [w.clone().requires_grad_() for w in weights]
+        loss = F.cross_entropy(F.linear(batch.inputs, *leaves), batch.targets)
+        return list(torch.autograd.grad(loss, leaves))
+
+    slope = gradient(before)
+    norm = torch.cat([g.flatten() for g in slope]).norm()
+    uphill = gradient([w + 0.3 * g / norm for w, g in zip(before, slope, strict=True)])
+    for weight, old, g in zip(together.weights, before, uphill, strict=True):
+        torch.testing.assert_close(weight.detach()[0], old - 0.1 * g)
+
+
+def test_killed_training_goes_on_and_ends_the_same(
+    few_digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddcore.networks.experts.train.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("ddcore.networks.experts.train.REPORT_SECONDS", -1.0)
+    whole = trained(few_digits, tmp_path / "whole")
+
+    def kill(line: str) -> None:
+        if line.startswith("experts 1: epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(few_digits, tmp_path / "killed", progress=kill)
+    assert list((tmp_path / "killed").glob("partial-*"))
+    assert ExpertBuffer(tmp_path / "killed").present() == [0]
+    lines: list[str] = []
+    resumed = trained(few_digits, tmp_path / "killed", progress=lines.append)
+    assert lines[0].startswith("experts 1: epoch 2")
+    assert not list((tmp_path / "killed").glob("partial-*"))
+    assert resumed.sha256() == whole.sha256()
+    more = trained(few_digits, tmp_path / "killed", count=3)
+    assert more.present() == [0, 1, 2] and more.seconds > resumed.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "convnet(width=5)"}, "architecture.width is 4, the run's is 5"),
+        ({"seed": 1}, "seed is 0, the run's is 1"),
+        ({"training": dd.override(SHORT, "epochs", 4)}, "training.epochs is 3, the run's is 4"),
+    ],
+)
+def test_other_settings_are_refused(
+    few_digits: dd.TargetData, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    trained(few_digits, tmp_path)
+    with pytest.raises(ExpertsError, match=message):
+        trained(few_digits, tmp_path, **change)
+
+
+def segments(directory: Path, **settings: Any) -> dd.Method:
+    method = dd.methods.mtt(ipc=1, preset="cpu").with_steps(2)
+    source = {"architecture": ConvNet(width=4), "last_start": 2, "length": 1, "count": None, "directory": str(directory)}
+    return dd.override(method, "networks", ExpertSegments(**source | settings))
+
+
+def test_a_run_refuses_experts_that_do_not_fit(digits: dd.TargetData, few_digits: dd.TargetData, tmp_path: Path) -> None:
+    trained(few_digits, tmp_path)
+    assert dd.distill(few_digits, segments(tmp_path)).record["experts"]["count"] == 2
+    others = few_digits.with_train(torch.arange(0, 120, 2), "half")
+    with pytest.raises(ExpertsError, match=r"facts\.data"):
+        dd.distill(others, segments(tmp_path))
+    plain = dd.load_data(
+        {"x_train": few_digits.train.inputs, "y_train": few_digits.train.targets}, normalisation="none", num_classes=10
+    )
+    with pytest.raises(ExpertsError, match=r"facts\.(data|normalisation)"):
+        dd.distill(plain, segments(tmp_path))
+    with pytest.raises(ExpertsError, match=r"architecture\.width is 4, the run's is 6"):
+        dd.distill(few_digits, segments(tmp_path, architecture=ConvNet(width=6)))
+    with pytest.raises(ExpertsError, match="need experts of 4 epochs; these have 3"):
+        dd.distill(few_digits, segments(tmp_path, last_start=4))
+    with pytest.raises(ExpertsError, match="train 1 more"):
+        dd.distill(few_digits, segments(tmp_path, count=3))
+    with pytest.raises(ExpertsError, match="no experts"):
+        dd.distill(few_digits, segments(tmp_path / "nowhere"))
+
+
+def test_damage_is_noticed(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    trained(few_digits, tmp_path)
+    path = tmp_path / "expert-00001.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ExpertsError, match="missing or damaged"):
+        dd.distill(few_digits, segments(tmp_path))
+    manifest = json.loads((tmp_path / "experts.json").read_text())
+    for broken in ({**manifest, "schema": 9}, {**manifest, "experts": {"x": {}}}, {**manifest, "experts": 3}):
+        (tmp_path / "experts.json").write_text(json.dumps(broken))
+        with pytest.raises(ExpertsError, match=r"experts\.json"):
+            ExpertBuffer(tmp_path)
+
+
+def test_what_cannot_be_an_expert() -> None:
+    target = dd.load_data("digits").of_classes([0, 1])
+    with pytest.raises(UnsupportedError, match="BatchNorm"):
+        dd.train_experts(target, Path("unused"), network="convnet(width=4,norm=batch)", count=1)
+    assert not Path("unused").exists()
+    with pytest.raises(SettingsError, match="count"):
+        dd.train_experts(target, Path("unused"), count=0)
+
+
+def test_divergence_names_the_epoch(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    with pytest.raises(NumericalError, match="epoch 0"):
+        trained(few_digits, tmp_path, training=dd.override(SHORT, "learning_rate", 1e30))
+
+
+def test_convolutions_are_trained_one_after_the_other_on_a_processor() -> None:
+    conv, plain = (kind.build((1, 8, 8), 10, seed=0).module for kind in (ConvNet(width=2), MLP(width=4)))
+    processor, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [worth_stacking(m, d) for m in (conv, plain) for d in (processor, gpu)] == [False, True, True, True]
+
+
+@pytest.mark.slow
+def test_processes_of_ray_train_the_same_experts(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    alone = trained(few_digits, tmp_path / "alone")
+    side_by_side = trained(few_digits, tmp_path / "ray", workers=2)
+    for number in range(2):
+        torch.testing.assert_close(alone.rows(number, 3), side_by_side.rows(number, 3), rtol=1e-4, atol=1e-6)
+
+
+def test_without_ray_the_remedy_is_named(
+    few_digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
+        trained(few_digits, tmp_path, workers=2)
+
+
+def test_other_matchings_may_start_from_experts(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    trained(few_digits, tmp_path)
+    method = dd.override(dd.methods.dc(ipc=1, preset="cpu"), "networks", segments(tmp_path).networks)
+    assert len(dd.distill(few_digits, method, steps=2)) == 3
+    with pytest.raises(UnsupportedError, match="ExpertSegments"):
+        dd.override(segments(tmp_path), "networks", FreshNetworks())
