@@ -71,9 +71,9 @@ def data_argument(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--data", default=name, help=f"path of a .npz file, or a name (default: {name})")
 
 
-def load_or_explain(data: str) -> dd.TargetData:
+def load_or_explain(data: str, **settings: Any) -> dd.TargetData:
     """Load data, or leave with a line that says what is missing."""
     try:
-        return dd.load_data(data)
+        return dd.load_data(data, **settings)
     except dd.errors.DistillationError as error:
         sys.exit(f"this benchmark needs data: {error}. Give it with --data PATH")

@@ -1,6 +1,10 @@
-"""MNIST or Fashion-MNIST: DM, DC, DSA and IDC at one budget of minutes each, ConvNet-3 of width 128.
+"""MNIST or Fashion-MNIST: methods at one budget of minutes each, on a ConvNet-3 of width 128 or another network.
 
 python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10
+python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10 --network 'convnet(width=32)' --methods mtt,frepo,dm
+
+With another network the file is named for it, distillation and evaluation both take it, and methods have their preset ``cpu``. The minutes are
+of distillation alone; those of experts stand beside them.
 
 Rows of an earlier call at the same budget are kept, so methods can be measured one after the other.
 """
@@ -8,6 +12,7 @@ Rows of an earlier call at the same budget are kept, so methods can be measured 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,8 @@ PUBLISHED = {
     },
 }  # fmt: skip
 KEY = ("method", "ipc")
+UNBOUNDED = 1_000_000
+"""Steps of a run that time alone ends."""
 
 
 def main() -> None:
@@ -32,6 +39,7 @@ def main() -> None:
     parser.add_argument("--ipcs", default="1,10")
     parser.add_argument("--minutes", type=float, default=20, help="of distillation")
     parser.add_argument("--inner", type=int, help="epochs of inner training of dc and dsa, instead of the paper's")
+    parser.add_argument("--network", help="to distil on and to evaluate, instead of the paper's")
     parser.add_argument("--protocol", default="quick")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--precision", default="fp32", help="of distillation")
@@ -41,8 +49,11 @@ def main() -> None:
     target = load_or_explain(options.data)
     name = Path(options.data).stem
     title = f"{name.replace('-', '_')}_methods"
+    if options.network:
+        title += "_" + re.sub(r"\W+", "_", options.network).strip("_")
     budget = {
         "minutes": options.minutes,
+        **({"network": options.network} if options.network else {}),
         "precision": options.precision,
         "compiled": options.compile,
         "protocol": options.protocol,
@@ -60,7 +71,9 @@ def main() -> None:
 
 
 def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argparse.Namespace) -> dict[str, Any]:
-    method = dd.methods.build_method(key, ipc=ipc, preset="paper", data=name)
+    method = dd.methods.build_method(key, ipc=ipc, preset="cpu" if options.network else "paper", data=name)
+    if options.network and method.matching:
+        method = method.on_networks(options.network).with_steps(UNBOUNDED)
     if options.inner and key in ("dc", "dsa") and ipc > 1:
         method = dd.override(method, "networks.inner", options.inner)
     for setting in options.set:
@@ -75,14 +88,17 @@ def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argpa
         precision=options.precision,
         compile=options.compile,
     )
-    result = dd.evaluate(summary, target, protocol=options.protocol, runs=options.runs).results[0]
+    network = options.network or "convnet"
+    result = dd.evaluate(summary, target, networks=network, protocol=options.protocol, runs=options.runs).results[0]
+    steps, experts = summary.record["steps"], summary.record.get("experts", {}).get("seconds")
     return {
         "method": key,
         "ipc": ipc,
         "bytes": summary.stored_bytes,
         "examples": len(summary),
-        "steps": f"{summary.record['steps']} of {method.steps}",
+        "steps": f"{steps} of {method.steps}" if method.steps != UNBOUNDED else str(steps),
         "distill s": f"{summary.record['seconds']:.0f}",
+        **({"experts s": f"{experts:.0f}" if experts else ""} if options.network else {}),
         "accuracy %": f"{result.mean:.2f} ± {result.ci95:.2f}",
         "paper (all steps)": PUBLISHED.get(name, {}).get((key, ipc), ""),
         "accuracies": list(result.accuracies),
@@ -93,7 +109,11 @@ def type_of(text: str) -> object:
     try:
         return int(text)
     except ValueError:
+        pass
+    try:
         return float(text)
+    except ValueError:
+        return text
 
 
 if __name__ == "__main__":

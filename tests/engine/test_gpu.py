@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import ddcore as dd
 from ddcore.augmentation import FAMILIES, SiameseAugmentation
+from ddcore.networks import ExpertSegments, NoNetworks
+
+FROZEN = ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")
+"""Methods that take BatchNorm with frozen statistics."""
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def small(name: str) -> dd.Method:
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
-    return method.on_networks("convnet(width=8,norm=batch)").with_steps(6)
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits").with_steps(6)
+    if isinstance(method.networks, NoNetworks):
+        return method
+    if isinstance(method.networks, ExpertSegments):
+        training = replace(method.networks.training, epochs=3)
+        method = replace(method, networks=replace(method.networks, last_start=1, count=2, training=training))
+    norm = "batch" if name in FROZEN else "instance"
+    return method.on_networks(f"convnet(width=8,norm={norm})")
 
 
 @needs_gpu
-@pytest.mark.parametrize("name", ["dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan"])
+@pytest.mark.parametrize("name", [*FROZEN, "dd", "linba_no_factorization", "kip", "rfad", "frepo", "mtt", "tesla"])
 def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, name: str) -> None:
     a, b = (
         dd.distill(few_digits, small(name), device=device, precision="fp64").tensors(dtype=torch.float64)[0]

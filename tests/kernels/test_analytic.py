@@ -30,7 +30,9 @@ def test_depth_one_has_the_closed_form_of_arc_cosines() -> None:
             both_positive = (math.pi - angle) / (2 * math.pi)
             relu = math.sqrt(u * v) * (math.sin(angle) + (math.pi - angle) * math.cos(angle)) / (2 * math.pi)
             assert float(nngp[i, j]) == pytest.approx(weight**2 * relu + bias**2, rel=1e-12)
-            assert float(ntk[i, j]) == pytest.approx(weight**2 * c * both_positive + weight**2 * relu + bias**2, rel=1e-12)
+            assert float(ntk[i, j]) == pytest.approx(
+                weight**2 * c * both_positive + weight**2 * relu + bias**2, rel=1e-12
+            )
 
 
 def test_expectations_are_those_of_jointly_normal_pairs() -> None:
@@ -136,7 +138,9 @@ def test_regression_reproduces_labels_without_a_ridge_and_refuses_twins() -> Non
     gram, labels = kernel.product(inputs, inputs), centred(torch.arange(6) % 3, 3)
     torch.testing.assert_close(gram @ ridge_solution(gram, labels, 0.0), labels)
     ridged = ridge_solution(gram, labels, 0.1)
-    torch.testing.assert_close((gram + 0.1 * gram.diagonal().mean() * torch.eye(6, dtype=torch.float64)) @ ridged, labels)
+    torch.testing.assert_close(
+        (gram + 0.1 * gram.diagonal().mean() * torch.eye(6, dtype=torch.float64)) @ ridged, labels
+    )
     twins = torch.ones(2, 2)
     with pytest.raises(NumericalError, match="singular at ridge 0"):
         ridge_solution(twins, labels[:2], 0.0)

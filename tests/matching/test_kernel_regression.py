@@ -36,9 +36,7 @@ def test_its_loss_and_gradients_are_those_of_regression_written_out(few_digits: 
     value, found = gradients(run, matching)
     (images,), (labels,) = run.examples.groups()["images"], run.examples.groups()["labels"]
     real = run.real.batch([0, 1, 7], 7, "real")
-    phi, psi = (
-        torch.cat([n.features(x) for n in run.networks.current()], dim=1) for x in (images, real.inputs)
-    )
+    phi, psi = (torch.cat([n.features(x) for n in run.networks.current()], dim=1) for x in (images, real.inputs))
     k_ss, k_ts = (2 * x @ phi.T / phi.shape[1] + 0.01 for x in (phi, psi))
     predicted = k_ts @ torch.linalg.inv(k_ss + 5e-3 * k_ss.trace() / 6 * torch.eye(6, dtype=torch.float64)) @ labels
     scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -63,7 +61,9 @@ def test_the_pieces_of_the_real_side_do_not_matter(few_digits: dd.TargetData) ->
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-9, atol=1e-13)
 
 
-def test_mirrored_images_stand_beside_their_originals_only_where_they_keep_their_class(few_digits: dd.TargetData) -> None:
+def test_mirrored_images_stand_beside_their_originals_only_where_they_keep_their_class(
+    few_digits: dd.TargetData,
+) -> None:
     plain, mirrored = KernelRegression(real_batch=5), KernelRegression(real_batch=5, mirrored=True)
     run = started(few_digits, factorization=Pixels(ipc=1), networks=NoNetworks())
     assert gradients(run, plain)[0] == gradients(run, mirrored)[0]

@@ -96,12 +96,16 @@ def test_evaluation_repeats_the_training_that_was_learned(few_digits: dd.TargetD
         torch.testing.assert_close(weight.detach(), weights[name].detach(), rtol=1e-4, atol=1e-6)
 
 
-def test_a_recipe_with_steps_survives_the_disk(few_digits: dd.TargetData, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_recipe_with_steps_survives_the_disk(
+    few_digits: dd.TargetData, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     summary = dd.distill(few_digits, dd.methods.random(ipc=1))
     summary = replace(summary, recipe=Recipe("squared_error", steps=Steps((0.5, 0.25), 1, 0.9)))
     loaded = dd.DataSummary.load(summary.save(tmp_path_factory.mktemp("summary") / "out"))
     assert loaded.recipe == summary.recipe
-    assert dd.evaluate(loaded, few_digits, networks=["convnet(width=4)"], runs=1).details["recipe"]["steps"]["rates"] == [0.5, 0.25]
+    assert dd.evaluate(loaded, few_digits, networks=["convnet(width=4)"], runs=1).details["recipe"]["steps"][
+        "rates"
+    ] == [0.5, 0.25]
 
 
 def test_a_step_size_that_turns_negative_ends_the_run_and_nothing_is_lost(few_digits: dd.TargetData) -> None:
@@ -121,8 +125,9 @@ def test_a_step_size_that_turns_negative_ends_the_run_and_nothing_is_lost(few_di
 def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="needs networks"):
         dd.Method(matching=UnrolledTraining(), networks=NoNetworks(), steps=1)
+    target = dd.load_data("digits").of_classes([0, 1])
+    method = dd.Method(factorization=Pixels(ipc=1), matching=UnrolledTraining(), steps=1)
+    norm = torch.nn.BatchNorm1d(64, track_running_stats=False)
+    module = torch.nn.Sequential(torch.nn.Flatten(), norm, torch.nn.Linear(64, 10))
     with pytest.raises(UnsupportedError, match="BatchNorm"):
-        target = dd.load_data("digits").of_classes([0, 1])
-        method = dd.Method(factorization=Pixels(ipc=1), matching=UnrolledTraining(), steps=1)
-        batch = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64, track_running_stats=False), torch.nn.Linear(64, 10))
-        dd.distill(target, method, networks=lambda: batch)
+        dd.distill(target, method, networks=lambda: module)

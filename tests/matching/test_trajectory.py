@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 import ddcore as dd
-from ddcore.errors import UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.factorization import MultiFormation, Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.matching.trajectory.trajectory_matching import relative_distance
@@ -59,18 +59,14 @@ def test_a_segment_joins_two_epochs_of_one_expert(few_digits: dd.TargetData) -> 
     assert seen == set(pairs)
 
 
-def test_starts_grow_later(few_digits: dd.TargetData) -> None:
-    run = started(few_digits, networks=replace(SOURCE, growth=1.0), precision="fp32")
-    run.steps = 20
-    networks = run.networks
-    buffer = networks._buffer  # type: ignore[attr-defined]
-    first_epochs = [buffer.rows(n, 0)[0] for n in range(2)]
-    early = []
-    for _ in range(20):
-        now = torch.cat([w.flatten() for w in networks.current()[0].module.parameters()])
-        early.append(any(torch.equal(now, f) for f in first_epochs))
-        networks.advance(run)
-    assert all(early[:14]) and not all(early[14:])
+def test_starts_grow_later() -> None:
+    source = ExpertSegments(first_start=2, early_last_start=4, last_start=10, growth=0.5)
+    assert [source.last_start_at(step, 100) for step in (0, 24, 25, 49, 50, 99)] == [4, 6, 7, 9, 10, 10]
+    assert ExpertSegments(last_start=10).last_start_at(0, 100) == 10
+    with pytest.raises(SettingsError, match="early_last_start"):
+        ExpertSegments(first_start=2, early_last_start=2, last_start=10)
+    with pytest.raises(SettingsError, match=r"\[5, 5\)"):
+        ExpertSegments(first_start=5, last_start=5)
 
 
 def test_training_exactly_as_the_expert_did_leaves_no_distance() -> None:

@@ -20,7 +20,9 @@ SHORT = ExpertTraining(epochs=3, batch_size=50)
 
 
 def trained(target: dd.TargetData, directory: Path, **settings: Any) -> ExpertBuffer:
-    return dd.train_experts(target, directory, **{"network": "convnet(width=4)", "training": SHORT, "count": 2} | settings)
+    return dd.train_experts(
+        target, directory, **{"network": "convnet(width=4)", "training": SHORT, "count": 2} | settings
+    )
 
 
 def test_an_expert_is_a_network_trained_by_gradient_descent(few_digits: dd.TargetData, tmp_path: Path) -> None:
@@ -59,23 +61,23 @@ def test_together_they_are_what_they_are_alone(
     assert not torch.equal(alone.rows(0, 3)[0], alone.rows(1, 3)[0])
 
 
-def test_sharpness_takes_the_gradient_uphill() -> None:
+def test_sharpness_aware_descent_by_its_formula() -> None:
     module = torch.nn.Linear(2, 2).double()
-    before = [w.detach().clone() for w in module.parameters()]
+    before = torch.cat([w.detach().flatten() for w in module.parameters()])
     batch = dd.Batch(torch.randn(5, 2, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 1]))
     together = Together([module])
-    together.take_step([batch], ExpertTraining(learning_rate=0.1, sharpness=0.3))
+    together.take_step([batch], ExpertTraining(learning_rate=0.1, sharpness=0.3, gap=0.4))
 
-    def gradient(weights: list[torch.Tensor]) -> list[torch.Tensor]:
-        leaves = [w.clone().requires_grad_() for w in weights]
-        loss = F.cross_entropy(F.linear(batch.inputs, *leaves), batch.targets)
-        return list(torch.autograd.grad(loss, leaves))
+    def gradient(weights: torch.Tensor) -> torch.Tensor:
+        leaf = weights.clone().requires_grad_()
+        loss = F.cross_entropy(F.linear(batch.inputs, leaf[:4].view(2, 2), leaf[4:]), batch.targets)
+        return torch.autograd.grad(loss, leaf)[0]
 
-    slope = gradient(before)
-    norm = torch.cat([g.flatten() for g in slope]).norm()
-    uphill = gradient([w + 0.3 * g / norm for w, g in zip(before, slope, strict=True)])
-    for weight, old, g in zip(together.weights, before, uphill, strict=True):
-        torch.testing.assert_close(weight.detach()[0], old - 0.1 * g)
+    g = gradient(before)
+    perturbed = gradient(before + 0.3 * before**2 * g / (before * g).norm())
+    orthogonal = g - (g @ perturbed) / (perturbed @ perturbed) * perturbed
+    after = torch.cat([w.detach().flatten() for w in together.weights])
+    torch.testing.assert_close(after, before - 0.1 * (perturbed - 0.4 * orthogonal))
 
 
 def test_killed_training_goes_on_and_ends_the_same(
@@ -120,11 +122,19 @@ def test_other_settings_are_refused(
 
 def segments(directory: Path, **settings: Any) -> dd.Method:
     method = dd.methods.mtt(ipc=1, preset="cpu").with_steps(2)
-    source = {"architecture": ConvNet(width=4), "last_start": 2, "length": 1, "count": None, "directory": str(directory)}
+    source = {
+        "architecture": ConvNet(width=4),
+        "last_start": 2,
+        "length": 1,
+        "count": None,
+        "directory": str(directory),
+    }
     return dd.override(method, "networks", ExpertSegments(**source | settings))
 
 
-def test_a_run_refuses_experts_that_do_not_fit(digits: dd.TargetData, few_digits: dd.TargetData, tmp_path: Path) -> None:
+def test_a_run_refuses_experts_that_do_not_fit(
+    digits: dd.TargetData, few_digits: dd.TargetData, tmp_path: Path
+) -> None:
     trained(few_digits, tmp_path)
     assert dd.distill(few_digits, segments(tmp_path)).record["experts"]["count"] == 2
     others = few_digits.with_train(torch.arange(0, 120, 2), "half")

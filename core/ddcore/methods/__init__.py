@@ -2,11 +2,13 @@
 
 from ddcore.methods.cafe import cafe
 from ddcore.methods.catalogue import METHODS, Published, build_method
+from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
 from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
+from ddcore.methods.ftd import ftd
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
 from ddcore.methods.kip import kip
@@ -24,6 +26,7 @@ __all__ = [
     "Published",
     "build_method",
     "cafe",
+    "datm",
     "dc",
     "dcc",
     "dd",
@@ -31,6 +34,7 @@ __all__ = [
     "dsa",
     "forgetting",
     "frepo",
+    "ftd",
     "herding",
     "idc",
     "idc_i",

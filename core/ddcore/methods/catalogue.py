@@ -11,11 +11,13 @@ from ddcore.errors import UnknownNameError
 from ddcore.factorization import Ipc
 from ddcore.method import Method
 from ddcore.methods.cafe import cafe
+from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
 from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
+from ddcore.methods.ftd import ftd
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
 from ddcore.methods.kip import kip
@@ -91,6 +93,8 @@ METHODS: dict[str, Published] = {
         Published(frepo, "Zhou et al. 2022, arXiv:2206.00719", _DIGITS),
         Published(mtt, "Cazenavette et al. 2022, arXiv:2203.11932", _DIGITS),
         Published(tesla, "Cui et al. 2022, arXiv:2211.10586", _DIGITS),
+        Published(ftd, "Du et al. 2023, arXiv:2211.11004", _DIGITS),
+        Published(datm, "Guo et al. 2024, arXiv:2310.05773", _DIGITS),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

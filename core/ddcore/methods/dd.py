@@ -25,7 +25,9 @@ def dd(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """
     check_preset(preset)
     cpu = preset == "cpu"
-    adam = Optimiser("adam", learning_rate=0.01, betas=(0.5, 0.999), drops=tuple(i / 10 for i in range(1, 10)), drop=0.5)
+    adam = Optimiser(
+        "adam", learning_rate=0.01, betas=(0.5, 0.999), drops=tuple(i / 10 for i in range(1, 10)), drop=0.5
+    )
     if cpu:
         rates = {"step_sizes": 0.005}
         adam = replace(adam, learning_rate=0.05, group_learning_rates=rates, drops=(0.5, 0.75, 0.9))

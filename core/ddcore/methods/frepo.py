@@ -17,11 +17,12 @@ def frepo(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
     Settings of the paper (arXiv:2206.00719 and its code): a pool of 10, each trained for up to 100 steps of Adam at 3e-4 on the squared
     error; ridge 1e-6, label margin, mirrored images, learned labels, 1024 real examples, LAMB at 3e-4 along a cosine, widths that double from block
-    to block, no norm (its default; it uses BatchNorm for some data). Preset ``cpu``: Adam at .01, 400 steps, constant width.
+    to block, no norm (its default; it uses BatchNorm for some data). Preset ``cpu``: Adam at .03, 400 steps, constant width, instance
+    norm.
     """
     check_preset(preset)
     cpu = preset == "cpu"
-    network = ConvNet(width=128, norm="none") if cpu else ConvNet(width=128, norm="none", widening=2)
+    network = ConvNet(width=128) if cpu else ConvNet(width=128, norm="none", widening=2)
     return Method(
         name="frepo",
         preset=preset,
@@ -36,7 +37,7 @@ def frepo(ipc: Ipc = 10, preset: str = "paper") -> Method:
             mirrored=True,
         ),
         networks=NetworkPool(network, size=10, max_age=100, learning_rate=3e-4, loss="squared_error"),
-        optimiser=Optimiser("adam", learning_rate=0.01, schedule="cosine")
+        optimiser=Optimiser("adam", learning_rate=0.03, schedule="cosine")
         if cpu
         else Optimiser("lamb", learning_rate=3e-4, schedule="cosine"),
         augmentation=NoAugmentation(),

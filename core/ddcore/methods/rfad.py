@@ -18,11 +18,12 @@ def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
     Settings of the paper (arXiv:2210.12067 and its code): 8 ConvNets of width 256 without norm, K = 2 Phi Phi^T / (8 d) + .01, ridge 5e-3 of
     the mean diagonal, Platt's scale at rate .01, a learned linear map of the pixels at 5e-5, AdaBelief at 1e-3, learned labels, 5120 real
     examples. The paper stops by a validation loss, up to 100 000 steps; here the number of steps is a setting. Preset ``cpu``:
-    Adam at .02, 4 networks of width 128, 300 steps.
+    Adam at .02, 4 networks of width 128 with instance norm, 300 steps.
     """
     check_preset(preset)
     cpu = preset == "cpu"
     image, transform = (0.02, 1e-3) if cpu else (1e-3, 5e-5)
+    network = ConvNet(width=128, init="he") if cpu else ConvNet(width=256, norm="none", init="he")
     return Method(
         name="rfad",
         preset=preset,
@@ -34,7 +35,7 @@ def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
             real_batch=32 if cpu else 512,
             loss="platt",
         ),
-        networks=FreshNetworks(ConvNet(width=128 if cpu else 256, norm="none", init="he"), count=4 if cpu else 8),
+        networks=FreshNetworks(network, count=4 if cpu else 8),
         optimiser=Optimiser(
             "adam" if cpu else "adabelief",
             learning_rate=image,

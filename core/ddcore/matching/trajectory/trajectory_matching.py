@@ -106,7 +106,9 @@ class TrajectoryMatching(Matching):
             window=self.window,
             snapshot_every=self.snapshot_every,
         )
-        groups = tuple(g for g in (*run.examples.groups(), *state.groups()) if g != "labels" or self.labels != "assigned")
+        groups = tuple(
+            g for g in (*run.examples.groups(), *state.groups()) if g != "labels" or self.labels != "assigned"
+        )
         yield Term(relative_distance(trained, target, start), groups=groups)
 
     def _assign(self, run: Run) -> None:

@@ -19,18 +19,19 @@ Tensors = Sequence[Tensor]
 
 @dataclass(frozen=True)
 class ExpertTraining:
-    """Stochastic gradient descent on the real data, an augmentation drawn for every example.
+    r"""Stochastic gradient descent on the real data, an augmentation drawn for every example.
 
     Attributes:
         epochs: passes over the data; the weights before the first and after each are kept.
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
         augmentation: of training.
-        sharpness: radius of sharpness-aware training: the gradient is taken this far uphill, where the loss is sharp; 0: at the
-            weights themselves. Flat trajectories (FTD) have it.
+        sharpness: radius :math:`\rho` of sharpness-aware training, which makes trajectories flat (FTD): with the gradient :math:`g` at the
+            weights :math:`w`, descent follows the gradient :math:`g'` at :math:`w + \rho\, w^2 g / \| w g \|`. 0: it follows :math:`g`.
+        gap: :math:`\alpha`: descent follows :math:`g' - \alpha g_\perp` instead, :math:`g_\perp` the part of :math:`g` orthogonal to :math:`g'`.
 
-    Source: Cazenavette et al. 2022 (arXiv:2203.11932), section 3.1 and its code; Foret et al. 2021 (arXiv:2010.01412) and Du et
-    al. 2023 (arXiv:2211.11004) for ``sharpness``.
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932), section 3.1 and its code; Kwon et al. 2021 (arXiv:2102.11600), Zhuang et al.
+    2022 (arXiv:2203.08065) and Du et al. 2023 (arXiv:2211.11004) for ``sharpness`` and ``gap``.
     """
 
     epochs: int = 50
@@ -40,12 +41,14 @@ class ExpertTraining:
     batch_size: int = 256
     augmentation: Augmentation = field(default_factory=SiameseAugmentation)
     sharpness: float = 0.0
+    gap: float = 0.0
 
     def __post_init__(self) -> None:
         require_counts(epochs=self.epochs, batch_size=self.batch_size)
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
-        require(self.weight_decay >= 0 and self.sharpness >= 0, "weight_decay and sharpness must not be negative")
+        require(self.weight_decay >= 0 and min(self.sharpness, self.gap) >= 0, "no setting of training is negative")
+        require(self.gap == 0 or self.sharpness > 0, "gap needs a sharpness above 0")
 
 
 class Together:
@@ -66,17 +69,24 @@ class Together:
         """Update every network on its own batch."""
         gradients = self._gradients(self.weights, batches)
         if training.sharpness > 0:
-            gradients = self._gradients(self._uphill(gradients, training.sharpness), batches)
+            gradients = self._flattening(gradients, batches, training)
         with torch.no_grad():
             for weight, velocity, gradient in zip(self.weights, self.velocity, gradients, strict=True):
                 velocity.mul_(training.momentum).add_(gradient).add_(weight, alpha=training.weight_decay)
                 weight.sub_(velocity, alpha=training.learning_rate)
 
-    def _uphill(self, gradients: Tensors, radius: float) -> list[Tensor]:
-        norms = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0).sqrt().clamp_min(1e-12)
+    def _flattening(self, gradients: Tensors, batches: Sequence[Batch], training: ExpertTraining) -> Tensors:
+        """Return the directions of sharpness-aware descent, given the gradients at the weights."""
         with torch.no_grad():
-            steps = [g * (radius / norms).view(-1, *[1] * (g.ndim - 1)) for g in gradients]
-            return [(w + s).requires_grad_() for w, s in zip(self.weights, steps, strict=True)]
+            scaled = [w * g for w, g in zip(self.weights, gradients, strict=True)]
+            steps = _scaled(scaled, training.sharpness / _inner(scaled, scaled).sqrt().clamp_min(1e-12))
+            uphill = [(w + w * s).requires_grad_() for w, s in zip(self.weights, steps, strict=True)]
+        perturbed = self._gradients(uphill, batches)
+        if training.gap == 0:
+            return perturbed
+        along = _inner(gradients, perturbed) / _inner(perturbed, perturbed).clamp_min(1e-30)
+        orthogonal = [g - p for g, p in zip(gradients, _scaled(perturbed, along), strict=True)]
+        return [p - training.gap * o for p, o in zip(perturbed, orthogonal, strict=True)]
 
     def _gradients(self, weights: Tensors, batches: Sequence[Batch]) -> Tensors:
         loss = self._alone if len(batches) == 1 else self._vectorised
@@ -99,6 +109,15 @@ class Together:
     def flat(self) -> Tensor:
         """Return the weights as one row per network, on the CPU in float32."""
         return torch.cat([w.detach().flatten(1) for w in self.weights], dim=1).float().cpu()
+
+
+def _inner(a: Tensors, b: Tensors) -> Tensor:
+    """Return the inner product of each network's two vectors of weights."""
+    return torch.stack([(x * y).flatten(1).sum(dim=1) for x, y in zip(a, b, strict=True)]).sum(dim=0)
+
+
+def _scaled(vectors: Tensors, factors: Tensor) -> list[Tensor]:
+    return [v * factors.view(-1, *[1] * (v.ndim - 1)) for v in vectors]
 
 
 def worth_stacking(module: nn.Module, device: torch.device) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,8 @@ class ExpertSegments(NetworkSource):
         length: epochs from start to target.
         first_start: the earliest epoch to start from.
         last_start: the latest start is before this epoch.
-        growth: share of the run over which ``last_start`` grows from just above ``first_start`` to its value; 0: at once.
+        early_last_start: what ``last_start`` is at first, if it grows.
+        growth: share of the run over which it grows.
         count: experts to train, or the number of them in the directory that are used; None there: all.
         training: of experts that the run trains.
         directory: experts that are there already (``ddapps experts train``).
@@ -58,6 +59,7 @@ class ExpertSegments(NetworkSource):
     length: int = 2
     first_start: int = 0
     last_start: int = 20
+    early_last_start: int | None = None
     growth: float = 0.0
     count: int | None = 100
     training: ExpertTraining = field(default_factory=ExpertTraining)
@@ -70,6 +72,11 @@ class ExpertSegments(NetworkSource):
             f"starts lie in [first_start, last_start), which is empty: [{self.first_start}, {self.last_start})",
         )
         require(0 <= self.growth <= 1, f"growth is a share of the run, in [0, 1], not {self.growth}")
+        early = self.last_start if self.early_last_start is None else self.early_last_start
+        require(
+            self.first_start < early <= self.last_start,
+            f"early_last_start must lie in (first_start, last_start], not be {early}",
+        )
         require(self.directory is not None or self.count is not None, "say how many experts to train: count")
 
     def asks(self) -> frozenset[str]:
@@ -80,12 +87,17 @@ class ExpertSegments(NetworkSource):
 
     def describe(self) -> dict[str, Any]:
         """Record the settings; experts that are there already by a hash of what they are, not by where they lie."""
-        names = ("architecture", "length", "first_start", "last_start", "growth", "count", "training")
-        described = {name: describe(getattr(self, name)) for name in names}
-        if self.directory is None:
-            return {"type": "ExpertSegments", **described}
-        del described["training"]
-        return {"type": "ExpertSegments", **described, "experts": _opened(self.directory).sha256()}
+        described = {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name != "directory"}
+        if self.directory is not None:
+            described["training"] = {"experts": _opened(self.directory).sha256()}
+        return {"type": "ExpertSegments", **described}
+
+    def last_start_at(self, step: int, steps: int) -> int:
+        """Return before which epoch a segment of ``step`` of ``steps`` starts."""
+        early, growing = self.early_last_start, self.growth * steps
+        if early is None or step >= growing:
+            return self.last_start
+        return early + int((self.last_start - early) * step / growing)
 
 
 class _ExpertSegments(Segments):
@@ -146,8 +158,7 @@ class _ExpertSegments(Segments):
         settings, run = self._settings, self._run
         seed = run.derive_seed("segment", step)
         random = torch.Generator().manual_seed(seed)
-        grown = 1.0 if settings.growth == 0 or run.steps == 0 else min(1.0, step / (settings.growth * run.steps))
-        starts = max(1, round(grown * (settings.last_start - settings.first_start)))
+        starts = settings.last_start_at(step, run.steps) - settings.first_start
         number = self._numbers[int(torch.randint(len(self._numbers), (1,), generator=random))]
         epoch = settings.first_start + int(torch.randint(starts, (1,), generator=random))
         first, last = (self._unflatten(row) for row in self._buffer.rows(number, epoch, epoch + settings.length))
