@@ -10,6 +10,7 @@ from ddcore.method import Method
 from ddcore.methods.mtt import mtt, on_cpu
 from ddcore.methods.presets import check_preset
 from ddcore.networks import ExpertSegments
+from ddcore.settings import override
 
 CIFAR10: dict[int, tuple[int, int, float, float, float, float]] = {
     1: (4, 4, 0.0, 100.0, 5.0, 1e-7),
@@ -45,4 +46,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         ),
         steps=10_000,
     )
-    return on_cpu(method) if preset == "cpu" else method
+    if preset != "cpu":
+        return method
+    smaller = on_cpu(method, ipc)
+    return override(override(smaller, "networks.early_last_start", 3), "networks.growth", 0.2)

@@ -33,7 +33,8 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
     Settings of the paper (arXiv:2203.11932, appendix and its code): 100 experts of 50 epochs, a learned step size, no inner
     momentum, 5000 steps, outer SGD with momentum .5; segments by ipc and data as published for CIFAR-10 and CIFAR-100 (other data:
     CIFAR-10's). The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in batches of 64, segments of
-    3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, a step size through a softplus, 200 steps.
+    3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, Adam at .05 (step size .01, through a softplus), 200
+    steps up to 1 per class, else 100.
     """
     check_preset(preset)
     size = largest_ipc(ipc)
@@ -54,10 +55,10 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
         augmentation=SiameseAugmentation(),
         steps=5000,
     )
-    return on_cpu(method) if preset == "cpu" else method
+    return on_cpu(method, ipc) if preset == "cpu" else method
 
 
-def on_cpu(method: Method) -> Method:
+def on_cpu(method: Method, ipc: Ipc) -> Method:
     """Return a trajectory method with settings for small images on a processor."""
     assert isinstance(method.matching, TrajectoryMatching) and isinstance(method.networks, ExpertSegments)
     matching = replace(
@@ -66,12 +67,12 @@ def on_cpu(method: Method) -> Method:
         synthetic_batch=3,
         step_sizes=StepSizes(0.05, "shared", positive=True),
     )
-    rates = {"step_sizes": 0.05, **({"labels": 1.0} if "labels" in method.optimiser.group_learning_rates else {})}
+    rates = dict.fromkeys(method.optimiser.group_learning_rates, 0.01)
     training = replace(method.networks.training, epochs=8, batch_size=64, learning_rate=0.05)
     return replace(
         method,
         matching=matching,
         networks=ExpertSegments(length=3, last_start=6, count=10, training=training),
-        optimiser=replace(method.optimiser, learning_rate=10.0, group_learning_rates=rates),
-        steps=200,
+        optimiser=Optimiser("adam", learning_rate=0.05, group_learning_rates=rates),
+        steps=200 if largest_ipc(ipc) == 1 else 100,
     )
