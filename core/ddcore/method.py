@@ -59,7 +59,7 @@ class Method:
                 "an augmentation that mixes examples (CutMix) has no draw that real and synthetic batches could share: "
                 "use it in the training of networks"
             )
-        soft = getattr(self.factorization, "labels", "hard") == "soft"
+        soft = getattr(self.factorization, "labels", "hard") != "hard"
         if soft and (self.matching is None or not self.matching.trains_labels):
             raise SettingsError(
                 f"soft labels would stay as they start: {type(self.matching).__name__} does not train labels. Use labels='hard'"

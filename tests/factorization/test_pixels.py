@@ -25,6 +25,14 @@ class TestSoftLabels(FactorizationContract):
     factorization = Pixels(ipc=2, labels="soft", init="noise")
 
 
+class TestSoftmaxLabels(FactorizationContract):
+    factorization = Pixels(ipc=2, labels="softmax", init="noise")
+
+
+class TestTransformedPixels(FactorizationContract):
+    factorization = Pixels(ipc=2, transform=True, init="noise")
+
+
 class TestUnevenCounts(FactorizationContract):
     factorization = Pixels(ipc={0: 1, 7: 5})
 
@@ -44,6 +52,21 @@ def test_byte_storage_keeps_real_images_exactly(few_digits: dd.TargetData) -> No
     assert sorted(map(tuple, stored.flatten(1).tolist())) == sorted(
         map(tuple, few_digits.train.inputs.flatten(1).tolist())
     )
+
+
+def test_labels_that_are_logits_stay_distributions(few_digits: dd.TargetData) -> None:
+    examples = Pixels(ipc=2, labels="softmax").start(run_on(few_digits))
+    labels = examples.decode().targets
+    assert torch.allclose(labels.sum(dim=1), torch.ones(6)) and labels.argmax(dim=1).tolist() == [0, 0, 1, 1, 7, 7]
+    assigned = torch.full((6, 10), 0.1)
+    examples.assign_labels(assigned)
+    assert torch.allclose(examples.decode().targets, assigned)
+
+
+@pytest.mark.parametrize(("init", "on", "off"), [("centred", 0.9, -0.1), ("scaled", 0.9, -0.1), ("one_hot", 1.0, 0.0)])
+def test_first_labels(few_digits: dd.TargetData, init: str, on: float, off: float) -> None:
+    labels = Pixels(ipc=1, labels="soft", label_init=init).start(run_on(few_digits)).decode().targets
+    assert sorted(labels[0].unique().tolist()) == pytest.approx([off, on])
 
 
 def test_soft_labels_start_one_hot(few_digits: dd.TargetData) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ddcore.data import Spec
     from ddcore.run import Run
 
-LABELS = ("hard", "soft")
+LABELS = ("hard", "soft", "softmax")
 LABEL_INITS = ("one_hot", "centred", "scaled")
 STORAGE = ("float32", "fp16", "uint8")
 STORAGE_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
@@ -37,9 +37,10 @@ class Pixels(Factorization):
     Attributes:
         ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a smaller class has).
         init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
-        labels: ``hard`` class ids, or ``soft``: ``num_classes`` learned numbers per example.
-        label_init: what soft labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C classes; or ``scaled``: that over
-            sqrt(C / 10).
+        labels: ``hard`` class ids; ``soft``: ``num_classes`` learned numbers per example, as they are; or ``softmax``: the same numbers are
+            logits, so that labels stay distributions.
+        label_init: what ``soft`` labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C classes; or ``scaled``: that over
+            sqrt(C / 10). ``softmax`` ones give their class .99 at first.
         transform: whether a linear map of all pixels, the identity at first, is learned with the examples (the group
             ``transform``); it is folded into what is stored.
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the run ends), over
@@ -78,17 +79,20 @@ class Pixels(Factorization):
             chosen = run.real.select(as_rule(self.init), counts, random)
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
         owners = owners_of(counts)
-        soft = self._first_labels(owners, run.spec.num_classes).to(run.dtype) if self.labels == "soft" else None
-        return PixelExamples(images, owners, soft, run.spec, self.storage, transformed=self.transform)
+        soft = None if self.labels == "hard" else self._first_labels(owners, run.spec.num_classes).to(run.dtype)
+        softmax = self.labels == "softmax"
+        return PixelExamples(images, owners, soft, run.spec, self.storage, softmax=softmax, transformed=self.transform)
 
     def _first_labels(self, owners: Tensor, classes: int) -> Tensor:
         one_hot = F.one_hot(owners, classes).double()
+        if self.labels == "softmax":
+            return (0.99 * one_hot + 0.01 / classes).log()
         if self.label_init == "one_hot":
             return one_hot
         return (one_hot - 1 / classes) / (math.sqrt(classes / 10) if self.label_init == "scaled" else 1.0)
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> PixelExamples:
-        names = {"images", "classes"} | ({"labels"} if self.labels == "soft" else set())
+        names = {"images", "classes"} | ({"labels"} if self.labels != "hard" else set())
         optional = {"span"} if self.storage == "uint8" else set()
         if not names <= set(stored) <= names | optional:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
@@ -101,7 +105,8 @@ class Pixels(Factorization):
         span, inputs = unpack_span(stored.get("span")), images.float()
         if self.storage == "uint8":
             inputs = spec.normalisation.apply(dequantise(images, span))
-        return PixelExamples(inputs, owners, None if soft is None else soft[order], spec, self.storage, span)
+        labels = None if soft is None else soft[order]
+        return PixelExamples(inputs, owners, labels, spec, self.storage, span, softmax=self.labels == "softmax")
 
     def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
@@ -128,6 +133,8 @@ class PixelExamples(OwnedExamples):
         spec: Spec,
         storage: str,
         span: Span = UNIT,
+        *,
+        softmax: bool = False,
         transformed: bool = False,
     ) -> None:
         super().__init__(owners, spec.num_classes)
@@ -135,12 +142,15 @@ class PixelExamples(OwnedExamples):
         size = math.prod(spec.shape)
         self.transform = nn.Parameter(torch.eye(size, dtype=images.dtype)) if transformed else None
         self.soft_labels = None if soft is None else nn.Parameter(soft.clone())
+        self._softmax = softmax
         self._spec = spec
         self._storage = storage
         self._span = span
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
+        if self._softmax:
+            targets = targets.softmax(dim=1)
         if indices is None:
             return Batch(self._transformed(self.images), targets)
         where = to_device(indices, self.images.device)
@@ -154,7 +164,7 @@ class PixelExamples(OwnedExamples):
             super().assign_labels(labels)
             return
         with torch.no_grad():
-            self.soft_labels.copy_(labels)
+            self.soft_labels.copy_(labels.clamp_min(1e-6).log() if self._softmax else labels)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"images": [self.images]}

@@ -24,8 +24,8 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     """MTT on segments as difficult as the size of the set allows, from easy ones on, with learned soft labels.
 
     Settings of the paper (arXiv:2310.05773, its CIFAR-10 configurations): 80 inner steps on all examples, segments of 2 epochs whose latest
-    start grows, experts of 100 epochs trained as FTD's with gap .3, 10 000 steps. Labels begin as an expert's predictions
-    and are learned as they are; the paper averages several experts, learns logits, and begins with images that experts classify correctly.
+    start grows, experts of 100 epochs trained as FTD's with gap .3, 10 000 steps. Labels begin as one expert's predictions
+    and are learned as logits; the paper averages several experts, and begins with images that they classify correctly.
     """
     check_preset(preset)
     size = largest_ipc(ipc)
@@ -38,7 +38,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         name="datm",
         preset=preset,
         cites=("datm", "ftd", "mtt", "dsa"),
-        factorization=Pixels(ipc=ipc, init="random", labels="soft"),
+        factorization=Pixels(ipc=ipc, init="random", labels="softmax"),
         matching=TrajectoryMatching(inner_steps=80, step_sizes=StepSizes(0.01, "shared"), labels="assigned_once"),
         networks=ExpertSegments(length=2, last_start=last, early_last_start=early, growth=growth, training=training),
         optimiser=replace(

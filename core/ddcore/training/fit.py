@@ -85,6 +85,7 @@ def fit(
     recipe = recipe or Recipe()
     plan = _by_epochs(network, size, training, recipe, generator)
     if recipe.steps is not None:
+        require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
         plan = _by_steps(network, recipe.steps, members or {})
     network.train()
     with reproducible_dropout(network, generator):
