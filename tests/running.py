@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 import ddcore as dd
 from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.data import ExactSignal
 from ddcore.factorization import Factorization, Pixels
-from ddcore.networks import ConvNet, FreshNetworks, NetworkSource
+from ddcore.networks import ConvNet, ExpertSegments, FreshNetworks, NetworkSource, NoNetworks
+
+
+def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps: int = 3) -> dd.Method:
+    """Return a published method, its preset for processors made small enough for a few examples."""
+    method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data="digits")
+    if method.matching is None:
+        return method
+    method = method.with_steps(steps)
+    if hasattr(method.matching, "inner_steps"):
+        method = dd.override(method, "matching.inner_steps", 4)
+    if isinstance(method.networks, ExpertSegments):
+        training = replace(method.networks.training, epochs=3)
+        short = replace(method.networks, last_start=2, early_last_start=None, length=1, count=2, training=training)
+        method = replace(method, networks=short)
+    if name == "it_gan":
+        method = dd.override(method, "factorization.generator.steps", 5)
+    return method if isinstance(method.networks, NoNetworks) else method.on_networks(network)
 
 
 def started(

@@ -13,7 +13,7 @@ import ddcore as dd
 from ddcore.batch import Batch
 from ddcore.data import ExactSignal, Features, Gradients, RealSignal
 from ddcore.methods import METHODS
-from ddcore.networks import ExpertSegments, ExpertTraining, NoNetworks
+from tests.running import shrunk
 
 
 class Vault(dd.TargetData):
@@ -113,16 +113,7 @@ def test_a_run_asks_the_signal_alone(few_digits: dd.TargetData, name: str) -> No
     with pytest.raises(AssertionError, match="train"):
         len(vault.train)
     guard = Guard(vault)
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
-    if method.matching is not None and not isinstance(method.networks, NoNetworks):
-        method = method.on_networks("convnet(width=4)")
-    if isinstance(method.networks, ExpertSegments):
-        training = ExpertTraining(epochs=3, batch_size=64)
-        short = replace(method.networks, last_start=2, early_last_start=None, length=1, count=2, training=training)
-        method = replace(method, networks=short)
-    method = method.with_steps(3 if method.matching else 0)
-    if name == "it_gan":
-        method = dd.override(method, "factorization.generator.steps", 5)
+    method = shrunk(name)
     if name == "forgetting":
         rule = replace(method.factorization.init, epochs=1)  # type: ignore[attr-defined]
         method = dd.override(method, "factorization.init", rule)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 import ddcore as dd
 from ddcore.augmentation import FAMILIES, SiameseAugmentation
-from ddcore.networks import ExpertSegments, NoNetworks
+from tests.running import shrunk
 
 FROZEN = ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")
 """Methods that take BatchNorm with frozen statistics."""
@@ -18,15 +16,8 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GP
 
 
 def small(name: str) -> dd.Method:
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits").with_steps(6)
-    if isinstance(method.networks, NoNetworks):
-        return method
-    if isinstance(method.networks, ExpertSegments):
-        training = replace(method.networks.training, epochs=3)
-        short = replace(method.networks, last_start=1, early_last_start=None, count=2, training=training)
-        method = replace(method, networks=short)
     norm = "batch" if name in FROZEN else "instance"
-    return method.on_networks(f"convnet(width=8,norm={norm})")
+    return shrunk(name, f"convnet(width=8,norm={norm})", steps=6)
 
 
 @needs_gpu

@@ -68,7 +68,7 @@ class AnalyticKernel(Kernel):
             raise UnsupportedError(
                 f"a convolutional kernel is for images, not for examples of shape {tuple(inputs.shape[1:])}"
             )
-        return inputs
+        return inputs.double()
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         covariance, variance_a, variance_b = self._first(a, b)

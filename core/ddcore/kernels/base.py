@@ -24,7 +24,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def embed(self, inputs: Tensor, networks: Sequence[Network]) -> Tensor:
-        """Return what the product needs of each example, ``n x ...``; differentiable."""
+        """Return what the product needs of each example, ``n x ...`` in float64; differentiable."""
 
     @abstractmethod
     def product(self, a: Tensor, b: Tensor) -> Tensor:
