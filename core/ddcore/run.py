@@ -33,7 +33,8 @@ class Run:
         gradient_micro_batch: the same where a backward pass follows.
         compiled: whether parts may compile their hot functions.
         steps: how many there will be.
-        scratch: a folder for what a part wants to find again when a killed run is resumed, or None.
+        checkpoint: the file in which this run's state is kept, or None; parts may keep more beside it (`beside_checkpoint`).
+        continued: whether the examples are those of an earlier summary.
         report: takes a line of text about what a part is doing before the first step, or None.
     """
 
@@ -53,7 +54,8 @@ class Run:
         gradient_micro_batch: int | None = None,
         compiled: bool = False,
         steps: int = 0,
-        scratch: Path | None = None,
+        checkpoint: Path | None = None,
+        continued: bool = False,
         report: Callable[[str], None] | None = None,
     ) -> None:
         self.spec = spec
@@ -67,7 +69,8 @@ class Run:
         self.compiled = compiled
         self.step = 0
         self.steps = steps
-        self.scratch = scratch
+        self.checkpoint = checkpoint
+        self.continued = continued
         self.report = report
         self._seed = seed
 
@@ -78,6 +81,10 @@ class Run:
     def generator(self, purpose: str, *key: int | str) -> torch.Generator:
         """Return a CPU generator derived from (seed, purpose, step, key)."""
         return generator(self._seed, purpose, self.step, *key)
+
+    def beside_checkpoint(self, what: str) -> Path | None:
+        """Return where a part keeps what it wants to find again when a killed run is resumed, or None without a checkpoint."""
+        return None if self.checkpoint is None else self.checkpoint.with_name(f"{self.checkpoint.name}.{what}")
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the block in which forward passes run at this run's precision."""

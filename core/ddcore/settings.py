@@ -38,13 +38,17 @@ def override(settings: S, path: str, value: object) -> S:
 
     Example:
         ``override(method, "optimiser.learning_rate", 0.5)``; a number in the path picks an entry of a tuple:
-        ``override(method, "networks.augmentation.augmentations.1.probability", 1.0)``
+        ``override(method, "networks.augmentation.augmentations.1.probability", 1.0)``; a name may be a new entry of a mapping:
+        ``override(method, "optimiser.group_learning_rates.step_sizes", 1e-6)``
     """
     name, _, rest = path.partition(".")
     if isinstance(settings, tuple) and name.isdecimal() and int(name) < len(settings):
         place = int(name)
         changed = override(settings[place], rest, value) if rest else value
         return (*settings[:place], changed, *settings[place + 1 :])  # type: ignore[return-value]
+    if isinstance(settings, Mapping):
+        inner = override(settings[name], rest, value) if rest else value
+        return {**settings, name: inner}  # type: ignore[return-value]
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}")
     allowed = [f.name for f in dataclasses.fields(settings) if f.init]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,11 @@ def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
     method = method_from(options)
     out: Path = options.out
-    checkpoint = out / CHECKPOINT
+    checkpoint, experts = out / CHECKPOINT, out / f"{CHECKPOINT}.experts"
     target = load(options, options.data, normalisation=options.normalisation)
     if options.overwrite:
         checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(experts, ignore_errors=True)
     elif (out / "config.json").exists() and _is_complete(out, target, method, options):
         print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
         return
@@ -105,7 +107,6 @@ def run(options: argparse.Namespace) -> None:
     if summary.record["steps"] == method.steps:
         checkpoint.unlink(missing_ok=True)
     print(f"{summary} -> {out}")
-    experts = checkpoint.with_suffix("") / "experts"
     if experts.exists():
         spent = summary.record["experts"]["seconds"]
         print(

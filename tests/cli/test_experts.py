@@ -49,9 +49,9 @@ def test_a_run_without_experts_trains_its_own_and_says_where_they_lie(
     assert main(["distill", npz, "--out", str(out), *DISTILL, *settings]) == 0
     printed = capsys.readouterr().out
     assert "of training) lie in" in printed and "--experts" in printed
-    assert (out / "checkpoint" / "experts" / "experts.json").exists()
+    assert (out / "checkpoint.safetensors.experts" / "experts.json").exists()
     assert not (out / "checkpoint.safetensors").exists()
-    reused = ["--experts", str(out / "checkpoint" / "experts"), *settings[:-2]]
+    reused = ["--experts", str(out / "checkpoint.safetensors.experts"), *settings[:-2]]
     assert main(["distill", npz, "--out", str(tmp_path / "again"), *DISTILL, *reused]) == 0
 
 

@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 import ddcore as dd
+from ddcore.errors import DivergenceError
 from ddcore.methods import METHODS
 from tests.running import shrunk
 
 WITH_STEPS = [name for name, method in METHODS.items() if method.build(ipc=1, preset="cpu").matching is not None]
 
 
-@pytest.mark.parametrize("name", WITH_STEPS)
-def test_a_killed_run_goes_on(few_digits: dd.TargetData, tmp_path: Path, name: str) -> None:
-    method = shrunk(name, steps=5)
+FROZEN = [("dm", "convnet(width=4,norm=batch)"), ("rfad", "convnet(width=4,norm=batch)")]
+
+
+@pytest.mark.parametrize(("name", "network"), [*((name, "convnet(width=4)") for name in WITH_STEPS), *FROZEN])
+def test_a_killed_run_goes_on(few_digits: dd.TargetData, tmp_path: Path, name: str, network: str) -> None:
+    method = shrunk(name, network, steps=5)
     whole = dd.distill(few_digits, method, seed=1)
     checkpoint = tmp_path / "checkpoint.safetensors"
 
@@ -31,3 +35,22 @@ def test_a_killed_run_goes_on(few_digits: dd.TargetData, tmp_path: Path, name: s
     )
     assert seen == [3, 4, 5]
     assert resumed.sha256() == whole.sha256() and resumed.recipe == whole.recipe
+
+
+def test_a_step_size_gone_negative_is_never_saved(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    method = dd.Method(
+        factorization=dd.factorization.Pixels(ipc=1, init="noise"),
+        matching=dd.matching.UnrolledTraining(
+            inner_steps=2, step_sizes=dd.matching.StepSizes(0.01, "shared"), real_batch=5, order="random"
+        ),
+        networks=dd.networks.FreshNetworks(dd.networks.ConvNet(width=4)),
+        optimiser=dd.Optimiser("sgd", learning_rate=0.01, group_learning_rates={"step_sizes": 1e3}),
+        steps=50,
+    )
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    for _ in range(2):
+        with pytest.raises(DivergenceError, match="step size") as caught:
+            dd.distill(few_digits, method, checkpoint=checkpoint, checkpoint_seconds=0.0)
+        assert caught.value.summary.recipe.learning_rate is not None
+    calmer = dd.override(method, "optimiser.group_learning_rates.step_sizes", 1e-6)
+    assert len(dd.distill(few_digits, calmer)) == 3

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import ddcore as dd
-from ddcore.errors import DivergenceError, UnsupportedError
+from ddcore.errors import DivergenceError, SettingsError, UnsupportedError
 from ddcore.factorization import Pixels
 from ddcore.kernels import AnalyticKernel, FeatureKernel
 from ddcore.matching import KernelRegression
@@ -127,5 +127,7 @@ def test_networks_and_kernels_must_fit() -> None:
         dd.Method(matching=KernelRegression(AnalyticKernel()), steps=1)
     with pytest.raises(UnsupportedError, match="needs networks"):
         dd.Method(matching=KernelRegression(FeatureKernel()), networks=NoNetworks(), steps=1)
+    with pytest.raises(SettingsError, match="ridge"):
+        KernelRegression(ridge=float("inf"))
     with pytest.raises(UnsupportedError, match="without networks"):
         dd.methods.kip(ipc=1).on_networks("convnet")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 
 import ddcore as dd
-from ddcore.errors import DivergenceError, UnsupportedError
+from ddcore.errors import DivergenceError, SettingsError, SummaryFormatError, UnsupportedError
 from ddcore.factorization import Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
 from ddcore.networks import ConvNet, FixedNetworks, FreshNetworks, NoNetworks
@@ -122,7 +124,51 @@ def test_a_step_size_that_turns_negative_ends_the_run_and_nothing_is_lost(few_di
     assert caught.value.summary.recipe.learning_rate is not None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rates": [True]},
+        {"rates": ["0.1"]},
+        {"rates": [1e300]},
+        {"rates": []},
+        {"rates": [-1.0]},
+        {"momentum": "0.5"},
+        {"per_class": 0},
+        {"per_class": 1.5},
+        {"rates": [0.1] * 90_000},
+    ],
+)
+def test_a_hostile_recipe_is_refused(few_digits: dd.TargetData, tmp_path: Path, change: dict[str, object]) -> None:
+    summary = dd.distill(few_digits, dd.methods.random(ipc=20))
+    summary = dd.concat([summary] * 4)
+    config = replace(summary, recipe=Recipe(steps=Steps((0.5,), 1))).save(tmp_path / "out") / "config.json"
+    content = json.loads(config.read_text())
+    content["recipe"]["steps"].update(change)
+    config.write_text(json.dumps(content))
+    with pytest.raises(SummaryFormatError):
+        dd.DataSummary.load(tmp_path / "out")
+
+
+def test_a_union_needs_a_recipe_of_its_own(few_digits: dd.TargetData) -> None:
+    summary = replace(dd.distill(few_digits, dd.methods.random(ipc=1)), recipe=Recipe(steps=Steps((0.5,), 1)))
+    with pytest.raises(SettingsError, match="recipe="):
+        dd.concat([summary, summary])
+    assert dd.concat([summary, summary], recipe=Recipe()).recipe == Recipe()
+    assert dd.concat([summary]).recipe == summary.recipe
+
+
+def test_the_protocols_augmentation_does_not_touch_learned_steps(few_digits: dd.TargetData) -> None:
+    summary = replace(dd.distill(few_digits, dd.methods.random(ipc=2)), recipe=Recipe(steps=Steps((0.1,) * 9, 1)))
+    options = {"networks": "convnet(width=4)", "runs": 1}
+    quick, augmented = (dd.evaluate(summary, few_digits, protocol=p, **options).results[0] for p in ("quick", "dsa"))
+    assert quick.accuracies == augmented.accuracies
+
+
 def test_parts_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(SettingsError, match="augment=False"):
+        UnrolledTraining(order="fixed", augment=True)
+    with pytest.raises(UnsupportedError, match="one at a time"):
+        dd.Method(matching=UnrolledTraining(), networks=FreshNetworks(count=2), steps=1)
     with pytest.raises(UnsupportedError, match="needs networks"):
         dd.Method(matching=UnrolledTraining(), networks=NoNetworks(), steps=1)
     target = dd.load_data("digits").of_classes([0, 1])

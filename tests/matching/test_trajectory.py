@@ -98,6 +98,12 @@ def test_assigned_labels_are_the_experts_and_are_not_learned(few_digits: dd.Targ
         dd.distill(few_digits, replace(method(labels="assigned"), factorization=MultiFormation(ipc=1)))
 
 
+def test_going_on_from_a_summary_keeps_its_labels(few_digits: dd.TargetData) -> None:
+    still = replace(method(labels="assigned_once"), optimiser=dd.Optimiser("sgd", learning_rate=1e-20, momentum=0.0))
+    first = dd.distill(few_digits, method(labels="assigned_once"))
+    torch.testing.assert_close(dd.distill(few_digits, still, start=first).tensors(), first.tensors())
+
+
 def test_the_learned_step_size_is_the_summarys_learning_rate(few_digits: dd.TargetData) -> None:
     summary = dd.distill(few_digits, method())
     assert summary.recipe.learning_rate is not None and summary.recipe.learning_rate != pytest.approx(0.05, abs=1e-9)
@@ -115,11 +121,11 @@ def test_a_killed_run_finds_its_experts_again(few_digits: dd.TargetData, tmp_pat
     place = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
         dd.distill(few_digits, method(), seed=3, checkpoint=place, checkpoint_seconds=0.0, callbacks=[kill])
-    manifest = (tmp_path / "checkpoint" / "experts" / "experts.json").read_text()
+    manifest = (tmp_path / "checkpoint.safetensors.experts" / "experts.json").read_text()
     resumed = dd.distill(few_digits, method(), seed=3, checkpoint=place, callbacks=[lambda p: lines.append(p.step)])
     assert lines == [2, 3, 4] or lines == [3, 4]
     assert resumed.sha256() == whole.sha256()
-    assert (tmp_path / "checkpoint" / "experts" / "experts.json").read_text() == manifest
+    assert (tmp_path / "checkpoint.safetensors.experts" / "experts.json").read_text() == manifest
 
 
 def test_tesla_is_mtt_with_another_gradient() -> None:

@@ -15,6 +15,7 @@ from ddcore.augmentation import NoAugmentation
 from ddcore.errors import ExpertsError, MissingExtraError, NumericalError, SettingsError, UnsupportedError
 from ddcore.networks import MLP, ConvNet, ExpertBuffer, ExpertSegments, ExpertTraining, FreshNetworks
 from ddcore.networks.experts.training import Together, worth_stacking
+from tests.running import shrunk
 
 SHORT = ExpertTraining(epochs=3, batch_size=50)
 
@@ -164,17 +165,63 @@ def test_damage_is_noticed(few_digits: dd.TargetData, tmp_path: Path) -> None:
     with pytest.raises(ExpertsError, match="missing or damaged"):
         dd.distill(few_digits, segments(tmp_path))
     manifest = json.loads((tmp_path / "experts.json").read_text())
-    for broken in ({**manifest, "schema": 9}, {**manifest, "experts": {"x": {}}}, {**manifest, "experts": 3}):
+    entry = manifest["experts"]["0"]
+    endless = {**manifest, "training": {**manifest["training"], "epochs": float("1e300")}}
+    for broken in (
+        {**manifest, "schema": 9},
+        endless,
+        {**manifest, "experts": {"x": {}}},
+        {**manifest, "experts": {"9" * 5000: entry}},
+        {**manifest, "experts": {"00": entry}},
+        {**manifest, "experts": {"0": {**entry, "seconds": "5"}}},
+        {**manifest, "experts": 3},
+    ):
         (tmp_path / "experts.json").write_text(json.dumps(broken))
         with pytest.raises(ExpertsError, match=r"experts\.json"):
             ExpertBuffer(tmp_path)
 
 
-def test_what_cannot_be_an_expert() -> None:
+@pytest.mark.parametrize("rows", [torch.zeros(4), torch.zeros(4, 1), torch.full((4, 374), float("nan"))])
+def test_weights_that_do_not_fit_the_network_are_refused(
+    few_digits: dd.TargetData, tmp_path: Path, rows: torch.Tensor
+) -> None:
+    buffer = trained(few_digits, tmp_path, count=1)
+    buffer.add(0, rows, 1.0)
+    with pytest.raises(ExpertsError, match="expert"):
+        dd.distill(few_digits, segments(tmp_path))
+
+
+def test_experts_of_two_writers_are_all_kept(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    trained(few_digits, tmp_path)
+    first, second = ExpertBuffer(tmp_path), ExpertBuffer(tmp_path)
+    first.add(2, torch.zeros(4, 374), 1.0)
+    second.add(3, torch.zeros(4, 374), 1.0)
+    assert ExpertBuffer(tmp_path).present() == [0, 1, 2, 3]
+
+
+def test_flat_experts_are_not_taken_for_others(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    trained(few_digits, tmp_path)
+    flat = dd.override(segments(tmp_path), "networks.training.sharpness", 0.01)
+    with pytest.raises(ExpertsError, match=r"sharpness 0\.0, this method's are with 0\.01"):
+        dd.distill(few_digits, flat)
+
+
+def test_what_cannot_be_an_expert(few_digits: dd.TargetData, tmp_path: Path) -> None:
     target = dd.load_data("digits").of_classes([0, 1])
     with pytest.raises(UnsupportedError, match="BatchNorm"):
         dd.train_experts(target, Path("unused"), network="convnet(width=4,norm=batch)", count=1)
     assert not Path("unused").exists()
+
+    def with_dropout() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(64, 10))
+
+    with pytest.raises(UnsupportedError, match="dropout"):
+        dd.train_experts(target, Path("unused"), network=with_dropout, count=1)
+    with pytest.raises(UnsupportedError, match="one architecture"):
+        dd.distill(few_digits, shrunk("mtt").on_networks(["convnet(width=4)", "convnet(width=5)"]))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExpertsError, match="is a file"):
+        trained(few_digits, tmp_path / "file")
     with pytest.raises(SettingsError, match="count"):
         dd.train_experts(target, Path("unused"), count=0)
 

@@ -55,7 +55,7 @@ def distill(
         precision: ``fp32``, ``tf32``, ``bf16``, ``fp64``; default: the method's.
         steps: replaces the method's number of steps.
         max_seconds: stop after the step that passes this time; the summary records the steps done.
-        checkpoint: a file. What parts want to find again (experts) lies in a folder of the same name beside it. A run that is killed and started again with the same arguments goes on from it and
+        checkpoint: a file. What parts want to find again lies beside it (experts in ``<checkpoint>.experts``). A run that is killed and started again with the same arguments goes on from it and
             ends in the same bytes. It stays when the run is complete: delete it once the summary is saved.
         checkpoint_seconds: least time between two writes of the checkpoint.
         start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
@@ -99,7 +99,8 @@ def distill(
         gradient_micro_batch=gradient_micro_batch,
         compiled=compile,
         steps=method.steps,
-        scratch=None if checkpoint is None else Path(checkpoint).with_suffix(""),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        continued=start is not None,
         report=None if not bar else bar[0].say,
     )
     signal.begin(run)

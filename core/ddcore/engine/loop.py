@@ -82,13 +82,11 @@ class Loop:
                 step += 1
                 self._seconds = time.monotonic() - started
                 self._observe(step, loss)
-        self._raise_if_bad(last=step - 1)
+        if step > 0:
+            self._raise_if_bad(last=step - 1)
         if self._checkpoint is not None:
             self._checkpoint.write(self._state_dict(step))
-        try:
-            return self.summarise(step)
-        except NumericalError as error:
-            raise self._diverged(step - 1, str(error)) from error
+        return self.summarise(step)
 
     def _step(self) -> Tensor:
         run = self._run
@@ -153,6 +151,10 @@ class Loop:
             step = last
         if step >= 0:
             raise self._diverged(step)
+        try:
+            self._matching.recipe(self._state)
+        except NumericalError as error:
+            raise self._diverged(self._run.step, str(error)) from error
 
     def _diverged(self, step: int, reason: str | None = None) -> DivergenceError:
         """Go back to the last good state; return the error that holds it."""

@@ -16,7 +16,6 @@ from ddcore.settings import describe
 from ddcore.summary import DataSummary
 
 PROTOCOL = "krr"
-AT_ONCE = 500
 
 
 def evaluate_kernel(
@@ -49,9 +48,11 @@ def evaluate_kernel(
     place = resolve_device(device)
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
-    if ridge < 0:
-        raise SettingsError(f"ridge must not be negative, it is {ridge}")
+    if not 0 <= ridge < float("inf"):
+        raise SettingsError(f"ridge must be finite and not negative, it is {ridge}")
     chosen = [as_kernel(k) for k in (kernels if isinstance(kernels, list | tuple) else [kernels])]
+    if not chosen:
+        raise SettingsError("kernels is empty: name at least one")
     source = TrainingSource.of(summary, place, torch.float64)
     examples = source.batch_of(torch.arange(source.size))
     labels = centred(examples.targets, summary.spec.num_classes)
@@ -61,7 +62,8 @@ def evaluate_kernel(
         support = kernel.embed(examples.inputs, ())
         dual = ridge_solution(kernel.product(support, support), labels, ridge)
         right = 0
-        for inputs, truth in zip(held_out.inputs.split(AT_ONCE), held_out.targets.split(AT_ONCE), strict=True):
+        size = kernel.fitting(source.size, target.spec.shape)
+        for inputs, truth in zip(held_out.inputs.split(size), held_out.targets.split(size), strict=True):
             tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
             right += int(((kernel.product(tested, support) @ dual).argmax(dim=1).cpu() == truth).sum())
         accuracy = 100.0 * right / len(held_out)

@@ -63,6 +63,9 @@ class AnalyticKernel(Kernel):
         require(self.window % 2 == 1, f"window must be odd, not {self.window}")
         require(self.weight_std > 0 and self.bias_std >= 0, "weight_std must be positive, bias_std not negative")
 
+    def numbers_per_pair(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape[1:]) if self.layers == "conv" else 1
+
     def embed(self, inputs: Tensor, networks: Sequence[Network]) -> Tensor:
         if self.layers == "conv" and inputs.ndim != 4:
             raise UnsupportedError(

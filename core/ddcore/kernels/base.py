@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ddcore.networks import Network
 
 
+NUMBERS_AT_ONCE = 2**22
+"""Of one intermediate tensor of a product; about ten live at a time."""
+
+
 class Kernel(ABC):
     """Settings of a kernel.
 
@@ -21,6 +25,14 @@ class Kernel(ABC):
 
     name: ClassVar[str]
     of_networks: ClassVar[bool]
+
+    def fitting(self, support: int, shape: tuple[int, ...]) -> int:
+        """Return of how many examples of ``shape`` the product with ``support`` others takes some hundred megabytes at most."""
+        return max(1, NUMBERS_AT_ONCE // (support * self.numbers_per_pair(shape)))
+
+    def numbers_per_pair(self, shape: tuple[int, ...]) -> int:
+        """Return how many numbers the product holds for a pair of examples at a time."""
+        return 1
 
     @abstractmethod
     def embed(self, inputs: Tensor, networks: Sequence[Network]) -> Tensor:

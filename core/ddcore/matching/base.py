@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from ddcore.errors import UnsupportedError
-from ddcore.networks import NetworkSource, NoNetworks
+from ddcore.networks import NetworkSource
 from ddcore.training import Recipe
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class Matching(ABC):
 
     def check_networks(self, source: NetworkSource) -> None:
         """Raise `UnsupportedError` if networks from ``source`` are not what this matching needs."""
-        if isinstance(source, NoNetworks):
-            raise UnsupportedError(f"{type(self).__name__} needs networks: choose a network source")
+        if source.at_a_time() != 1:
+            raise UnsupportedError(
+                f"{type(self).__name__} needs networks, one at a time; {type(source).__name__} gives {source.at_a_time()}"
+            )
 
     def start(self, run: Run) -> MatchingState:
         """Return what lives during one run; raise `UnsupportedError` if the run's networks do not fit."""

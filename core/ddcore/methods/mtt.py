@@ -32,7 +32,7 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
 
     Settings of the paper (arXiv:2203.11932, appendix and its code): 100 experts of 50 epochs, a learned step size, no inner
     momentum, 5000 steps, outer SGD with momentum .5; segments by ipc and data as published for CIFAR-10 and CIFAR-100 (other data:
-    CIFAR-10's). The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in batches of 64, segments of
+    CIFAR-10's); inner batches of 256 examples (CIFAR-100 at 50 per class: 125) as the nearest whole number per class. The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in batches of 64, segments of
     3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, Adam at .05 (step size .01, through a softplus), 200
     steps up to 1 per class, else 100.
     """
@@ -47,7 +47,7 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
         factorization=Pixels(ipc=ipc, init="random"),
         matching=TrajectoryMatching(
             inner_steps=inner,
-            synthetic_batch=None if size < 50 else 25,
+            synthetic_batch=None if size < 50 else 1 if data == "cifar100" else 25,
             step_sizes=StepSizes(first, "shared"),
         ),
         networks=ExpertSegments(length=length, last_start=last_start),

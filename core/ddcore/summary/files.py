@@ -30,6 +30,7 @@ TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalis
 MAX_PARTS = 1024
 MAX_CONFIG = 2**24
 MAX_LABELS = 2**28
+MAX_STEP_EXAMPLES = 2**24
 MAX_DECODED = 2**28
 """Numbers that a summary may decode to, unless they are no more than `MAX_RATIO` times those that it stores."""
 MAX_RATIO = 16
@@ -151,6 +152,9 @@ def _check_examples(summary: DataSummary) -> None:
             raise SummaryFormatError("the decoded examples are not finite, or not of the declared shape")
         if not set(examples.counts) <= classes:
             raise SummaryFormatError("the stored class ids are not among the declared classes")
+    steps = summary.recipe.steps
+    if steps is not None and len(steps.rates) * len(summary) > MAX_STEP_EXAMPLES:
+        raise SummaryFormatError(f"a recipe of {len(steps.rates)} steps on {len(summary)} examples is too long")
     if soft and len(summary) * spec.num_classes > MAX_LABELS:
         raise SummaryFormatError(f"soft labels of {len(summary)} examples over {spec.num_classes} classes are too many")
 

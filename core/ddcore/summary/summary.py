@@ -160,11 +160,15 @@ class DataSummary:
         return f"DataSummary({name} of {data}: {len(self)} examples, {len(self.counts)} classes, {self.stored_bytes} bytes)"
 
 
-def concat(summaries: Sequence[DataSummary]) -> DataSummary:
+def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) -> DataSummary:
     """Return the union of summaries; their decoders may differ, class ids are global.
 
+    Args:
+        summaries: one at least.
+        recipe: of the union; needed where theirs differ, or hold steps of their own, which are those of one summary alone.
+
     Raises:
-        SettingsError: no summary, or their recipes differ.
+        SettingsError: no summary, or their recipes do not go together and none is given.
         InputDataError: their shapes, normalisations or class names differ.
     """
     if not summaries:
@@ -175,8 +179,11 @@ def concat(summaries: Sequence[DataSummary]) -> DataSummary:
             raise InputDataError(f"examples of shape {other.spec.shape} and {first.spec.shape} do not go together")
         if not other.spec.normalisation.same_as(first.spec.normalisation):
             raise InputDataError("the summaries differ in normalisation: load their data with one normalisation=")
-        if other.recipe != first.recipe:
-            raise SettingsError(f"the summaries' recipes differ: {other.recipe} and {first.recipe}")
+        if recipe is None and (other.recipe != first.recipe or first.recipe.steps is not None):
+            raise SettingsError(
+                f"the summaries' recipes do not go together ({_short(other.recipe)}; {_short(first.recipe)}): say with recipe= how to "
+                "train on their union"
+            )
     named = [s.spec for s in summaries if s.spec.class_names]
     largest = max((s.spec for s in summaries), key=lambda s: (s.num_classes, bool(s.class_names)))
     for spec in named:
@@ -196,7 +203,12 @@ def concat(summaries: Sequence[DataSummary]) -> DataSummary:
         "cites": list(dict.fromkeys(key for s in summaries for key in s.record.get("cites", []))),
         "union_of": [dict(s.record) for s in summaries],
     }
-    return DataSummary(tuple(p for s in summaries for p in s.parts), spec, first.recipe, record)
+    return DataSummary(tuple(p for s in summaries for p in s.parts), spec, recipe or first.recipe, record)
+
+
+def _short(recipe: Recipe) -> str:
+    steps = "" if recipe.steps is None else f", {len(recipe.steps.rates)} steps of its own"
+    return f"{recipe.loss}, learning rate {recipe.learning_rate}{steps}"
 
 
 def _has_soft_labels(summary: DataSummary) -> bool:

@@ -69,7 +69,7 @@ def fit(
 ) -> None:
     """Train ``network`` in place; the final iterate stays in it.
 
-    A recipe with steps of its own takes the place of the schedule, of which the augmentation alone is left.
+    A recipe with steps of its own takes the place of the whole schedule, augmentation included.
 
     Args:
         network: on the device of the batches.
@@ -83,14 +83,14 @@ def fit(
         watch: called with indices, batch and logits (those before its update) after each update.
     """
     recipe = recipe or Recipe()
-    plan = _by_epochs(network, size, training, recipe, generator)
+    plan, augmentation = _by_epochs(network, size, training, recipe, generator), training.augmentation
     if recipe.steps is not None:
         require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
-        plan = _by_steps(network, recipe.steps, members or {})
+        plan, augmentation = _by_steps(network, recipe.steps, members or {}), NoAugmentation()
     network.train()
     with reproducible_dropout(network, generator):
         for indices, optimiser in plan:
-            batch = training.augmentation.draw(generator, len(indices))(batch_of(indices))
+            batch = augmentation.draw(generator, len(indices))(batch_of(indices))
             logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
             if watch is not None:
                 watch(indices, batch, logits)

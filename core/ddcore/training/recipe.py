@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddcore.errors import SummaryFormatError, UnknownNameError
 from ddcore.settings import require
-from ddcore.training.steps import Steps
+from ddcore.training.steps import MAX_RATE, Steps
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Recipe:
         if self.loss not in LOSSES:
             raise UnknownNameError("loss", self.loss, LOSSES)
         require(
-            self.learning_rate is None or 0 < self.learning_rate < float("inf"),
+            self.learning_rate is None or (type(self.learning_rate) is float and 0 < self.learning_rate <= MAX_RATE),
             f"a recipe's learning rate must be positive, not {self.learning_rate}",
         )
 
@@ -78,5 +78,11 @@ class Recipe:
                 raise SummaryFormatError(
                     f"a recipe's steps have rates, per_class and momentum, found {sorted(steps)[:5]}"
                 )
-            steps = Steps(tuple(map(float, steps["rates"])), steps["per_class"], float(steps["momentum"]))
-        return cls(str(config["loss"]), None if rate is None else float(rate), steps)
+            steps = Steps(tuple(map(_real, steps["rates"])), steps["per_class"], _real(steps["momentum"]))
+        return cls(str(config["loss"]), None if rate is None else _real(rate), steps)
+
+
+def _real(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise SummaryFormatError(f"{str(value)[:40]!r} stands in a recipe where a number belongs")
+    return float(value)

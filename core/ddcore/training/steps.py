@@ -11,6 +11,7 @@ from torch import Tensor
 from ddcore.settings import require, require_counts
 
 MAX_STEPS = 100_000
+MAX_RATE = 1e6
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,11 @@ class Steps:
 
     def __post_init__(self) -> None:
         require(0 < len(self.rates) <= MAX_STEPS, f"a recipe has 1 to {MAX_STEPS} steps, not {len(self.rates)}")
-        require(all(0 < rate < float("inf") for rate in self.rates), "step sizes must be positive and finite")
-        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        numbers = all(type(rate) is float and 0 < rate <= MAX_RATE for rate in self.rates)
+        require(numbers, f"step sizes must be numbers above 0, up to {MAX_RATE:g}")
+        require(
+            type(self.momentum) is float and 0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}"
+        )
         if self.per_class is not None:
             require_counts(per_class=self.per_class)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.kernels import AnalyticKernel, Kernel, centred, ridge_solution
 from ddcore.matching.base import Matching, MatchingState, Term
-from ddcore.networks import NetworkSource, NoNetworks
+from ddcore.networks import NetworkSource
 from ddcore.settings import require, require_counts
 from ddcore.training import Recipe
 
@@ -60,12 +60,12 @@ class KernelRegression(Matching):
         if self.loss not in OUTER_LOSSES:
             raise UnknownNameError("loss", self.loss, OUTER_LOSSES)
         require_counts(real_batch=self.real_batch)
-        require(self.ridge >= 0, f"ridge must not be negative, it is {self.ridge}")
+        require(0 <= self.ridge < float("inf"), f"ridge must be finite and not negative, it is {self.ridge}")
 
     def check_networks(self, source: NetworkSource) -> None:
-        if self.kernel.of_networks:
-            super().check_networks(source)
-        elif not isinstance(source, NoNetworks):
+        if self.kernel.of_networks and source.at_a_time() == 0:
+            raise UnsupportedError("a kernel of features needs networks to take them from: choose a network source")
+        if not self.kernel.of_networks and source.at_a_time() > 0:
             raise UnsupportedError("an analytic kernel takes no networks: networks=NoNetworks()")
 
     def start(self, run: Run) -> MatchingState:
@@ -85,14 +85,17 @@ class KernelRegression(Matching):
             inputs, labels = torch.cat([inputs, inputs.flip(-1)]), torch.cat([labels, labels])
         with run.autocast():
             support = kernel.embed(inputs, networks)
-        dual = ridge_solution(kernel.product(support, support), labels, self.ridge)
+        checked = run.device.type == "cpu"
+        dual = ridge_solution(kernel.product(support, support), labels, self.ridge, checked=checked)
+        fitting = kernel.fitting(len(inputs), run.spec.shape)
         # The real side is taken in pieces: with the derivatives by support and dual added up, one backward pass does the rest.
         ends = [support.detach().requires_grad_(), dual.detach().requires_grad_(), *state.parameters()]
         value, derivatives = (
             torch.zeros((), dtype=torch.float64, device=run.device),
             [torch.zeros_like(e) for e in ends],
         )
-        for part, targets in zip(real.inputs.split(run.micro_batch), wanted.split(run.micro_batch), strict=True):
+        size = min(run.micro_batch, fitting) if kernel.of_networks else fitting
+        for part, targets in zip(real.inputs.split(size), wanted.split(size), strict=True):
             with torch.no_grad(), run.autocast():
                 tested = kernel.embed(part, networks)
             loss = self._loss(kernel.product(tested, ends[0]).double() @ ends[1], targets, state) / len(wanted)

@@ -70,6 +70,10 @@ class UnrolledTraining(Matching):
             snapshot_every=self.snapshot_every,
             real_batch=self.real_batch,
         )
+        require(
+            not (self.augment and self.order == "fixed"),
+            "training in a fixed order is repeated by evaluation as it was learned, without augmentation: augment=False, or order='random'",
+        )
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
 
     def start(self, run: Run) -> MatchingState:

@@ -42,7 +42,8 @@ class TrajectoryMatching(Matching):
         snapshot_every: of ``reverse`` and ``detached``.
         augment: whether inner training draws the run's augmentation for every example.
         labels: ``own``: those that are stored, hard, or soft and then learned; ``assigned``: soft ones that the target expert
-            gives to the present examples at every step; ``assigned_once``: the same before the first step, then learned.
+            gives to the present examples at every step; ``assigned_once``: the same before the first step (not where a run goes on from a
+            summary), then learned.
         loss: of inner training, a name in ``ddcore.training.LOSSES``.
 
     Source: Cazenavette et al. 2022 (arXiv:2203.11932); Cui et al. 2022 (arXiv:2211.10586); survey, equation 10.
@@ -78,7 +79,7 @@ class TrajectoryMatching(Matching):
             )
 
     def start(self, run: Run) -> MatchingState:
-        if self.labels != "own":
+        if self.labels == "assigned" or (self.labels == "assigned_once" and not run.continued):
             self._assign(run)
         return StepSizeState(self.step_sizes, self.inner_steps, run)
 

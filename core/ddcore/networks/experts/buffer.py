@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ class ExpertBuffer:
         Raises:
             ExpertsError: the directory holds experts of another kind; the message names what differs.
         """
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ExpertsError(f"{self.directory} is a file: experts are kept in a directory")
         if not self._manifest:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._manifest = {"schema": SCHEMA, **shared, "experts": {}}
@@ -77,9 +80,10 @@ class ExpertBuffer:
                 )
 
     def add(self, number: int, trajectory: Tensor, seconds: float) -> None:
-        """Write a complete expert; it counts from the moment that the manifest names it."""
+        """Write a complete expert; it counts from the moment that the manifest names it. Experts that others added stay."""
         path = self._path(number)
         write_tensors(path, {"trajectory": trajectory})
+        self._manifest = _read_manifest(self.directory)
         self._manifest["experts"][str(number)] = {"sha256": _sha256(path), "seconds": round(seconds, 3)}
         self._write()
 
@@ -97,6 +101,8 @@ class ExpertBuffer:
         try:
             with safe_open(self._path(number), framework="pt") as file:
                 trajectory = file.get_slice("trajectory")
+                if len(trajectory.get_shape()) != 2 or trajectory.get_dtype() != "F32":
+                    raise ExpertsError(f"expert {number} in {self.directory} is no matrix of float32: train it again")
                 return [trajectory[epoch] for epoch in epochs]
         except (SafetensorError, OSError, IndexError) as error:
             raise ExpertsError(f"expert {number} in {self.directory} cannot be read: {error}") from error
@@ -121,9 +127,12 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
                 f"{directory / MANIFEST} is not of a version that this library reads: train the experts again"
             )
         for number, entry in manifest["experts"].items():
-            if not number.isdecimal() or len(str(entry["sha256"])) != 64 or not float(entry["seconds"]) >= 0:
+            seconds, digest = entry["seconds"], entry["sha256"]
+            named = re.fullmatch(r"0|[1-9]\d{0,5}", number) and isinstance(digest, str) and len(digest) == 64
+            if not named or type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):
                 raise ValueError(f"entry {number[:20]!r}")
-        int(manifest["training"]["epochs"])
+        if type(manifest["training"]["epochs"]) is not int:
+            raise ValueError("the number of epochs")
     except (SummaryFormatError, AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ExpertsError):
             raise

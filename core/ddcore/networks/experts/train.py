@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from ddcore.engine.randomness import derive_seed, generator
 from ddcore.engine.statefile import read_state, write_state
 from ddcore.errors import CheckpointError, ExpertsError, MissingExtraError, NumericalError, UnsupportedError
-from ddcore.networks.architecture import Architecture
+from ddcore.networks.architecture import Architecture, OneOf
 from ddcore.networks.experts.buffer import ExpertBuffer
 from ddcore.networks.experts.data import ExpertData
 from ddcore.networks.experts.training import ExpertTraining, Together, worth_stacking
@@ -42,6 +43,8 @@ def train_experts(
 ) -> ExpertBuffer:
     """Train the experts 0 to ``count`` - 1 that the directory lacks; see `ddcore.train_experts`."""
     require_counts(count=count, together=1 if together is None else together)
+    if isinstance(architecture, OneOf):
+        raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
     require(workers >= 0, f"workers must not be negative, it is {workers}")
     suited = replace(training, augmentation=training.augmentation.suited_to(data.spec))
     job = _Job(directory, data, architecture, suited, seed, device)
@@ -111,14 +114,16 @@ class _Job:
     def module(self, number: int) -> nn.Module:
         spec, drawn = self.data.spec, derive_seed(self.seed, "expert", number)
         network = self.architecture.pick(drawn).build(spec.shape, spec.num_classes, seed=drawn)
-        if any(True for _ in network.module.buffers()):
+        random = any(isinstance(m, nn.modules.dropout._DropoutNd) for m in network.module.modules())
+        if random or any(True for _ in network.module.buffers()):
             raise UnsupportedError(
-                "experts are weights alone: a network with buffers (BatchNorm) cannot be one, use norm='instance'"
+                "experts are weights alone: a network with buffers (BatchNorm) or dropout cannot be one, use norm='instance'"
             )
         return network.module
 
     def partial(self, group: Sequence[int]) -> Path:
-        return self.directory / f"partial-{group[0]:05d}-{len(group)}.safetensors"
+        digest = hashlib.sha256(repr(list(group)).encode()).hexdigest()[:12]
+        return self.directory / f"partial-{digest}.safetensors"
 
     def train(self, group: Sequence[int], progress: Progress | None) -> Trained:
         """Return the numbers, the trajectories ``n x (epochs + 1) x P``, and the seconds of a group that trains at once."""

@@ -51,6 +51,10 @@ class NetworkSource(ABC):
         """Return the questions that it asks of the real signal for networks without BatchNorm: none, or ``batch``."""
         return frozenset()
 
+    def at_a_time(self) -> int:
+        """Return how many networks it gives for one step."""
+        return 1
+
     @abstractmethod
     def start(self, run: Run) -> Networks:
         """Return the networks of one run."""

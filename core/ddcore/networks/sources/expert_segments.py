@@ -124,9 +124,8 @@ class _ExpertSegments(Segments):
     def _own(self, run: Run) -> ExpertBuffer:
         settings = self._settings
         assert settings.count is not None
-        if run.scratch is not None:
-            directory = run.scratch / "experts"
-        else:
+        directory = run.beside_checkpoint("experts")
+        if directory is None:
             directory = Path(mkdtemp(prefix="experts-"))
             weakref.finalize(self, shutil.rmtree, directory)
         return train_experts(
@@ -145,6 +144,14 @@ class _ExpertSegments(Segments):
         buffer.require(
             {"architecture": describe(self._settings.architecture), "facts": facts_of(run.spec, run.real.fingerprint())}
         )
+        theirs, ours = buffer.shared["training"], self._settings.training
+        for name in ("sharpness", "gap"):
+            has, wanted = theirs.get(name), getattr(ours, name)
+            if has != wanted:
+                raise ExpertsError(
+                    f"the experts in {place} were trained with {name} {has}, this method's are with {wanted}: train others "
+                    f"(ddapps experts train --set {name}={wanted})"
+                )
         missing = (self._settings.count or 1) - len(buffer.present())
         if missing > 0:
             raise ExpertsError(
@@ -167,9 +174,9 @@ class _ExpertSegments(Segments):
         self.episode, self.age = step, 0
 
     def _unflatten(self, row: Tensor) -> list[Tensor]:
-        if len(row) != sum(self._sizes):
+        if row.shape != (sum(self._sizes),) or not bool(torch.isfinite(row).all()):
             raise ExpertsError(
-                f"an expert has {len(row)} weights, the network {sum(self._sizes)}: train the experts again"
+                f"an expert's weights are not {sum(self._sizes)} finite numbers, as the network has: train the experts again"
             )
         held = self._network.module.parameters()
         parts = row.to(self._run.device, self._run.dtype).split(self._sizes)

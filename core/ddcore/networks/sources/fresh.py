@@ -32,6 +32,9 @@ class FreshNetworks(NetworkSource):
     def __post_init__(self) -> None:
         require_counts(count=self.count)
 
+    def at_a_time(self) -> int:
+        return self.count
+
     def start(self, run: Run) -> Networks:
         return _FreshNetworks([_Fresh(self.architecture, run, stream) for stream in range(self.count)])
 
@@ -53,7 +56,10 @@ class _FreshNetworks(Networks):
             drawn.advance(run)
         self.episode += 1
 
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"each": [drawn.state_dict() for drawn in self._each]}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        for drawn in self._each:
-            drawn.draw(self.episode)
+        for drawn, saved in zip(self._each, state["each"], strict=True):
+            drawn.load_state_dict(saved)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class NoNetworks(NetworkSource):
     """For matchings that need none: an analytic kernel stands for networks of infinite width."""
 
+    def at_a_time(self) -> int:
+        return 0
+
     def start(self, run: Run) -> Networks:
         return _None()
 
