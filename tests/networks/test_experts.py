@@ -150,6 +150,8 @@ def test_a_run_refuses_experts_that_do_not_fit(
         dd.distill(few_digits, segments(tmp_path, architecture=ConvNet(width=6)))
     with pytest.raises(ExpertsError, match="need experts of 4 epochs; these have 3"):
         dd.distill(few_digits, segments(tmp_path, last_start=4))
+    with pytest.raises(ExpertsError, match="need experts of 9 epochs; these have 8"):
+        dd.distill(few_digits, dd.override(dd.methods.mtt(ipc=1, preset="cpu"), "networks.last_start", 7))
     with pytest.raises(ExpertsError, match="train 1 more"):
         dd.distill(few_digits, segments(tmp_path, count=3))
     with pytest.raises(ExpertsError, match="no experts"):

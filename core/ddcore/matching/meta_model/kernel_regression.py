@@ -90,10 +90,8 @@ class KernelRegression(Matching):
         fitting = kernel.fitting(len(inputs), run.spec.shape)
         # The real side is taken in pieces: with the derivatives by support and dual added up, one backward pass does the rest.
         ends = [support.detach().requires_grad_(), dual.detach().requires_grad_(), *state.parameters()]
-        value, derivatives = (
-            torch.zeros((), dtype=torch.float64, device=run.device),
-            [torch.zeros_like(e) for e in ends],
-        )
+        derivatives = [torch.zeros_like(e) for e in ends]
+        value = torch.zeros((), dtype=torch.float64, device=run.device)
         size = min(run.micro_batch, fitting) if kernel.of_networks else fitting
         for part, targets in zip(real.inputs.split(size), wanted.split(size), strict=True):
             with torch.no_grad(), run.autocast():

@@ -92,6 +92,15 @@ class ExpertSegments(NetworkSource):
             described["training"] = {"experts": _opened(self.directory).sha256()}
         return {"type": "ExpertSegments", **described}
 
+    def require_epochs(self, epochs: int) -> None:
+        """Raise `ExpertsError` if experts of ``epochs`` epochs are shorter than the latest segment needs."""
+        needed = self.last_start - 1 + self.length
+        if epochs < needed:
+            raise ExpertsError(
+                f"starts before epoch {self.last_start} and segments of {self.length} need experts of {needed} epochs; these have "
+                f"{epochs}: lower networks.last_start, or train longer (--epochs {needed}, or networks.training.epochs)"
+            )
+
     def last_start_at(self, step: int, steps: int) -> int:
         """Return before which epoch a segment of ``step`` of ``steps`` starts."""
         early, growing = self.early_last_start, self.growth * steps
@@ -105,12 +114,6 @@ class _ExpertSegments(Segments):
         self._settings, self._run = settings, run
         self._buffer = self._own(run) if settings.directory is None else self._given(settings.directory, run)
         self._numbers = self._buffer.present()[: settings.count]
-        needed = settings.last_start - 1 + settings.length
-        if self._buffer.epochs < needed:
-            raise ExpertsError(
-                f"starts before epoch {settings.last_start} and segments of {settings.length} need experts of {needed} epochs; "
-                f"these have {self._buffer.epochs}: lower networks.last_start, or train longer (--epochs {needed})"
-            )
         spec = run.spec
         architecture = settings.architecture.pick(run.derive_seed("network", 0))
         self._network: Network = architecture.build(
@@ -124,6 +127,7 @@ class _ExpertSegments(Segments):
     def _own(self, run: Run) -> ExpertBuffer:
         settings = self._settings
         assert settings.count is not None
+        settings.require_epochs(settings.training.epochs)
         directory = run.beside_checkpoint("experts")
         if directory is None:
             directory = Path(mkdtemp(prefix="experts-"))
@@ -152,6 +156,7 @@ class _ExpertSegments(Segments):
                     f"the experts in {place} were trained with {name} {has}, this method's are with {wanted}: train others "
                     f"(ddapps experts train --set {name}={wanted})"
                 )
+        self._settings.require_epochs(buffer.epochs)
         missing = (self._settings.count or 1) - len(buffer.present())
         if missing > 0:
             raise ExpertsError(
