@@ -21,7 +21,7 @@ from ddcore.errors import SummaryFormatError
 from ddcore.factorization import GeneratorLatents, MultiFormation, Pixels
 from ddcore.factorization.generator import TrainedGenerator
 from ddcore.summary import DataSummary, Part, as_text
-from ddcore.training import Recipe
+from ddcore.training import Recipe, Steps
 
 Mutation = Callable[[random.Random, Path], None]
 FILES = ("summary.safetensors", "config.json")
@@ -137,7 +137,7 @@ class Fuzzer:
 
 
 def good_summaries(directory: Path) -> list[Path]:
-    """Write one summary of each kind: float, bytes with a span, soft labels, whitened, a union, tiles, a generator."""
+    """Write one summary of each kind: float, bytes with a span, soft labels, labels as logits with steps of their own, whitened, a union, tiles, a generator."""
     target = dd.load_data("digits").of_classes([0, 1, 7])
     plain = dd.distill(target, dd.Method(factorization=Pixels(ipc=1)))
     (part,) = plain.parts
@@ -146,10 +146,12 @@ def good_summaries(directory: Path) -> list[Path]:
     whitened = dd.load_data("digits", normalisation="zca").of_classes([0, 1])
     generator = TrainedGenerator(latent=2, width=2, steps=1)
     soft = Part(Pixels(ipc=1, labels="soft"), labels)
+    logits = Part(Pixels(ipc=1, labels="softmax"), labels)
     summaries = [
         plain,
         DataSummary((Part(part.factorization, stretched),), plain.spec).quantize("uint8"),
         DataSummary((soft,), plain.spec, Recipe("squared_error", 0.1), plain.record),
+        DataSummary((logits,), plain.spec, Recipe(steps=Steps((0.1, 0.2), 1, 0.9)), plain.record),
         dd.distill(whitened, dd.Method(factorization=Pixels(ipc=1, storage="fp16"))),
         dd.concat([plain, DataSummary((soft,), plain.spec)]),
         dd.distill(target, dd.Method(factorization=MultiFormation(ipc=1, storage="uint8"))),
@@ -165,6 +167,8 @@ def use(directory: Path) -> None:
     if not bool(torch.isfinite(inputs).all()):
         raise ValueError("a loaded summary has examples that are not finite")
     repr(summary)
+    if summary.recipe.steps is not None:
+        summary.recipe.steps.batches(summary.members())
     as_text(summary, per_class=1).encode()
     try:
         dd.cite(summary)
