@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import torch
 
 import ddcore as dd
 from benchmarks.common import data_argument, earlier_rows, load_or_explain, markdown, write_results
+from ddcore.networks import ExpertSegments
 
 PUBLISHED = {
     "mnist": {
@@ -80,6 +82,13 @@ def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argpa
         path, _, value = setting.partition("=")
         if path.startswith(f"{key}."):
             method = dd.override(method, path.removeprefix(f"{key}."), type_of(value))
+    source = method.networks
+    if isinstance(source, ExpertSegments) and source.directory is None:
+        place = Path(mkdtemp(prefix="experts-"))
+        dd.train_experts(
+            target, place, network=source.architecture, training=source.training, count=source.count or 1, seed=0
+        )
+        method = dd.override(method, "networks.directory", str(place))
     summary = dd.distill(
         target,
         method,
