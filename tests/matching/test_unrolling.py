@@ -114,8 +114,11 @@ def test_no_steps_and_unknown_gradients_are_refused() -> None:
         unroll(loss_at, [torch.zeros(1)], torch.zeros(0), [])  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="reverse"):
         unroll(loss_at, [torch.zeros(1)], torch.ones(1), [], gradient="forward")  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="inner_steps"):
-        dd.matching.UnrolledTraining(inner_steps=0)
+    for matching in (dd.matching.UnrolledTraining, dd.matching.TrajectoryMatching):
+        with pytest.raises(SettingsError, match="inner_steps"):
+            matching(inner_steps=0)
+        with pytest.raises(UnknownNameError, match="unknown loss 'hinge'"):
+            matching(loss="hinge")
 
 
 def test_step_sizes() -> None:

@@ -123,7 +123,10 @@ def relu_expectations(covariance: Tensor, variance_a: Tensor, variance_b: Tensor
     Here :math:`c` is the covariance, :math:`s` the root of the product of variances, and :math:`\cos\varphi = c / s`. Where both are the same
     point the angle is zero and stays so; its derivative is taken as zero there.
     """
-    sine = _root((variance_a * variance_b - covariance.square()).clamp_min(0))
+    product = variance_a * variance_b
+    squared = product - covariance.square()
+    # What rounding leaves of two equal points is taken for what it stands for: an angle of zero.
+    sine = _root(squared.masked_fill(squared <= 8 * torch.finfo(squared.dtype).eps * product, 0.0))
     angle = torch.atan2(sine, covariance)
     kappa0 = (math.pi - angle) / (2 * math.pi)
     return kappa0, sine / (2 * math.pi) + kappa0 * covariance

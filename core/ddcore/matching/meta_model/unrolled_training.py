@@ -10,7 +10,7 @@ import torch
 
 from ddcore.errors import UnknownNameError
 from ddcore.matching.base import Matching, MatchingState, Term
-from ddcore.matching.unrolling import GRADIENTS, InnerTraining, StepSizes, StepSizeState, unroll
+from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
 from ddcore.settings import require, require_counts
 from ddcore.training import Recipe, Steps, step_batches
 
@@ -60,16 +60,17 @@ class UnrolledTraining(Matching):
     trains_labels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for value, allowed, what in ((self.order, ORDERS, "order"), (self.gradient, GRADIENTS, "gradient")):
-            if value not in allowed:
-                raise UnknownNameError(what, value, allowed)
-        require_counts(
+        if self.order not in ORDERS:
+            raise UnknownNameError("order", self.order, ORDERS)
+        check_inner_settings(
+            gradient=self.gradient,
+            loss=self.loss,
             inner_steps=self.inner_steps,
-            synthetic_batch=1 if self.synthetic_batch is None else self.synthetic_batch,
-            window=1 if self.window is None else self.window,
+            synthetic_batch=self.synthetic_batch,
+            window=self.window,
             snapshot_every=self.snapshot_every,
-            real_batch=self.real_batch,
         )
+        require_counts(real_batch=self.real_batch)
         require(
             not (self.augment and self.order == "fixed"),
             "training in a fixed order is repeated by evaluation as it was learned, without augmentation: augment=False, or order='random'",

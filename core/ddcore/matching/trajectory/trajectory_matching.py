@@ -12,9 +12,8 @@ from torch.func import functional_call
 
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.matching.base import Matching, MatchingState, Term
-from ddcore.matching.unrolling import GRADIENTS, InnerTraining, StepSizes, StepSizeState, unroll
+from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
 from ddcore.networks import ExpertSegments, NetworkSource, Segments
-from ddcore.settings import require_counts
 from ddcore.training import Recipe, step_batches
 
 if TYPE_CHECKING:
@@ -62,13 +61,14 @@ class TrajectoryMatching(Matching):
     trains_labels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for value, allowed, what in ((self.labels, LABELS, "labels"), (self.gradient, GRADIENTS, "gradient")):
-            if value not in allowed:
-                raise UnknownNameError(what, value, allowed)
-        require_counts(
+        if self.labels not in LABELS:
+            raise UnknownNameError("labels", self.labels, LABELS)
+        check_inner_settings(
+            gradient=self.gradient,
+            loss=self.loss,
             inner_steps=self.inner_steps,
-            synthetic_batch=1 if self.synthetic_batch is None else self.synthetic_batch,
-            window=1 if self.window is None else self.window,
+            synthetic_batch=self.synthetic_batch,
+            window=self.window,
             snapshot_every=self.snapshot_every,
         )
 

@@ -9,11 +9,29 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ddcore.augmentation import NoAugmentation
+from ddcore.errors import UnknownNameError
+from ddcore.matching.unrolling.unroll import GRADIENTS
+from ddcore.settings import require_counts
 from ddcore.training import LOSSES
 
 if TYPE_CHECKING:
     from ddcore.networks import Network
     from ddcore.run import Run
+
+
+def check_inner_settings(
+    *, gradient: str, loss: str, inner_steps: int, synthetic_batch: int | None, window: int | None, snapshot_every: int
+) -> None:
+    """Check the settings that every matching through inner training has; see `unroll` and `step_batches` for what they mean."""
+    for value, allowed, what in ((gradient, GRADIENTS, "gradient"), (loss, LOSSES, "loss")):
+        if value not in allowed:
+            raise UnknownNameError(what, value, allowed)
+    require_counts(
+        inner_steps=inner_steps,
+        synthetic_batch=1 if synthetic_batch is None else synthetic_batch,
+        window=1 if window is None else window,
+        snapshot_every=snapshot_every,
+    )
 
 
 class InnerTraining:
