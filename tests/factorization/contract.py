@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ import torch
 import ddcore as dd
 from ddcore.augmentation import NoAugmentation
 from ddcore.data import ExactSignal
-from ddcore.errors import SummaryFormatError
-from ddcore.factorization import FACTORIZATIONS, Examples, Factorization
+from ddcore.errors import BudgetError, SummaryFormatError
+from ddcore.factorization import FACTORIZATIONS, Examples, Factorization, Pixels, largest_ipc
+from ddcore.summary import DataSummary, Part
 
 
 def run_on(target: dd.TargetData, seed: int = 0) -> dd.Run:
@@ -86,6 +89,49 @@ class FactorizationContract:
         assert stored.keys() == again.keys()
         assert all(torch.equal(stored[k], again[k]) and stored[k].dtype == again[k].dtype for k in stored)
 
+    def test_bytes_are_known_before(self, examples: Examples, few_digits: dd.TargetData) -> None:
+        stored = examples.stored()
+        bytes_stored = sum(t.numel() * t.element_size() for t in stored.values())
+        # Pixels store a span only where they leave [0, 1].
+        spans = 8 if isinstance(self.factorization, Pixels) and "images.span" not in stored else 0
+        most = self.factorization.max_bytes(few_digits.spec, few_digits.counts())
+        assert bytes_stored <= most <= bytes_stored + spans
+
+    def test_bytes_reported_are_those_on_disk(
+        self, examples: Examples, few_digits: dd.TargetData, tmp_path: Path
+    ) -> None:
+        summary = DataSummary((Part(self.factorization, examples.stored()),), few_digits.spec)
+        path = summary.save(tmp_path / "summary") / "summary.safetensors"
+        header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+        assert path.stat().st_size - header == summary.stored_bytes
+        again = dd.DataSummary.load(tmp_path / "summary")
+        assert torch.equal(again.tensors()[0], summary.tensors()[0])
+
+    @pytest.mark.parametrize("more", [0, 1, 200, 3000])
+    def test_a_budget_is_used_and_never_exceeded(self, few_digits: dd.TargetData, more: int) -> None:
+        spec, counts = few_digits.spec, few_digits.counts()
+        with pytest.raises(BudgetError) as error:
+            self.factorization.within(1, spec, counts)
+        least = int(re.search(r"(\d+) are the least", str(error.value)).group(1))  # type: ignore[union-attr]
+        with pytest.raises(BudgetError):
+            self.factorization.within(least - 1, spec, counts)
+        sized = self.factorization.within(least + more, spec, counts)
+        assert sized.max_bytes(spec, counts) <= least + more
+        one_more = largest_ipc(sized.ipc) + 1  # type: ignore[attr-defined]
+        assert (
+            one_more > max(counts.values())
+            or dd.override(sized, "ipc", f"clip:{one_more}").max_bytes(spec, counts) > least + more
+        )
+
+    def test_lazy_decoding_agrees_with_decoding_at_once(self, examples: Examples, few_digits: dd.TargetData) -> None:
+        summary = DataSummary((Part(self.factorization, examples.stored()),), few_digits.spec)
+        whole, targets = summary.tensors()
+        lazy = summary.as_dataset(lazy=True)
+        assert len(lazy) == len(summary)
+        for index in (0, len(lazy) - 1):
+            example, target = lazy[index]
+            assert torch.allclose(example, whole[index], atol=1e-6) and torch.equal(target, targets[index])
+
     def test_wrong_stores_are_refused(self, examples: Examples, few_digits: dd.TargetData) -> None:
         stored = examples.stored()
         for name in stored:
@@ -97,4 +143,4 @@ class FactorizationContract:
         with pytest.raises(SummaryFormatError):
             self.factorization.restore({**stored, "extra": torch.zeros(1)}, few_digits.spec)
         with pytest.raises(SummaryFormatError):
-            self.factorization.restore(stored, replace(few_digits.spec, shape=(1, 9, 9)))
+            self.factorization.restore(stored, replace(few_digits.spec, shape=(1, 23, 23)))

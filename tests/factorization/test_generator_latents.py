@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddcore.errors import InputDataError, SummaryFormatError, UnsupportedError
-from ddcore.factorization import GeneratorLatents, GivenGenerator, TrainedGenerator
+from ddcore.factorization import FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
 from ddcore.matching import DistributionMatching
 from ddcore.networks import ConvNet, FreshNetworks
 from tests.factorization.contract import FactorizationContract, run_on
@@ -22,6 +22,16 @@ class TestTrained(FactorizationContract):
 
 class TestNoiseInHalfPrecision(FactorizationContract):
     factorization = GeneratorLatents(ipc={0: 1, 7: 3}, generator=SMALL, init="noise", storage="fp16")
+
+
+class TestLearnedAndToldTheClass(FactorizationContract):
+    factorization = GeneratorLatents(
+        ipc=2,
+        generator=FreshGenerator(latent=4, width=4, conditional=True),
+        learned=True,
+        init="noise",
+        storage="uint8",
+    )
 
 
 class Own(nn.Module):
@@ -63,11 +73,11 @@ def test_the_generator_is_stored_counted_and_unchanged_by_distillation(few_digit
     weights = [n for n in before if n.startswith("generator.")]
     assert all(torch.equal(before[n], after[n]) for n in weights)
     assert not torch.equal(before["latents"], after["latents"])
-    numbers = sum(p.numel() for p in SMALL.empty((1, 8, 8)).parameters())
+    parameters = list(SMALL.empty(few_digits.spec).parameters())
+    numbers = sum(p.numel() for p in parameters)
     assert end.stored_bytes == 4 * (numbers + 6 * 4) + 6
     assert abs(end.quantize("fp16").stored_bytes - (2 * (numbers + 6 * 4) + 6)) == 0
-    with pytest.raises(UnsupportedError, match="fp16"):
-        end.quantize("uint8")
+    assert end.quantize("uint8").stored_bytes == numbers + 6 * 4 + 6 + 8 * (len(parameters) + 1)
 
 
 def test_a_given_generator_is_kept_and_loaded_by_its_own_structure(few_digits: dd.TargetData, tmp_path: Path) -> None:
@@ -143,7 +153,7 @@ def test_many_latents_of_a_wide_generator_are_refused_before_they_are_decoded(fe
     wide = GeneratorLatents(generator=TrainedGenerator(latent=1, width=512), storage="fp16")
     stored = {
         f"generator.{name}": torch.zeros(tensor.shape, dtype=torch.float16)
-        for name, tensor in wide.generator.empty((1, 8, 8)).state_dict().items()
+        for name, tensor in wide.generator.empty(few_digits.spec).state_dict().items()
     }
     stored |= {
         "latents": torch.zeros(40_000, 1, dtype=torch.float16),

@@ -123,6 +123,8 @@ def distill(
     method.factorization.counts_for(signal.counts)
     with matmul_precision(method.precision, place):
         run.examples = _starting_examples(method, run, start).to(place)
+        if method.steps > 0:
+            run.examples.begin(run)
         if method.matching is not None and method.steps > 0:
             run.networks = method.networks.start(run)
 

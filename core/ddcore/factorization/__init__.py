@@ -2,22 +2,36 @@
 
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, largest_ipc
-from ddcore.factorization.generator import GeneratorLatents, GivenGenerator, TrainedGenerator
+from ddcore.factorization.contrast import Contrast
+from ddcore.factorization.frequencies import Frequencies
+from ddcore.factorization.generator import FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
+from ddcore.factorization.hallucinator_bases import HallucinatorBases
+from ddcore.factorization.hallucinators import Hallucinators
+from ddcore.factorization.latent_codes import LatentCodes
+from ddcore.factorization.linear_bases import LinearBases
 from ddcore.factorization.multi_formation import MultiFormation
 from ddcore.factorization.pixels import Pixels
 
 FACTORIZATIONS: dict[str, type[Factorization]] = {
-    kind.name: kind for kind in (Pixels, MultiFormation, GeneratorLatents)
+    kind.name: kind
+    for kind in (Pixels, MultiFormation, GeneratorLatents, LinearBases, Hallucinators, LatentCodes, Frequencies)
 }
 """The closed table from which a loaded summary builds its decoders."""
 
 __all__ = [
     "FACTORIZATIONS",
+    "Contrast",
     "Examples",
     "Factorization",
+    "Frequencies",
+    "FreshGenerator",
     "GeneratorLatents",
     "GivenGenerator",
+    "HallucinatorBases",
+    "Hallucinators",
     "Ipc",
+    "LatentCodes",
+    "LinearBases",
     "MultiFormation",
     "Pixels",
     "TrainedGenerator",

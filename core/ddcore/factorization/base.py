@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.batch import Batch
-from ddcore.errors import UnsupportedError
+from ddcore.errors import BudgetError, UnsupportedError
+from ddcore.factorization.budget import largest_size
+from ddcore.settings import override
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -54,13 +56,16 @@ class Examples(nn.Module, ABC):
         Without a generator the result is deterministic.
         """
 
+    def begin(self, run: Run) -> None:
+        """Make what only distillation needs (an adversary); called once, before the first step or the checkpoint that takes its place."""
+
     def penalty(self, run: Run) -> Tensor | None:
         """Return a term that this factorization adds to the loss of every step, or None."""
         return None
 
     @abstractmethod
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the stored parameters in named groups; an optimiser may give each its own step size."""
+        """Return the parameters, stored ones first, in named groups; an optimiser may give each its own step size."""
 
     def assign_labels(self, labels: Tensor) -> None:
         """Store these soft labels, one row per example, in place of the present ones; `UnsupportedError` where labels are fixed."""
@@ -88,6 +93,34 @@ class Factorization(ABC):
         Raises:
             BudgetError: a class has fewer real examples than it should get.
         """
+
+    @abstractmethod
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        """Return the most bytes that a summary stores: known before it is made.
+
+        Args:
+            spec: of the data.
+            available: number of real examples per class id.
+        """
+
+    def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Self:
+        """Return a copy with the largest sizes that store at most ``nbytes``.
+
+        Raises:
+            BudgetError: they do not hold one item per class; the message names the least that does.
+        """
+
+        def sized(ipc: int) -> Self:  # type: ignore[type-var]
+            return override(self, "ipc", ipc if ipc <= fewest else f"clip:{ipc}")
+
+        fewest = min(available.values())
+        least: int = sized(1).max_bytes(spec, available)
+        if least > nbytes:
+            raise BudgetError(
+                f"{nbytes} bytes do not hold {self.name} with one item per class: {least} are the least with these settings "
+                f"(storage={getattr(self, 'storage', '?')})"
+            )
+        return sized(largest_size(lambda n: sized(n).max_bytes(spec, available) <= nbytes, max(available.values())))
 
     def asks(self) -> frozenset[str]:
         """Return the questions that its initialisation asks of the real signal: none, ``select``, or ``batch``."""

@@ -1,8 +1,8 @@
-"""How many examples each class gets."""
+"""How many items each class gets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.settings import require
@@ -61,3 +61,12 @@ def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
                 f"lower ipc, give ipc per class, or take what there is: ipc='clip:{count}'"
             )
     return wanted
+
+
+def largest_size(fits: Callable[[int], bool], most: int) -> int:
+    """Return the largest whole number in 1 .. ``most`` that fits, 0 if 1 does not; what fits a number fits smaller ones."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low

@@ -13,6 +13,11 @@ def pack_ids(ids: Tensor, num_classes: int) -> Tensor:
     return ids.to(torch.uint8 if num_classes <= 256 else torch.int32)
 
 
+def ids_bytes(count: int, num_classes: int) -> int:
+    """Return the bytes of ``count`` class ids as `pack_ids` makes them."""
+    return count * (1 if num_classes <= 256 else 4)
+
+
 def unpack_ids(stored: Tensor, count: int, num_classes: int) -> Tensor:
     """Return ``count`` class ids as int64, or raise `SummaryFormatError`."""
     if tuple(stored.shape) != (count,) or stored.dtype not in (torch.uint8, torch.int32):

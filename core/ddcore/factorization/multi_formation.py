@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.engine.devices import to_device
-from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.errors import SettingsError, SummaryFormatError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import dequantise, quantise
+from ddcore.factorization.labels import ids_bytes
+from ddcore.factorization.numbers import STORAGE, check_storage
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
-from ddcore.factorization.pixels import STORAGE, STORAGE_DTYPES
 from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
@@ -49,8 +51,7 @@ class MultiFormation(Factorization):
     name: ClassVar[str] = "multi_formation"
 
     def __post_init__(self) -> None:
-        if self.storage not in STORAGE:
-            raise UnknownNameError("storage", self.storage, STORAGE)
+        check_storage(self.storage)
         check_ipc(self.ipc)
         require_counts(factor=self.factor)
         require(self.factor <= 64, f"factor must lie in 1..64, not {self.factor}")
@@ -62,6 +63,10 @@ class MultiFormation(Factorization):
 
     def _images_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
+
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        n = sum(self._images_for(available).values())
+        return n * math.prod(spec.shape) * STORAGE[self.storage].itemsize + ids_bytes(n, spec.num_classes)
 
     def start(self, run: Run) -> Examples:
         self._check_size(run.spec)
@@ -103,7 +108,7 @@ class MultiFormation(Factorization):
             self._check_size(spec)
         except SettingsError as error:
             raise SummaryFormatError(str(error)) from error
-        dtype = STORAGE_DTYPES[self.storage]
+        dtype = STORAGE[self.storage]
         images, owners, _ = stored_items(stored, "images", spec.shape, dtype, spec.num_classes)
         pixels = dequantise(images) if self.storage == "uint8" else images.float()
         if not bool(((pixels >= 0) & (pixels <= 1)).all()):
@@ -152,7 +157,7 @@ class TileExamples(OwnedExamples):
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage
         pixels = self.images.detach().cpu().clamp(0, 1)
-        images = quantise(pixels) if storage == "uint8" else pixels.to(STORAGE_DTYPES[storage])
+        images = quantise(pixels) if storage == "uint8" else pixels.to(STORAGE[storage])
         return {"images": images.contiguous().clone(), "classes": self.packed_owners()}
 
 

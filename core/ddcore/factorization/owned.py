@@ -55,6 +55,12 @@ def stored_items(
     n = len(items) if items.ndim else 0
     if tuple(items.shape[1:]) != shape or items.dtype != dtype or n == 0:
         raise SummaryFormatError(f"{name} must be n x {shape} of {dtype}, found {tuple(items.shape)} of {items.dtype}")
-    owners = unpack_ids(stored["classes"], n, num_classes)
+    owners, order = stored_owners(stored, n, num_classes)
+    return items[order], owners, order
+
+
+def stored_owners(stored: Mapping[str, Tensor], count: int, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return the class ids of ``count`` items, ascending, and the order that sorts the items so."""
+    owners = unpack_ids(stored["classes"], count, num_classes)
     order = owners.argsort(stable=True)
-    return items[order], owners[order], order
+    return owners[order], order

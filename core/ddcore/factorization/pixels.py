@@ -18,6 +18,8 @@ from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.base import Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
+from ddcore.factorization.labels import ids_bytes
+from ddcore.factorization.numbers import STORAGE, check_storage, packed_bytes
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 LABELS = ("hard", "soft", "softmax")
 LABEL_INITS = ("one_hot", "centred", "scaled")
-STORAGE = ("float32", "fp16", "uint8")
-STORAGE_DTYPES = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,22 @@ class Pixels(Factorization):
     def __post_init__(self) -> None:
         for value, allowed, what in (
             (self.labels, LABELS, "labels"),
-            (self.storage, STORAGE, "storage"),
             (self.label_init, LABEL_INITS, "label_init"),
         ):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
+        check_storage(self.storage)
         check_ipc(self.ipc)
         if self.init != "noise":
             as_rule(self.init)
 
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
+
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        n = sum(self.counts_for(available).values())
+        labels = 0 if self.labels == "hard" else packed_bytes((n, spec.num_classes), "float32")
+        return packed_bytes((n, *spec.shape), self.storage) + ids_bytes(n, spec.num_classes) + labels
 
     def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.real.counts)
@@ -96,9 +101,7 @@ class Pixels(Factorization):
         optional = {"span"} if self.storage == "uint8" else set()
         if not names <= set(stored) <= names | optional:
             raise SummaryFormatError(f"pixels store {sorted(names)}, found {sorted(stored)}")
-        images, owners, order = stored_items(
-            stored, "images", spec.shape, STORAGE_DTYPES[self.storage], spec.num_classes
-        )
+        images, owners, order = stored_items(stored, "images", spec.shape, STORAGE[self.storage], spec.num_classes)
         soft, n = stored.get("labels"), len(owners)
         if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
             raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
@@ -190,5 +193,5 @@ class PixelExamples(OwnedExamples):
                 stored["span"] = pack_span(span)
         if self.soft_labels is not None:
             stored["labels"] = self.soft_labels.detach().cpu().float()
-        stored["images"] = stored["images"].to(STORAGE_DTYPES[storage])
+        stored["images"] = stored["images"].to(STORAGE[storage])
         return {name: tensor.contiguous().clone() for name, tensor in stored.items()}

@@ -84,3 +84,7 @@ class Matching(ABC):
     def recipe(self, state: MatchingState) -> Recipe:
         """Return how to train on the summary."""
         return Recipe()
+
+    def recipe_bytes(self) -> int:
+        """Return the bytes of the numbers that its recipe will have learned."""
+        return 0

@@ -118,10 +118,14 @@ class Network(nn.Module):
                     "and results would depend on how batches are cut: freeze it (.eval()), or use norm='instance'"
                 )
 
-    def _compute_features(self, inputs: Tensor) -> Tensor:
+    def features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the classifier's input, flattened to ``n x d``, and the logits ``n x num_classes``, of one pass."""
         self._listening = True
-        self.module(inputs)
-        return self._take_head_input().flatten(1)
+        logits = self.module(inputs)
+        return self._take_head_input().flatten(1), logits
+
+    def _compute_features(self, inputs: Tensor) -> Tensor:
+        return self.features_and_logits(inputs)[0]
 
     def layers(self, inputs: Tensor, names: Sequence[str]) -> list[Tensor]:
         """Return the outputs of the named submodules, each flattened to ``n x d_l``; of one that runs twice, the last."""

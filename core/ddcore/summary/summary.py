@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from ddcore.data import Spec
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.factorization import Examples, Factorization
+from ddcore.factorization.labels import ids_bytes
+from ddcore.summary.decoded import DecodedWhenAsked, as_targets
 from ddcore.training import Recipe
 
 
@@ -65,14 +66,17 @@ class DataSummary:
             batches = [examples.decode() for examples in self.examples()]
         inputs = torch.cat([b.inputs for b in batches]).detach().to(device, dtype)
         targets = [b.targets.detach() for b in batches]
-        if any(t.ndim == 2 for t in targets):
-            targets = [t if t.ndim == 2 else F.one_hot(t, self.spec.num_classes) for t in targets]
-            return inputs, torch.cat([t.to(device, dtype) for t in targets])
-        return inputs, torch.cat(targets).to(device)
+        soft = any(t.ndim == 2 for t in targets)
+        joined = torch.cat([as_targets(t, soft, self.spec.num_classes) for t in targets]).to(device)
+        return inputs, joined.to(dtype) if soft else joined
 
-    def as_dataset(self) -> TensorDataset:
-        """Return a torch ``Dataset`` of normalised inputs and targets. Do not normalise them again."""
-        return TensorDataset(*self.tensors())
+    def as_dataset(self, *, lazy: bool = False) -> Dataset[tuple[Tensor, ...]]:
+        """Return a torch ``Dataset`` of normalised inputs and targets. Do not normalise them again.
+
+        Args:
+            lazy: whether examples are decoded when they are asked for, instead of once and all.
+        """
+        return DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
 
     def to_pixels(self) -> Tensor:
         """Return all examples as pixels in [0, 1] (clipped), ``n x channels x height x width``."""
@@ -221,4 +225,4 @@ def _one_method(summaries: Sequence[DataSummary]) -> bool:
 
 def original_bytes(spec: Spec, count: int) -> int:
     """Return the bytes of ``count`` real examples: one per pixel, and one per class id (four from 257 classes)."""
-    return count * (math.prod(spec.shape) + (1 if spec.num_classes <= 256 else 4))
+    return count * math.prod(spec.shape) + ids_bytes(count, spec.num_classes)

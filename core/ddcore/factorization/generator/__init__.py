@@ -1,6 +1,19 @@
 """Examples as images of a generator."""
 
 from ddcore.factorization.generator.latents import GeneratorLatents
-from ddcore.factorization.generator.sources import GeneratorSource, GivenGenerator, TrainedGenerator
+from ddcore.factorization.generator.sources import (
+    FreshGenerator,
+    GeneratorSource,
+    GivenGenerator,
+    SmallGenerator,
+    TrainedGenerator,
+)
 
-__all__ = ["GeneratorLatents", "GeneratorSource", "GivenGenerator", "TrainedGenerator"]
+__all__ = [
+    "FreshGenerator",
+    "GeneratorLatents",
+    "GeneratorSource",
+    "GivenGenerator",
+    "SmallGenerator",
+    "TrainedGenerator",
+]

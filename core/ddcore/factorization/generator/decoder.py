@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,32 +14,25 @@ class Generator(nn.Module):
         shape: of an image, ``(channels, height, width)``.
         latent: length of a latent vector.
         width: channels.
+        classes: how many class ids it is told, as one-hot numbers beside the latent; 0: it is not told the class.
     """
 
-    def __init__(self, shape: tuple[int, ...], latent: int, width: int) -> None:
+    def __init__(self, shape: tuple[int, ...], latent: int, width: int, classes: int = 0) -> None:
         super().__init__()
         channels, self.height, self.width = shape
         self.rows, self.columns = -(-self.height // 4), -(-self.width // 4)
-        self.channels = width
-        self.start = nn.Linear(latent, width * self.rows * self.columns)
+        self.channels, self.classes = width, classes
+        self.start = nn.Linear(latent + classes, width * self.rows * self.columns)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.last = nn.Conv2d(width, channels, 3, padding=1)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Map ``n x latent`` to pixels in [0, 1], ``n x channels x height x width``."""
+    def forward(self, latents: Tensor, owners: Tensor | None = None) -> Tensor:
+        """Map ``n x latent``, and class ids ``n`` where it is told them, to pixels in [0, 1], ``n x channels x height x width``."""
+        if self.classes and owners is not None:
+            latents = torch.cat([latents, F.one_hot(owners, self.classes).to(latents.dtype)], dim=1)
         hidden = F.leaky_relu(self.start(latents), 0.2).view(-1, self.channels, self.rows, self.columns)
         for convolution in (self.first, self.second):
             hidden = F.leaky_relu(convolution(F.interpolate(hidden, scale_factor=2)), 0.2)
         pixels: Tensor = self.last(hidden).sigmoid()
         return pixels[:, :, : self.height, : self.width]
-
-
-def frozen(module: nn.Module) -> nn.Module:
-    """Turn all parameters of ``module`` into buffers, in place: it moves with its owner and is never optimised."""
-    module.eval()
-    for part in module.modules():
-        for name, parameter in list(part.named_parameters(recurse=False)):
-            delattr(part, name)
-            part.register_buffer(name, parameter.detach())
-    return module

@@ -1,125 +1,133 @@
-"""`GeneratorLatents`: a frozen generator, and one latent per example."""
+"""`GeneratorLatents`: a generator that all classes share, and one latent per example."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
-from ddcore.engine.devices import to_device
-from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
-from ddcore.factorization.base import Examples, Factorization
-from ddcore.factorization.budget import Ipc, check_ipc, counts_within
-from ddcore.factorization.generator.decoder import frozen
-from ddcore.factorization.generator.sources import GeneratorSource, GivenGenerator, TrainedGenerator, invert
-from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
+from ddcore.errors import SummaryFormatError
+from ddcore.factorization.base import Factorization
+from ddcore.factorization.budget import Ipc
+from ddcore.factorization.generator.sources import (
+    MAX_WIDTH,
+    GeneratorSource,
+    GivenGenerator,
+    SmallGenerator,
+    TrainedGenerator,
+    invert,
+)
+from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
+from ddcore.factorization.linear_bases import image_shape
 from ddcore.settings import require
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
     from ddcore.run import Run
 
-_FLOATS = {"float32": torch.float32, "fp16": torch.float16}
 _WEIGHT = "generator."
 INVERTED_AT_ONCE = 256
-DECODED_AT_ONCE = 64
-MAX_HIDDEN = 2**30
-"""Numbers in the widest hidden layer for all latents of a loaded summary."""
 
 
 @dataclass(frozen=True)
-class GeneratorLatents(Factorization):
-    """Examples are ``G(z)``; latents ``z`` are optimised, the generator ``G`` is frozen. Its weights are stored and counted.
+class GeneratorLatents(HallucinatorBases):
+    """Examples are ``G(z)``, or ``G(z, c)`` for a generator that is told the class.
 
-    Latents start where the generator's images are closest to real ones, found by optimisation (inversion).
+    Latents ``z`` are optimised, and the generator's weights too where it is `learned`; both are stored and counted.
 
     Attributes:
         ipc: latents per class: one number, one per class id, or ``clip:N``.
-        generator: `TrainedGenerator` (on the target data) or `GivenGenerator`.
-        init: ``noise`` (standard normal latents), or a coreset rule that picks the real images to invert.
+        generator: `TrainedGenerator` (on the target data), `FreshGenerator` (random weights, to be learned) or `GivenGenerator`. A budget of bytes
+            chooses the width of the first two where it is 32.
+        learned: whether the generator's weights are optimised with the latents (group ``generator``).
+        init: ``noise`` (standard normal latents), or a coreset rule: latents begin where the generator's images are closest to the chosen real ones,
+            found by optimisation (inversion).
         inversion_steps: updates of the inversion.
-        storage: ``float32`` or ``fp16``, of latents and generator.
+        storage: ``float32``, ``fp16`` or ``uint8``, of latents and generator.
 
-    Source: Zhao & Bilen 2022 (arXiv:2204.07513).
+    Source: Zhao & Bilen 2022 (arXiv:2204.07513); with a learned generator Such et al. 2020 (arXiv:1912.07768).
     """
 
     ipc: Ipc = field(default=10, hash=False)
     generator: GeneratorSource = field(default_factory=TrainedGenerator)
+    learned: bool = False
     init: str | CoresetRule = "random"
     inversion_steps: int = 300
     storage: str = "float32"
     name: ClassVar[str] = "generator_latents"
+    items: ClassVar[str] = "latents"
+    shared: ClassVar[str] = "generator"
+    sizes: ClassVar[tuple[str, ...]] = ()
+    grows: ClassVar[str] = "generator"
 
     def __post_init__(self) -> None:
-        if self.storage not in _FLOATS:
-            raise UnknownNameError("storage", self.storage, _FLOATS)
-        check_ipc(self.ipc)
+        super().__post_init__()
         require(self.inversion_steps >= 0, "inversion_steps must not be negative")
-        if self.init != "noise":
-            as_rule(self.init)
-
-    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
-        return counts_within(self.ipc, available)
 
     def asks(self) -> frozenset[str]:
         return super().asks() | self.generator.asks()
 
-    def start(self, run: Run) -> Examples:
-        counts = self.counts_for(run.real.counts)
+    def frozen(self) -> bool:
+        return not self.learned
+
+    def item_shape(self, spec: Spec) -> tuple[int, ...]:
+        image_shape(spec)
+        return self.generator.latent_shape
+
+    def shared_like(self, spec: Spec) -> dict[str, Tensor]:
+        state = self.generator.empty(spec).state_dict()
+        return {_WEIGHT + name: tensor.to("meta") for name, tensor in state.items()}
+
+    def hidden(self, spec: Spec) -> int:
+        return self.generator.hidden(spec)
+
+    def growing(self) -> str | None:
+        chosen = isinstance(self.generator, SmallGenerator) and self.generator.width == SmallGenerator.width
+        return "generator.width" if chosen else None
+
+    def most(self, spec: Spec) -> int:
+        return MAX_WIDTH
+
+    def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random, shape = run.generator("init"), self.generator.latent_shape
-        generator = frozen(self.generator.start(run))
+        generator = self.generator.start(run).eval().requires_grad_(False)
         if self.init == "noise":
             latents = torch.randn(sum(counts.values()), *shape, generator=random, dtype=run.dtype)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
-            latents = torch.cat([self._inverted(run, generator, chosen[c]) for c in counts])
-        return LatentExamples(latents, owners_of(counts), generator.cpu(), run.spec, self.storage)
+            latents = torch.cat([self._inverted(run, generator, chosen[c], c) for c in counts])
+        return latents, {_WEIGHT + name: tensor.detach().cpu() for name, tensor in generator.state_dict().items()}
 
-    def _inverted(self, run: Run, generator: nn.Module, images: Tensor) -> Tensor:
-        """Return the latents of normalised images, found some at a time; each is an optimisation of its own."""
+    def _inverted(self, run: Run, generator: nn.Module, images: Tensor, class_id: int) -> Tensor:
+        """Return the latents of a class's normalised images, found some at a time; each is an optimisation of its own."""
         parts = []
         for part in images.to(run.device, run.dtype).split(INVERTED_AT_ONCE):
             pixels = run.spec.normalisation.invert(part).clamp(0, 1)
-            parts.append(invert(generator, pixels, self.generator.latent_shape, self.inversion_steps).cpu())
+            owners = torch.full((len(part),), class_id, device=run.device)
+            make = partial(self.generator.images, generator, owners=owners)
+            parts.append(invert(make, pixels, self.generator.latent_shape, self.inversion_steps).cpu())
         return torch.cat(parts)
 
-    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> LatentExamples:
-        if len(spec.shape) != 3:
-            raise SummaryFormatError(f"a generator makes images; {spec.shape} is not the shape of one")
-        module = self.generator.empty(spec.shape)
-        expected = {_WEIGHT + name: tensor for name, tensor in module.state_dict().items()}
-        if set(stored) != {"latents", "classes", *expected}:
-            odd = sorted(set(stored) ^ {"latents", "classes", *expected})
-            raise SummaryFormatError(f"generator latents store latents, classes and the generator; amiss: {odd[:5]}")
-        dtype = _FLOATS[self.storage]
-        latents, owners, _ = stored_items(stored, "latents", self.generator.latent_shape, dtype, spec.num_classes)
-        if isinstance(self.generator, TrainedGenerator):
-            work = len(latents) * self.generator.width * spec.shape[1] * spec.shape[2]
-            if work > MAX_HIDDEN:
-                raise SummaryFormatError(
-                    f"{len(latents)} latents of such a generator need {work} hidden numbers: too many"
-                )
-        for name, tensor in expected.items():
-            wanted = dtype if tensor.is_floating_point() else tensor.dtype
-            if stored[name].shape != tensor.shape or stored[name].dtype != wanted:
-                raise SummaryFormatError(f"{name} must be {tuple(tensor.shape)} of {wanted}")
-        weights = {name: t.float() if t.is_floating_point() else t for name, t in stored.items() if name in expected}
-        module.load_state_dict({name.removeprefix(_WEIGHT): t for name, t in weights.items()}, assign=True)
-        return LatentExamples(latents.float(), owners, frozen(module), spec, self.storage)
+    def decoding(self, spec: Spec) -> Decoding:
+        source, module = self.generator, self.generator.empty(spec).eval()
+
+        def decode(items: Tensor, owners: Tensor, which: Tensor, shared: Mapping[str, Tensor]) -> Tensor:
+            if isinstance(source, GivenGenerator):
+                module.to(items.device, items.dtype)  # of its buffers, some may be in no state dict
+            weights = {name.removeprefix(_WEIGHT): tensor for name, tensor in shared.items()}
+            pixels = source.images(lambda *inputs: functional_call(module, weights, inputs), items, owners)
+            return spec.normalisation.apply(pixels, items.dtype)
+
+        return decode
 
     def decoder(self) -> dict[str, Any]:
-        source = self.generator
-        kind = (
-            {"latent": source.latent, "width": source.width}
-            if isinstance(source, TrainedGenerator)
-            else {"given": True}
-        )
-        return {**kind, "storage": self.storage}
+        return {**self.generator.structure(), "storage": self.storage}
 
     def loader(self) -> type[Factorization]:
         given = self.generator
@@ -132,13 +140,8 @@ class GeneratorLatents(Factorization):
                 "the generator is not of a known kind: pass factorizations={'generator_latents': "
                 "GeneratorLatents.decoding_with(module, latent_shape)}"
             )
-        sizes = [settings.get("latent"), settings.get("width")]
-        if set(settings) != {"latent", "width", "storage"} or not all(type(s) is int for s in sizes):
-            raise SummaryFormatError(
-                f"generator latents record latent, width and storage, found {sorted(settings)[:5]}"
-            )
-        source = TrainedGenerator(latent=settings["latent"], width=settings["width"])
-        return cls(generator=source, storage=settings["storage"])
+        structure = {name: value for name, value in settings.items() if name != "storage"}
+        return cls(generator=SmallGenerator.restored(structure), storage=settings["storage"])
 
     @staticmethod
     def decoding_with(module: nn.Module, latent_shape: tuple[int, ...]) -> type[GeneratorLatents]:
@@ -150,40 +153,3 @@ class GeneratorLatents(Factorization):
                 return GeneratorLatents(generator=GivenGenerator(module, latent_shape), storage=settings["storage"])
 
         return OwnGeneratorLatents
-
-    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
-        if to not in _FLOATS:
-            raise UnsupportedError(f"latents are no pixels and are not stored as {to!r}: use 'fp16'")
-        return replace(self, storage=to), self.restore(stored, spec).stored(to)
-
-
-class LatentExamples(OwnedExamples):
-    """Latents sorted by class, and the generator that decodes them."""
-
-    def __init__(self, latents: Tensor, owners: Tensor, generator: nn.Module, spec: Spec, storage: str) -> None:
-        super().__init__(owners, spec.num_classes)
-        self.latents = nn.Parameter(latents.clone())
-        self.generator = generator
-        self._spec, self._storage = spec, storage
-
-    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
-        latents: Tensor = self.latents
-        owners = self.get_buffer("owners")
-        if indices is not None:
-            where = to_device(indices, latents.device)
-            latents, owners = latents[where], owners[where]
-        # Without a graph the hidden layers of some latents at a time are all that needs memory.
-        at_once = max(1, len(latents)) if torch.is_grad_enabled() else DECODED_AT_ONCE
-        pixels = torch.cat([self.generator(part) for part in latents.split(at_once)])
-        return Batch(self._spec.normalisation.apply(pixels, latents.dtype), owners)
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"latents": [self.latents]}
-
-    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
-        dtype = _FLOATS[storage or self._storage]
-        weights = {_WEIGHT + name: tensor for name, tensor in self.generator.state_dict().items()}
-        kept = {"latents": self.latents.detach(), **weights}
-        packed = {name: t.cpu().to(dtype) if t.is_floating_point() else t.cpu() for name, t in kept.items()}
-        packed["classes"] = self.packed_owners()
-        return {name: tensor.contiguous().clone() for name, tensor in packed.items()}

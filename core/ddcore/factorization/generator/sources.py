@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,17 @@ from torch import Tensor, nn
 
 from ddcore.engine.devices import to_device
 from ddcore.engine.randomness import default_generator_seeded
-from ddcore.errors import InputDataError, SettingsError, UnsupportedError
+from ddcore.errors import InputDataError, SettingsError, SummaryFormatError, UnsupportedError
 from ddcore.factorization.generator.decoder import Generator
 from ddcore.networks.network import weights_sha256
 from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
+    from ddcore.data import Spec
     from ddcore.run import Run
+
+
+MAX_WIDTH = 1024
 
 
 class GeneratorSource(ABC):
@@ -36,22 +41,92 @@ class GeneratorSource(ABC):
 
     @abstractmethod
     def start(self, run: Run) -> nn.Module:
-        """Return the generator with its weights; it maps ``n x latent_shape`` to pixels in [0, 1]."""
+        """Return the generator with its first weights."""
 
     @abstractmethod
-    def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        """Return a generator of the same structure, for weights to be loaded into."""
+    def empty(self, spec: Spec) -> nn.Module:
+        """Return a generator of the same structure, whose weights are given at each call."""
+
+    def images(self, generator: Callable[..., Tensor], latents: Tensor, owners: Tensor) -> Tensor:
+        """Return pixels in [0, 1] of latents ``n x latent_shape`` of the classes ``owners``."""
+        return generator(latents)
+
+    def hidden(self, spec: Spec) -> int:
+        """Return how many numbers its widest layer has for one example, where that is known."""
+        return 0
+
+    @abstractmethod
+    def structure(self) -> dict[str, Any]:
+        """Return what a summary records of it, as JSON data."""
 
 
 @dataclass(frozen=True)
-class TrainedGenerator(GeneratorSource):
+class SmallGenerator(GeneratorSource):
+    """What small convolutional generators share; as it is, one whose weights come from a summary.
+
+    Attributes:
+        latent: length of a latent vector.
+        width: channels.
+        conditional: whether the generator is told the class.
+    """
+
+    latent: int = 32
+    width: int = 32
+    conditional: bool = False
+
+    def __post_init__(self) -> None:
+        fits = 0 < self.latent <= 4096 and 0 < self.width <= MAX_WIDTH
+        require(fits, f"latent lies in 1..4096, width in 1..{MAX_WIDTH}")
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return (self.latent,)
+
+    def _build(self, spec: Spec) -> Generator:
+        return Generator(spec.shape, self.latent, self.width, spec.num_classes if self.conditional else 0)
+
+    def start(self, run: Run) -> nn.Module:
+        with default_generator_seeded(run.derive_seed("generator")):
+            return self._build(run.spec).to(run.device, run.dtype)
+
+    def empty(self, spec: Spec) -> nn.Module:
+        """Return it on torch's ``meta`` device: whatever size a stranger declares, it takes no memory."""
+        with torch.device("meta"):
+            return self._build(spec)
+
+    def images(self, generator: Callable[..., Tensor], latents: Tensor, owners: Tensor) -> Tensor:
+        return generator(latents, owners) if self.conditional else generator(latents)
+
+    def hidden(self, spec: Spec) -> int:
+        return self.width * spec.shape[1] * spec.shape[2]
+
+    def structure(self) -> dict[str, Any]:
+        told = {"conditional": True} if self.conditional else {}
+        return {"latent": self.latent, "width": self.width, **told}
+
+    @staticmethod
+    def restored(structure: Mapping[str, Any]) -> SmallGenerator:
+        """Return the source whose `structure` a summary recorded."""
+        sizes = [structure.get("latent"), structure.get("width")]
+        known = {"latent", "width"} <= set(structure) <= {"latent", "width", "conditional"}
+        if not known or not all(type(s) is int for s in sizes) or type(structure.get("conditional", True)) is not bool:
+            raise SummaryFormatError(f"a generator records latent and width, found {sorted(structure)[:5]}")
+        return SmallGenerator(**structure)
+
+
+@dataclass(frozen=True)
+class FreshGenerator(SmallGenerator):
+    """A small convolutional generator with random weights: for latents whose generator is learned with them."""
+
+
+@dataclass(frozen=True)
+class TrainedGenerator(SmallGenerator):
     r"""A small convolutional generator: the decoder of a variational autoencoder that is trained on the target data.
 
     .. math:: \mathbb{E}\Big[\tfrac{1}{2 \sigma^2} \|x - G(z)\|^2\Big] + \mathrm{KL}\big(q(z | x) \,\|\, N(0, I)\big)
 
     Attributes:
-        latent: length of a latent vector.
-        width: channels.
+        latent, width, conditional: see `SmallGenerator`.
         steps: updates of Adam.
         batch: real examples per update.
         learning_rate: of Adam.
@@ -60,34 +135,23 @@ class TrainedGenerator(GeneratorSource):
     Source: Kingma & Welling 2014 (arXiv:1312.6114).
     """
 
-    latent: int = 32
-    width: int = 32
     steps: int = 2000
     batch: int = 128
     learning_rate: float = 2e-3
     variance: float = 0.05
 
     def __post_init__(self) -> None:
-        require(0 < self.latent <= 4096 and 0 < self.width <= 1024, "latent lies in 1..4096, width in 1..1024")
+        super().__post_init__()
         require(self.steps > 0 and self.batch > 0, "steps and batch must be above 0")
         require(self.learning_rate > 0 and self.variance > 0, "learning_rate and variance must be positive")
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        return (self.latent,)
-
-    def empty(self, shape: tuple[int, ...]) -> nn.Module:
-        """Return it on torch's ``meta`` device: whatever size a stranger declares, it takes no memory."""
-        with torch.device("meta"):
-            return Generator(shape, self.latent, self.width)
 
     def asks(self) -> frozenset[str]:
         return frozenset({"batch"})
 
     def start(self, run: Run) -> nn.Module:
         spec = run.spec
-        with default_generator_seeded(run.derive_seed("generator")):
-            generator = Generator(spec.shape, self.latent, self.width).to(run.device, run.dtype)
+        generator = super().start(run)
+        with default_generator_seeded(run.derive_seed("encoder")):
             encoder = _encoder(spec.shape, self.latent, self.width).to(run.device, run.dtype)
         weights = [*generator.parameters(), *encoder.parameters()]
         optimiser = torch.optim.Adam(weights, lr=self.learning_rate)
@@ -98,7 +162,8 @@ class TrainedGenerator(GeneratorSource):
             with run.autocast():
                 mean, log_variance = encoder(real.inputs).chunk(2, dim=1)
                 noise = torch.randn(mean.shape, generator=run.generator("generator", step), dtype=run.dtype)
-                decoded = generator(mean + (0.5 * log_variance).exp() * to_device(noise, run.device))
+                latents = mean + (0.5 * log_variance).exp() * to_device(noise, run.device)
+                decoded = self.images(generator, latents, real.targets)
             error = 0.5 / self.variance * (decoded - pixels).square().sum()
             divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
             optimiser.zero_grad(set_to_none=True)
@@ -130,8 +195,11 @@ class GivenGenerator(GeneratorSource):
     def latent_shape(self) -> tuple[int, ...]:
         return self.shape
 
-    def empty(self, shape: tuple[int, ...]) -> nn.Module:
+    def empty(self, spec: Spec) -> nn.Module:
         return deepcopy(self.module).to("cpu", torch.float32)
+
+    def structure(self) -> dict[str, Any]:
+        return {"given": True}
 
     def start(self, run: Run) -> nn.Module:
         generator = deepcopy(self.module).to(run.device, run.dtype).eval()
@@ -155,7 +223,7 @@ class GivenGenerator(GeneratorSource):
         return {"type": "GivenGenerator", "module": type(self.module).__name__, "weights_sha256": digest}
 
 
-def invert(generator: nn.Module, pixels: Tensor, latent_shape: tuple[int, ...], steps: int) -> Tensor:
+def invert(generator: Callable[[Tensor], Tensor], pixels: Tensor, latent_shape: tuple[int, ...], steps: int) -> Tensor:
     r"""Return latents whose images are close to ``pixels``: ``steps`` updates of Adam on :math:`\|G(z) - x\|^2` from zero."""
     latents = torch.zeros(len(pixels), *latent_shape, dtype=pixels.dtype, device=pixels.device, requires_grad=True)
     optimiser = torch.optim.Adam([latents], lr=0.1)

@@ -111,6 +111,11 @@ class UnrolledTraining(Matching):
         along = torch.stack([(g * w).sum() for g, w in zip(real.tensors, trained, strict=True)]).sum()
         yield Term(along - along.detach() + (0.0 if real.loss is None else real.loss), classes=tuple(classes))
 
+    def recipe_bytes(self) -> int:
+        if self.order == "fixed":
+            return 4 * self.inner_steps
+        return 4 if self.step_sizes.learned == "shared" else 0
+
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)
         rates = state.numbers()

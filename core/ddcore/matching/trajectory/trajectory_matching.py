@@ -125,6 +125,9 @@ class TrajectoryMatching(Matching):
             ]
         run.examples.assign_labels(torch.cat(parts).to(run.dtype).softmax(dim=1))
 
+    def recipe_bytes(self) -> int:
+        return 4 if self.step_sizes.learned in ("shared", "per_step") else 0
+
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)
         learned = {"shared": state.numbers()[0], "per_step": sum(state.numbers()) / self.inner_steps}

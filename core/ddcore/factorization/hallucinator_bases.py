@@ -1,0 +1,265 @@
+"""Items that classes own, and shared parts that turn them into examples (survey, section 2.5)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.batch import Batch
+from ddcore.coresets import as_rule
+from ddcore.engine.devices import to_device
+from ddcore.errors import SettingsError, SummaryFormatError
+from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.budget import Ipc, check_ipc, counts_within, largest_size
+from ddcore.factorization.byte_pixels import Span
+from ddcore.factorization.labels import ids_bytes
+from ddcore.factorization.numbers import check_storage, names_of, pack, packed_bytes, unpack
+from ddcore.factorization.owned import OwnedExamples, owners_of, stored_owners
+from ddcore.settings import override, require, require_counts
+
+if TYPE_CHECKING:
+    from ddcore.data import Spec
+    from ddcore.networks import Network
+    from ddcore.run import Run
+
+Decoding = Callable[[Tensor, Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+"""Takes items (``n x item_shape``), their class ids (``n``), which of its item's examples each is (``n``, on the CPU), the shared tensors."""
+
+DECODED_AT_ONCE = 64
+MAX_HIDDEN = 2**30
+"""Numbers in the widest hidden layer for all examples of a loaded summary."""
+MAX_SIZE = 4096
+
+
+class HallucinatorBases(Factorization):
+    """A class owns ``ipc`` items; shared hallucinators make `each` examples of an item.
+
+    A subclass is a frozen dataclass with the fields ``ipc``, ``init`` and ``storage`` and its sizes; its methods are the mathematics.
+
+    Attributes:
+        items: name of the items in a summary, and of their parameter group.
+        shared: name of the parameter group of everything else.
+        sizes: fields, whole numbers, that decoding needs.
+        grows: the size that a budget of bytes chooses, where it is left at its default.
+        shared_share: how much of a budget the shared parts may take by that.
+    """
+
+    ipc: Ipc
+    init: Any
+    storage: str
+    items: ClassVar[str]
+    shared: ClassVar[str]
+    sizes: ClassVar[tuple[str, ...]]
+    grows: ClassVar[str]
+    shared_share: ClassVar[float] = 0.4
+
+    def __post_init__(self) -> None:
+        check_storage(self.storage)
+        check_ipc(self.ipc)
+        for size in self.sizes:
+            require_counts(**{size: getattr(self, size)})
+            require(getattr(self, size) <= MAX_SIZE, f"{size} must not be above {MAX_SIZE}")
+        if self.init != "noise":
+            as_rule(self.init)
+
+    @property
+    def each(self) -> int:
+        """Number of examples that one item gives."""
+        return 1
+
+    @abstractmethod
+    def item_shape(self, spec: Spec) -> tuple[int, ...]:
+        """Return the shape of one item; `SettingsError` if the data cannot be parameterised with these sizes."""
+
+    @abstractmethod
+    def shared_like(self, spec: Spec) -> dict[str, Tensor]:
+        """Return the shared tensors without memory (device ``meta``): names, shapes, types. Whole numbers are not learned."""
+
+    @abstractmethod
+    def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the items of all classes and the shared tensors, on the CPU."""
+
+    @abstractmethod
+    def decoding(self, spec: Spec) -> Decoding:
+        """Return the function that makes one example per item, in normalised space."""
+
+    def hidden(self, spec: Spec) -> int:
+        """Return how many numbers the widest hidden layer has for one example."""
+        return 0
+
+    def check_shared(self, shared: Mapping[str, Tensor], owners: Tensor, spec: Spec) -> None:
+        """Raise `SummaryFormatError` if loaded shared tensors hold what decoding cannot use."""
+
+    def penalty(self, examples: HallucinatedExamples, run: Run) -> Tensor | None:
+        """Return a term that is added to the loss of every step, or None."""
+        return None
+
+    def adversary(self, run: Run) -> Network | None:
+        """Return what the penalty learns beside the examples; it is not stored."""
+        return None
+
+    def frozen(self) -> bool:
+        """Return whether the shared parts stay as they start."""
+        return False
+
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        return {c: n * self.each for c, n in counts_within(self.ipc, available).items()}
+
+    def start(self, run: Run) -> Examples:
+        counts = counts_within(self.ipc, run.real.counts)
+        items, shared = self.initial(run, counts)
+        return HallucinatedExamples(self, items, shared, owners_of(counts), run.spec, {})
+
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        n = sum(counts_within(self.ipc, available).values())
+        items = packed_bytes((n, *self.item_shape(spec)), self.storage)
+        return items + ids_bytes(n, spec.num_classes) + self.shared_bytes(spec)
+
+    def shared_bytes(self, spec: Spec) -> int:
+        """Return the bytes of everything but items and class ids."""
+        return sum(
+            packed_bytes(tuple(t.shape), self.storage) if t.is_floating_point() else t.numel() * t.element_size()
+            for t in self.shared_like(spec).values()
+        )
+
+    def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Self:
+        sized, path = self, self.growing()
+        if path is not None:
+
+            def fits(size: int) -> bool:
+                return override(self, path, size).shared_bytes(spec) <= self.shared_share * nbytes
+
+            sized = override(self, path, max(1, largest_size(fits, self.most(spec))))
+        return super(HallucinatorBases, sized).within(nbytes, spec, available)
+
+    def growing(self) -> str | None:
+        """Return the dotted path of the size that a budget of bytes chooses; None where it was given."""
+        default = next(f.default for f in fields(self) if f.name == self.grows)  # type: ignore[arg-type]
+        return self.grows if getattr(self, self.grows) == default else None
+
+    def most(self, spec: Spec) -> int:
+        """Return the largest useful value of the size that `grows`."""
+        return MAX_SIZE
+
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> HallucinatedExamples:
+        like = self._known_shapes(spec)
+        kinds = {self.items: True, **{name: t.is_floating_point() for name, t in like.items()}}
+        names = {"classes"}
+        for name, packed in kinds.items():
+            names |= names_of(name, self.storage) if packed else {name}
+        if set(stored) != names:
+            odd = sorted(set(stored) ^ names)
+            raise SummaryFormatError(f"{self.name} stores {self.items}, classes and {self.shared}; amiss: {odd[:5]}")
+        items, span = unpack(self.items, stored, None, self.storage)
+        if items.ndim == 0 or tuple(items.shape[1:]) != self.item_shape(spec):
+            raise SummaryFormatError(f"{self.items} must be n x {self.item_shape(spec)}, found {tuple(items.shape)}")
+        owners, order = stored_owners(stored, len(items), spec.num_classes)
+        hidden = len(items) * self.each * self.hidden(spec)
+        if hidden > MAX_HIDDEN:
+            raise SummaryFormatError(f"decoding {len(items)} {self.items} needs {hidden} hidden numbers: too many")
+        spans, shared = {self.items: span}, {}
+        for name, t in like.items():
+            if t.is_floating_point():
+                shared[name], spans[name] = unpack(name, stored, tuple(t.shape), self.storage)
+            elif stored[name].shape != t.shape or stored[name].dtype != t.dtype:
+                raise SummaryFormatError(f"{name} must be {tuple(t.shape)} of {t.dtype}")
+            else:
+                shared[name] = stored[name].clone()
+        self.check_shared(shared, owners, spec)
+        return HallucinatedExamples(self, items[order], shared, owners, spec, spans)
+
+    def _known_shapes(self, spec: Spec) -> dict[str, Tensor]:
+        try:
+            self.item_shape(spec)
+            return self.shared_like(spec)
+        except SettingsError as error:
+            raise SummaryFormatError(str(error)) from error
+
+    def decoder(self) -> dict[str, Any]:
+        return {**{size: getattr(self, size) for size in self.sizes}, "storage": self.storage}
+
+    @classmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> Factorization:
+        if set(settings) != {*cls.sizes, "storage"} or not all(type(settings[size]) is int for size in cls.sizes):
+            raise SummaryFormatError(
+                f"{cls.name} records {', '.join(cls.sizes)} and storage, found {sorted(settings)[:5]}"
+            )
+        return cls(**settings)
+
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
+        return replace(self, storage=to), self.restore(stored, spec).stored(to)  # type: ignore[type-var]
+
+
+class HallucinatedExamples(OwnedExamples):
+    """Items sorted by class, the shared tensors, and what only distillation needs."""
+
+    def __init__(
+        self,
+        factorization: HallucinatorBases,
+        items: Tensor,
+        shared: Mapping[str, Tensor],
+        owners: Tensor,
+        spec: Spec,
+        spans: Mapping[str, Span | None],
+    ) -> None:
+        super().__init__(owners, spec.num_classes, factorization.each)
+        self._factorization, self._decoding, self._spans = factorization, factorization.decoding(spec), spans
+        self.items = nn.Parameter(items.clone())
+        frozen = factorization.frozen()
+        learned = [name for name, t in shared.items() if t.is_floating_point() and not frozen]
+        self._names = list(shared)
+        self._learned = dict(zip(learned, range(len(learned)), strict=True))
+        self._shared = nn.ParameterList(nn.Parameter(shared[name].clone()) for name in learned)
+        for name in shared.keys() - self._learned.keys():
+            self.register_buffer(_as_attribute(name), shared[name].clone())
+        self.adversary: Network | None = None
+
+    def shared(self) -> dict[str, Tensor]:
+        """Return the shared tensors by name."""
+        return {
+            name: self._shared[self._learned[name]] if name in self._learned else self.get_buffer(_as_attribute(name))
+            for name in self._names
+        }
+
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
+        each, owners = self._factorization.each, self.get_buffer("owners")
+        if indices is None:
+            indices = torch.arange(len(owners) * each)
+        # Without a graph the hidden layers of some examples at a time are all that needs memory.
+        at_once = max(1, len(indices)) if torch.is_grad_enabled() else DECODED_AT_ONCE
+        shared, parts = self.shared(), []
+        for part in indices.split(at_once):
+            where = to_device(part // each, self.items.device)
+            parts.append(self._decoding(self.items[where], owners[where], part % each, shared))
+        return Batch(torch.cat(parts), owners[to_device(indices // each, owners.device)])
+
+    def begin(self, run: Run) -> None:
+        self.adversary = self._factorization.adversary(run)
+
+    def penalty(self, run: Run) -> Tensor | None:
+        return self._factorization.penalty(self, run)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        groups = {self._factorization.items: [self.items], self._factorization.shared: list(self._shared)}
+        if self.adversary is not None:
+            groups["adversary"] = list(self.adversary.parameters())
+        return {name: parameters for name, parameters in groups.items() if parameters}
+
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
+        storage = storage or self._factorization.storage
+        stored = {"classes": self.packed_owners()}
+        for name, tensor in {self._factorization.items: self.items, **self.shared()}.items():
+            if tensor.is_floating_point():
+                stored |= pack(name, tensor, storage, self._spans.get(name))
+            else:
+                stored[name] = tensor.cpu().clone()
+        return stored
+
+
+def _as_attribute(name: str) -> str:
+    return "shared_" + name.replace(".", "/")

@@ -1,0 +1,56 @@
+"""A summary's examples, decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from ddcore.summary.summary import DataSummary
+
+
+class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
+    """Inputs and targets as `DataSummary.tensors` has them, in the same order; what is kept in memory is what is stored."""
+
+    def __init__(self, summary: DataSummary) -> None:
+        self._examples = summary.examples()
+        self._num_classes = summary.spec.num_classes
+        sizes = [sum(examples.counts.values()) for examples in self._examples]
+        self._ends = torch.tensor(sizes).cumsum(0)
+        with torch.no_grad():
+            self._soft = any(e.decode(torch.tensor([0])).targets.ndim == 2 for e in self._examples)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        (example,) = self.__getitems__([index % len(self)])
+        return example
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
+        """Return several examples, decoded together: what a ``DataLoader`` asks for."""
+        found: dict[int, tuple[Tensor, ...]] = {}
+        wanted = torch.tensor(indices)
+        parts = torch.searchsorted(self._ends, wanted, right=True)
+        for number in parts.unique().tolist():
+            before = int(self._ends[number - 1]) if number else 0
+            places = (parts == number).nonzero().squeeze(1)
+            with torch.no_grad():
+                batch = self._examples[number].decode(wanted[places] - before)
+            targets = as_targets(batch.targets, self._soft, self._num_classes)
+            found |= dict(zip(places.tolist(), zip(batch.inputs, targets, strict=True), strict=True))
+        return [found[place] for place in range(len(indices))]
+
+
+def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
+    """Return class ids, or where any part has soft labels distributions of single precision."""
+    if not soft:
+        return targets
+    return (targets if targets.ndim == 2 else F.one_hot(targets, num_classes)).float()
