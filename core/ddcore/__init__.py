@@ -24,6 +24,7 @@ from ddcore import (
     training,
 )
 from ddcore.batch import Batch
+from ddcore.budget import Budget
 from ddcore.citations import cite
 from ddcore.data import Spec, TargetData, load_data
 from ddcore.engine.distill import distill
@@ -40,6 +41,7 @@ from ddcore.version import __version__
 
 __all__ = [
     "Batch",
+    "Budget",
     "DataSummary",
     "Method",
     "Optimiser",

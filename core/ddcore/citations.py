@@ -88,6 +88,23 @@ ENTRIES: dict[str, str] = {
   author={Guo, Ziyao and Wang, Kai and Cazenavette, George and Li, Hui and Zhang, Kaipeng and You, Yang},
   booktitle={International Conference on Learning Representations}, year={2024}
 }""",
+    "haba": """@inproceedings{liu2022haba,
+  title={Dataset Distillation via Factorization}, author={Liu, Songhua and Wang, Kai and Yang, Xingyi and Ye, Jingwen and Wang, Xinchao},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "kfs": """@article{lee2022kfs,
+  title={Dataset Condensation with Latent Space Knowledge Factorization and Sharing},
+  author={Lee, Hae Beom and Lee, Dong Bok and Hwang, Sung Ju}, journal={arXiv preprint arXiv:2208.10494}, year={2022}
+}""",
+    "fred": """@inproceedings{shin2023fred,
+  title={Frequency Domain-based Dataset Distillation}, author={Shin, Donghyeok and Shin, Seungjae and Moon, Il-Chul},
+  booktitle={Advances in Neural Information Processing Systems}, year={2023}
+}""",
+    "gtn": """@inproceedings{such2020gtn,
+  title={Generative Teaching Networks: Accelerating Neural Architecture Search by Learning to Generate Synthetic Training Data},
+  author={Such, Felipe Petroski and Rawal, Aditya and Lehman, Joel and Stanley, Kenneth and Clune, Jeffrey},
+  booktitle={International Conference on Machine Learning}, year={2020}
+}""",
     "herding": """@inproceedings{welling2009herding,
   title={Herding Dynamical Weights to Learn}, author={Welling, Max},
   booktitle={International Conference on Machine Learning}, year={2009}

@@ -11,7 +11,8 @@ import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
 from ddcore.engine import resolve_device
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
-from ddcore.methods import METHODS, PRESETS, build_method
+from ddcore.factorization import FACTORIZATIONS
+from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.networks import parse_architecture, split_names
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -21,8 +22,25 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("distill", help="distill data into a summary")
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
-    parser.add_argument("--method", default="dm", help=f"one of {', '.join(METHODS)} (default: dm)")
+    parser.add_argument("--method", help=f"one of {', '.join(METHODS)} (default: dm)")
+    parser.add_argument(
+        "--matching",
+        metavar="M",
+        help=f"instead of a method: a family ({', '.join(FAMILIES)}) or a method whose matching optimises --factorization",
+    )
+    parser.add_argument(
+        "--factorization",
+        metavar="F",
+        help=f"what is stored: one of {', '.join(map(_dashed, FACTORIZATIONS))}, with settings such as 'latent-codes(decoders=3)'",
+    )
+    parser.add_argument(
+        "--bytes",
+        type=dd.Budget.parse,
+        metavar="B",
+        help="stored bytes, such as 2560 or 30kB, instead of --ipc: the largest sizes that fit",
+    )
     add_run_options(parser)
+    parser.set_defaults(ipc=None)
     parser.add_argument(
         "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
     )
@@ -76,10 +94,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
-    method = method_from(options)
+    target = load(options, options.data, normalisation=options.normalisation)
+    method = method_from(options, target)
     out: Path = options.out
     checkpoint, experts = out / CHECKPOINT, out / f"{CHECKPOINT}.experts"
-    target = load(options, options.data, normalisation=options.normalisation)
     if options.overwrite:
         checkpoint.unlink(missing_ok=True)
         shutil.rmtree(experts, ignore_errors=True)
@@ -124,23 +142,50 @@ def _ipc(text: str) -> dd.factorization.Ipc:
     return text
 
 
-def method_from(options: argparse.Namespace) -> dd.Method:
-    """Return the method that the options name, with their settings."""
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def method_from(options: argparse.Namespace, target: dd.TargetData | None = None) -> dd.Method:
+    """Return the method that the options name, with their settings; sizes that depend on the data are its."""
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
-    method = build_method(options.method, ipc=options.ipc, preset=preset, data=Path(options.data).stem)
+    if target is not None and (options.matching or options.factorization):
+        method = _composed(options, preset, target)
+    else:
+        name, budget = options.method or "dm", getattr(options, "bytes", None)
+        if budget is not None and options.ipc is not None:
+            raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
+        ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
+        method = build_method(name, ipc=ipc, preset=preset, data=data, target=target, budget=budget)
     if options.preset is None and on_cpu and not options.quiet:
-        say(f"preset 'cpu' for {options.method} on this processor; --preset paper takes the publication's settings")
+        say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]
         method = method.on_networks(names[0] if len(names) == 1 else names)
     if options.experts is not None:
         if not isinstance(method.networks, dd.networks.ExpertSegments):
-            raise SettingsError(f"--experts is for trajectory matching; {options.method} does not start from experts")
+            raise SettingsError(f"--experts is for trajectory matching; {method.name} does not start from experts")
         method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
     return method.with_steps(options.steps)
+
+
+def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData) -> dd.Method:
+    """Return a pair of matching and factorization; bytes choose the sizes that its factorization leaves at their defaults."""
+    if options.method is not None and options.matching is not None:
+        raise SettingsError("--method and --matching both name a matching: give one of them")
+    matching, kind = options.matching or options.method or "distribution", options.factorization or "pixels"
+    data = Path(options.data).stem
+    method = compose(matching, kind, ipc=options.ipc, preset=preset, data=data)
+    if options.bytes is None:
+        return method
+    if options.ipc is not None:
+        raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
+    sized = options.bytes.fit(method, target)
+    # Other settings follow the number of items, which the budget has said.
+    return compose(matching, sized.factorization, preset=preset, data=data)
 
 
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:

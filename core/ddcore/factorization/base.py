@@ -94,6 +94,10 @@ class Factorization(ABC):
             BudgetError: a class has fewer real examples than it should get.
         """
 
+    def learning_rates(self) -> dict[str, float]:
+        """Return learning rates of Adam for its parameter groups that serve any matching: what `ddcore.methods.compose` takes."""
+        return {}
+
     @abstractmethod
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         """Return the most bytes that a summary stores: known before it is made.

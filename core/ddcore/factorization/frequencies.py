@@ -64,6 +64,9 @@ class Frequencies(HallucinatorBases):
         kept = min(self.kept, max(1, height * width // 4)) if self.kept == Frequencies.kept else self.kept
         return super(HallucinatorBases, replace(self, kept=kept)).within(nbytes, spec, available)
 
+    def learning_rates(self) -> dict[str, float]:
+        return {"coefficients": 0.1}
+
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         channels, height, width = image_shape(run.spec)
         random = run.generator("init")
@@ -114,13 +117,14 @@ def dct(images: Tensor) -> Tensor:
 def inverse_dct(coefficients: Tensor) -> Tensor:
     """Return what `dct` transforms into ``coefficients``."""
     rows, columns = (_matrix(side).to(coefficients) for side in coefficients.shape[-2:])
-    return rows.T @ coefficients @ columns
+    images: Tensor = rows.T @ coefficients @ columns
+    return images
 
 
 @lru_cache(maxsize=16)
 def _matrix(side: int) -> Tensor:
     places = torch.arange(side, dtype=torch.float64)
-    matrix = torch.cos(torch.pi / side * (places + 0.5) * places[:, None]) * (2 / side) ** 0.5
+    matrix: Tensor = torch.cos(torch.pi / side * (places + 0.5) * places[:, None]) * (2 / side) ** 0.5
     matrix[0] /= 2**0.5
     return matrix
 

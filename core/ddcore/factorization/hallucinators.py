@@ -55,7 +55,7 @@ class Hallucinators(HallucinatorBases):
     hallucinators: int = 5
     width: int = 3
     init: str | CoresetRule = "random"
-    hallucinator_init: str = "default"
+    hallucinator_init: str = "identity"
     contrast: Contrast | None = None
     storage: str = "float32"
     name: ClassVar[str] = "hallucinators"
@@ -101,6 +101,10 @@ class Hallucinators(HallucinatorBases):
 
     def hidden(self, spec: Spec) -> int:
         return self.width * spec.shape[1] * spec.shape[2]
+
+    def learning_rates(self) -> dict[str, float]:
+        rates = {"bases": 0.05, "hallucinators": 0.01}
+        return rates | ({} if self.contrast is None else {"adversary": 1e-3})
 
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random = run.generator("init")

@@ -84,6 +84,9 @@ class LatentCodes(HallucinatorBases):
         _, rows, columns = self.item_shape(spec)
         return rows * columns * max(self.width, spec.shape[0] * self.factor**2)
 
+    def learning_rates(self) -> dict[str, float]:
+        return {"codes": 0.05, "decoders": 0.01}
+
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random, chosen = run.generator("init"), None
         if self.init != "noise":

@@ -40,7 +40,7 @@ class LinearBases(HallucinatorBases):
     ipc: Ipc = field(default=115, hash=False)
     bases: int = 16
     factor: int = 2
-    init: str | CoresetRule = "noise"
+    init: str | CoresetRule = "random"
     storage: str = "float32"
     name: ClassVar[str] = "linear_bases"
     items: ClassVar[str] = "coefficients"
@@ -61,6 +61,9 @@ class LinearBases(HallucinatorBases):
 
     def most(self, spec: Spec) -> int:
         return math.prod(self._small(spec))
+
+    def learning_rates(self) -> dict[str, float]:
+        return {"coefficients": 0.05, "bases": 0.02}
 
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         n, small, random = sum(counts.values()), self._small(run.spec), run.generator("init")

@@ -64,6 +64,9 @@ class MultiFormation(Factorization):
     def _images_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
 
+    def learning_rates(self) -> dict[str, float]:
+        return {"images": 0.02}
+
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         n = sum(self._images_for(available).values())
         return n * math.prod(spec.shape) * STORAGE[self.storage].itemsize + ids_bytes(n, spec.num_classes)

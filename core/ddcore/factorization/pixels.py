@@ -70,6 +70,12 @@ class Pixels(Factorization):
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
 
+    def learning_rates(self) -> dict[str, float]:
+        rates = {"images": 0.05}
+        if self.labels != "hard":
+            rates["labels"] = 0.01
+        return rates | ({"transform": 1e-3} if self.transform else {})
+
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         n = sum(self.counts_for(available).values())
         labels = 0 if self.labels == "hard" else packed_bytes((n, spec.num_classes), "float32")

@@ -2,6 +2,7 @@
 
 from ddcore.methods.cafe import cafe
 from ddcore.methods.catalogue import METHODS, Published, build_method
+from ddcore.methods.composition import FAMILIES, compose
 from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
@@ -9,9 +10,13 @@ from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
+from ddcore.methods.gtn import gtn
+from ddcore.methods.haba import haba
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
+from ddcore.methods.kfs import kfs
 from ddcore.methods.kip import kip
+from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.presets import PRESETS
@@ -21,11 +26,13 @@ from ddcore.methods.selection import forgetting, herding, k_center, random
 from ddcore.methods.tesla import tesla
 
 __all__ = [
+    "FAMILIES",
     "METHODS",
     "PRESETS",
     "Published",
     "build_method",
     "cafe",
+    "compose",
     "datm",
     "dc",
     "dcc",
@@ -35,12 +42,16 @@ __all__ = [
     "forgetting",
     "frepo",
     "ftd",
+    "gtn",
+    "haba",
     "herding",
     "idc",
     "idc_i",
     "it_gan",
     "k_center",
+    "kfs",
     "kip",
+    "linba",
     "linba_no_factorization",
     "mtt",
     "psg",

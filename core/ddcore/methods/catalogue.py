@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ddcore.budget import Budget
 from ddcore.errors import UnknownNameError
-from ddcore.factorization import Ipc
+from ddcore.factorization import Ipc, Pixels
 from ddcore.method import Method
 from ddcore.methods.cafe import cafe
 from ddcore.methods.datm import datm
@@ -18,15 +19,23 @@ from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
+from ddcore.methods.gtn import gtn
+from ddcore.methods.haba import haba
 from ddcore.methods.idc import idc, idc_i
 from ddcore.methods.it_gan import it_gan
+from ddcore.methods.kfs import kfs
 from ddcore.methods.kip import kip
+from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, random
 from ddcore.methods.tesla import tesla
+from ddcore.settings import require
+
+if TYPE_CHECKING:
+    from ddcore.data import TargetData
 
 
 @dataclass(frozen=True)
@@ -37,16 +46,24 @@ class Published:
         build: returns the method for an ``ipc`` and a ``preset``.
         paper: its source, in short.
         measured: what has been measured of it (docs/results.md has the numbers).
+        counts_numbers: whether its source's ``ipc`` counts stored numbers: as many as that many images have. ``ipc=None`` then leaves the
+            sizes of its factorization at their defaults.
     """
 
     build: Callable[..., Method]
     paper: str
     measured: str
+    counts_numbers: bool = False
 
     @property
     def name(self) -> str:
         """The name by which the method is chosen."""
         return self.build.__name__
+
+    def at(self, ipc: Ipc | None, preset: str, data: str | None) -> Method:
+        """Return the method; ``data`` reaches those that have settings for some data sets."""
+        by_data = {"data": data} if "data" in inspect.signature(self.build).parameters else {}
+        return self.build(ipc=ipc, preset=preset, **by_data)
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of ``ddapps methods --json``; steps are those at one example per class."""
@@ -62,6 +79,7 @@ class Published:
         }
 
 
+_FACTORISED = "not yet"
 _DIGITS = "digits, ipc 1 and 10, protocols dc, dsa, quick"
 
 METHODS: dict[str, Published] = {
@@ -95,6 +113,10 @@ METHODS: dict[str, Published] = {
         Published(tesla, "Cui et al. 2022, arXiv:2211.10586", _DIGITS),
         Published(ftd, "Du et al. 2023, arXiv:2211.11004", "digits, ipc 1, protocols dc, dsa, quick"),
         Published(datm, "Guo et al. 2024, arXiv:2310.05773", "digits, ipc 1, on a validation split"),
+        Published(linba, "Deng & Russakovsky 2022, arXiv:2206.02916", _FACTORISED, counts_numbers=True),
+        Published(haba, "Liu et al. 2022, arXiv:2210.16774", _FACTORISED),
+        Published(kfs, "Lee et al. 2022, arXiv:2208.10494", _FACTORISED, counts_numbers=True),
+        Published(gtn, "Such et al. 2020, arXiv:1912.07768", _FACTORISED),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
@@ -103,17 +125,41 @@ METHODS: dict[str, Published] = {
 }
 
 
-def build_method(name: str, *, ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def build_method(
+    name: str,
+    *,
+    ipc: Ipc = 10,
+    preset: str = "paper",
+    data: str | None = None,
+    target: TargetData | None = None,
+    budget: Budget | None = None,
+) -> Method:
     """Return a published method by its name.
 
     Args:
         name: a key of ``METHODS``.
-        ipc: examples per class.
+        ipc: examples per class; of a method whose source counts stored numbers, the images per class that would have as many.
         preset: ``paper`` or ``cpu``.
-        data: name of the data, for methods whose source has settings of its own for some data sets.
+        data: name of the data, for methods whose source has settings of its own for some data sets; default: the target's.
+        target: the data, for sizes that depend on its shape: those of methods that count stored numbers, and of budgets.
+        budget: bytes in place of ``ipc``; it needs the target.
+
+    Raises:
+        BudgetError: the budget does not buy one item per class.
     """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
-    build = METHODS[name].build
-    by_data = {"data": data} if "data" in inspect.signature(build).parameters else {}
-    return build(ipc=ipc, preset=preset, **by_data)
+    published = METHODS[name]
+    if target is None:
+        require(budget is None, "a budget in bytes needs the data: target=")
+        return published.at(ipc, preset, data)
+    data = data or target.name
+    if published.counts_numbers:
+        unsized = published.at(None, preset, data)
+        storage = getattr(unsized.factorization, "storage", "float32")
+        return (budget or Budget.of(Pixels(ipc=ipc, storage=storage), target)).fit(unsized, target)
+    if budget is None:
+        return published.at(ipc, preset, data)
+    # Other settings follow the number of examples, which the budget says.
+    first = budget.fit(published.at(1, preset, data), target)
+    return budget.fit(published.at(getattr(first.factorization, "ipc", 1), preset, data), target)

@@ -94,6 +94,9 @@ class GeneratorLatents(HallucinatorBases):
     def most(self, spec: Spec) -> int:
         return MAX_WIDTH
 
+    def learning_rates(self) -> dict[str, float]:
+        return {"latents": 0.05, **({"generator": 5e-3} if self.learned else {})}
+
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random, shape = run.generator("init"), self.generator.latent_shape
         generator = self.generator.start(run).eval().requires_grad_(False)

@@ -1,0 +1,87 @@
+"""Any matching with any factorization."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ddcore.engine.optimiser import Optimiser
+from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.factorization import FACTORIZATIONS, Factorization, Ipc
+from ddcore.method import Method
+from ddcore.methods.catalogue import METHODS, build_method
+from ddcore.settings import override, settings_from_text
+
+FAMILIES = {
+    "gradient": "dsa",
+    "distribution": "dm",
+    "trajectory": "mtt",
+    "meta-model": "linba_no_factorization",
+    "kernel": "frepo",
+}
+"""The method whose matching stands for a family, where a family is asked for."""
+
+CITES = {
+    "multi_formation": "idc",
+    "generator_latents": "it_gan",
+    "linear_bases": "linba",
+    "hallucinators": "haba",
+    "latent_codes": "kfs",
+    "frequencies": "fred",
+}
+
+
+def compose(
+    matching: str,
+    factorization: str | Factorization,
+    *,
+    ipc: Ipc | None = None,
+    preset: str = "paper",
+    data: str | None = None,
+) -> Method:
+    """Return the method that optimises a factorization by a matching.
+
+    Matching, networks, augmentation and steps are those of a published method; stored parameters move by Adam along a cosine, at the
+    learning rates that the factorization names for its groups.
+
+    Args:
+        matching: a family (a key of ``FAMILIES``), or the name of a published method.
+        factorization: a `Factorization`; or a name, with settings in brackets where they differ: ``"latent-codes(decoders=3)"``.
+        ipc: items per class; None: the factorization's own.
+        preset: ``paper`` or ``cpu``: of the published method.
+        data: name of the data.
+
+    Example:
+        ``compose("trajectory", "latent-codes", ipc=4, preset="cpu")``
+    """
+    name = FAMILIES.get(matching.replace("_", "-"), matching)
+    if name not in METHODS:
+        raise UnknownNameError("matching", matching, [*FAMILIES, *METHODS])
+    if isinstance(factorization, str):
+        named = {kind.replace("_", "-"): cls() for kind, cls in FACTORIZATIONS.items()}
+        kind, bracket, settings = factorization.partition("(")
+        factorization = settings_from_text(kind.replace("_", "-") + bracket + settings, named, "factorization")
+    if ipc is not None:
+        factorization = override(factorization, "ipc", ipc)
+    source = build_method(name, ipc=getattr(factorization, "ipc", 1), preset=preset, data=data)
+    if source.matching is None:
+        raise UnsupportedError(f"{name} selects real examples: it has no matching to optimise a factorization by")
+    if getattr(source.matching, "labels", "own") != "own" and getattr(factorization, "labels", "hard") == "hard":
+        raise UnsupportedError(f"{name} assigns soft labels: of the factorizations, pixels(labels='soft') keep them")
+    learned = {group: rate for group, rate in source.optimiser.group_learning_rates.items() if group == "platt"}
+    step_sizes = getattr(source.matching, "step_sizes", None)
+    if step_sizes is not None and step_sizes.learned != "fixed":
+        source = override(source, "matching.step_sizes", replace(step_sizes, positive=True))
+        learned = {"step_sizes": 0.01}
+    return replace(
+        source,
+        name=f"{name} of {factorization.name}",
+        preset=preset,
+        factorization=factorization,
+        optimiser=Optimiser(
+            "adam",
+            learning_rate=0.01,
+            group_learning_rates={**learned, **factorization.learning_rates()},
+            schedule="cosine",
+        ),
+        cites=tuple(dict.fromkeys([*source.cites, CITES.get(factorization.name, source.cites[0])])),
+    )

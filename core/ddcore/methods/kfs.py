@@ -1,0 +1,38 @@
+"""KFS: dataset condensation with latent space knowledge factorization and sharing."""
+
+from __future__ import annotations
+
+from ddcore.augmentation import SiameseAugmentation
+from ddcore.engine.optimiser import Optimiser
+from ddcore.factorization import Ipc, LatentCodes
+from ddcore.matching import DistributionMatching
+from ddcore.method import Method
+from ddcore.methods.images import as_many_numbers_as_images
+from ddcore.methods.presets import check_preset
+from ddcore.networks import FreshNetworks
+
+
+def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
+    """Latent codes per class and a few decoders that all classes share, by distribution matching.
+
+    The paper (arXiv:2208.10494) published no code. Codes smaller than the data, small shared decoders, every code through every decoder and
+    DM's matching are its; sizes (decoders take 40 % of the stored numbers), the fit to real images at the start, Adam along a cosine and
+    the number of steps are ours. Preset ``cpu``: 500 steps, bytes.
+    """
+    check_preset(preset)
+    cpu = preset == "cpu"
+    factorization = LatentCodes(storage="uint8" if cpu else "float32")
+    method = Method(
+        name="kfs",
+        preset=preset,
+        cites=("kfs", "dm", "dsa"),
+        factorization=factorization,
+        matching=DistributionMatching(real_batch=256),
+        networks=FreshNetworks(),
+        optimiser=Optimiser(
+            "adam", learning_rate=0.01, group_learning_rates=factorization.learning_rates(), schedule="cosine"
+        ),
+        augmentation=SiameseAugmentation(),
+        steps=500 if cpu else 20_000,
+    )
+    return as_many_numbers_as_images(method, ipc)
