@@ -22,7 +22,7 @@ from ddcore.methods import compose
 FACTORIZATIONS = {
     "pixels": "pixels(storage=uint8)",
     "multi-formation": "multi-formation(storage=uint8)",
-    "generator-latents": "generator-latents(storage=uint8)",
+    "generator-latents": "generator-latents(generator.latent=8,storage=uint8)",
     "linear-bases": "linear-bases(storage=uint8)",
     "hallucinators": "hallucinators(storage=uint8)",
     "latent-codes": "latent-codes(storage=uint8)",

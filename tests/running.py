@@ -12,10 +12,20 @@ from ddcore.data import ExactSignal
 from ddcore.factorization import Factorization, Pixels
 from ddcore.networks import ConvNet, ExpertSegments, FreshNetworks, NetworkSource, NoNetworks
 
+FEW: dict[str, dict[str, int]] = {
+    "it_gan": {"factorization.generator.steps": 5},
+    "kfs": {"factorization.fitting_steps": 5, "factorization.width": 3},
+    "gtn": {"factorization.generator.width": 3},
+    "haba": {"factorization.hallucinators": 2, "factorization.width": 1},
+}
+"""Sizes of single methods that a test can do without."""
+
 
 def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps: int = 3) -> dd.Method:
     """Return a published method, its preset for processors made small enough for a few examples."""
-    method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data="digits")
+    published = dd.methods.METHODS[name]
+    method = published.at(None if published.counts_numbers else ipc, "cpu", "digits")
+    method = dd.override(method, "factorization.ipc", ipc)
     if method.matching is None:
         return method
     method = method.with_steps(steps)
@@ -25,8 +35,8 @@ def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps:
         training = replace(method.networks.training, epochs=3)
         short = replace(method.networks, last_start=2, early_last_start=None, length=1, count=2, training=training)
         method = replace(method, networks=short)
-    if name == "it_gan":
-        method = dd.override(method, "factorization.generator.steps", 5)
+    for path, few in FEW.get(name, {}).items():
+        method = dd.override(method, path, few)
     return method if isinstance(method.networks, NoNetworks) else method.on_networks(network)
 
 

@@ -35,7 +35,6 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--bytes",
-        type=dd.Budget.parse,
         metavar="B",
         help="stored bytes, such as 2560 or 30kB, instead of --ipc: the largest sizes that fit",
     )
@@ -150,13 +149,15 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
     """Return the method that the options name, with their settings; sizes that depend on the data are its."""
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
+    words = getattr(options, "bytes", None)
+    budget = None if words is None else dd.Budget.parse(words)
+    if budget is not None and options.ipc is not None:
+        raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
     if target is not None and (options.matching or options.factorization):
-        method = _composed(options, preset, target)
+        method = _composed(options, preset, target, budget)
     else:
-        name, budget = options.method or "dm", getattr(options, "bytes", None)
-        if budget is not None and options.ipc is not None:
-            raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
+        name = options.method or "dm"
         method = build_method(name, ipc=ipc, preset=preset, data=data, target=target, budget=budget)
     if options.preset is None and on_cpu and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
@@ -169,21 +170,24 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
         method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
+    if budget is not None and target is not None and dd.Budget.of(method, target).bytes > budget.bytes:
+        raise SettingsError(
+            f"with what --set says, {dd.Budget.of(method, target).bytes} bytes would be stored, --bytes allows {budget.bytes}: say it in "
+            "--factorization 'NAME(setting=value)', so that sizes are chosen with it"
+        )
     return method.with_steps(options.steps)
 
 
-def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData) -> dd.Method:
+def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData, budget: dd.Budget | None) -> dd.Method:
     """Return a pair of matching and factorization; bytes choose the sizes that its factorization leaves at their defaults."""
     if options.method is not None and options.matching is not None:
         raise SettingsError("--method and --matching both name a matching: give one of them")
     matching, kind = options.matching or options.method or "distribution", options.factorization or "pixels"
     data = Path(options.data).stem
     method = compose(matching, kind, ipc=options.ipc, preset=preset, data=data)
-    if options.bytes is None:
+    if budget is None:
         return method
-    if options.ipc is not None:
-        raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
-    sized = options.bytes.fit(method, target)
+    sized = budget.fit(method, target)
     # Other settings follow the number of items, which the budget has said.
     return compose(matching, sized.factorization, preset=preset, data=data)
 

@@ -31,6 +31,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--ridge", type=float, default=1e-6, help="of krr, relative to the kernel's diagonal (1e-6)")
     parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    parser.add_argument(
+        "--storage",
+        action="store_true",
+        help="report bytes too, as stored and after lossless compression, beside those of the original",
+    )
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_device_options(parser)
@@ -45,10 +50,22 @@ def run(options: argparse.Namespace) -> None:
     report = (
         _by_kernel(options, summary, target) if options.protocol == "krr" else _by_networks(options, summary, target)
     )
+    found = report.to_json()
+    if options.storage:
+        found["storage"] = dd.storage(summary, target, compress_original=True).to_json()
     if options.json != "-":
         print(report)
+        if options.storage:
+            print(_storage_text(found["storage"]))
     if options.json is not None:
-        write_json(report.to_json(), options.json)
+        write_json(found, options.json)
+
+
+def _storage_text(sizes: dict[str, Any]) -> str:
+    return (
+        f"{sizes['stored']} bytes stored ({sizes['share']:.2%} of the original's {sizes['original']}); losslessly compressed "
+        f"{sizes['compressed']} ({sizes['compressed'] / sizes['original_compressed']:.2%} of {sizes['original_compressed']})"
+    )
 
 
 def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:

@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> None:
     """Describe the summary; draw it as a picture, or with characters where no file is given."""
     summary = dd.DataSummary.load(options.summary)
     print(summary)
+    print(f"{summary.ipc} per class, {summary.compressed_bytes()} bytes after lossless compression")
     if options.out is None:
         sys.stdout.write(as_text(summary) + "\n")
         return

@@ -92,6 +92,35 @@ def test_settings_are_overridden_by_path(npz: str, tmp_path: Path) -> None:
     assert method["preset"] == "cpu"
 
 
+def test_a_byte_budget_sizes_any_pair_and_storage_is_reported(
+    npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, words in enumerate(
+        (
+            ["--method", "kfs", "--set", "factorization.fitting_steps=5"],
+            ["--matching", "gradient", "--factorization", "linear-bases(factor=1,storage=fp16)"],
+            ["--method", "dc", "--factorization", "frequencies"],
+            ["--factorization", "multi_formation(storage=uint8)"],
+        )
+    ):
+        out = str(tmp_path / str(i))
+        line = ["distill", npz, *words, "--bytes", "1.2kB", "--steps", "2", "--quiet", "--out", out, *SMALL]
+        assert main(line) == 0
+        assert main(line) == 0, "the same words find it finished"
+        summary = dd.DataSummary.load(out)
+        assert 800 < summary.stored_bytes <= 1200 and summary.record["steps"] == 2
+    capsys.readouterr()
+    words = ["--networks", "mlp", "--runs", "1", "--quiet", "--storage"]
+    assert main(["evaluate", out, "--data", npz, *words, "--json", "-"]) == 0
+    storage = json.loads(capsys.readouterr().out)["storage"]
+    assert storage["stored"] == summary.stored_bytes and storage["compressed"] == summary.compressed_bytes()
+    assert storage["original"] == 120 * 65 > storage["original_compressed"] > storage["compressed"]
+    assert main(["evaluate", out, "--data", npz, *words]) == 0
+    assert f"{summary.stored_bytes} bytes stored" in capsys.readouterr().out
+    assert main(["show", out]) == 0
+    assert f"{summary.compressed_bytes()} bytes after lossless compression" in capsys.readouterr().out
+
+
 def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     text = capsys.readouterr().out
@@ -108,6 +137,28 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
         (["distill", "nothing.npz", "--out", "{out}"], "unknown data"),
         (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of cafe"),
         (["distill", "{npz}", "--ipc", "1000", "--out", "{out}"], "lower ipc"),
+        (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "above 0"),
+        (["distill", "{npz}", "--bytes", "30XB", "--out", "{out}"], "number of bytes"),
+        (["distill", "{npz}", "--bytes", "30", "--out", "{out}"], "least"),
+        (["distill", "{npz}", "--bytes", "3kB", "--ipc", "1", "--out", "{out}"], "both"),
+        (["distill", "{npz}", "--method", "dm", "--matching", "dc", "--out", "{out}"], "both"),
+        (["distill", "{npz}", "--factorization", "pixel", "--out", "{out}"], "choose one of"),
+        (["distill", "{npz}", "--matching", "herding", "--out", "{out}"], "selects"),
+        (
+            [
+                "distill",
+                "{npz}",
+                "--method",
+                "kfs",
+                "--bytes",
+                "2kB",
+                "--set",
+                "factorization.storage=float32",
+                "--out",
+                "{out}",
+            ],
+            "--factorization",
+        ),
         (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "ipc"),
         (["distill", "{npz}", "--ipc", "clip", "--out", "{out}"], "clip:N"),
         (["distill", "{npz}", "--method", "idc", "--network", "mlp", "--out", "{out}"], "no convolution"),

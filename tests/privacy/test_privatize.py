@@ -31,26 +31,28 @@ from ddcore.errors import (
 )
 from ddcore.methods import METHODS
 from ddcore.networks import FixedNetworks, NetworkPool
+from tests.running import shrunk
 
 BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
-PRIVATE = ("dc", "dsa", "dcc", "psg", "dm", "dd", "linba_no_factorization")
+PRIVATE = ("dc", "dsa", "dcc", "psg", "dm", "dd", "linba_no_factorization", "linba", "kfs", "gtn")
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.TargetData, name: str) -> None:
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
+    method = shrunk(name)
     if name not in PRIVATE:
         with pytest.raises(UnsupportedError, match=r"real examples|raw examples"):
             privatize(method, **BUDGET)
         return
-    private = privatize(method.on_networks("convnet(width=4)").with_steps(3), **BUDGET, accountant="rdp")
-    assert bool(private.changes) == (name not in ("dc", "psg"))
+    private = privatize(method, **BUDGET, accountant="rdp")
+    assert bool(private.changes) == (name not in ("dc", "psg", "gtn"))
     summary = private.distill(private_digits, seed=1)
     certificate = Certificate.of(summary)
     assert certificate.steps == summary.record["steps"] == 3
     assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp") <= 5.0
     assert verify(summary).holds
-    assert summary.counts == {0: 2, 1: 2, 7: 2}
+    each = 2 if name != "kfs" else 4
+    assert summary.counts == {0: each, 1: each, 7: each}
 
 
 def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData, small_psg: dd.Method) -> None:

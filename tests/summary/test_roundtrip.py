@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 import json
 import lzma
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import ddcore as dd
 from ddcore.errors import (
@@ -17,7 +20,7 @@ from ddcore.errors import (
     UnsupportedError,
 )
 from ddcore.factorization import Pixels
-from ddcore.summary import draw
+from ddcore.summary import compressed_bytes, draw
 from ddcore.training import Recipe
 
 
@@ -63,12 +66,29 @@ def test_stored_bytes_are_the_bytes_on_disk_without_the_container(few_digits: dd
         assert path.stat().st_size - 8 - header == expected
 
 
-def test_compressed_bytes_are_what_lzma_makes_of_the_tensors(few_digits: dd.TargetData) -> None:
+def lzma_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    content = b"".join(t.numpy().tobytes() for t in tensors)
+    return len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_numbers_are_compressed_by_lzma_and_pixels_by_the_better_of_png_and_lzma(few_digits: dd.TargetData) -> None:
+    floats = selected(few_digits, ipc=20)
+    (part,) = floats.parts
+    assert floats.compressed_bytes() == lzma_bytes(part.stored.values()) < floats.stored_bytes
+    ramp = torch.arange(32 * 32, dtype=torch.int64).mul(37).remainder(256).to(torch.uint8).view(1, 32, 32)
+    smooth = torch.stack([(ramp * 0 + torch.arange(32) * 8 + i).to(torch.uint8) for i in range(16)])
+    side_by_side = smooth.view(4, 4, 32, 32).permute(0, 2, 1, 3).reshape(128, 128)
+    buffer = io.BytesIO()
+    Image.fromarray(side_by_side.numpy()).save(buffer, format="PNG", optimize=True)
+    ids = torch.zeros(16, dtype=torch.uint8)
+    assert compressed_bytes([smooth, ids]) == min(buffer.tell() + lzma_bytes([ids]), lzma_bytes([smooth, ids]))
+    assert compressed_bytes([torch.zeros(0, 1, 8, 8, dtype=torch.uint8)]) == 0
+
+
+def test_storage_stands_beside_the_original(few_digits: dd.TargetData) -> None:
     summary = selected(few_digits, ipc=20, storage="uint8")
-    (part,) = summary.parts
-    content = b"".join(t.numpy().tobytes() for t in part.stored.values())
-    assert summary.compressed_bytes() == len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)) < len(content)
     storage = dd.storage(summary, few_digits, compress_original=True)
+    assert storage.stored == 60 * 65 and storage.compressed == summary.compressed_bytes() < storage.stored
     assert storage.original == 120 * 65 and storage.share == pytest.approx(0.5)
     assert storage.original_compressed is not None and storage.original_compressed < storage.original
 

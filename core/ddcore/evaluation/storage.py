@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ddcore.data import TargetData
 from ddcore.factorization.labels import pack_ids
-from ddcore.summary import DataSummary, original_bytes
+from ddcore.summary import DataSummary, compressed_bytes, original_bytes
 
 
 @dataclass(frozen=True)
@@ -16,12 +15,14 @@ class Storage:
     """Sizes in bytes.
 
     Attributes:
+        examples_per_class: of the summary, on average.
         stored: of the summary as it is stored.
-        compressed: of the summary after lossless compression (LZMA).
+        compressed: of the summary after lossless compression (`DataSummary.compressed_bytes`).
         original: of the training split: one byte per pixel, the class id in one byte (four from 257 classes).
         original_compressed: of the training split after the same compression; None where it was not asked for.
     """
 
+    examples_per_class: float
     stored: int
     compressed: int
     original: int
@@ -42,9 +43,9 @@ def storage(summary: DataSummary, target: TargetData, *, compress_original: bool
     compressed = None
     if compress_original:
         train = target.train
-        content = train.inputs.numpy().tobytes() + pack_ids(train.targets, target.spec.num_classes).numpy().tobytes()
-        compressed = len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+        compressed = compressed_bytes([train.inputs, pack_ids(train.targets, target.spec.num_classes)])
     return Storage(
+        examples_per_class=summary.ipc,
         stored=summary.stored_bytes,
         compressed=summary.compressed_bytes(),
         original=original_bytes(target.spec, len(target.train)),

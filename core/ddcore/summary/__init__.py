@@ -1,6 +1,7 @@
 """Summaries: what distillation gives, on disk and in memory."""
 
 from ddcore.summary.card import save_picture
+from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.picture import as_text, draw
 from ddcore.summary.summary import DataSummary, Part, concat, original_bytes
 from ddcore.tensorfile import read_tensors, write_atomically, write_tensors
@@ -9,6 +10,7 @@ __all__ = [
     "DataSummary",
     "Part",
     "as_text",
+    "compressed_bytes",
     "concat",
     "draw",
     "original_bytes",

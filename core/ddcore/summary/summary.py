@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from ddcore.data import Spec
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.factorization import Examples, Factorization
 from ddcore.factorization.labels import ids_bytes
+from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.decoded import DecodedWhenAsked, as_targets
 from ddcore.training import Recipe
 
@@ -117,9 +117,8 @@ class DataSummary:
         return sum(part.nbytes for part in self.parts) + self.recipe.stored_bytes
 
     def compressed_bytes(self) -> int:
-        """Return the bytes of the stored tensors after lossless compression (LZMA, strongest preset)."""
-        content = b"".join(t.contiguous().numpy().tobytes() for part in self.parts for t in part.stored.values())
-        return len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)) + self.recipe.stored_bytes
+        """Return the bytes after lossless compression: pixels stored as bytes by PNG, the rest by LZMA."""
+        return compressed_bytes(t for part in self.parts for t in part.stored.values()) + self.recipe.stored_bytes
 
     def quantize(self, to: str) -> DataSummary:
         """Return the summary stored as ``uint8`` or ``fp16``; each factorization says what that means for it."""

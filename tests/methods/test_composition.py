@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
+from ddcore.factorization import FACTORIZATIONS, LatentCodes
+from ddcore.methods import FAMILIES, METHODS, compose
+from ddcore.networks import ExpertSegments
+
+SMALL = {
+    "pixels": "pixels",
+    "multi_formation": "multi-formation",
+    "generator_latents": "generator-latents(generator.steps=5,generator.width=3,inversion_steps=5,learned=True)",
+    "linear_bases": "linear-bases(bases=4)",
+    "hallucinators": "hallucinators(hallucinators=2,width=1)",
+    "latent_codes": "latent-codes(width=3,fitting_steps=5)",
+    "frequencies": "frequencies(kept=12)",
+}
+
+
+def small(matching: str, factorization: str) -> dd.Method:
+    method = compose(matching, factorization, ipc=2, preset="cpu", data="digits").with_steps(3)
+    if hasattr(method.matching, "inner_steps"):
+        method = dd.override(method, "matching.inner_steps", 3)
+    if isinstance(method.networks, ExpertSegments):
+        training = replace(method.networks.training, epochs=2)
+        method = replace(method, networks=replace(method.networks, last_start=1, length=1, count=1, training=training))
+    return method.on_networks("convnet(width=4)")
+
+
+def test_every_factorization_is_here() -> None:
+    assert set(SMALL) == set(FACTORIZATIONS)
+
+
+@pytest.mark.parametrize("factorization", SMALL.values(), ids=SMALL)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_factorization_runs_under_every_family(
+    few_digits: dd.TargetData, family: str, factorization: str
+) -> None:
+    method = small(family, factorization)
+    start = dd.distill(few_digits, method.with_steps(0))
+    end = dd.distill(few_digits, method)
+    assert bool(torch.isfinite(end.tensors()[0]).all())
+    before, after = start.parts[0].stored, end.parts[0].stored
+    learned = [n for n in before if before[n].is_floating_point()]
+    moved = [n for n in learned if not torch.equal(before[n], after[n])]
+    assert moved == learned, f"{set(learned) - set(moved)} did not move"
+    assert method.name.endswith(f" of {method.factorization.name}") and dd.cite(end)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1).matching])
+def test_any_methods_matching_takes_latent_codes_or_says_why_not(name: str) -> None:
+    if name == "datm":
+        with pytest.raises(UnsupportedError, match="soft labels"):
+            compose(name, "latent-codes")
+        return
+    method = compose(name, LatentCodes(ipc=2), preset="cpu")
+    assert type(method.matching) is type(METHODS[name].build(ipc=2, preset="cpu").matching)
+    assert set(method.optimiser.group_learning_rates) >= {"codes", "decoders"}
+
+
+def test_names_and_settings_that_are_not_there_are_refused() -> None:
+    for matching, factorization in (("gradients", "pixels"), ("gradient", "latents")):
+        with pytest.raises(UnknownNameError):
+            compose(matching, factorization)
+    with pytest.raises(SettingsError, match="no setting"):
+        compose("gradient", "latent-codes(depth=3)")
+    with pytest.raises(UnsupportedError, match="selects"):
+        compose("herding", "pixels")
+    assert compose("meta_model", "linear_bases(factor=1)").factorization == dd.factorization.LinearBases(factor=1)

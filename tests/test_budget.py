@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+import ddcore as dd
+from ddcore.errors import BudgetError, SettingsError
+from ddcore.factorization import LatentCodes, LinearBases, Pixels
+from ddcore.methods import METHODS, build_method
+from tests.running import shrunk
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2560", 2560), ("30kB", 30_000), ("1.5 MB", 1_500_000), ("4KiB", 4096), ("2mib", 2**21), ("7 B", 7)],
+)
+def test_texts_name_bytes(text: str, expected: int) -> None:
+    assert dd.Budget.parse(text).bytes == expected
+
+
+@pytest.mark.parametrize("text", ["", "kB", "-5", "10GB", "0", "1e3", "30 k B", "nan"])
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"bytes"):
+        dd.Budget.parse(text)
+
+
+def test_what_an_ipc_costs_buys_it_back(few_digits: dd.TargetData) -> None:
+    for ipc in (1, 3, 10):
+        budget = dd.Budget.of(Pixels(ipc=ipc), few_digits)
+        assert budget.bytes == 3 * ipc * (4 * 64 + 1)
+        assert budget.fit(Pixels(), few_digits).ipc == ipc
+        assert dd.Budget(budget.bytes - 1).fit(Pixels(ipc=7), few_digits).ipc == max(1, ipc - 1) if ipc > 1 else True
+    assert dd.Budget(10**9).fit(Pixels(), few_digits).ipc == 40, "not more than there are"
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1).matching])
+def test_no_method_ever_exceeds_its_budget(few_digits: dd.TargetData, name: str) -> None:
+    """The recipe's learned numbers are part of it, and what is stored is known before."""
+    least = dd.Budget.of(shrunk(name, ipc=1), few_digits).bytes
+    for more in (0, 300, 2000):
+        method = dd.Budget(least + more).fit(shrunk(name, ipc=1), few_digits)
+        summary = dd.distill(few_digits, method)
+        assert summary.stored_bytes <= dd.Budget.of(method, few_digits).bytes <= least + more
+
+
+def test_a_budget_chooses_what_is_left_at_its_default_alone(few_digits: dd.TargetData) -> None:
+    chosen = dd.Budget(3000).fit(LatentCodes(storage="uint8"), few_digits)
+    kept = dd.Budget(3000).fit(LatentCodes(storage="uint8", width=2), few_digits)
+    assert chosen.width > kept.width == 2 and kept.ipc > chosen.ipc  # type: ignore[operator]
+    shared = chosen.shared_bytes(few_digits.spec)
+    assert shared <= 1200 < dd.override(chosen, "width", chosen.width + 1).shared_bytes(few_digits.spec)
+
+
+def test_a_class_with_fewer_gives_what_it_has() -> None:
+    spec = dd.Spec(shape=(1, 8, 8), num_classes=2, classes=(0, 1))
+    budget = dd.Budget(8 + 65 * (3 + 20))
+    sized = budget.fit_to(Pixels(storage="uint8"), spec, {0: 3, 1: 50})
+    assert sized.ipc == "clip:20" and sized.counts_for({0: 3, 1: 50}) == {0: 3, 1: 20}
+    assert sized.max_bytes(spec, {0: 3, 1: 50}) == budget.bytes
+
+
+@pytest.mark.parametrize("name", ["dm", "idc", "linba", "haba", "kfs", "gtn"])
+def test_methods_by_name_take_bytes(few_digits: dd.TargetData, name: str) -> None:
+    budget = dd.Budget(20_000)
+    method = build_method(name, preset="cpu", target=few_digits, budget=budget)
+    assert dd.Budget.of(method, few_digits).bytes <= budget.bytes
+    with pytest.raises(BudgetError, match=r"least|recipe"):
+        build_method(name, preset="cpu", target=few_digits, budget=dd.Budget(30))
+    with pytest.raises(SettingsError, match="target"):
+        build_method(name, budget=budget)
+
+
+def test_methods_that_count_numbers_store_as_many_as_images(few_digits: dd.TargetData) -> None:
+    for name in ("linba", "kfs"):
+        method = build_method(name, ipc=4, preset="paper", target=few_digits, data="mnist")
+        images = dd.Budget.of(Pixels(ipc=4), few_digits).bytes
+        assert 0.8 * images < dd.Budget.of(method, few_digits).bytes <= images
+    assert build_method("linba", ipc=1).factorization == LinearBases(ipc=113, init="noise")
+    with pytest.raises(SettingsError, match="one number"):
+        build_method("linba", ipc={0: 1})
+
+
+def test_a_recipe_larger_than_the_budget_is_refused(few_digits: dd.TargetData) -> None:
+    with pytest.raises(BudgetError, match="recipe"):
+        dd.Budget(100).fit(dd.methods.gtn(), few_digits)
