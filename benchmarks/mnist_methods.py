@@ -21,6 +21,7 @@ import torch
 
 import ddcore as dd
 from benchmarks.common import data_argument, earlier_rows, load_or_explain, markdown, write_results
+from ddcore.factorization import largest_ipc
 from ddcore.networks import ExpertSegments
 
 PUBLISHED = {
@@ -39,6 +40,9 @@ def main() -> None:
     data_argument(parser, "mnist")
     parser.add_argument("--methods", default="random,dm,dc,dsa,idc")
     parser.add_argument("--ipcs", default="1,10")
+    parser.add_argument(
+        "--bytes", help="budgets instead of --ipcs, comma-separated; all numbers are then stored in one byte each"
+    )
     parser.add_argument("--minutes", type=float, default=20, help="of distillation")
     parser.add_argument("--inner", type=int, help="epochs of inner training of dc and dsa, instead of the paper's")
     parser.add_argument("--network", help="to distil on and to evaluate, instead of the paper's")
@@ -53,6 +57,7 @@ def main() -> None:
     title = f"{name.replace('-', '_')}_methods"
     if options.network:
         title += "_" + re.sub(r"\W+", "_", options.network).strip("_")
+    title += "_by_bytes" if options.bytes else ""
     budget = {
         "minutes": options.minutes,
         **({"network": options.network} if options.network else {}),
@@ -63,20 +68,23 @@ def main() -> None:
         "seed": 0,
         "threads": torch.get_num_threads(),
     }
-    for ipc in map(int, options.ipcs.split(",")):
+    by = KEY if not options.bytes else ("method", "budget")
+    for size in map(int, (options.bytes or options.ipcs).split(",")):
         for key in options.methods.split(","):
-            row = measure(target, name, key, ipc, options)
-            results = [*earlier_rows(title, budget, {(key, ipc)}, KEY), row]
-            results.sort(key=lambda r: (r["ipc"], list(dd.methods.METHODS).index(r["method"])))
+            row = measure(target, name, key, size, options)
+            results = [*earlier_rows(title, budget, {(key, size)}, by), row]
+            results.sort(key=lambda r: (r[by[1]], list(dd.methods.METHODS).index(r["method"])))
             shown = [{k: v for k, v in r.items() if k != "accuracies"} for r in results]
             write_results(title, results, budget, markdown(shown))
 
 
-def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argparse.Namespace) -> dict[str, Any]:
-    method = dd.methods.build_method(key, ipc=ipc, preset="cpu" if options.network else "paper", data=name)
+def measure(target: dd.TargetData, name: str, key: str, size: int, options: argparse.Namespace) -> dict[str, Any]:
+    how: dict[str, Any] = {"preset": "cpu" if options.network else "paper", "data": name, "target": target}
+    how |= {"budget": dd.Budget(size), "storage": "uint8"} if options.bytes else {"ipc": size}
+    method = dd.methods.build_method(key, **how)
     if options.network and method.matching:
         method = method.on_networks(options.network).with_steps(UNBOUNDED)
-    if options.inner and key in ("dc", "dsa") and ipc > 1:
+    if options.inner and key in ("dc", "dsa") and largest_ipc(method.factorization.ipc) > 1:  # type: ignore[attr-defined]
         method = dd.override(method, "networks.inner", options.inner)
     for setting in options.set:
         path, _, value = setting.partition("=")
@@ -102,14 +110,14 @@ def measure(target: dd.TargetData, name: str, key: str, ipc: int, options: argpa
     steps, experts = summary.record["steps"], summary.record.get("experts", {}).get("seconds")
     return {
         "method": key,
-        "ipc": ipc,
+        **({"budget": size} if options.bytes else {"ipc": size}),
         "bytes": summary.stored_bytes,
         "examples": len(summary),
         "steps": f"{steps} of {method.steps}" if method.steps != UNBOUNDED else str(steps),
         "distill s": f"{summary.record['seconds']:.0f}",
         **({"experts s": f"{experts:.0f}" if experts else ""} if options.network else {}),
         "accuracy %": f"{result.mean:.2f} ± {result.ci95:.2f}",
-        "paper (all steps)": PUBLISHED.get(name, {}).get((key, ipc), ""),
+        "paper (all steps)": "" if options.bytes else PUBLISHED.get(name, {}).get((key, size), ""),
         "accuracies": list(result.accuracies),
     }
 

@@ -11,7 +11,7 @@ import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
 from ddcore.engine import resolve_device
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
-from ddcore.factorization import FACTORIZATIONS
+from ddcore.factorization import FACTORIZATIONS, STORAGE
 from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.networks import parse_architecture, split_names
 
@@ -38,6 +38,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="B",
         help="stored bytes, such as 2560 or 30kB, instead of --ipc: the largest sizes that fit",
     )
+    parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
     parser.set_defaults(ipc=None)
     parser.add_argument(
@@ -158,7 +159,15 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
         name = options.method or "dm"
-        method = build_method(name, ipc=ipc, preset=preset, data=data, target=target, budget=budget)
+        method = build_method(
+            name,
+            ipc=ipc,
+            preset=preset,
+            data=data,
+            target=target,
+            budget=budget,
+            storage=getattr(options, "storage", None),
+        )
     if options.preset is None and on_cpu and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
@@ -172,8 +181,8 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
         method = dd.override(method, path, value)
     if budget is not None and target is not None and dd.Budget.of(method, target).bytes > budget.bytes:
         raise SettingsError(
-            f"with what --set says, {dd.Budget.of(method, target).bytes} bytes would be stored, --bytes allows {budget.bytes}: say it in "
-            "--factorization 'NAME(setting=value)', so that sizes are chosen with it"
+            f"with what --set says, {dd.Budget.of(method, target).bytes} bytes would be stored, --bytes allows {budget.bytes}: say it with "
+            "--storage, or in --factorization 'NAME(setting=value)', so that sizes are chosen with it"
         )
     return method.with_steps(options.steps)
 
@@ -185,6 +194,8 @@ def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData, b
     matching, kind = options.matching or options.method or "distribution", options.factorization or "pixels"
     data = Path(options.data).stem
     method = compose(matching, kind, ipc=options.ipc, preset=preset, data=data)
+    if options.storage is not None:
+        method = dd.override(method, "factorization.storage", options.storage)
     if budget is None:
         return method
     sized = budget.fit(method, target)

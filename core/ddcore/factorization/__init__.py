@@ -10,6 +10,7 @@ from ddcore.factorization.hallucinators import Hallucinators
 from ddcore.factorization.latent_codes import LatentCodes
 from ddcore.factorization.linear_bases import LinearBases
 from ddcore.factorization.multi_formation import MultiFormation
+from ddcore.factorization.numbers import STORAGE
 from ddcore.factorization.pixels import Pixels
 
 FACTORIZATIONS: dict[str, type[Factorization]] = {
@@ -20,6 +21,7 @@ FACTORIZATIONS: dict[str, type[Factorization]] = {
 
 __all__ = [
     "FACTORIZATIONS",
+    "STORAGE",
     "Contrast",
     "Examples",
     "Factorization",

@@ -32,7 +32,7 @@ from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, random
 from ddcore.methods.tesla import tesla
-from ddcore.settings import require
+from ddcore.settings import override, require
 
 if TYPE_CHECKING:
     from ddcore.data import TargetData
@@ -133,6 +133,7 @@ def build_method(
     data: str | None = None,
     target: TargetData | None = None,
     budget: Budget | None = None,
+    storage: str | None = None,
 ) -> Method:
     """Return a published method by its name.
 
@@ -143,6 +144,7 @@ def build_method(
         data: name of the data, for methods whose source has settings of its own for some data sets; default: the target's.
         target: the data, for sizes that depend on its shape: those of methods that count stored numbers, and of budgets.
         budget: bytes in place of ``ipc``; it needs the target.
+        storage: how numbers are stored, instead of the preset's: ``float32``, ``fp16`` or ``uint8``.
 
     Raises:
         BudgetError: the budget does not buy one item per class.
@@ -150,16 +152,20 @@ def build_method(
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
     published = METHODS[name]
+
+    def at(items: Ipc | None) -> Method:
+        method = published.at(items, preset, data or (None if target is None else target.name))
+        return method if storage is None else override(method, "factorization.storage", storage)
+
     if target is None:
         require(budget is None, "a budget in bytes needs the data: target=")
-        return published.at(ipc, preset, data)
-    data = data or target.name
+        return at(ipc)
     if published.counts_numbers:
-        unsized = published.at(None, preset, data)
-        storage = getattr(unsized.factorization, "storage", "float32")
-        return (budget or Budget.of(Pixels(ipc=ipc, storage=storage), target)).fit(unsized, target)
+        unsized = at(None)
+        images = Pixels(ipc=ipc, storage=getattr(unsized.factorization, "storage", "float32"))
+        return (budget or Budget.of(images, target)).fit(unsized, target)
     if budget is None:
-        return published.at(ipc, preset, data)
+        return at(ipc)
     # Other settings follow the number of examples, which the budget says.
-    first = budget.fit(published.at(1, preset, data), target)
-    return budget.fit(published.at(getattr(first.factorization, "ipc", 1), preset, data), target)
+    first = budget.fit(at(1), target)
+    return budget.fit(at(getattr(first.factorization, "ipc", 1)), target)
