@@ -18,7 +18,16 @@ import torch
 
 import ddcore as dd
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization import GeneratorLatents, MultiFormation, Pixels
+from ddcore.factorization import (
+    Frequencies,
+    FreshGenerator,
+    GeneratorLatents,
+    Hallucinators,
+    LatentCodes,
+    LinearBases,
+    MultiFormation,
+    Pixels,
+)
 from ddcore.factorization.generator import TrainedGenerator
 from ddcore.summary import DataSummary, Part, as_text
 from ddcore.training import Recipe, Steps
@@ -137,7 +146,7 @@ class Fuzzer:
 
 
 def good_summaries(directory: Path) -> list[Path]:
-    """Write one summary of each kind: float, bytes with a span, soft labels, labels as logits with steps of their own, whitened, a union, tiles, a generator."""
+    """Write one summary of each kind: float, bytes with a span, soft labels, labels as logits with steps of their own, whitened, a union, tiles, generators, and what else items and shared parts make."""
     target = dd.load_data("digits").of_classes([0, 1, 7])
     plain = dd.distill(target, dd.Method(factorization=Pixels(ipc=1)))
     (part,) = plain.parts
@@ -145,6 +154,7 @@ def good_summaries(directory: Path) -> list[Path]:
     labels = {**part.stored, "labels": torch.full((3, 10), 0.1)}
     whitened = dd.load_data("digits", normalisation="zca").of_classes([0, 1])
     generator = TrainedGenerator(latent=2, width=2, steps=1)
+    told = FreshGenerator(latent=2, width=1, conditional=True)
     soft = Part(Pixels(ipc=1, labels="soft"), labels)
     logits = Part(Pixels(ipc=1, labels="softmax"), labels)
     summaries = [
@@ -156,6 +166,14 @@ def good_summaries(directory: Path) -> list[Path]:
         dd.concat([plain, DataSummary((soft,), plain.spec)]),
         dd.distill(target, dd.Method(factorization=MultiFormation(ipc=1, storage="uint8"))),
         dd.distill(target, dd.Method(factorization=GeneratorLatents(ipc=1, generator=generator, init="noise"))),
+        dd.distill(
+            target, dd.Method(factorization=GeneratorLatents(ipc=1, generator=told, init="noise", storage="uint8"))
+        ),
+        dd.distill(target, dd.Method(factorization=LinearBases(ipc=2, bases=2))),
+        dd.distill(target, dd.Method(factorization=LinearBases(ipc=2, bases=2, storage="uint8"))),
+        dd.distill(target, dd.Method(factorization=Hallucinators(ipc=1, hallucinators=2, width=1, storage="fp16"))),
+        dd.distill(target, dd.Method(factorization=LatentCodes(ipc=1, width=1, init="noise"))),
+        dd.distill(target, dd.Method(factorization=Frequencies(ipc=1, kept=5, storage="uint8"))),
     ]
     return [summary.save(directory / str(i)) for i, summary in enumerate(summaries)]
 

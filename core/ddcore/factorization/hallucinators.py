@@ -17,7 +17,7 @@ from ddcore.factorization.budget import Ipc
 from ddcore.factorization.contrast import Contrast
 from ddcore.factorization.hallucinator_bases import Decoding, HallucinatedExamples, HallucinatorBases
 from ddcore.factorization.linear_bases import image_shape
-from ddcore.factorization.shared_networks import default_weights, each_by_its_own
+from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Hallucinators(HallucinatorBases):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.hallucinators <= MAX_NETWORKS, f"hallucinators must not be above {MAX_NETWORKS}")
         if self.hallucinator_init not in STARTS:
             raise UnknownNameError("hallucinator_init", self.hallucinator_init, STARTS)
         require(
@@ -144,4 +145,4 @@ class Hallucinators(HallucinatorBases):
             styled = shared["scale"][j] * encoded + shared["shift"][j]
             return F.conv_transpose2d(styled, shared["decoder.weight"][j], shared["decoder.bias"][j])
 
-        return lambda items, owners, which, shared: each_by_its_own(items, which, self.each, one, shared)
+        return lambda items, owners, which, shared: each_by_its_own(items, which, one, shared)

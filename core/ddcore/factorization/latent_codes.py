@@ -14,7 +14,7 @@ from ddcore.coresets import CoresetRule, as_rule
 from ddcore.factorization.budget import Ipc
 from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
 from ddcore.factorization.linear_bases import image_shape
-from ddcore.factorization.shared_networks import default_weights, each_by_its_own, repeated
+from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own, repeated
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class LatentCodes(HallucinatorBases):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.decoders <= MAX_NETWORKS, f"decoders must not be above {MAX_NETWORKS}")
         require(self.fitting_steps >= 0, "fitting_steps must not be negative")
 
     @property
@@ -130,4 +131,4 @@ class LatentCodes(HallucinatorBases):
             blocks = F.conv2d(F.leaky_relu(hidden, 0.2), shared["last.weight"][j], shared["last.bias"][j], padding=1)
             return F.pixel_shuffle(blocks, self.factor)[:, :, :height, :width]
 
-        return lambda items, owners, which, shared: each_by_its_own(items, which, self.each, one, shared)
+        return lambda items, owners, which, shared: each_by_its_own(items, which, one, shared)

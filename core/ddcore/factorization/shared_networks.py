@@ -11,18 +11,21 @@ from torch import Tensor
 from ddcore.engine.devices import to_device
 
 
+MAX_NETWORKS = 64
+
+
 def each_by_its_own(
     items: Tensor,
     which: Tensor,
-    count: int,
     one: Callable[[Tensor, int, Mapping[str, Tensor]], Tensor],
     shared: Mapping[str, Tensor],
 ) -> Tensor:
-    """Return what network ``which[i]`` of ``count`` makes of item ``i``: ``one(items, j, shared)`` for each network ``j`` that is asked for."""
-    places = [(which == j).nonzero().squeeze(1) for j in range(count)]
-    made = [one(items[to_device(mine, items.device)], j, shared) for j, mine in enumerate(places) if len(mine) > 0]
-    if not made:
+    """Return what network ``which[i]`` makes of item ``i``: ``one(items, j, shared)`` for each network ``j`` that is asked for."""
+    if len(which) == 0:
         return one(items, 0, shared)
+    asked = which.unique().tolist()
+    places = [(which == j).nonzero().squeeze(1) for j in asked]
+    made = [one(items[to_device(mine, items.device)], j, shared) for j, mine in zip(asked, places, strict=True)]
     back = torch.cat(places).argsort()
     return torch.cat(made)[to_device(back, items.device)]
 
