@@ -31,7 +31,7 @@ class Frequencies(HallucinatorBases):
 
     Attributes:
         ipc: examples per class.
-        kept: coefficients per channel; where it is 64, a budget of bytes takes fewer from images below 256 px: a quarter of them.
+        kept: coefficients per channel; where it is 64, a budget of bytes takes fewer from small images: three eighths of them.
         init: a coreset rule: each class keeps the coefficients in which its chosen images have most energy, and begins with those images;
             or ``noise``: standard normal coefficients of the lowest frequencies.
         storage: ``float32``, ``fp16`` or ``uint8``.
@@ -61,7 +61,7 @@ class Frequencies(HallucinatorBases):
 
     def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Self:
         _, height, width = image_shape(spec)
-        kept = min(self.kept, max(1, height * width // 4)) if self.kept == Frequencies.kept else self.kept
+        kept = min(self.kept, max(1, 3 * height * width // 8)) if self.kept == Frequencies.kept else self.kept
         return super(HallucinatorBases, replace(self, kept=kept)).within(nbytes, spec, available)
 
     def learning_rates(self) -> dict[str, float]:

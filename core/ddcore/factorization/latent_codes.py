@@ -14,12 +14,14 @@ from ddcore.coresets import CoresetRule, as_rule
 from ddcore.factorization.budget import Ipc
 from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
 from ddcore.factorization.linear_bases import image_shape
-from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own, repeated
+from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own
 from ddcore.settings import require
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
     from ddcore.run import Run
+
+FITTED_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,7 @@ class LatentCodes(HallucinatorBases):
         channels: planes of a code.
         factor: how much smaller a code is.
         width: hidden channels of a decoder; a budget of bytes chooses it where it is 16.
-        init: a coreset rule: codes and decoders begin where they reproduce the chosen images, found by optimisation; a class with too few for
-            its codes and decoders repeats some. Or ``noise``: standard normal codes, decoders as torch draws convolutions.
+        init: a coreset rule: codes begin where every decoder reproduces the chosen image of each, found by optimisation of both. Or ``noise``: standard normal codes, decoders as torch draws convolutions.
         fitting_steps: updates of that optimisation.
         storage: ``float32``, ``fp16`` or ``uint8``.
 
@@ -91,32 +92,32 @@ class LatentCodes(HallucinatorBases):
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random, chosen = run.generator("init"), None
         if self.init != "noise":
-            wanted = {c: min(count * self.each, run.real.counts[c]) for c, count in counts.items()}
-            chosen = run.real.select(as_rule(self.init), wanted, random)
+            chosen = run.real.select(as_rule(self.init), counts, random)
         shared = default_weights(self.shared_like(run.spec), random, run.dtype)
         codes = torch.randn(sum(counts.values()), *self.item_shape(run.spec), generator=random, dtype=run.dtype)
         if chosen is None:
             return codes, shared
-        images = torch.cat([repeated(chosen[c].to(run.device, run.dtype), n * self.each) for c, n in counts.items()])
+        images = torch.cat([chosen[c].to(run.device, run.dtype) for c in counts])
         return self._fitted(run, codes, shared, images)
 
     def _fitted(
         self, run: Run, codes: Tensor, shared: dict[str, Tensor], images: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return codes and decoders after updates of Adam on the squared error of their examples."""
+        """Return codes and decoders after updates of Adam on the squared error between their examples and ``images``, one per code."""
         numbers = {self.items: codes, **shared}
         numbers = {name: t.to(run.device).requires_grad_() for name, t in numbers.items()}
         codes = numbers[self.items]
         shared = {name: t for name, t in numbers.items() if name != self.items}
         optimiser = torch.optim.Adam(numbers.values(), lr=0.02)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, self.fitting_steps))
-        decode, which = self.decoding(run.spec), torch.arange(len(images)) % self.each
-        at_once = max(1, run.micro_batch // self.each) * self.each
+        decode = self.decoding(run.spec)
         for step in range(self.fitting_steps):
-            start = step * at_once % len(images)
-            part = slice(start, start + at_once)
-            mine = codes.repeat_interleave(self.each, dim=0)[part]
-            error = (decode(mine, mine, which[part], shared) - images[part]).square().mean()
+            start = step * FITTED_AT_ONCE % len(images)
+            mine, wanted = (
+                t[start : start + FITTED_AT_ONCE].repeat_interleave(self.each, dim=0) for t in (codes, images)
+            )
+            which = torch.arange(len(mine)) % self.each
+            error = (decode(mine, mine, which, shared) - wanted).square().mean()
             optimiser.zero_grad(set_to_none=True)
             error.backward()
             optimiser.step()

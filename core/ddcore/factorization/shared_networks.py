@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ddcore.engine.devices import to_device
 
-
 MAX_NETWORKS = 64
 
 
@@ -41,8 +40,3 @@ def default_weights(like: Mapping[str, Tensor], generator: torch.Generator, dtyp
         bound = 1 / math.sqrt(math.prod(like[f"{layer}.weight"].shape[2:]))
         weights[name] = torch.empty(tensor.shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
     return weights
-
-
-def repeated(examples: Tensor, count: int) -> Tensor:
-    """Return ``count`` examples: these, again and again."""
-    return examples[torch.arange(count, device=examples.device) % len(examples)]
