@@ -24,12 +24,12 @@ FACTORIZATIONS = {
     "multi-formation": "multi-formation(storage=uint8)",
     "generator-latents": "generator-latents(generator.latent=8,storage=uint8)",
     "linear-bases": "linear-bases(storage=uint8)",
-    "hallucinators": "hallucinators(storage=uint8)",
+    "hallucinators": "hallucinators(hallucinators=2,storage=uint8)",
     "latent-codes": "latent-codes(storage=uint8)",
     "frequencies": "frequencies(storage=uint8)",
 }
 FAMILIES = ("gradient", "distribution", "trajectory", "meta-model")
-STEPS = {"gradient": 300, "distribution": 500, "trajectory": 150, "meta-model": 60}
+STEPS = {"gradient": 100, "distribution": 400, "trajectory": 100, "meta-model": 45}
 KEY = ("table", "factorization", "family")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
         "--bytes", type=dd.Budget.parse, default=dd.Budget(2560), help="stored by every summary, at most"
     )
     parser.add_argument(
-        "--examples", type=int, default=9, help="per class, in the second table; its family is --families' first"
+        "--examples", type=int, default=9, help="per class in the second table, whose family is distribution"
     )
     parser.add_argument("--factorizations", default=",".join(FACTORIZATIONS))
     parser.add_argument("--families", default=",".join(FAMILIES))

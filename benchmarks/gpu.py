@@ -25,7 +25,7 @@ VARIANTS = (("fp32", False), ("tf32", False), ("bf16", False), ("bf16", True))
 def parity(name: str) -> dict[str, Any]:
     """Return the largest relative difference of a few steps in float64, CPU against GPU."""
     target = dd.load_data("digits")
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", data="digits")
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=target)
     images = [
         dd.distill(target, method, steps=5, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
@@ -73,7 +73,7 @@ def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
 
 def paper_run(data: str, name: str, ipc: int) -> dict[str, Any]:
     target = load_or_explain(data)
-    method = dd.methods.build_method(name, ipc=ipc, preset="paper", data=Path(data).stem)
+    method = dd.methods.build_method(name, ipc=ipc, preset="paper", data=Path(data).stem, target=target)
     summary = dd.distill(target, method, device="cuda", precision="bf16", progress=True)
     result = dd.evaluate(summary, target, protocol="dsa", runs=5, device="cuda").results[0]
     value = f"{result.mean:.2f} ± {result.ci95:.2f} % after {summary.record['seconds']:.0f} s"

@@ -117,7 +117,7 @@ def test_latent_codes_are_smaller_than_the_data_and_decoded_block_by_block(few_d
     shared = examples.shared()  # type: ignore[operator]
     assert factorization.item_shape(few_digits.spec) == (3, 2, 2)
     hidden = F.conv2d(examples.items[1:2], shared["first.weight"][1], shared["first.bias"][1], padding=1)  # type: ignore[index]
-    blocks = F.conv2d(F.leaky_relu(hidden, 0.2), shared["last.weight"][1], shared["last.bias"][1], padding=1)
+    blocks = F.conv2d(F.leaky_relu(hidden, 0.2), shared["last.weight"][1], shared["last.bias"][1])
     made = torch.zeros(1, 1, 8, 8)
     for row, column in torch.cartesian_prod(torch.arange(8), torch.arange(8)).tolist():
         made[0, 0, row, column] = blocks[0, 4 * (row % 4) + column % 4, row // 4, column // 4]

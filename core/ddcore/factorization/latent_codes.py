@@ -29,7 +29,7 @@ class LatentCodes(HallucinatorBases):
     r"""Examples are :math:`h_j(b)` for every code :math:`b` and every decoder :math:`h_j`: ``decoders`` of a code.
 
     A code is ``channels`` planes, ``factor`` times smaller than the data along each side. A decoder is a 3 x 3 convolution to ``width``
-    channels, a leaky ReLU, and a convolution whose outputs are the pixels of a ``factor x factor`` block of all channels.
+    channels, a leaky ReLU, and at each place a linear map to the pixels of a ``factor x factor`` block of all channels.
 
     Attributes:
         ipc: codes per class.
@@ -77,7 +77,7 @@ class LatentCodes(HallucinatorBases):
         shapes = {
             "first.weight": (k, self.width, self.channels, 3, 3),
             "first.bias": (k, self.width),
-            "last.weight": (k, block, self.width, 3, 3),
+            "last.weight": (k, block, self.width, 1, 1),
             "last.bias": (k, block),
         }
         return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
@@ -87,7 +87,7 @@ class LatentCodes(HallucinatorBases):
         return rows * columns * max(self.width, spec.shape[0] * self.factor**2)
 
     def learning_rates(self) -> dict[str, float]:
-        return {"codes": 0.05, "decoders": 0.01}
+        return {"codes": 0.1, "decoders": 0.02}
 
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         random, chosen = run.generator("init"), None
@@ -129,7 +129,7 @@ class LatentCodes(HallucinatorBases):
 
         def one(codes: Tensor, j: int, shared: Mapping[str, Tensor]) -> Tensor:
             hidden = F.conv2d(codes, shared["first.weight"][j], shared["first.bias"][j], padding=1)
-            blocks = F.conv2d(F.leaky_relu(hidden, 0.2), shared["last.weight"][j], shared["last.bias"][j], padding=1)
+            blocks = F.conv2d(F.leaky_relu(hidden, 0.2), shared["last.weight"][j], shared["last.bias"][j])
             return F.pixel_shuffle(blocks, self.factor)[:, :, :height, :width]
 
         return lambda items, owners, which, shared: each_by_its_own(items, which, one, shared)
