@@ -93,6 +93,15 @@ def test_a_given_generator_is_kept_and_loaded_by_its_own_structure(few_digits: d
     assert torch.equal(again.tensors()[0], summary.tensors()[0])
 
 
+def test_a_given_generator_can_be_learned_and_its_statistics_stay(few_digits: dd.TargetData) -> None:
+    torch.manual_seed(0)
+    own = GeneratorLatents(ipc=2, generator=GivenGenerator(Own(), (3,)), learned=True, init="noise")
+    start, end = (dd.distill(few_digits, method(own).with_steps(steps)).parts[0].stored for steps in (0, 3))
+    weights = {"linear.weight", "linear.bias", "norm.weight", "norm.bias"}
+    moved = {name.removeprefix("generator.") for name in start if not torch.equal(start[name], end[name])}
+    assert moved == weights | {"latents"}
+
+
 class Named(nn.Module):
     """Capital letters in a name, half precision, and a buffer that is in no state dict."""
 

@@ -103,9 +103,9 @@ class HallucinatorBases(Factorization):
         """Return what the penalty learns beside the examples; it is not stored."""
         return None
 
-    def frozen(self) -> bool:
-        """Return whether the shared parts stay as they start."""
-        return False
+    def trained(self, spec: Spec) -> set[str]:
+        """Return the names of the shared tensors that are optimised; the others stay as they start."""
+        return {name for name, tensor in self.shared_like(spec).items() if tensor.is_floating_point()}
 
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return {c: n * self.each for c, n in counts_within(self.ipc, available).items()}
@@ -210,21 +210,18 @@ class HallucinatedExamples(OwnedExamples):
         super().__init__(owners, spec.num_classes, factorization.each)
         self._factorization, self._decoding, self._spans = factorization, factorization.decoding(spec), spans
         self.items = nn.Parameter(items.clone())
-        frozen = factorization.frozen()
-        learned = [name for name, t in shared.items() if t.is_floating_point() and not frozen]
-        self._names = list(shared)
-        self._learned = dict(zip(learned, range(len(learned)), strict=True))
-        self._shared = nn.ParameterList(nn.Parameter(shared[name].clone()) for name in learned)
-        for name in shared.keys() - self._learned.keys():
-            self.register_buffer(_as_attribute(name), shared[name].clone())
+        trained = factorization.trained(spec)
+        self._attributes = {name: "shared_" + name.replace(".", "/") for name in shared}
+        for name, tensor in shared.items():
+            if name in trained:
+                self.register_parameter(self._attributes[name], nn.Parameter(tensor.clone()))
+            else:
+                self.register_buffer(self._attributes[name], tensor.clone())
         self.adversary: Network | None = None
 
     def shared(self) -> dict[str, Tensor]:
         """Return the shared tensors by name."""
-        return {
-            name: self._shared[self._learned[name]] if name in self._learned else self.get_buffer(_as_attribute(name))
-            for name in self._names
-        }
+        return {name: getattr(self, attribute) for name, attribute in self._attributes.items()}
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         each, owners = self._factorization.each, self.get_buffer("owners")
@@ -245,7 +242,8 @@ class HallucinatedExamples(OwnedExamples):
         return self._factorization.penalty(self, run)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        groups = {self._factorization.items: [self.items], self._factorization.shared: list(self._shared)}
+        shared = [t for t in self.shared().values() if isinstance(t, nn.Parameter)]
+        groups = {self._factorization.items: [self.items], self._factorization.shared: shared}
         if self.adversary is not None:
             groups["adversary"] = list(self.adversary.parameters())
         return {name: parameters for name, parameters in groups.items() if parameters}
@@ -259,7 +257,3 @@ class HallucinatedExamples(OwnedExamples):
             else:
                 stored[name] = tensor.cpu().clone()
         return stored
-
-
-def _as_attribute(name: str) -> str:
-    return "shared_" + name.replace(".", "/")

@@ -73,8 +73,9 @@ class GeneratorLatents(HallucinatorBases):
     def asks(self) -> frozenset[str]:
         return super().asks() | self.generator.asks()
 
-    def frozen(self) -> bool:
-        return not self.learned
+    def trained(self, spec: Spec) -> set[str]:
+        weights = self.generator.empty(spec).named_parameters() if self.learned else ()
+        return {_WEIGHT + name for name, _ in weights}
 
     def item_shape(self, spec: Spec) -> tuple[int, ...]:
         image_shape(spec)
