@@ -83,11 +83,9 @@ def build(target: dd.TargetData, table: str, factorization: str, family: str, op
     if target.spec.shape[-1] < 16 and factorization == "linear-bases":
         text = text.replace("(", "(factor=1,")
     first = compose(family, text, preset="cpu", data=target.name)
-    if table == "bytes":
-        sized = options.bytes.fit(first, target).factorization
-    else:
+    sized = options.bytes.fit(first, target).factorization
+    if table == "examples":
         # Shared parts as the byte budget has them; items for as many examples per class.
-        sized = options.bytes.fit(first, target).factorization
         each = sum(sized.counts_for(target.counts()).values()) // (largest(sized) * len(target.spec.classes))
         sized = dd.override(sized, "ipc", max(1, options.examples // each))
     method = compose(family, sized, preset="cpu", data=target.name).on_networks(options.network)

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.factorization import LatentCodes, LinearBases, Pixels
+from ddcore.factorization import (
+    Frequencies,
+    FreshGenerator,
+    GeneratorLatents,
+    Hallucinators,
+    LatentCodes,
+    LinearBases,
+    Pixels,
+    SharedDecoder,
+)
 from ddcore.methods import METHODS, build_method
-from tests.running import shrunk
+from tests.running import shrunk, started
 
 
 @pytest.mark.parametrize(
@@ -17,7 +29,7 @@ def test_texts_name_bytes(text: str, expected: int) -> None:
     assert dd.Budget.parse(text).bytes == expected
 
 
-@pytest.mark.parametrize("text", ["", "kB", "-5", "10GB", "0", "1e3", "30 k B", "nan"])
+@pytest.mark.parametrize("text", ["", "kB", "-5", "10GB", "0", "1e3", "30 k B", "nan", "9" * 400])
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"bytes"):
         dd.Budget.parse(text)
@@ -51,11 +63,50 @@ def test_a_budget_chooses_what_is_left_at_its_default_alone(few_digits: dd.Targe
 
 
 def test_a_class_with_fewer_gives_what_it_has() -> None:
-    spec = dd.Spec(shape=(1, 8, 8), num_classes=2, classes=(0, 1))
-    budget = dd.Budget(8 + 65 * (3 + 20))
-    sized = budget.fit_to(Pixels(storage="uint8"), spec, {0: 3, 1: 50})
-    assert sized.ipc == "clip:20" and sized.counts_for({0: 3, 1: 50}) == {0: 3, 1: 20}
-    assert sized.max_bytes(spec, {0: 3, 1: 50}) == budget.bytes
+    spec, available = dd.Spec(shape=(1, 8, 8), num_classes=2, classes=(0, 1)), {0: 3, 1: 50}
+    sized = Pixels(storage="uint8").within(8 + 65 * 23, spec, available)
+    assert sized.ipc == "clip:20" and sized.counts_for(available) == {0: 3, 1: 20}
+    assert sized.max_bytes(spec, available) == 8 + 65 * 23
+
+
+@pytest.mark.parametrize("storage", ["uint8", "float32"])
+@pytest.mark.parametrize("kind", [LinearBases, LatentCodes, Hallucinators, Frequencies, GeneratorLatents])
+def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], storage: str) -> None:
+    """Sizes at their defaults grow with the budget, and never so far that a class is left without its item."""
+    spec = dd.Spec(shape=(1, 8, 8), num_classes=36, classes=tuple(range(36)))
+    unsized = kind(storage=storage)  # type: ignore[call-arg]
+    with pytest.raises(BudgetError) as error:
+        dd.Budget(1).fit(unsized, spec)
+    least = int(re.search(r"(\d+) are the least", str(error.value)).group(1))  # type: ignore[union-attr]
+    for nbytes in range(least, 4 * least, max(1, least // 40)):
+        sized = dd.Budget(nbytes).fit(unsized, spec)
+        assert dd.Budget.of(sized, spec).bytes <= nbytes
+    with pytest.raises(BudgetError, match=f"{least} are the least"):
+        dd.Budget(least - 1).fit(unsized, spec)
+
+
+@pytest.mark.parametrize("name", ["linba", "haba", "kfs", "gtn", "it_gan"])
+@pytest.mark.parametrize("ipc", [1, 10, 50])
+def test_published_sizes_are_sizes_that_can_be_decoded(name: str, ipc: int) -> None:
+    spec = dd.Spec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
+    factorization = build_method(name, ipc=ipc).factorization
+    assert isinstance(factorization, SharedDecoder)
+    items = sum(factorization.counts_for(dict.fromkeys(range(10), 5000)).values()) // factorization.each
+    assert factorization._excess(items, spec) == ""
+
+
+def test_sizes_beyond_decoding_are_refused_before_the_run(few_digits: dd.TargetData) -> None:
+    monstrous = GeneratorLatents(generator=FreshGenerator(width=1024), ipc=40, init="noise")
+    spec = replace(few_digits.spec, shape=(1, 5000, 5000))
+    run = started(few_digits)
+    run.spec = spec
+    with pytest.raises(SettingsError, match="fewer items"):
+        monstrous.start(run)
+
+
+def test_bases_are_never_more_than_the_library_takes() -> None:
+    spec = dd.Spec(shape=(3, 96, 96), num_classes=10, classes=tuple(range(10)))
+    assert dd.Budget.parse("300MB").fit(LinearBases(), spec).bases == 4096
 
 
 @pytest.mark.parametrize("name", ["dm", "idc", "linba", "haba", "kfs", "gtn"])

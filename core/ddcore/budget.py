@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from ddcore.data import Spec
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.factorization import Factorization
 from ddcore.method import Method
 from ddcore.settings import require_counts
 
 if TYPE_CHECKING:
-    from ddcore.data import Spec, TargetData
+    from ddcore.data import TargetData
 
+UNBOUNDED = 2**40
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 
 Priced = TypeVar("Priced", Method, Factorization)
@@ -40,34 +42,41 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Return the budget that a text names: a number, and B, kB (1000), MB, KiB (1024) or MiB."""
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+        match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]*)\s*", text)
         if match is None or match.group(2).lower() not in UNITS:
             raise SettingsError(f"a budget is a number of bytes such as 2560, 30kB or 1.5MiB, not {text!r}")
         return cls(int(float(match.group(1)) * UNITS[match.group(2).lower()]))
 
     @classmethod
-    def of(cls, priced: Method | Factorization, target: TargetData) -> Budget:
+    def of(cls, priced: Method | Factorization, target: TargetData | Spec) -> Budget:
         """Return what a method, or a factorization alone, stores at most for some data."""
         factorization, learned = _parts(priced)
-        return cls(factorization.max_bytes(target.spec, target.counts()) + learned)
+        return cls(factorization.max_bytes(*_facts(target)) + learned)
 
-    def fit(self, priced: Priced, target: TargetData) -> Priced:
+    def fit(self, priced: Priced, target: TargetData | Spec) -> Priced:
         """Return a method, or a factorization, of the largest sizes that this budget buys.
 
-        Sizes that differ from their default stay as they are; bytes are shared out among the others.
+        It chooses ``ipc``, and before it the size that grows with a budget, if that was left at its default; other sizes stay as they are.
+
+        Args:
+            priced: a method or a factorization.
+            target: the data, whose classes bound ``ipc``; or its `Spec` alone, where the sizes of classes must not be read.
 
         Raises:
             BudgetError: it does not buy one item per class; the message names the least that does.
         """
-        return self.fit_to(priced, target.spec, target.counts())
-
-    def fit_to(self, priced: Priced, spec: Spec, available: Mapping[int, int]) -> Priced:
-        """Return the same from public facts alone: the data's `Spec`, and how many real examples each class has."""
         factorization, learned = _parts(priced)
         if learned >= self.bytes:
             raise BudgetError(f"the recipe alone has {learned} bytes of learned numbers, the budget is {self.bytes}")
-        sized = factorization.within(self.bytes - learned, spec, available)
+        sized = factorization.within(self.bytes - learned, *_facts(target))
         return replace(priced, factorization=sized) if isinstance(priced, Method) else sized
+
+
+def _facts(target: TargetData | Spec) -> tuple[Spec, Mapping[int, int]]:
+    """Return the data's declared facts, and how many examples each class has, or more than any summary stores."""
+    if isinstance(target, Spec):
+        return target, dict.fromkeys(target.classes, UNBOUNDED)
+    return target.spec, target.counts()
 
 
 def _parts(priced: Method | Factorization) -> tuple[Factorization, int]:

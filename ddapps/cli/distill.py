@@ -146,15 +146,15 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def method_from(options: argparse.Namespace, target: dd.TargetData | None = None) -> dd.Method:
-    """Return the method that the options name, with their settings; sizes that depend on the data are its."""
+def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) -> dd.Method:
+    """Return the method that the options name, with their settings; sizes that depend on the data, or its public facts, are its."""
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
     if budget is not None and options.ipc is not None:
         raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
-    if target is not None and (options.matching or options.factorization):
+    if getattr(options, "matching", None) or getattr(options, "factorization", None):
         method = _composed(options, preset, target, budget)
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
@@ -179,7 +179,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
         method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
-    if budget is not None and target is not None and dd.Budget.of(method, target).bytes > budget.bytes:
+    if budget is not None and dd.Budget.of(method, target).bytes > budget.bytes:
         raise SettingsError(
             f"with what --set says, {dd.Budget.of(method, target).bytes} bytes would be stored, --bytes allows {budget.bytes}: say it with "
             "--storage, or in --factorization 'NAME(setting=value)', so that sizes are chosen with it"
@@ -187,7 +187,9 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | None = None
     return method.with_steps(options.steps)
 
 
-def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData, budget: dd.Budget | None) -> dd.Method:
+def _composed(
+    options: argparse.Namespace, preset: str, target: dd.TargetData | dd.Spec, budget: dd.Budget | None
+) -> dd.Method:
     """Return a pair of matching and factorization; bytes choose the sizes that its factorization leaves at their defaults."""
     if options.method is not None and options.matching is not None:
         raise SettingsError("--method and --matching both name a matching: give one of them")
@@ -198,6 +200,9 @@ def _composed(options: argparse.Namespace, preset: str, target: dd.TargetData, b
         method = dd.override(method, "factorization.storage", options.storage)
     if budget is None:
         return method
+    kinds = (type(method.factorization)(), method.factorization)
+    if len({str(getattr(f, "ipc", None)) for f in kinds}) > 1:
+        raise SettingsError(f"--bytes chooses ipc, which --factorization gives too: {kind}")
     sized = budget.fit(method, target)
     # Other settings follow the number of items, which the budget has said.
     return compose(matching, sized.factorization, preset=preset, data=data)

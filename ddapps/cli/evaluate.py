@@ -32,9 +32,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument(
-        "--storage",
+        "--sizes",
         action="store_true",
-        help="report bytes too, as stored and after lossless compression, beside those of the original",
+        help="report bytes too, as stored and after lossless compression, beside those of the original (which takes minutes for large data)",
     )
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -51,11 +51,11 @@ def run(options: argparse.Namespace) -> None:
         _by_kernel(options, summary, target) if options.protocol == "krr" else _by_networks(options, summary, target)
     )
     found = report.to_json()
-    if options.storage:
+    if options.sizes:
         found["storage"] = dd.storage(summary, target, compress_original=True).to_json()
     if options.json != "-":
         print(report)
-        if options.storage:
+        if options.sizes:
             print(_storage_text(found["storage"]))
     if options.json is not None:
         write_json(found, options.json)

@@ -158,7 +158,7 @@ def _private_method(options: argparse.Namespace, target: dd.TargetData) -> Priva
         steps = {} if options.steps is None else {"steps": options.steps}
         return privacy.baselines.mean_features(target, **budget, ipc=options.ipc, counts=counts, **steps)
     return privacy.privatize(
-        method_from(options),
+        method_from(options, target.spec),
         **budget,
         max_grad_norm=options.max_grad_norm,
         sample_rate=options.sample_rate,

@@ -110,7 +110,7 @@ def test_a_byte_budget_sizes_any_pair_and_storage_is_reported(
         summary = dd.DataSummary.load(out)
         assert 800 < summary.stored_bytes <= 1200 and summary.record["steps"] == 2
     capsys.readouterr()
-    words = ["--networks", "mlp", "--runs", "1", "--quiet", "--storage"]
+    words = ["--networks", "mlp", "--runs", "1", "--quiet", "--sizes"]
     assert main(["evaluate", out, "--data", npz, *words, "--json", "-"]) == 0
     storage = json.loads(capsys.readouterr().out)["storage"]
     assert storage["stored"] == summary.stored_bytes and storage["compressed"] == summary.compressed_bytes()
@@ -141,6 +141,7 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
         (["distill", "{npz}", "--bytes", "30XB", "--out", "{out}"], "number of bytes"),
         (["distill", "{npz}", "--bytes", "30", "--out", "{out}"], "least"),
         (["distill", "{npz}", "--bytes", "3kB", "--ipc", "1", "--out", "{out}"], "both"),
+        (["distill", "{npz}", "--factorization", "pixels(ipc=3)", "--bytes", "3kB", "--out", "{out}"], "chooses ipc"),
         (["distill", "{npz}", "--method", "dm", "--matching", "dc", "--out", "{out}"], "both"),
         (["distill", "{npz}", "--factorization", "pixel", "--out", "{out}"], "choose one of"),
         (["distill", "{npz}", "--matching", "herding", "--out", "{out}"], "selects"),

@@ -165,8 +165,8 @@ def test_many_latents_of_a_wide_generator_are_refused_before_they_are_decoded(fe
         for name, tensor in wide.generator.empty(few_digits.spec).state_dict().items()
     }
     stored |= {
-        "latents": torch.zeros(40_000, 1, dtype=torch.float16),
-        "classes": torch.zeros(40_000, dtype=torch.uint8),
+        "latents": torch.zeros(300_000, 1, dtype=torch.float16),
+        "classes": torch.zeros(300_000, dtype=torch.uint8),
     }
     with pytest.raises(SummaryFormatError, match="hidden"):
         wide.restore(stored, few_digits.spec)

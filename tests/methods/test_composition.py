@@ -72,3 +72,10 @@ def test_names_and_settings_that_are_not_there_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="selects"):
         compose("herding", "pixels")
     assert compose("meta_model", "linear_bases(factor=1)").factorization == dd.factorization.LinearBases(factor=1)
+
+
+@pytest.mark.parametrize("ipc", [{0: 1, 7: 2}, "clip:3"])
+def test_the_matching_of_a_method_that_counts_numbers_goes_with_any_ipc(ipc: dd.factorization.Ipc) -> None:
+    for name in ("linba", "kfs"):
+        method = compose(name, "pixels", ipc=ipc, preset="cpu")
+        assert method.factorization == dd.factorization.Pixels(ipc=ipc)

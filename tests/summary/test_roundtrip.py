@@ -3,12 +3,14 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import pickle
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import ddcore as dd
 from ddcore.errors import (
@@ -19,7 +21,7 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from ddcore.factorization import Pixels
+from ddcore.factorization import LinearBases, Pixels
 from ddcore.summary import compressed_bytes, draw
 from ddcore.training import Recipe
 
@@ -210,3 +212,16 @@ def test_citations_name_survey_method_and_data(small_dm: dd.Method, digits: dd.T
     from ddcore.citations import ENTRIES
 
     assert keys <= set(ENTRIES)
+
+
+def test_a_lazy_dataset_counts_from_both_ends_over_parts_and_pickles(few_digits: dd.TargetData) -> None:
+    bases = dd.distill(few_digits, dd.Method(factorization=LinearBases(ipc=2, bases=3)))
+    summary = dd.concat([selected(few_digits, ipc=1), bases])
+    lazy, (whole, targets) = summary.as_dataset(lazy=True), summary.tensors()
+    for dataset in (lazy, pickle.loads(pickle.dumps(lazy))):
+        loaded = DataLoader(dataset, batch_size=4)
+        assert torch.allclose(torch.cat([inputs for inputs, _ in loaded]), whole, atol=1e-6)
+        assert torch.equal(torch.cat([labels for _, labels in loaded]), targets)
+        assert torch.allclose(dataset[-1][0], whole[-1], atol=1e-6)
+        with pytest.raises(IndexError, match="of 9"):
+            dataset[9]

@@ -5,13 +5,13 @@ from ddcore.factorization.budget import Ipc, largest_ipc
 from ddcore.factorization.contrast import Contrast
 from ddcore.factorization.frequencies import Frequencies
 from ddcore.factorization.generator import FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
-from ddcore.factorization.hallucinator_bases import HallucinatorBases
 from ddcore.factorization.hallucinators import Hallucinators
 from ddcore.factorization.latent_codes import LatentCodes
 from ddcore.factorization.linear_bases import LinearBases
 from ddcore.factorization.multi_formation import MultiFormation
 from ddcore.factorization.numbers import STORAGE
 from ddcore.factorization.pixels import Pixels
+from ddcore.factorization.shared_decoder import SharedDecoder
 
 FACTORIZATIONS: dict[str, type[Factorization]] = {
     kind.name: kind
@@ -29,13 +29,13 @@ __all__ = [
     "FreshGenerator",
     "GeneratorLatents",
     "GivenGenerator",
-    "HallucinatorBases",
     "Hallucinators",
     "Ipc",
     "LatentCodes",
     "LinearBases",
     "MultiFormation",
     "Pixels",
+    "SharedDecoder",
     "TrainedGenerator",
     "largest_ipc",
 ]

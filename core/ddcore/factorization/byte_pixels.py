@@ -42,9 +42,15 @@ def unpack_span(stored: Tensor | None) -> Span:
     """Return the stored span, the unit span where none is stored, or raise `SummaryFormatError`."""
     if stored is None:
         return UNIT
+    low, high = read_span(stored)
+    if not -1e6 < low <= 0 < 1 <= high < 1e6:
+        raise SummaryFormatError(f"a span must hold [0, 1] and be finite, found [{low:.3g}, {high:.3g}]")
+    return low, high
+
+
+def read_span(stored: Tensor) -> Span:
+    """Return two stored numbers, whatever they are, or raise `SummaryFormatError`."""
     if tuple(stored.shape) != (2,) or stored.dtype != torch.float32:
         raise SummaryFormatError(f"a span must be 2 of float32, found {tuple(stored.shape)} of {stored.dtype}")
     low, high = stored.tolist()
-    if not -1e6 < low <= 0 < 1 <= high < 1e6:
-        raise SummaryFormatError(f"a span must hold [0, 1] and be finite, found [{low:.3g}, {high:.3g}]")
     return low, high

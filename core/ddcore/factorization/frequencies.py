@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from ddcore.coresets import CoresetRule, as_rule
-from ddcore.engine.devices import to_device
 from ddcore.errors import SummaryFormatError
 from ddcore.factorization.budget import Ipc
-from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
-from ddcore.factorization.linear_bases import image_shape
+from ddcore.factorization.shared_decoder import Decoding, SharedDecoder, image_shape
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Frequencies(HallucinatorBases):
+class Frequencies(SharedDecoder):
     r"""An example is :math:`D_h^T F D_w` in each channel: the inverse cosine transform of coefficients under a mask of its class.
 
     :math:`D` is the orthonormal DCT-II. The mask is chosen once and stored as bits.
@@ -62,7 +60,7 @@ class Frequencies(HallucinatorBases):
     def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Self:
         _, height, width = image_shape(spec)
         kept = min(self.kept, max(1, 3 * height * width // 8)) if self.kept == Frequencies.kept else self.kept
-        return super(HallucinatorBases, replace(self, kept=kept)).within(nbytes, spec, available)
+        return super(SharedDecoder, replace(self, kept=kept)).within(nbytes, spec, available)
 
     def learning_rates(self) -> dict[str, float]:
         return {"coefficients": 0.1}
@@ -70,37 +68,51 @@ class Frequencies(HallucinatorBases):
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
         channels, height, width = image_shape(run.spec)
         random = run.generator("init")
-        order = torch.zeros(run.spec.num_classes, height * width, dtype=torch.long)
         if self.init == "noise":
             distance = (torch.arange(height)[:, None] ** 2 + torch.arange(width) ** 2).flatten()
-            order[list(counts)] = distance.argsort(stable=True)
-            coefficients = torch.randn(sum(counts.values()), channels, self.kept, generator=random, dtype=torch.float64)
-            kept = order[:, : self.kept].sort(dim=1).values
+            order = dict.fromkeys(counts, distance.argsort(stable=True))
+            shape = (sum(counts.values()), channels, self.kept)
+            coefficients = torch.randn(shape, generator=random, dtype=torch.float64)
+            places = self._places(order, run.spec)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
             transformed = {c: dct(chosen[c].to("cpu", torch.float64)).flatten(2) for c in counts}
-            for class_id, f in transformed.items():
-                order[class_id] = f.square().mean(dim=(0, 1)).argsort(descending=True, stable=True)
-            kept = order[:, : self.kept].sort(dim=1).values
-            coefficients = torch.cat([f[:, :, kept[c]] for c, f in transformed.items()])
-        bits = torch.zeros_like(order, dtype=torch.uint8)
-        for class_id in counts:
-            bits[class_id, kept[class_id]] = 1
-        return coefficients.to(run.dtype), {"mask": _pack_bits(bits)}
+            energies = {c: f.square().mean(dim=(0, 1)) for c, f in transformed.items()}
+            places = self._places({c: e.argsort(descending=True, stable=True) for c, e in energies.items()}, run.spec)
+            coefficients = torch.cat([f[:, :, places[c]] for c, f in transformed.items()])
+        return coefficients.to(run.dtype), {"mask": places}
 
-    def check_shared(self, shared: Mapping[str, Tensor], owners: Tensor, spec: Spec) -> None:
+    def _places(self, order: Mapping[int, Tensor], spec: Spec) -> Tensor:
+        """Return, for each class id, where its coefficients stand in a channel, ascending: the first of an order; -1 for other classes."""
+        places = torch.full((spec.num_classes, self.kept), -1)
+        for class_id, ranked in order.items():
+            places[class_id] = ranked[: self.kept].sort().values
+        return places
+
+    def from_stored(self, shared: dict[str, Tensor], owners: Tensor, spec: Spec) -> dict[str, Tensor]:
         _, height, width = image_shape(spec)
         bits = _unpack_bits(shared["mask"])
-        if bool(bits[:, height * width :].any()) or bool((bits[owners].sum(dim=1) != self.kept).any()):
-            raise SummaryFormatError(f"a class's mask must keep {self.kept} coefficients of {height * width}")
+        wanted = torch.zeros(spec.num_classes, dtype=torch.long)
+        wanted[owners.unique()] = self.kept
+        if bool(bits[:, height * width :].any()) or not torch.equal(bits.sum(dim=1), wanted):
+            raise SummaryFormatError(f"the mask of a class must keep {self.kept} coefficients of {height * width}")
+        places = torch.full((spec.num_classes, self.kept), -1)
+        places[wanted > 0] = bits.nonzero()[:, 1].view(-1, self.kept)
+        return {"mask": places}
+
+    def to_stored(self, shared: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
+        _, height, width = image_shape(spec)
+        places = shared["mask"].cpu()
+        bits = torch.zeros(spec.num_classes, height * width, dtype=torch.uint8)
+        held = (places[:, 0] >= 0).nonzero().squeeze(1)
+        bits[held.unsqueeze(1), places[held]] = 1
+        return {"mask": _pack_bits(bits)}
 
     def decoding(self, spec: Spec) -> Decoding:
         channels, height, width = image_shape(spec)
 
         def decode(items: Tensor, owners: Tensor, which: Tensor, shared: Mapping[str, Tensor]) -> Tensor:
-            bits = _unpack_bits(shared["mask"])[owners]
-            # The set bits in ascending order, without a look at how many there are.
-            places = bits.argsort(dim=1, descending=True, stable=True)[:, : self.kept]
+            places = shared["mask"][owners]
             flat = torch.zeros(len(items), channels, height * width, dtype=items.dtype, device=items.device)
             flat = flat.scatter(2, places.unsqueeze(1).expand_as(items), items)
             return inverse_dct(flat.view(-1, channels, height, width))
@@ -110,23 +122,25 @@ class Frequencies(HallucinatorBases):
 
 def dct(images: Tensor) -> Tensor:
     """Return the orthonormal DCT-II of the last two dimensions."""
-    rows, columns = (_matrix(side).to(images) for side in images.shape[-2:])
+    rows, columns = (_matrix(side, images.dtype, images.device) for side in images.shape[-2:])
     return rows @ images @ columns.T
 
 
 def inverse_dct(coefficients: Tensor) -> Tensor:
     """Return what `dct` transforms into ``coefficients``."""
-    rows, columns = (_matrix(side).to(coefficients) for side in coefficients.shape[-2:])
+    rows, columns = (_matrix(side, coefficients.dtype, coefficients.device) for side in coefficients.shape[-2:])
     images: Tensor = rows.T @ coefficients @ columns
     return images
 
 
-@lru_cache(maxsize=16)
-def _matrix(side: int) -> Tensor:
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _matrix(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the orthonormal matrix; kept on its device, so that no step waits for a copy."""
     places = torch.arange(side, dtype=torch.float64)
     matrix: Tensor = torch.cos(torch.pi / side * (places + 0.5) * places[:, None]) * (2 / side) ** 0.5
     matrix[0] /= 2**0.5
-    return matrix
+    return matrix.to(device, dtype)
 
 
 def _pack_bits(bits: Tensor) -> Tensor:
@@ -136,6 +150,6 @@ def _pack_bits(bits: Tensor) -> Tensor:
 
 
 def _unpack_bits(packed: Tensor) -> Tensor:
-    shifts: Tensor = to_device(torch.arange(8, dtype=torch.uint8), packed.device)
+    shifts = torch.arange(8, dtype=torch.uint8)
     bits: Tensor = packed.unsqueeze(2).bitwise_right_shift(shifts).bitwise_and(1).flatten(1)
     return bits

@@ -15,8 +15,7 @@ from ddcore.coresets import CoresetRule, as_rule
 from ddcore.errors import UnknownNameError
 from ddcore.factorization.budget import Ipc
 from ddcore.factorization.contrast import Contrast
-from ddcore.factorization.hallucinator_bases import Decoding, HallucinatedExamples, HallucinatorBases
-from ddcore.factorization.linear_bases import image_shape
+from ddcore.factorization.shared_decoder import DecodedExamples, Decoding, SharedDecoder, image_shape
 from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own
 from ddcore.settings import require
 
@@ -30,7 +29,7 @@ IDENTITY_NOISE = 0.1
 
 
 @dataclass(frozen=True)
-class Hallucinators(HallucinatorBases):
+class Hallucinators(SharedDecoder):
     r"""Examples are :math:`h_j(b)` for every basis :math:`b` and hallucinator :math:`h_j`.
 
     .. math:: h_j(b) = \mathrm{conv}^T_j\big(\sigma_j \odot \mathrm{conv}_j(b) + \mu_j\big)
@@ -134,7 +133,7 @@ class Hallucinators(HallucinatorBases):
     def adversary(self, run: Run) -> Network | None:
         return None if self.contrast is None else self.contrast.adversary(run)
 
-    def penalty(self, examples: HallucinatedExamples, run: Run) -> Tensor | None:
+    def penalty(self, examples: DecodedExamples, run: Run) -> Tensor | None:
         if self.contrast is None or examples.adversary is None:
             return None
         return self.contrast.penalty(examples, examples.adversary, self.each, run)

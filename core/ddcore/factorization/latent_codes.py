@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.factorization.budget import Ipc
-from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
-from ddcore.factorization.linear_bases import image_shape
+from ddcore.factorization.shared_decoder import Decoding, SharedDecoder, image_shape
 from ddcore.factorization.shared_networks import MAX_NETWORKS, default_weights, each_by_its_own
 from ddcore.settings import require
 
@@ -25,7 +24,7 @@ FITTED_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
-class LatentCodes(HallucinatorBases):
+class LatentCodes(SharedDecoder):
     r"""Examples are :math:`h_j(b)` for every code :math:`b` and every decoder :math:`h_j`: ``decoders`` of a code.
 
     A code is ``channels`` planes, ``factor`` times smaller than the data along each side. A decoder is a 3 x 3 convolution to ``width``

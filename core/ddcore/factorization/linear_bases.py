@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.factorization.budget import Ipc
-from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
+from ddcore.factorization.shared_decoder import MAX_SIZE, Decoding, SharedDecoder, image_shape
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LinearBases(HallucinatorBases):
+class LinearBases(SharedDecoder):
     r"""Example :math:`i` of class :math:`c` is :math:`\mathrm{up}(h_{c,i}^T B)`: coefficients times bases, enlarged bilinearly.
 
     Attributes:
@@ -60,7 +60,7 @@ class LinearBases(HallucinatorBases):
         return (channels, *(-(-side // self.factor) for side in sides))
 
     def most(self, spec: Spec) -> int:
-        return math.prod(self._small(spec))
+        return min(MAX_SIZE, math.prod(self._small(spec)))
 
     def learning_rates(self) -> dict[str, float]:
         return {"coefficients": 0.05, "bases": 0.02}
@@ -88,10 +88,3 @@ class LinearBases(HallucinatorBases):
             return images if self.factor == 1 else F.interpolate(images, size=size, mode="bilinear")
 
         return decode
-
-
-def image_shape(spec: Spec) -> tuple[int, int, int]:
-    """Return channels, height and width, or raise `SettingsError`: the data are no images."""
-    require(len(spec.shape) == 3, f"examples of shape {spec.shape} are no images (channels, height, width)")
-    channels, height, width = spec.shape
-    return channels, height, width

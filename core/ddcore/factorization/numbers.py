@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import SummaryFormatError, UnknownNameError
-from ddcore.factorization.byte_pixels import Span, dequantise, pack_span, quantise
+from ddcore.factorization.byte_pixels import Span, dequantise, pack_span, quantise, read_span
 
 STORAGE = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 """Names of the ways to store numbers, and their types."""
@@ -82,9 +82,7 @@ def _span_of(numbers: Tensor, span: Span | None) -> Span:
 
 
 def _unpack_span(name: str, stored: Tensor) -> Span:
-    if tuple(stored.shape) != (2,) or stored.dtype != torch.float32:
-        raise SummaryFormatError(f"{name} must be 2 of float32, found {tuple(stored.shape)} of {stored.dtype}")
-    low, high = stored.tolist()
+    low, high = read_span(stored)
     if not -1e30 < low < high < 1e30:
         raise SummaryFormatError(f"{name} must be an interval of finite length, found [{low:.3g}, {high:.3g}]")
     return low, high

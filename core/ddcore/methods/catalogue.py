@@ -35,7 +35,7 @@ from ddcore.methods.tesla import tesla
 from ddcore.settings import override, require
 
 if TYPE_CHECKING:
-    from ddcore.data import TargetData
+    from ddcore.data import Spec, TargetData
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def build_method(
     ipc: Ipc = 10,
     preset: str = "paper",
     data: str | None = None,
-    target: TargetData | None = None,
+    target: TargetData | Spec | None = None,
     budget: Budget | None = None,
     storage: str | None = None,
 ) -> Method:
@@ -142,7 +142,8 @@ def build_method(
         ipc: examples per class; of a method whose source counts stored numbers, the images per class that would have as many.
         preset: ``paper`` or ``cpu``.
         data: name of the data, for methods whose source has settings of its own for some data sets; default: the target's.
-        target: the data, for sizes that depend on its shape: those of methods that count stored numbers, and of budgets.
+        target: the data, for sizes that depend on its shape: those of methods that count stored numbers, and of budgets; or its `Spec` alone, where
+            the sizes of classes must not be read.
         budget: bytes in place of ``ipc``; it needs the target.
         storage: how numbers are stored, instead of the preset's: ``float32``, ``fp16`` or ``uint8``.
 
@@ -154,7 +155,7 @@ def build_method(
     published = METHODS[name]
 
     def at(items: Ipc | None) -> Method:
-        method = published.at(items, preset, data or (None if target is None else target.name))
+        method = published.at(items, preset, data or getattr(target, "name", None))
         return method if storage is None else override(method, "factorization.storage", storage)
 
     if target is None:

@@ -8,7 +8,7 @@ from ddcore.engine.optimiser import Optimiser
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.factorization import FACTORIZATIONS, Factorization, Ipc
 from ddcore.method import Method
-from ddcore.methods.catalogue import METHODS, build_method
+from ddcore.methods.catalogue import METHODS
 from ddcore.settings import override, settings_from_text
 
 FAMILIES = {
@@ -62,7 +62,10 @@ def compose(
         factorization = settings_from_text(kind.replace("_", "-") + bracket + settings, named, "factorization")
     if ipc is not None:
         factorization = override(factorization, "ipc", ipc)
-    source = build_method(name, ipc=getattr(factorization, "ipc", 1), preset=preset, data=data)
+    published = METHODS[name]
+    # Of a method that counts stored numbers the matching alone is wanted, and it does not depend on them.
+    items = None if published.counts_numbers else getattr(factorization, "ipc", 1)
+    source = published.at(items, preset, data)
     if source.matching is None:
         raise UnsupportedError(f"{name} selects real examples: it has no matching to optimise a factorization by")
     if getattr(source.matching, "labels", "own") != "own" and getattr(factorization, "labels", "hard") == "hard":

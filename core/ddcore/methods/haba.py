@@ -10,7 +10,7 @@ from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.method import Method
 from ddcore.methods.mtt import mtt, on_cpu
 from ddcore.methods.presets import check_preset
-from ddcore.networks import ExpertSegments
+from ddcore.networks import ConvNet, ExpertSegments
 
 SEGMENTS: dict[int, tuple[int, int, float, float]] = {
     1: (50, 2, 1e-7, 0.01),
@@ -26,8 +26,7 @@ def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method
     Settings of the paper (arXiv:2210.16774 and its code): ``ipc`` bases per class, and beside them 5 hallucinators, which are counted in the
     bytes; SGD at 100 with momentum .95 for both, .001 for the adversary, 15 000 steps; segments of 2 epochs by ipc as published for CIFAR-10. There an
     inner step takes all bases under one hallucinator; here as many examples, of pairs drawn at random. The code standardises every batch, also of the
-    test images; this does not. Preset ``cpu``: hallucinators start near the identity, Adam, one hallucinator channel per image channel on small
-    images as a budget says, else as MTT's; bytes.
+    test images; this does not. Preset ``cpu``: hallucinators start near the identity, an adversary of width 32, Adam, bytes; else as MTT's.
     """
     check_preset(preset)
     size, cpu = largest_ipc(ipc), preset == "cpu"
@@ -57,7 +56,8 @@ def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method
     )
     if not cpu:
         return method
-    small = replace(method.factorization, hallucinator_init="identity", storage="uint8")  # type: ignore[type-var]
+    narrow = Contrast(architecture=ConvNet(width=32))
+    small = replace(method.factorization, hallucinator_init="identity", contrast=narrow, storage="uint8")  # type: ignore[type-var]
     method = on_cpu(replace(method, factorization=small), ipc)
     rates = {**small.learning_rates(), "step_sizes": 0.01}
     return replace(method, optimiser=replace(method.optimiser, group_learning_rates=rates))

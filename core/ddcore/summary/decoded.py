@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
-    """Inputs and targets as `DataSummary.tensors` has them, in the same order; what is kept in memory is what is stored."""
+    """Inputs and targets as `DataSummary.tensors` has them, in the same order; in memory are items and shared parts, in single precision."""
 
     def __init__(self, summary: DataSummary) -> None:
+        self._summary = summary
         self._examples = summary.examples()
         self._num_classes = summary.spec.num_classes
         sizes = [sum(examples.counts.values()) for examples in self._examples]
@@ -25,19 +26,23 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
         with torch.no_grad():
             self._soft = any(e.decode(torch.tensor([0])).targets.ndim == 2 for e in self._examples)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DecodedWhenAsked, (self._summary,)
+
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"example {index} of {len(self)}")
-        (example,) = self.__getitems__([index % len(self)])
+        (example,) = self.__getitems__([index])
         return example
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
         """Return several examples, decoded together: what a ``DataLoader`` asks for."""
         found: dict[int, tuple[Tensor, ...]] = {}
-        wanted = torch.tensor(indices)
+        for index in indices:
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"example {index} of {len(self)}")
+        wanted = torch.tensor(indices) % len(self)
         parts = torch.searchsorted(self._ends, wanted, right=True)
         for number in parts.unique().tolist():
             before = int(self._ends[number - 1]) if number else 0

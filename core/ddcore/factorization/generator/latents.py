@@ -23,8 +23,7 @@ from ddcore.factorization.generator.sources import (
     TrainedGenerator,
     invert,
 )
-from ddcore.factorization.hallucinator_bases import Decoding, HallucinatorBases
-from ddcore.factorization.linear_bases import image_shape
+from ddcore.factorization.shared_decoder import Decoding, SharedDecoder, image_shape
 from ddcore.settings import require
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ INVERTED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class GeneratorLatents(HallucinatorBases):
+class GeneratorLatents(SharedDecoder):
     """Examples are ``G(z)``, or ``G(z, c)`` for a generator that is told the class.
 
     Latents ``z`` are optimised, and the generator's weights too where it is `learned`; both are stored and counted.

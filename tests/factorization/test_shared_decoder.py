@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 from dataclasses import replace
 
 import pytest
@@ -152,6 +153,20 @@ def test_frequencies_keep_those_of_most_energy_in_their_class(few_digits: dd.Tar
         assert torch.allclose(mine.flatten(2), expected, atol=1e-5)
     whole = Frequencies(ipc=3, kept=64).start(run_on(few_digits)).decode().inputs
     assert torch.allclose(whole, real, atol=1e-5)
+
+
+def test_many_items_of_a_small_file_take_no_memory_before_they_are_refused() -> None:
+    spec = dd.Spec(shape=(1, 1000, 1000), num_classes=1, classes=(0,))
+    mask = torch.zeros(1, 125_000, dtype=torch.uint8)
+    mask[0, 0] = 1
+    stored = {
+        "coefficients": torch.zeros(50_000, 1, 1),
+        "classes": torch.zeros(50_000, dtype=torch.uint8),
+        "mask": mask,
+    }
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Frequencies(kept=1).restore(stored, spec)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200
 
 
 def test_a_mask_that_keeps_another_number_is_refused(few_digits: dd.TargetData) -> None:

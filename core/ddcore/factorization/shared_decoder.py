@@ -31,12 +31,14 @@ Decoding = Callable[[Tensor, Tensor, Tensor, Mapping[str, Tensor]], Tensor]
 """Takes items (``n x item_shape``), their class ids (``n``), which of its item's examples each is (``n``, on the CPU), the shared tensors."""
 
 DECODED_AT_ONCE = 64
-MAX_HIDDEN = 2**30
-"""Numbers in the widest hidden layer for all examples of a loaded summary."""
+MAX_HIDDEN_AT_ONCE = 2**28
+"""Numbers in the widest hidden layer for the examples that are decoded together: a bound of memory."""
+MAX_HIDDEN = 2**33
+"""The same for all examples: a bound of time."""
 MAX_SIZE = 4096
 
 
-class HallucinatorBases(Factorization):
+class SharedDecoder(Factorization):
     """A class owns ``ipc`` items; shared hallucinators make `each` examples of an item.
 
     A subclass is a frozen dataclass with the fields ``ipc``, ``init`` and ``storage`` and its sizes; its methods are the mathematics.
@@ -78,7 +80,7 @@ class HallucinatorBases(Factorization):
 
     @abstractmethod
     def shared_like(self, spec: Spec) -> dict[str, Tensor]:
-        """Return the shared tensors without memory (device ``meta``): names, shapes, types. Whole numbers are not learned."""
+        """Return the shared tensors as they are stored, without memory (device ``meta``); whole numbers are not learned."""
 
     @abstractmethod
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -92,10 +94,15 @@ class HallucinatorBases(Factorization):
         """Return how many numbers the widest hidden layer has for one example."""
         return 0
 
-    def check_shared(self, shared: Mapping[str, Tensor], owners: Tensor, spec: Spec) -> None:
-        """Raise `SummaryFormatError` if loaded shared tensors hold what decoding cannot use."""
+    def from_stored(self, shared: dict[str, Tensor], owners: Tensor, spec: Spec) -> dict[str, Tensor]:
+        """Return loaded shared tensors as decoding takes them; `SummaryFormatError` if it cannot."""
+        return shared
 
-    def penalty(self, examples: HallucinatedExamples, run: Run) -> Tensor | None:
+    def to_stored(self, shared: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
+        """Return shared tensors as a summary stores them: the inverse of `from_stored`."""
+        return shared
+
+    def penalty(self, examples: DecodedExamples, run: Run) -> Tensor | None:
         """Return a term that is added to the loss of every step, or None."""
         return None
 
@@ -112,8 +119,10 @@ class HallucinatorBases(Factorization):
 
     def start(self, run: Run) -> Examples:
         counts = counts_within(self.ipc, run.real.counts)
+        excess = self._excess(sum(counts.values()), run.spec)
+        require(not excess, f"{excess}: choose smaller sizes, or fewer items")
         items, shared = self.initial(run, counts)
-        return HallucinatedExamples(self, items, shared, owners_of(counts), run.spec, {})
+        return DecodedExamples(self, items, shared, owners_of(counts), run.spec, {})
 
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         n = sum(counts_within(self.ipc, available).values())
@@ -132,10 +141,12 @@ class HallucinatorBases(Factorization):
         if path is not None:
 
             def fits(size: int) -> bool:
-                return override(self, path, size).shared_bytes(spec) <= self.shared_share * nbytes
+                grown = override(override(self, path, size), "ipc", "clip:1")
+                share = grown.shared_bytes(spec) <= self.shared_share * nbytes
+                return share and grown.max_bytes(spec, available) <= nbytes
 
             sized = override(self, path, max(1, largest_size(fits, self.most(spec))))
-        return super(HallucinatorBases, sized).within(nbytes, spec, available)
+        return super(SharedDecoder, sized).within(nbytes, spec, available)
 
     def growing(self) -> str | None:
         """Return the dotted path of the size that a budget of bytes chooses; None where it was given."""
@@ -146,7 +157,7 @@ class HallucinatorBases(Factorization):
         """Return the largest useful value of the size that `grows`."""
         return MAX_SIZE
 
-    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> HallucinatedExamples:
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> DecodedExamples:
         like = self._known_shapes(spec)
         kinds = {self.items: True, **{name: t.is_floating_point() for name, t in like.items()}}
         names = {"classes"}
@@ -159,9 +170,9 @@ class HallucinatorBases(Factorization):
         if items.ndim == 0 or tuple(items.shape[1:]) != self.item_shape(spec):
             raise SummaryFormatError(f"{self.items} must be n x {self.item_shape(spec)}, found {tuple(items.shape)}")
         owners, order = stored_owners(stored, len(items), spec.num_classes)
-        hidden = len(items) * self.each * self.hidden(spec)
-        if hidden > MAX_HIDDEN:
-            raise SummaryFormatError(f"decoding {len(items)} {self.items} needs {hidden} hidden numbers: too many")
+        excess = self._excess(len(items), spec)
+        if excess:
+            raise SummaryFormatError(excess)
         spans, shared = {self.items: span}, {}
         for name, t in like.items():
             if t.is_floating_point():
@@ -170,8 +181,15 @@ class HallucinatorBases(Factorization):
                 raise SummaryFormatError(f"{name} must be {tuple(t.shape)} of {t.dtype}")
             else:
                 shared[name] = stored[name].clone()
-        self.check_shared(shared, owners, spec)
-        return HallucinatedExamples(self, items[order], shared, owners, spec, spans)
+        shared = self.from_stored(shared, owners, spec)
+        return DecodedExamples(self, items[order], shared, owners, spec, spans)
+
+    def _excess(self, items: int, spec: Spec) -> str:
+        """Return what is too much about decoding so many items, or nothing."""
+        examples, hidden = items * self.each, self.hidden(spec)
+        if min(examples, DECODED_AT_ONCE) * hidden <= MAX_HIDDEN_AT_ONCE and examples * hidden <= MAX_HIDDEN:
+            return ""
+        return f"decoding {examples} examples takes {hidden} hidden numbers for each: too many"
 
     def _known_shapes(self, spec: Spec) -> dict[str, Tensor]:
         try:
@@ -195,12 +213,12 @@ class HallucinatorBases(Factorization):
         return replace(self, storage=to), self.restore(stored, spec).stored(to)  # type: ignore[type-var]
 
 
-class HallucinatedExamples(OwnedExamples):
+class DecodedExamples(OwnedExamples):
     """Items sorted by class, the shared tensors, and what only distillation needs."""
 
     def __init__(
         self,
-        factorization: HallucinatorBases,
+        factorization: SharedDecoder,
         items: Tensor,
         shared: Mapping[str, Tensor],
         owners: Tensor,
@@ -208,7 +226,8 @@ class HallucinatedExamples(OwnedExamples):
         spans: Mapping[str, Span | None],
     ) -> None:
         super().__init__(owners, spec.num_classes, factorization.each)
-        self._factorization, self._decoding, self._spans = factorization, factorization.decoding(spec), spans
+        self._factorization, self._spec, self._spans = factorization, spec, spans
+        self._decoding = factorization.decoding(spec)
         self.items = nn.Parameter(items.clone())
         trained = factorization.trained(spec)
         self._attributes = {name: "shared_" + name.replace(".", "/") for name in shared}
@@ -251,9 +270,17 @@ class HallucinatedExamples(OwnedExamples):
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._factorization.storage
         stored = {"classes": self.packed_owners()}
-        for name, tensor in {self._factorization.items: self.items, **self.shared()}.items():
+        shared = self._factorization.to_stored(self.shared(), self._spec)
+        for name, tensor in {self._factorization.items: self.items, **shared}.items():
             if tensor.is_floating_point():
                 stored |= pack(name, tensor, storage, self._spans.get(name))
             else:
                 stored[name] = tensor.cpu().clone()
         return stored
+
+
+def image_shape(spec: Spec) -> tuple[int, int, int]:
+    """Return channels, height and width, or raise `SettingsError`: the data are no images."""
+    require(len(spec.shape) == 3, f"examples of shape {spec.shape} are no images (channels, height, width)")
+    channels, height, width = spec.shape
+    return channels, height, width
