@@ -216,7 +216,7 @@ def privatize(
     all steps together stay within the budget.
 
     Args:
-        method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm, dd, linba_no_factorization``, or a composition of the same parts.
+        method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm, dd, linba_no_factorization, linba, kfs, gtn``, or a composition of the same parts.
             An initialisation by real examples is replaced by noise (see ``changes`` of the result).
         epsilon: above 0; below 1 is strong, 10 is weak.
         delta: below one over the number of examples.
@@ -242,7 +242,7 @@ def privatize(
     matching = method.matching
     if matching is None:
         raise UnsupportedError(
-            f"{method.name!r} selects real examples, which would be published: use psg, dc, dsa, dcc, dm or dd"
+            f"{method.name!r} selects real examples, which would be published: use psg, dc, dsa, dcc, dm, dd, linba, kfs or gtn"
         )
     require(method.steps > 0, "a private method needs at least one step")
     changes: tuple[str, ...] = ()
@@ -258,7 +258,7 @@ def privatize(
         if asked:
             raise UnsupportedError(
                 f"{method.name!r} cannot be private as it is: {part} asks for raw examples ({', '.join(sorted(asked))}). "
-                "Use psg, dc, dsa, dcc, dm or dd, or replace that part: networks may be public, or trained by dp_sgd with the "
+                "Use psg, dc, dsa, dcc, dm, dd, linba, kfs or gtn, or replace that part: networks may be public, or trained by dp_sgd with the "
                 "same accountant (FixedNetworks)"
             )
     return PrivateMethod(

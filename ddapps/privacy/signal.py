@@ -175,7 +175,7 @@ class PrivateSignal(RealSignal):
             )
         raise UnsupportedError(
             f"{purpose!r} would need raw examples, which a private signal never gives: use a method that asks for gradients or "
-            "features (psg, dc, dsa, dcc, dm, dd)"
+            "features (psg, dc, dsa, dcc, dm, dd, linba, kfs, gtn)"
         )
 
     def gradients(

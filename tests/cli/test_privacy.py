@@ -54,6 +54,12 @@ def test_distill_verify_evaluate_and_audit_work_together(tmp_path: Path, capsys:
     assert distill(out, "--canaries", "6") == 0  # finished already: nothing is asked, nothing is paid
 
 
+def test_methods_that_count_numbers_are_sized_by_public_facts(tmp_path: Path) -> None:
+    out = tmp_path / "private"
+    assert distill(out, "--method", "linba", "--set", "matching.inner_steps=3") == 0
+    assert dd.DataSummary.load(out).stored_bytes <= 10 * 65 + 8
+
+
 def test_a_tampered_certificate_does_not_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "private"
     assert distill(out) == 0
