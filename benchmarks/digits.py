@@ -47,7 +47,7 @@ def measure(target: dd.TargetData, name: str, ipc: int, options: argparse.Namesp
     found: dict[str, list[float]] = {}
     seconds = []
     for seed in range(1 if name in DETERMINISTIC else options.seeds):
-        method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data="digits")
+        method = dd.methods.build_method(name, ipc=ipc, preset="cpu", target=target)
         summary = dd.distill(target, method, seed=seed, precision=options.precision)
         seconds.append(float(summary.record["seconds"]))
         for protocol in options.protocols.split(","):

@@ -16,7 +16,9 @@ from ddcore.errors import CertificateError, OutputExistsError, SettingsError
 if TYPE_CHECKING:
     from ddapps.privacy import Canaries, PrivateMethod
 
-METHOD_HELP = "psg, dc, dsa, dcc, dm, dd, linba, kfs, gtn; baselines: mean_features (one noisy answer), noise (default: psg)"
+METHOD_HELP = (
+    "psg, dc, dsa, dcc, dm, dd, linba, kfs, gtn; baselines: mean_features (one noisy answer), noise (default: psg)"
+)
 BASELINE_REFUSES = {
     "mean_features": ("network", "preset", "set", "max_grad_norm", "sample_rate"),
     "noise": ("network", "preset", "set", "max_grad_norm", "sample_rate", "steps", "ledger", "canaries"),
