@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ddcore.data import Spec
     from ddcore.run import Run
 
+MAX_PLACES = 2**24
+"""Places of coefficients that are held in memory, for all classes."""
+
 
 @dataclass(frozen=True)
 class Frequencies(SharedDecoder):
@@ -51,6 +54,10 @@ class Frequencies(SharedDecoder):
     def item_shape(self, spec: Spec) -> tuple[int, ...]:
         channels, height, width = image_shape(spec)
         require(self.kept <= height * width, f"{self.kept} coefficients are more than {spec.shape} has per channel")
+        require(
+            self.kept * spec.num_classes <= MAX_PLACES,
+            f"{self.kept} coefficients for each of {spec.num_classes} classes are too many: lower kept",
+        )
         return (channels, self.kept)
 
     def shared_like(self, spec: Spec) -> dict[str, Tensor]:
