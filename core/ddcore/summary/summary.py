@@ -118,7 +118,8 @@ class DataSummary:
 
     def compressed_bytes(self) -> int:
         """Return the bytes after lossless compression: pixels stored as bytes by PNG, the rest by LZMA."""
-        return compressed_bytes(t for part in self.parts for t in part.stored.values()) + self.recipe.stored_bytes
+        tensors = [part.stored[name] for part in self.parts for name in sorted(part.stored)]
+        return compressed_bytes(tensors) + self.recipe.stored_bytes
 
     def quantize(self, to: str) -> DataSummary:
         """Return the summary stored as ``uint8`` or ``fp16``; each factorization says what that means for it."""
