@@ -12,13 +12,13 @@ from ddcore.methods import FAMILIES, METHODS, compose
 from ddcore.networks import ExpertSegments
 
 SMALL = {
-    "pixels": "pixels",
-    "multi_formation": "multi-formation",
-    "generator_latents": "generator-latents(generator.steps=5,generator.width=3,inversion_steps=5,learned=True)",
-    "linear_bases": "linear-bases(bases=4)",
-    "hallucinators": "hallucinators(hallucinators=2,width=1)",
-    "latent_codes": "latent-codes(width=3,fitting_steps=5)",
-    "frequencies": "frequencies(kept=12)",
+    "pixels": "pixels(storage=float32)",
+    "multi_formation": "multi-formation(storage=float32)",
+    "generator_latents": "generator-latents(storage=float32,generator.steps=5,generator.width=3,inversion_steps=5,learned=True)",
+    "linear_bases": "linear-bases(storage=float32,bases=4)",
+    "hallucinators": "hallucinators(storage=float32,hallucinators=2,width=1)",
+    "latent_codes": "latent-codes(storage=float32,width=3,fitting_steps=5)",
+    "frequencies": "frequencies(storage=float32,kept=12)",
 }
 
 
@@ -48,6 +48,7 @@ def test_every_factorization_runs_under_every_family(
     before, after = start.parts[0].stored, end.parts[0].stored
     learned = [n for n in before if before[n].is_floating_point()]
     moved = [n for n in learned if not torch.equal(before[n], after[n])]
+    assert learned
     assert moved == learned, f"{set(learned) - set(moved)} did not move"
     assert method.name.endswith(f" of {method.factorization.name}") and dd.cite(end)
 
@@ -78,4 +79,4 @@ def test_names_and_settings_that_are_not_there_are_refused() -> None:
 def test_the_matching_of_a_method_that_counts_numbers_goes_with_any_ipc(ipc: dd.factorization.Ipc) -> None:
     for name in ("linba", "kfs"):
         method = compose(name, "pixels", ipc=ipc, preset="cpu")
-        assert method.factorization == dd.factorization.Pixels(ipc=ipc)
+        assert method.factorization == dd.factorization.Pixels(ipc=ipc, storage="uint8")

@@ -45,7 +45,8 @@ def compose(
 
     Args:
         matching: a family (a key of ``FAMILIES``), or the name of a published method.
-        factorization: a `Factorization`; or a name, with settings in brackets where they differ: ``"latent-codes(decoders=3)"``.
+        factorization: a `Factorization`; or a name, with settings in brackets where they differ: ``"latent-codes(decoders=3)"``. Of one by its
+            name preset ``cpu`` stores numbers in one byte, unless it says ``storage=``.
         ipc: items per class; None: the factorization's own.
         preset: ``paper`` or ``cpu``: of the published method.
         data: name of the data.
@@ -60,6 +61,8 @@ def compose(
         named = {kind.replace("_", "-"): cls() for kind, cls in FACTORIZATIONS.items()}
         kind, bracket, settings = factorization.partition("(")
         factorization = settings_from_text(kind.replace("_", "-") + bracket + settings, named, "factorization")
+        if preset == "cpu" and "storage" not in settings:
+            factorization = override(factorization, "storage", "uint8")
     if ipc is not None:
         factorization = override(factorization, "ipc", ipc)
     published = METHODS[name]
