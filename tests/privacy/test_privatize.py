@@ -204,12 +204,12 @@ def test_a_callers_accountant_is_told_and_what_it_knew_counts(
     private_digits: dd.TargetData, small_psg: dd.Method
 ) -> None:
     accountant = RDPAccountant()
-    counts = privacy.release_counts(private_digits, 10.0, accountant)
+    counts = privacy.release_counts(private_digits, 4.0, accountant)
     assert set(counts) == {0, 1, 7}
     assert all(n >= 1 for n in counts.values())
     summary = privatize(small_psg, **BUDGET, accountant=accountant, counts=counts).distill(private_digits)
     certificate = Certificate.of(summary)
-    assert certificate.queries[0] == (10.0, 1.0, 1)
+    assert certificate.queries[0] == (4.0, 1.0, 1)
     assert sum(steps for _, _, steps in accountant.history) == 5
     assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp")
     assert certificate.epsilon == pytest.approx(accountant.get_epsilon(delta=1e-3))
