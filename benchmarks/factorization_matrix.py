@@ -30,15 +30,14 @@ FACTORIZATIONS = {
 }
 FAMILIES = ("gradient", "distribution", "trajectory", "meta-model")
 STEPS = {"gradient": 100, "distribution": 400, "trajectory": 100, "meta-model": 45}
+DEFAULT = dd.Budget(2560)
 KEY = ("table", "factorization", "family")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data_argument(parser, "digits")
-    parser.add_argument(
-        "--bytes", type=dd.Budget.parse, default=dd.Budget(2560), help="stored by every summary, at most"
-    )
+    parser.add_argument("--bytes", type=dd.Budget.parse, default=DEFAULT, help="stored by every summary, at most")
     parser.add_argument(
         "--examples", type=int, default=9, help="per class in the second table, whose family is distribution"
     )
@@ -57,7 +56,13 @@ def main() -> None:
     options = parser.parse_args()
     validation = 0.2 if options.split == "validation" else 0.0
     target = load_or_explain(options.data, validation=validation)
-    budget = {"bytes": options.bytes.bytes, "network": options.network, "protocol": "quick", "runs": options.runs}
+    budget = {
+        "bytes": options.bytes.bytes,
+        "network": options.network,
+        "protocol": "quick",
+        "runs": options.runs,
+        "networks": options.networks,
+    }
     with TemporaryDirectory() as place:
         experts = f"{place}/experts"
         for table in options.tables.split(","):
@@ -151,6 +156,8 @@ def report(row: dict[str, Any], target: dd.TargetData, budget: dict[str, Any], s
         )
         return
     name = f"factorization_matrix_{target.name.replace('-', '_')}"
+    if budget["bytes"] != DEFAULT.bytes:
+        name += f"_{budget['bytes']}_bytes"
     key = tuple(row[k] for k in KEY)
     rows = sorted([*earlier_rows(name, budget, {key}, KEY), row], key=order)
     original = dd.storage(dd.distill(target, dd.methods.random(ipc=1)), target, compress_original=True)
@@ -192,7 +199,10 @@ def tables(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def heat_map(rows: Sequence[dict[str, Any]], name: str) -> None:
-    import matplotlib.pyplot as plt
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
 
     values = np.full((len(FACTORIZATIONS), len(FAMILIES)), np.nan)
     for row in rows:
