@@ -94,6 +94,10 @@ class Factorization(ABC):
             BudgetError: a class has fewer real examples than it should get.
         """
 
+    def clipped(self) -> Self:
+        """Return a copy whose pixels stay in [0, 1], where pixels are what is stored and that saves bytes; others as they are."""
+        return self
+
     def learning_rates(self) -> dict[str, float]:
         """Return learning rates of Adam for its parameter groups that serve any matching: what `ddcore.methods.compose` takes."""
         return {}

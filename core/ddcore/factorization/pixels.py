@@ -21,6 +21,7 @@ from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_spa
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, check_storage, packed_bytes
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
+from ddcore.settings import require
 
 if TYPE_CHECKING:
     from ddcore.data import Spec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LABELS = ("hard", "soft", "softmax")
 LABEL_INITS = ("one_hot", "centred", "scaled")
+CLIP_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Pixels(Factorization):
             ``transform``); it is folded into what is stored.
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the run ends), over
             a span of their own where they leave [0, 1].
+        clip: whether pixels are kept in [0, 1], after every step and at the start, as real images are: their bytes then need no span.
     """
 
     ipc: Ipc = field(default=10, hash=False)
@@ -53,6 +56,7 @@ class Pixels(Factorization):
     storage: str = "float32"
     label_init: str = "one_hot"
     transform: bool = False
+    clip: bool = False
     name: ClassVar[str] = "pixels"
 
     def __post_init__(self) -> None:
@@ -66,9 +70,13 @@ class Pixels(Factorization):
         check_ipc(self.ipc)
         if self.init != "noise":
             as_rule(self.init)
+        require(not (self.clip and self.transform), "pixels behind a learned transform cannot be clipped: clip=False")
 
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
+
+    def clipped(self) -> Pixels:
+        return self if self.transform else replace(self, clip=True)
 
     def learning_rates(self) -> dict[str, float]:
         rates = {"images": 0.05}
@@ -79,7 +87,12 @@ class Pixels(Factorization):
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         n = sum(self.counts_for(available).values())
         labels = 0 if self.labels == "hard" else packed_bytes((n, spec.num_classes), "float32")
-        return packed_bytes((n, *spec.shape), self.storage) + ids_bytes(n, spec.num_classes) + labels
+        images = n * math.prod(spec.shape) if self._has_unit_span else packed_bytes((n, *spec.shape), self.storage)
+        return images + ids_bytes(n, spec.num_classes) + labels
+
+    @property
+    def _has_unit_span(self) -> bool:
+        return self.clip and self.storage == "uint8"
 
     def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.real.counts)
@@ -91,8 +104,18 @@ class Pixels(Factorization):
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])
         owners = owners_of(counts)
         soft = None if self.labels == "hard" else self._first_labels(owners, run.spec.num_classes).to(run.dtype)
-        softmax = self.labels == "softmax"
-        return PixelExamples(images, owners, soft, run.spec, self.storage, softmax=softmax, transformed=self.transform)
+        examples = PixelExamples(
+            images,
+            owners,
+            soft,
+            run.spec,
+            self.storage,
+            softmax=self.labels == "softmax",
+            transformed=self.transform,
+            clip=self.clip,
+        )
+        examples.after_step(0)
+        return examples
 
     def _first_labels(self, owners: Tensor, classes: int) -> Tensor:
         one_hot = F.one_hot(owners, classes).double()
@@ -115,7 +138,9 @@ class Pixels(Factorization):
         if self.storage == "uint8":
             inputs = spec.normalisation.apply(dequantise(images, span))
         labels = None if soft is None else soft[order]
-        return PixelExamples(inputs, owners, labels, spec, self.storage, span, softmax=self.labels == "softmax")
+        return PixelExamples(
+            inputs, owners, labels, spec, self.storage, span, softmax=self.labels == "softmax", clip=self.clip
+        )
 
     def decoder(self) -> dict[str, Any]:
         return {"labels": self.labels, "storage": self.storage}
@@ -145,6 +170,7 @@ class PixelExamples(OwnedExamples):
         *,
         softmax: bool = False,
         transformed: bool = False,
+        clip: bool = False,
     ) -> None:
         super().__init__(owners, spec.num_classes)
         self.images = nn.Parameter(images.clone())
@@ -155,6 +181,7 @@ class PixelExamples(OwnedExamples):
         self._spec = spec
         self._storage = storage
         self._span = span
+        self._clip = clip
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
@@ -175,6 +202,17 @@ class PixelExamples(OwnedExamples):
         with torch.no_grad():
             self.soft_labels.copy_(labels.clamp_min(1e-6).log() if self._softmax else labels)
 
+    def after_step(self, step: int) -> None:
+        normalisation = self._spec.normalisation
+        if not self._clip or not normalisation.exact:
+            return
+        with torch.no_grad():
+            pixels = normalisation.invert(self.images)
+            inside = pixels.clamp(0, 1)
+            # Pixels that are inside, up to rounding, keep all their digits.
+            outside = (inside - pixels).abs() > CLIP_TOLERANCE
+            self.images.copy_(torch.where(outside, normalisation.apply(inside, pixels.dtype), self.images))
+
     def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"images": [self.images]}
         if self.soft_labels is not None:
@@ -193,7 +231,7 @@ class PixelExamples(OwnedExamples):
                     "'zca-unit' forgets the norm of an example: store float32 or fp16 instead of uint8"
                 )
             pixels = self._spec.normalisation.invert(images)
-            span = fitting_span(pixels, self._span)
+            span = UNIT if self._clip else fitting_span(pixels, self._span)
             stored["images"] = quantise(pixels, span)
             if span != UNIT:
                 stored["span"] = pack_span(span)

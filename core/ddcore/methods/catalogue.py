@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ddcore.budget import Budget
@@ -135,6 +135,7 @@ def build_method(
     target: TargetData | Spec | None = None,
     budget: Budget | None = None,
     storage: str | None = None,
+    clip: bool = False,
 ) -> Method:
     """Return a published method by its name.
 
@@ -147,6 +148,7 @@ def build_method(
             the sizes of classes must not be read.
         budget: bytes in place of ``ipc``; it needs the target.
         storage: how numbers are stored, instead of the preset's: ``float32``, ``fp16`` or ``uint8``.
+        clip: whether pixels, where they are what is stored, are kept in [0, 1]: in bytes they then cost what real images cost.
 
     Raises:
         BudgetError: the budget does not buy one item per class.
@@ -157,7 +159,9 @@ def build_method(
 
     def at(items: Ipc | None) -> Method:
         method = published.at(items, preset, data or getattr(target, "name", None))
-        return method if storage is None else override(method, "factorization.storage", storage)
+        if storage is not None:
+            method = override(method, "factorization.storage", storage)
+        return replace(method, factorization=method.factorization.clipped()) if clip else method
 
     if target is None:
         require(budget is None, "a budget in bytes needs the data: target=")

@@ -9,7 +9,8 @@ from ddcore.methods.presets import check_preset
 
 
 def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:
-    return Method(name=rule.name, preset=preset, cites=cites, factorization=Pixels(ipc=ipc, init=rule, storage="uint8"))
+    pixels = Pixels(ipc=ipc, init=rule, storage="uint8", clip=True)
+    return Method(name=rule.name, preset=preset, cites=cites, factorization=pixels)
 
 
 def _space(preset: str) -> FeatureSpace:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.settings import require
 from ddcore.training.steps import MAX_RATE, Steps
 
@@ -59,6 +60,27 @@ class Recipe:
         """Bytes of learned numbers in the recipe."""
         return (0 if self.learning_rate is None else 4) + (0 if self.steps is None else 4 * len(self.steps.rates))
 
+    @classmethod
+    def merged(cls, recipes: Sequence[Recipe]) -> Recipe:
+        """Return one recipe for the union of what these recipes belong to, summaries by one method.
+
+        Learned rates that differ become their geometric mean, step by step; every step then takes its examples of all classes.
+
+        Raises:
+            SettingsError: none is given, or they differ in more: in loss, in momentum, in number or size of steps.
+        """
+        if len({(r.loss, _form(r)) for r in recipes}) != 1:
+            forms = ", ".join(sorted({f"{r.loss} with {_form(r)}" for r in recipes}))
+            raise SettingsError(f"no one recipe stands for these ({forms or 'none'}): say with recipe= how to train on the union")
+        first = recipes[0]
+        rate, steps = first.learning_rate, first.steps
+        if rate is not None:
+            rate = _geometric_mean([r.learning_rate for r in recipes if r.learning_rate is not None])
+        if steps is not None:
+            each = zip(*(r.steps.rates for r in recipes if r.steps is not None), strict=True)
+            steps = replace(steps, rates=tuple(_geometric_mean(rates) for rates in each))
+        return cls(first.loss, rate, steps)
+
     def to_json(self) -> dict[str, Any]:
         """Return what a summary records."""
         recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
@@ -80,6 +102,17 @@ class Recipe:
                 )
             steps = Steps(tuple(map(_real, steps["rates"])), steps["per_class"], _real(steps["momentum"]))
         return cls(str(config["loss"]), None if rate is None else _real(rate), steps)
+
+
+def _form(recipe: Recipe) -> str:
+    if recipe.steps is not None:
+        steps = recipe.steps
+        return f"{len(steps.rates)} steps of {steps.per_class or 'all'} examples per class, momentum {steps.momentum:g}"
+    return "a learned rate" if recipe.learning_rate is not None else "no rate of its own"
+
+
+def _geometric_mean(rates: Sequence[float]) -> float:
+    return rates[0] if len(set(rates)) == 1 else math.exp(sum(map(math.log, rates)) / len(rates))
 
 
 def _real(value: object) -> float:

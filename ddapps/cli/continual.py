@@ -1,0 +1,105 @@
+"""``ddapps continual``: distilled memory and baselines on a class-incremental stream."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ddapps.cli.arguments import DATA_HELP, add_data_options, load, say, write_json
+from ddcore.methods import METHODS
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the commands' words."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "continual", help="continual learning from distilled memory: compare with replay"
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    action = _add_run(actions)
+    action.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one of the commands."""
+    options.act(options)
+
+
+def _add_run(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "run", help="methods and baselines at equal stored bytes, on several orders of classes"
+    )
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--tasks", type=int, default=5, help="experiences that the classes are cut into (default: 5)")
+    parser.add_argument(
+        "--method", default="dm", help=f"one or several, comma-separated, of {', '.join(METHODS)} (default: dm)"
+    )
+    parser.add_argument(
+        "--memory",
+        default="10-per-class",
+        metavar="M",
+        help="10-per-class, 200 (examples in all), 20kB or 650B-per-class; examples count as the bytes of real images (default: 10-per-class)",
+    )
+    parser.add_argument(
+        "--baselines",
+        default="random,herding,reservoir,class-balanced",
+        help="comma-separated: selection rules (recalled as methods are), reservoir, class-balanced, experience-balanced (Avalanche's "
+        "replay, tuned on a validation split), naive (default: random,herding,reservoir,class-balanced)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="orders of classes (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument(
+        "--network", default="convnet(width=32)", help="trained and distilled on (default: convnet(width=32))"
+    )
+    parser.add_argument("--protocol", default="dc", help="of recall: dc, dsa or quick (default: dc)")
+    parser.add_argument("--steps", type=int, help="outer steps of methods, instead of the preset's")
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="of each distillation")
+    parser.add_argument("--split", default="test", help="test, or validation: then a share of the training split is held out")
+    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--png", metavar="FILE", type=Path, help="draw the accuracy after each experience")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="keep memories and outcomes; the same words go on from there after a crash"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(parser)
+    parser.set_defaults(act=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from ddapps.continual.compare import compare
+    from ddapps.continual.plot import plot
+
+    validation = 0.2 if options.split == "validation" else 0.0
+    found = compare(
+        load(options, options.data, normalisation=options.normalisation, validation=validation),
+        _names(options.method),
+        tasks=options.tasks,
+        memory=options.memory,
+        baselines=_names(options.baselines),
+        seeds=options.seeds,
+        network=options.network,
+        protocol=options.protocol,
+        steps=options.steps,
+        max_seconds=options.max_seconds,
+        split=options.split,
+        seed=options.seed,
+        device=options.device,
+        directory=options.out,
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+    if options.png is not None:
+        plot(found, options.png)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,38 @@
+"""Continual learning from distilled memory, with Avalanche.
+
+```python
+from avalanche.training import Naive
+from avalanche.training.plugins import ReplayPlugin
+from ddapps.continual import DistilledBuffer
+
+buffer = DistilledBuffer("dm", memory="10-per-class")
+replay = ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)
+```
+"""
+
+import warnings
+from importlib.util import find_spec
+
+from ddcore.errors import MissingExtraError
+
+if find_spec("avalanche") is None:
+    raise MissingExtraError("ddapps.continual", "avalanche", "continual")
+
+with warnings.catch_warnings():
+    # One of Avalanche's own dependencies announces at import that it has no solver; nothing here needs one.
+    warnings.filterwarnings("ignore", message="no QP solver found", category=UserWarning)
+    import avalanche.training  # noqa: F401
+
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.buffer import DistilledBuffer
+from ddapps.continual.memory import DistilledMemory, Kept
+from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
+
+__all__ = [
+    "CompressThenRecall",
+    "CompressThenRecallPlugin",
+    "DistilledBuffer",
+    "DistilledMemory",
+    "Kept",
+    "MemoryBudget",
+]

@@ -1,0 +1,105 @@
+"""How much a memory may hold, and how classes and experiences share it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ddcore import Budget
+from ddcore.errors import BudgetError, SettingsError
+from ddcore.settings import require_counts
+
+Key = tuple[int, int]
+"""Task label and class id: what shares a memory equally."""
+
+UNITS = ("examples", "bytes")
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """A bound on what a memory holds.
+
+    Attributes:
+        amount: how many examples or bytes.
+        unit: ``examples`` or ``bytes``.
+        per_class: whether the amount is that of each class; otherwise all classes seen so far share it equally, so shares shrink as
+            classes arrive.
+    """
+
+    amount: int
+    unit: str = "examples"
+    per_class: bool = False
+
+    def __post_init__(self) -> None:
+        require_counts(memory=self.amount)
+        if self.unit not in UNITS:
+            raise SettingsError(f"a memory is counted in {' or '.join(UNITS)}, not in {self.unit!r}")
+
+    @classmethod
+    def parse(cls, given: int | str | Budget | MemoryBudget) -> MemoryBudget:
+        """Return the budget that is meant.
+
+        Args:
+            given: a number: examples in all, as Avalanche's ``mem_size``; ``"10-per-class"``: examples of each class; ``"20kB"`` or a
+                `ddcore.Budget`: bytes in all; ``"650B-per-class"``: bytes of each class.
+        """
+        if isinstance(given, MemoryBudget):
+            return given
+        if isinstance(given, Budget):
+            return cls(given.bytes, "bytes")
+        if isinstance(given, int):
+            return cls(given)
+        found = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*?)\s*(-per-class)?\s*", given)
+        if found is None:
+            raise SettingsError(
+                f"a memory is a number of examples (200), examples per class (10-per-class), bytes (20kB) or bytes per class "
+                f"(650B-per-class), not {given!r}"
+            )
+        number, unit, per_class = found.groups()
+        if unit:
+            return cls(Budget.parse(number + unit).bytes, "bytes", per_class is not None)
+        if not number.isdecimal():
+            raise SettingsError(f"a memory of {given!r}: a number of examples is a whole number; bytes have a unit (20kB)")
+        return cls(int(number), "examples", per_class is not None)
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}{' per class' if self.per_class else ''}"
+
+    def shares(self, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return what each class may hold; what does not divide goes to those that came first."""
+        if self.per_class:
+            return dict.fromkeys(keys, self.amount)
+        return dict(zip(keys, _divided(self.amount, len(keys)), strict=True))
+
+    def allowances(self, parts: Sequence[Sequence[Key]]) -> list[dict[Key, int]]:
+        """Return what each part of a memory may hold of each of its classes.
+
+        Parts that hold the same class share its share equally.
+
+        Args:
+            parts: the classes of each part, in order of arrival.
+
+        Raises:
+            BudgetError: a share is nothing.
+        """
+        holders: dict[Key, list[int]] = {}
+        for index, keys in enumerate(parts):
+            for key in keys:
+                holders.setdefault(key, []).append(index)
+        shares = self.shares(list(holders))
+        allowed: list[dict[Key, int]] = [{} for _ in parts]
+        for key, indices in holders.items():
+            for index, amount in zip(indices, _divided(shares[key], len(indices)), strict=True):
+                allowed[index][key] = amount
+                if amount == 0:
+                    raise BudgetError(
+                        f"a memory of {self} holds nothing of class {key[1]} for each of the {len(indices)} experiences that have it, with "
+                        f"{len(holders)} classes in all: give more memory"
+                    )
+        return allowed
+
+
+def _divided(amount: int, among: int) -> list[int]:
+    each, rest = divmod(amount, among)
+    return [each + (index < rest) for index in range(among)]

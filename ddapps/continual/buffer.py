@@ -1,0 +1,89 @@
+"""`DistilledBuffer`: Avalanche's replay memory, distilled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.training.storage_policy import ExemplarsBuffer
+
+import ddcore as dd
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.experiences import Form, Reader, exemplars
+from ddapps.continual.memory import DistilledMemory, Kept
+from ddcore.data import Normalisation
+from ddcore.errors import UnsupportedError
+
+
+class DistilledBuffer(ExemplarsBuffer):  # type: ignore[misc]
+    """A replay memory that holds a summary of every experience instead of some of its examples.
+
+    It goes wherever Avalanche takes an ``ExemplarsBuffer``: ``ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)``. Its items are
+    what the model takes: normalised, free of transforms, with the task labels of their experience.
+
+    Experiences whose classes were seen before share the memory of these classes with the earlier ones, equally.
+
+    Args:
+        method: a name, or a `ddcore.Method`, whose ``ipc`` the memory replaces.
+        memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see `MemoryBudget.parse`.
+        normalisation: what the benchmark's transforms apply to pixels in [0, 1]; default: the ``Normalize`` that is found in them.
+        num_classes: size of the label space; default: the highest label of each experience + 1.
+        mirror: whether a mirrored image keeps its class (not so for digits).
+        settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``, ``steps``, ``seed``, ``directory``, ...
+
+    Attributes:
+        max_size: the memory's amount in its own unit (of ``"10-per-class"``: 10).
+        memory: the `DistilledMemory`.
+    """
+
+    def __init__(
+        self,
+        method: str | dd.Method = "dm",
+        memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
+        *,
+        normalisation: Normalisation | None = None,
+        num_classes: int | None = None,
+        mirror: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.memory = DistilledMemory(method, memory, **settings)
+        self.reader = Reader(normalisation, num_classes, mirror)
+        super().__init__(self.memory.budget.amount)
+        self._form = Form(with_task=False, tensor_targets=False)
+        self._shown: tuple[tuple[Kept, ...], AvalancheDataset] | None = None
+
+    @property
+    def buffer(self) -> AvalancheDataset:
+        """All examples that the memory holds.
+
+        Raises:
+            UnsupportedError: the method learns labels, for which a class id cannot stand.
+        """
+        if self.memory.learns_labels:
+            raise UnsupportedError(
+                f"{self.memory.compression.name} learns a distribution over classes for each example, and this strategy replays class ids: use "
+                "CompressThenRecall, which trains on the distributions, or a method with hard labels"
+            )
+        if self._shown is None or self._shown[0] is not self.memory.kept:
+            self._shown = self.memory.kept, exemplars(self.memory.kept, self._form)
+        return self._shown[1]
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the memory."""
+        return self.memory.stored_bytes
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Distill an experience into the memory."""
+        self.memory.observe(self.reader.read(exp))
+        self._form = Form.of(exp.dataset)
+
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        """Take in the strategy's present experience (the older name of `post_adapt`)."""
+        self.post_adapt(strategy, strategy.experience)
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Change the amount, in its own unit; summaries that are too large for it are distilled again."""
+        budget = self.memory.budget
+        self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class))
+        self.max_size = new_size

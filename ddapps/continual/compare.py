@@ -1,0 +1,292 @@
+"""``compare``: distilled memory and baselines on one class-incremental stream, at equal stored bytes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.rows import BUFFERS, Recall, Replay, ReplayTraining, Setting
+from ddapps.continual.streams import benchmark, class_incremental
+from ddcore.engine import default_generator_seeded, derive_seed
+from ddcore.errors import BudgetError, OutputExistsError, UnknownNameError
+from ddcore.evaluation import Protocol, as_protocol, mean_std_ci95
+from ddcore.methods import METHODS
+from ddcore.settings import describe, require_counts
+from ddcore.summary import original_bytes
+from ddcore.tensorfile import write_atomically
+
+Strategy = Recall | Replay
+
+ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
+FORGETTING = "StreamForgetting/eval_phase/test_stream"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One strategy on one order of classes; accuracies in percent, on all classes seen, after each experience."""
+
+    accuracies: tuple[float, ...]
+    forgetting: float
+    memory_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy on several orders of classes."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def final(self) -> tuple[float, ...]:
+        """Accuracy over all classes after the last experience, of each order."""
+        return tuple(outcome.accuracies[-1] for outcome in self.outcomes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most bytes that the memory stored at the end."""
+        return max(outcome.memory_bytes for outcome in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``results``."""
+        after = zip(*(outcome.accuracies for outcome in self.outcomes), strict=True)
+        return {
+            "name": self.name,
+            "memory_bytes": self.memory_bytes,
+            "final_accuracy": _statistics(self.final),
+            "average_incremental_accuracy": _statistics([fmean(outcome.accuracies) for outcome in self.outcomes]),
+            "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
+            "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
+            "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        data: name of the data.
+        tasks: experiences.
+        memory_limit: bytes that no memory in a byte per number may exceed.
+        network: of all strategies.
+        rows: one per strategy.
+    """
+
+    data: str
+    tasks: int
+    memory_limit: int
+    network: str
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``ddapps continual run --json`` writes."""
+        facts = {name: getattr(self, name) for name in ("data", "tasks", "memory_limit", "network")}
+        return {**facts, "results": [row.to_json() for row in self.rows]}
+
+    def __str__(self) -> str:
+        head = f"{self.data}, {self.tasks} experiences, memory of {self.memory_limit} bytes, {self.network}"
+        columns = f"{'strategy':<30} {'bytes':>8} {'final %':>8} {'ci95':>6} {'average %':>10} {'forgetting':>11} {'seconds':>8}"
+        lines = [head, columns]
+        for row in self.rows:
+            entry = row.to_json()
+            final, average = entry["final_accuracy"], entry["average_incremental_accuracy"]
+            ci95 = "" if final["ci95"] is None else f"{final['ci95']:.2f}"
+            lines.append(
+                f"{row.name:<30} {row.memory_bytes:>8} {final['mean']:>8.2f} {ci95:>6} {average['mean']:>10.2f} "
+                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Settings of replay that are tried on a validation split: final accuracy on the first order of classes decides.
+
+    Attributes:
+        learning_rates, epochs: all pairs are tried.
+        validation: share of the training split.
+    """
+
+    learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    epochs: tuple[int, ...] = (1, 5, 20)
+    validation: float = 0.2
+
+
+def compare(
+    target: dd.TargetData,
+    methods: Sequence[str | dd.Method],
+    *,
+    tasks: int = 5,
+    memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
+    baselines: Sequence[str] = ("random", "herding", "reservoir", "class-balanced"),
+    seeds: int = 3,
+    network: object = "convnet(width=32)",
+    protocol: str | Protocol = "dc",
+    grid: Grid | None = None,
+    steps: int | None = None,
+    max_seconds: float | None = None,
+    split: str = "test",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    directory: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Run distilled memories and baselines through class-incremental streams that differ in the order of classes.
+
+    A memory in examples is turned into the bytes of as many real images, and every memory keeps within them. Rows are: each method under
+    compress-then-recall, in bytes and in float32 (which may take four times the bytes), and in Avalanche's replay; each baseline.
+
+    Args:
+        target: the data, with a held-out split.
+        methods: names or `ddcore.Method`; of those whose numbers are learned labels, replay is left out.
+        tasks: experiences.
+        memory: see `MemoryBudget.parse`.
+        baselines: selection rules (``random``, ``herding``, ...), recalled as methods are; Avalanche's buffers in replay (``reservoir``,
+            ``class-balanced``, ``experience-balanced``), tuned on a validation split; ``naive`` (no memory).
+        seeds: orders of classes; weights and draws go with them.
+        network: in any form that ``ddcore.networks.as_architecture`` takes.
+        protocol: of recall.
+        grid: what tuning tries for replay.
+        steps: replaces the number of steps of methods.
+        max_seconds: of each distillation.
+        split: ``test``, or ``validation``.
+        seed: the first of the seeds.
+        device: as in ``ddcore.distill``.
+        directory: where memories and outcomes are written as they come; a comparison that was killed goes on from there.
+        progress: called with a line of text before every run.
+    """
+    require_counts(tasks=tasks, seeds=seeds)
+    known = {*BUFFERS, *SELECTION, "naive"}
+    for name in baselines:
+        if name not in known:
+            raise UnknownNameError("baseline", name, known)
+    limit = in_bytes(MemoryBudget.parse(memory), target.spec)
+    most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
+    if most < original_bytes(target.spec, len(target.spec.classes)):
+        raise BudgetError(f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes")
+    setting = Setting(target.spec, limit, most, network, device)
+    wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
+    work = _Work(target, tasks, range(seed, seed + seeds), split, None if directory is None else Path(directory), progress)
+    grid = grid or Grid()
+    rows = []
+    how: dict[str, Any] = {"protocol": as_protocol(protocol), "steps": steps, "max_seconds": max_seconds}
+    for method in methods:
+        name = method if isinstance(method, str) else method.name
+        made = Recall(method, **how)
+        rows.append(work.row(name, made, setting))
+        rows.append(work.row(f"{name} float32", replace(made, storage="float32"), wider))
+        if made.replays:
+            rows.append(work.row(f"{name} replay", work.tuned(f"{name} replay", Replay(made), setting, grid), setting))
+    for name in baselines:
+        if name in SELECTION:
+            rows.append(work.row(name, Recall(name, **how), setting))
+        else:
+            replay = Replay(None if name == "naive" else name)
+            rows.append(work.row(name, work.tuned(name, replay, setting, grid), setting))
+    return Comparison(target.name, tasks, most, str(network), tuple(rows))
+
+
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+
+
+def in_bytes(memory: MemoryBudget, spec: dd.Spec) -> MemoryBudget:
+    """Return a memory in examples as one of the bytes that as many real images take."""
+    if memory.unit == "bytes":
+        return memory
+    return MemoryBudget(original_bytes(spec, memory.amount), "bytes", memory.per_class)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Runs strategies, and finds again what was run before."""
+
+    target: dd.TargetData
+    tasks: int
+    seeds: range
+    split: str
+    directory: Path | None
+    progress: Callable[[str], None] | None
+
+    def row(self, name: str, strategy: Strategy, setting: Setting) -> Row:
+        outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
+        return Row(name, outcomes, describe(strategy))
+
+    def tuned(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Replay:
+        """Return the replay with the settings that are best on a validation split."""
+        target = self.target
+        held = target if target.validation is not None else target.with_validation(grid.validation, seed=self.seeds[0])
+        tuning = replace(self, target=held, split="validation")
+        tried = []
+        for rate, epochs in product(grid.learning_rates, grid.epochs):
+            candidate = replace(replay, training=replace(replay.training, learning_rate=rate, epochs=epochs))
+            found = tuning._outcome(f"{name} at {rate:g}, {epochs} epochs", candidate, setting, self.seeds[0])
+            tried.append((found.accuracies[-1], candidate))
+        return max(tried, key=lambda one: one[0])[1]
+
+    def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
+        folder = None if self.directory is None else self.directory / _file_name(f"{name} {self.split} seed {seed}")
+        facts = {
+            "data": self.target.fingerprint(),
+            "tasks": self.tasks,
+            "strategy": describe(strategy),
+            "limit": describe(setting.limit),
+            "most": setting.most,
+            "network": str(setting.network),
+            "seed": seed,
+        }
+        facts = json.loads(json.dumps(facts))
+        path = None if folder is None else folder / "outcome.json"
+        if path is not None and path.exists():
+            earlier = json.loads(path.read_text())
+            if earlier["facts"] != facts:
+                raise OutputExistsError(f"{path} is of another comparison: choose another directory")
+            found = earlier["outcome"]
+            return Outcome(**{**found, "accuracies": tuple(found["accuracies"])})
+        if self.progress is not None:
+            self.progress(f"{name}: classes in order {seed}")
+        outcome = self._run(strategy, setting, seed, None if folder is None else folder / "memory")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps({"facts": facts, "outcome": outcome.__dict__}, indent=1).encode())
+        return outcome
+
+    def _run(self, strategy: Strategy, setting: Setting, seed: int, memory: Path | None) -> Outcome:
+        started, accuracies, metrics = time.monotonic(), [], {}
+        stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
+        with default_generator_seeded(derive_seed(seed, "continual")):
+            learner, stored_bytes = strategy.strategy(setting, seed, memory)
+            for index, experience in enumerate(stream.train_stream):
+                learner.train(experience)
+                metrics = learner.eval(stream.test_stream[: index + 1])
+                accuracies.append(100 * float(metrics[ACCURACY]))
+        forgetting = 100 * float(metrics[FORGETTING])
+        return Outcome(tuple(accuracies), forgetting, stored_bytes(), time.monotonic() - started)
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text)
+
+
+def _statistics(values: Sequence[float]) -> dict[str, Any]:
+    mean, std, ci95 = mean_std_ci95(values)
+    several = len(values) > 1
+    return {
+        "mean": round(mean, 3),
+        "std": round(std, 3) if several else None,
+        "ci95": round(ci95, 3) if several else None,
+        "runs": len(values),
+    }

@@ -1,0 +1,89 @@
+"""Compress, then recall: after each experience a fresh network is trained on summaries alone (Deng & Russakovsky 2022)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.models import MultiTaskModule
+from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import nn
+
+import ddcore as dd
+from ddapps.continual.buffer import DistilledBuffer
+from ddcore.errors import UnsupportedError
+from ddcore.evaluation import Protocol, TrainingSource, as_protocol, train_one
+from ddcore.networks import as_architecture
+
+
+class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
+    """Trains the strategy's model anew on the summaries of all experiences so far, by their recipes.
+
+    When an experience comes, its data goes into the memory and is seen no more. The model's weights are then drawn afresh and trained on
+    what the memory holds: soft labels, learned step sizes and the loss of the recipe included. The strategy's own epochs do not take place.
+
+    Args:
+        buffer: the memory.
+        protocol: how the network is trained: ``dc``, ``dsa``, ``quick`` or a `ddcore.evaluation.Protocol`; a recipe's own steps replace it.
+        seed: of weights, order and augmentation.
+    """
+
+    def __init__(self, buffer: DistilledBuffer, *, protocol: str | Protocol = "dc", seed: int = 0) -> None:
+        super().__init__()
+        self.storage_policy = buffer
+        self.protocol = as_protocol(protocol)
+        self.seed = seed
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Compress the experience, recall everything, and leave nothing to be trained."""
+        if isinstance(strategy.model, MultiTaskModule):
+            raise UnsupportedError(
+                "a model with a head per task cannot be trained by a summary's recipe: use ReplayPlugin with a DistilledBuffer, or a model with "
+                "one head for all classes"
+            )
+        self.storage_policy.post_adapt(strategy, strategy.experience)
+        summary = self.storage_policy.memory.summary()
+        recall(strategy.model, summary, self.protocol, seed=self.seed, run=strategy.clock.train_exp_counter)
+        strategy.stop_training()
+
+
+def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, seed: int = 0, run: int = 0) -> None:
+    """Train a model, from weights that are drawn anew, on a summary; it keeps the model's place and type."""
+    weights = next(model.parameters())
+    source = TrainingSource.of(summary, weights.device, weights.dtype)
+    training = protocol.training
+    suited = dd.override(training, "augmentation", training.augmentation.suited_to(summary.spec))
+    trained = train_one(as_architecture(model), source, suited, summary.spec, seed=seed, run=run)
+    model.load_state_dict(trained.module.state_dict())
+
+
+class CompressThenRecall(SupervisedTemplate):  # type: ignore[misc]
+    """The strategy whose only training is `CompressThenRecallPlugin`'s.
+
+    Args:
+        model: one head for all classes; its weights are drawn anew for each experience.
+        buffer: the memory.
+        protocol: see `CompressThenRecallPlugin`.
+        seed: see `CompressThenRecallPlugin`.
+        settings: further arguments of Avalanche's ``SupervisedTemplate``: ``device``, ``evaluator``, ``plugins``, ``eval_mb_size``, ...
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        buffer: DistilledBuffer,
+        protocol: str | Protocol = "dc",
+        seed: int = 0,
+        plugins: list[Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        recalling = CompressThenRecallPlugin(buffer, protocol=protocol, seed=seed)
+        super().__init__(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=recalling.protocol.training.learning_rate),
+            plugins=[*(plugins or []), recalling],
+            **{"eval_mb_size": 128, **settings},
+        )
+        self.buffer = buffer

@@ -1,0 +1,179 @@
+"""The strategies that a comparison sets side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.evaluation.metrics import accuracy_metrics, forgetting_metrics
+from avalanche.logging import BaseLogger
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
+from avalanche.training.storage_policy import (
+    ClassBalancedBuffer,
+    ExemplarsBuffer,
+    ExperienceBalancedBuffer,
+    ReservoirSamplingBuffer,
+)
+
+import ddcore as dd
+from ddapps.continual.buffer import DistilledBuffer
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.recall import CompressThenRecall
+from ddapps.continual.sizing import Compression
+from ddcore.engine import derive_seed, resolve_device
+from ddcore.evaluation import Protocol
+from ddcore.networks import as_architecture
+from ddcore.summary import original_bytes
+
+BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
+    "reservoir": ReservoirSamplingBuffer,
+    "class-balanced": ClassBalancedBuffer,
+    "experience-balanced": ExperienceBalancedBuffer,
+}
+"""Avalanche's buffers of real images, by name."""
+
+
+@dataclass(frozen=True)
+class ReplayTraining:
+    """How a strategy with replay trains on an experience.
+
+    Attributes:
+        learning_rate: of SGD with momentum 0.9.
+        epochs: passes over the experience.
+        batch_size: examples of the experience in a batch, and as many of the memory.
+    """
+
+    learning_rate: float = 0.01
+    epochs: int = 5
+    batch_size: int = 32
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows of one comparison share.
+
+    Attributes:
+        spec: facts of the data.
+        limit: bytes that a memory may store.
+        most: bytes that it stores at most when all classes were seen.
+        network: of strategies, and what is distilled on.
+        device: of everything.
+    """
+
+    spec: dd.Spec
+    limit: MemoryBudget
+    most: int
+    network: object
+    device: str | torch.device = "auto"
+
+    def model(self, seed: int) -> torch.nn.Module:
+        """Return a new network."""
+        spec = self.spec
+        built = as_architecture(self.network).build(spec.shape, spec.num_classes, seed=derive_seed(seed, "model"))
+        return built.module
+
+    def shared(self) -> dict[str, Any]:
+        """Return the arguments that every strategy takes: metrics without a logger, device, size of test batches."""
+        metrics = (*accuracy_metrics(experience=True, stream=True), *forgetting_metrics(experience=True, stream=True))
+        evaluator = EvaluationPlugin(*metrics, loggers=[BaseLogger()])
+        return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
+
+    def distilled(self, method: str | dd.Method, seed: int, directory: Path | None, **settings: Any) -> DistilledBuffer:
+        """Return a distilled memory of this comparison's size."""
+        spec = self.spec
+        return DistilledBuffer(
+            method,
+            self.limit,
+            normalisation=spec.normalisation,
+            num_classes=spec.num_classes,
+            mirror=spec.mirror,
+            network=self.network,
+            seed=seed,
+            device=self.device,
+            directory=directory,
+            **settings,
+        )
+
+
+class _Replay(ReplayPlugin):  # type: ignore[misc]
+    """Avalanche's plugin; its buffer is told of an experience by the name that is not deprecated."""
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self.storage_policy.post_adapt(strategy, strategy.experience)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Compress-then-recall by a method; of a selection rule, the memory holds real images.
+
+    Attributes:
+        method: distils each experience.
+        protocol: of recall.
+        storage: of the memory.
+        steps: replaces the method's.
+        max_seconds: of each distillation.
+    """
+
+    method: str | dd.Method
+    protocol: str | Protocol = "dc"
+    storage: str = "uint8"
+    steps: int | None = None
+    max_seconds: float | None = None
+
+    @property
+    def replays(self) -> bool:
+        """Whether a strategy that knows class ids alone can replay its examples."""
+        return not Compression(self.method).learns_labels
+
+    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Callable[[], int]]:
+        """Return a new strategy, and a function that tells how many bytes its memory stores."""
+        how = {"storage": self.storage, "steps": self.steps, "max_seconds": self.max_seconds}
+        buffer = setting.distilled(self.method, seed, directory, **how)
+        recalling = CompressThenRecall(
+            model=setting.model(seed), buffer=buffer, protocol=self.protocol, seed=seed, **setting.shared()
+        )
+        return recalling, lambda: buffer.stored_bytes
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Training goes on through the experiences; each batch has as many examples of the memory.
+
+    Attributes:
+        memory: a buffer of real images by its name (`BUFFERS`), or a `Recall` whose distilled memory is replayed; None: no memory.
+        training: of each experience.
+    """
+
+    memory: str | Recall | None
+    training: ReplayTraining = ReplayTraining()
+
+    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Callable[[], int]]:
+        """Return a new strategy, and a function that tells how many bytes its memory stores."""
+        image = original_bytes(setting.spec, 1)
+        buffer: Any = None
+        if isinstance(self.memory, Recall):
+            made = self.memory
+            buffer = setting.distilled(made.method, seed, directory, steps=made.steps, max_seconds=made.max_seconds)
+        elif self.memory is not None:
+            buffer = BUFFERS[self.memory](setting.most // image)
+        model = setting.model(seed)
+        how = self.training
+        strategy = Naive(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=how.learning_rate, momentum=0.9),
+            train_mb_size=how.batch_size,
+            train_epochs=how.epochs,
+            plugins=[] if buffer is None else [_Replay(mem_size=buffer.max_size, storage_policy=buffer)],
+            **setting.shared(),
+        )
+
+        def stored() -> int:
+            if isinstance(buffer, DistilledBuffer):
+                return buffer.stored_bytes
+            return 0 if buffer is None else image * len(buffer.buffer)
+
+        return strategy, stored

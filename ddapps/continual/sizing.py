@@ -1,0 +1,89 @@
+"""Methods of a given size: in examples, or in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import ddcore as dd
+from ddcore.errors import BudgetError
+from ddcore.factorization import Factorization, Ipc
+from ddcore.methods import build_method
+from ddcore.settings import override
+
+Limit = int | Mapping[int, int]
+"""Bytes in all; or examples of each class id."""
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A method, before its size is known.
+
+    Attributes:
+        method: its name, or settings whose ``ipc`` is replaced.
+        preset: ``paper`` or ``cpu``, of a name.
+        storage: how numbers are stored.
+        network: what it distils on, in any form that ``ddcore.networks.as_architecture`` takes; None: its own.
+        steps: replaces its number of steps.
+    """
+
+    method: str | dd.Method
+    preset: str = "cpu"
+    storage: str = "uint8"
+    network: object = None
+    steps: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+        return self.method if isinstance(self.method, str) else self.method.name
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether its examples have distributions as targets instead of class ids."""
+        return getattr(self._at(1).factorization, "labels", "hard") != "hard"
+
+    def within(self, limit: Limit, target: dd.TargetData) -> dd.Method:
+        """Return the method of the largest size that stays within a limit; a class that has fewer examples gives what it has.
+
+        Raises:
+            BudgetError: the limit does not hold one item per class.
+        """
+        if isinstance(limit, int):
+            sized = self._in_bytes(limit, target)
+        else:
+            sized = self._at(_items(self._at(1).factorization, limit, target.counts()))
+        if sized.matching is None:
+            return sized
+        return (sized if self.network is None else sized.on_networks(self.network)).with_steps(self.steps)
+
+    def _at(self, ipc: Ipc) -> dd.Method:
+        if isinstance(self.method, str):
+            return build_method(self.method, ipc=ipc, preset=self.preset, storage=self.storage, clip=True)
+        return override(self._stored(self.method), "factorization.ipc", ipc)
+
+    def _in_bytes(self, limit: int, target: dd.TargetData) -> dd.Method:
+        budget = dd.Budget(limit)
+        if isinstance(self.method, str):
+            return build_method(
+                self.method, preset=self.preset, target=target, budget=budget, storage=self.storage, clip=True
+            )
+        return budget.fit(self._stored(self.method), target)
+
+    def _stored(self, method: dd.Method) -> dd.Method:
+        method = override(method, "factorization.storage", self.storage)
+        return replace(method, factorization=method.factorization.clipped())
+
+
+def _items(factorization: Factorization, limit: Mapping[int, int], available: Mapping[int, int]) -> Ipc:
+    """Return how many items each class gets, so that their examples are within its limit."""
+    (each,) = override(factorization, "ipc", 1).counts_for({0: max(limit.values())}).values()
+    short = [class_id for class_id, most in limit.items() if most < each]
+    if short:
+        raise BudgetError(
+            f"{limit[short[0]]} examples of class {short[0]} were allowed, one item of {factorization.name} gives {each}: give more "
+            "memory, or say it in bytes"
+        )
+    wanted = {class_id: min(limit[class_id] // each, count) for class_id, count in available.items() if count}
+    sizes = set(wanted.values())
+    return sizes.pop() if len(sizes) == 1 and len(wanted) == len(available) else wanted
