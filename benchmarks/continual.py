@@ -20,7 +20,13 @@ from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, 
 from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
 
-PUBLISHED = {"memory": "20-per-class", "seeds": 5, "network": "convnet", "protocol": "dsa", "baselines": "random,herding"}
+PUBLISHED = {
+    "memory": "20-per-class",
+    "seeds": 5,
+    "network": "convnet",
+    "protocol": "dsa",
+    "baselines": "random,herding",
+}
 """Final accuracy after 5 and 10 experiences: DM 34.4, 34.6; herding 28.2, 27.4; random 24.8, 24.8 (Zhao & Bilen 2023, from their plots)."""
 
 
@@ -36,9 +42,12 @@ def main() -> None:
     parser.add_argument("--protocol", default="dc", help="of recall")
     parser.add_argument("--steps", type=int, help="of methods")
     parser.add_argument("--max-seconds", type=float, help="of each distillation")
+    parser.add_argument("--no-float32", action="store_true")
     parser.add_argument("--rates", default=".003,.01,.03", help="of replay, tried on a validation split")
     parser.add_argument("--epochs", default="1,5,20", help="of replay, tried on a validation split")
-    parser.add_argument("--per-class", type=int, help="training examples of each class that the stream has, instead of all")
+    parser.add_argument(
+        "--per-class", type=int, help="training examples of each class that the stream has, instead of all"
+    )
     parser.add_argument("--split", default="test")
     parser.add_argument("--work", type=Path, default=Path("out/continual"))
     parser.add_argument("--published", action="store_true")
@@ -61,6 +70,7 @@ def main() -> None:
         protocol=options.protocol,
         steps=options.steps,
         max_seconds=options.max_seconds,
+        float32=not options.no_float32,
         grid=Grid(tuple(map(float, options.rates.split(","))), tuple(map(int, options.epochs.split(",")))),
         split=options.split,
         directory=options.work / title,

@@ -57,13 +57,21 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--protocol", default="dc", help="of recall: dc, dsa or quick (default: dc)")
     parser.add_argument("--steps", type=int, help="outer steps of methods, instead of the preset's")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="of each distillation")
-    parser.add_argument("--split", default="test", help="test, or validation: then a share of the training split is held out")
+    parser.add_argument(
+        "--no-float32", action="store_true", help="leave out the rows of methods in four bytes per number"
+    )
+    parser.add_argument(
+        "--split", default="test", help="test, or validation: then a share of the training split is held out"
+    )
     parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw the accuracy after each experience")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="keep memories and outcomes; the same words go on from there after a crash"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="keep memories and outcomes; the same words go on from there after a crash",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
@@ -87,6 +95,7 @@ def _run(options: argparse.Namespace) -> None:
         protocol=options.protocol,
         steps=options.steps,
         max_seconds=options.max_seconds,
+        float32=not options.no_float32,
         split=options.split,
         seed=options.seed,
         device=options.device,

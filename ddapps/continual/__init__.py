@@ -24,8 +24,9 @@ with warnings.catch_warnings():
     import avalanche.training  # noqa: F401
 
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.buffer import DistilledBuffer
-from ddapps.continual.memory import DistilledMemory, Kept
+from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
+from ddapps.continual.distilled import DistilledMemory
+from ddapps.continual.memory import Kept, Memory
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
 
 __all__ = [
@@ -34,5 +35,7 @@ __all__ = [
     "DistilledBuffer",
     "DistilledMemory",
     "Kept",
+    "Memory",
     "MemoryBudget",
+    "SummaryBuffer",
 ]

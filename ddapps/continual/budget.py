@@ -60,7 +60,9 @@ class MemoryBudget:
         if unit:
             return cls(Budget.parse(number + unit).bytes, "bytes", per_class is not None)
         if not number.isdecimal():
-            raise SettingsError(f"a memory of {given!r}: a number of examples is a whole number; bytes have a unit (20kB)")
+            raise SettingsError(
+                f"a memory of {given!r}: a number of examples is a whole number; bytes have a unit (20kB)"
+            )
         return cls(int(number), "examples", per_class is not None)
 
     def __str__(self) -> str:

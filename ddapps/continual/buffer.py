@@ -1,4 +1,4 @@
-"""`DistilledBuffer`: Avalanche's replay memory, distilled."""
+"""Avalanche's replay memory, distilled."""
 
 from __future__ import annotations
 
@@ -9,46 +9,41 @@ from avalanche.training.storage_policy import ExemplarsBuffer
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.experiences import Form, Reader, exemplars
-from ddapps.continual.memory import DistilledMemory, Kept
+from ddapps.continual.memory import Kept, Memory
 from ddcore.data import Normalisation
 from ddcore.errors import UnsupportedError
 
 
-class DistilledBuffer(ExemplarsBuffer):  # type: ignore[misc]
-    """A replay memory that holds a summary of every experience instead of some of its examples.
+class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
+    """A replay memory that holds summaries instead of real examples.
 
     It goes wherever Avalanche takes an ``ExemplarsBuffer``: ``ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)``. Its items are
     what the model takes: normalised, free of transforms, with the task labels of their experience.
 
-    Experiences whose classes were seen before share the memory of these classes with the earlier ones, equally.
-
     Args:
-        method: a name, or a `ddcore.Method`, whose ``ipc`` the memory replaces.
-        memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see `MemoryBudget.parse`.
+        memory: what is kept, and how.
         normalisation: what the benchmark's transforms apply to pixels in [0, 1]; default: the ``Normalize`` that is found in them.
-        num_classes: size of the label space; default: the highest label of each experience + 1.
+        num_classes: size of the label space; default: the width of the model's output.
         mirror: whether a mirrored image keeps its class (not so for digits).
-        settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``, ``steps``, ``seed``, ``directory``, ...
 
     Attributes:
         max_size: the memory's amount in its own unit (of ``"10-per-class"``: 10).
-        memory: the `DistilledMemory`.
+        memory: as given.
     """
 
     def __init__(
         self,
-        method: str | dd.Method = "dm",
-        memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
+        memory: Memory,
         *,
         normalisation: Normalisation | None = None,
         num_classes: int | None = None,
         mirror: bool = True,
-        **settings: Any,
     ) -> None:
-        self.memory = DistilledMemory(method, memory, **settings)
+        self.memory = memory
         self.reader = Reader(normalisation, num_classes, mirror)
-        super().__init__(self.memory.budget.amount)
+        super().__init__(memory.budget.amount)
         self._form = Form(with_task=False, tensor_targets=False)
         self._shown: tuple[tuple[Kept, ...], AvalancheDataset] | None = None
 
@@ -61,7 +56,7 @@ class DistilledBuffer(ExemplarsBuffer):  # type: ignore[misc]
         """
         if self.memory.learns_labels:
             raise UnsupportedError(
-                f"{self.memory.compression.name} learns a distribution over classes for each example, and this strategy replays class ids: use "
+                f"{self.memory.name} learns a distribution over classes for each example, and this strategy replays class ids: use "
                 "CompressThenRecall, which trains on the distributions, or a method with hard labels"
             )
         if self._shown is None or self._shown[0] is not self.memory.kept:
@@ -75,7 +70,8 @@ class DistilledBuffer(ExemplarsBuffer):  # type: ignore[misc]
 
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
         """Distill an experience into the memory."""
-        self.memory.observe(self.reader.read(exp))
+        model = getattr(agent_state, "model", None)
+        self.memory.observe(self.reader.read(exp, model), model)
         self._form = Form.of(exp.dataset)
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
@@ -87,3 +83,29 @@ class DistilledBuffer(ExemplarsBuffer):  # type: ignore[misc]
         budget = self.memory.budget
         self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class))
         self.max_size = new_size
+
+
+class DistilledBuffer(SummaryBuffer):
+    """A replay memory that holds a summary of every experience, distilled when the experience ends.
+
+    Experiences whose classes were seen before share the memory of these classes with the earlier ones, equally.
+
+    Args:
+        method: a name, or a `ddcore.Method`, whose ``ipc`` the memory replaces.
+        memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see `MemoryBudget.parse`.
+        normalisation, num_classes, mirror: see `SummaryBuffer`.
+        settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``, ``steps``, ``seed``, ``directory``, ...
+    """
+
+    def __init__(
+        self,
+        method: str | dd.Method = "dm",
+        memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
+        *,
+        normalisation: Normalisation | None = None,
+        num_classes: int | None = None,
+        mirror: bool = True,
+        **settings: Any,
+    ) -> None:
+        made = DistilledMemory(method, memory, **settings)
+        super().__init__(made, normalisation=normalisation, num_classes=num_classes, mirror=mirror)

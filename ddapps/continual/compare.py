@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.rows import BUFFERS, Recall, Replay, ReplayTraining, Setting
+from ddapps.continual.rows import BUFFERS, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddcore.engine import default_generator_seeded, derive_seed
 from ddcore.errors import BudgetError, OutputExistsError, UnknownNameError
@@ -139,6 +141,7 @@ def compare(
     grid: Grid | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
+    float32: bool = True,
     split: str = "test",
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -163,6 +166,7 @@ def compare(
         grid: what tuning tries for replay.
         steps: replaces the number of steps of methods.
         max_seconds: of each distillation.
+        float32: whether methods have a second row, with numbers in four bytes instead of one.
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
@@ -177,26 +181,32 @@ def compare(
     limit = in_bytes(MemoryBudget.parse(memory), target.spec)
     most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
     if most < original_bytes(target.spec, len(target.spec.classes)):
-        raise BudgetError(f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes")
+        raise BudgetError(
+            f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes"
+        )
     setting = Setting(target.spec, limit, most, network, device)
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
-    work = _Work(target, tasks, range(seed, seed + seeds), split, None if directory is None else Path(directory), progress)
-    grid = grid or Grid()
-    rows = []
+    grid, rows = grid or Grid(), []
     how: dict[str, Any] = {"protocol": as_protocol(protocol), "steps": steps, "max_seconds": max_seconds}
-    for method in methods:
-        name = method if isinstance(method, str) else method.name
-        made = Recall(method, **how)
-        rows.append(work.row(name, made, setting))
-        rows.append(work.row(f"{name} float32", replace(made, storage="float32"), wider))
-        if made.replays:
-            rows.append(work.row(f"{name} replay", work.tuned(f"{name} replay", Replay(made), setting, grid), setting))
-    for name in baselines:
-        if name in SELECTION:
-            rows.append(work.row(name, Recall(name, **how), setting))
-        else:
-            replay = Replay(None if name == "naive" else name)
-            rows.append(work.row(name, work.tuned(name, replay, setting, grid), setting))
+    temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
+    with temporary as place:
+        work = _Work(target, tasks, range(seed, seed + seeds), split, Path(place), progress)
+        for method in methods:
+            name = method if isinstance(method, str) else method.name
+            made = Recall(method, **how)
+            rows.append(work.row(name, made, setting))
+            if float32:
+                rows.append(work.row(f"{name} float32", replace(made, storage="float32"), wider))
+            if made.replays:
+                rows.append(
+                    work.row(f"{name} replay", work.tuned(f"{name} replay", Replay(made), setting, grid), setting)
+                )
+        for name in baselines:
+            if name in SELECTION:
+                rows.append(work.row(name, Recall(name, **how), setting))
+            else:
+                replay = Replay(None if name == "naive" else name)
+                rows.append(work.row(name, work.tuned(name, replay, setting, grid), setting))
     return Comparison(target.name, tasks, most, str(network), tuple(rows))
 
 
@@ -218,7 +228,7 @@ class _Work:
     tasks: int
     seeds: range
     split: str
-    directory: Path | None
+    directory: Path
     progress: Callable[[str], None] | None
 
     def row(self, name: str, strategy: Strategy, setting: Setting) -> Row:
@@ -238,7 +248,7 @@ class _Work:
         return max(tried, key=lambda one: one[0])[1]
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
-        folder = None if self.directory is None else self.directory / _file_name(f"{name} {self.split} seed {seed}")
+        path = self.directory / "outcomes" / f"{_file_name(f'{name} {self.split} {seed}')}.json"
         facts = {
             "data": self.target.fingerprint(),
             "tasks": self.tasks,
@@ -249,8 +259,7 @@ class _Work:
             "seed": seed,
         }
         facts = json.loads(json.dumps(facts))
-        path = None if folder is None else folder / "outcome.json"
-        if path is not None and path.exists():
+        if path.exists():
             earlier = json.loads(path.read_text())
             if earlier["facts"] != facts:
                 raise OutputExistsError(f"{path} is of another comparison: choose another directory")
@@ -258,16 +267,18 @@ class _Work:
             return Outcome(**{**found, "accuracies": tuple(found["accuracies"])})
         if self.progress is not None:
             self.progress(f"{name}: classes in order {seed}")
-        outcome = self._run(strategy, setting, seed, None if folder is None else folder / "memory")
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps({"facts": facts, "outcome": outcome.__dict__}, indent=1).encode())
+        outcome = self._run(strategy, setting, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"facts": facts, "outcome": outcome.__dict__}, indent=1).encode())
         return outcome
 
-    def _run(self, strategy: Strategy, setting: Setting, seed: int, memory: Path | None) -> Outcome:
+    def _run(self, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
+        memories = self.directory / "memories"
         started, accuracies, metrics = time.monotonic(), [], {}
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
         with default_generator_seeded(derive_seed(seed, "continual")):
+            # Strategies that keep the same memory find it distilled.
+            memory = memories / _file_name(f"{strategy.memory_name} {self.split} {seed}")
             learner, stored_bytes = strategy.strategy(setting, seed, memory)
             for index, experience in enumerate(stream.train_stream):
                 learner.train(experience)

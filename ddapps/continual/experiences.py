@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from avalanche.benchmarks.utils.classification_dataset import (
     TaskAwareSupervisedClassificationDataset,
 )
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
-from torch import Tensor
+from avalanche.models import MultiTaskModule
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import ddcore as dd
@@ -52,7 +53,8 @@ class Reader:
 
     Attributes:
         normalisation: what the dataset's transforms apply to pixels in [0, 1]; None: what is found in them.
-        num_classes: size of the label space; None: the highest label of the experience + 1.
+        num_classes: size of the label space; None: the width of the model's output, or the highest label of the experience + 1 where there
+            is none or it has a head per task.
         mirror: whether a mirrored image keeps its class.
     """
 
@@ -60,8 +62,12 @@ class Reader:
     num_classes: int | None = None
     mirror: bool = True
 
-    def read(self, experience: Any) -> list[tuple[int, dd.TargetData]]:
+    def read(self, experience: Any, model: nn.Module | None = None) -> list[tuple[int, dd.TargetData]]:
         """Return task labels and the data of each.
+
+        Args:
+            experience: of Avalanche.
+            model: that the strategy trains.
 
         Raises:
             InputDataError: there is no example, examples are no images, or undoing the normalisation does not give pixels.
@@ -73,7 +79,7 @@ class Reader:
         tasks = torch.tensor([int(label) for label in getattr(dataset, "targets_task_labels", [0] * len(targets))])
         normalisation = self._normalisation(dataset, inputs)
         pixels = _as_bytes(_as_pixels(normalisation, inputs))
-        num_classes = self.num_classes or int(targets.max()) + 1
+        num_classes = self.num_classes or max(_width(model, inputs[:2]), int(targets.max()) + 1)
         found = []
         for task in tasks.unique().tolist():
             members = (tasks == task).nonzero().flatten()
@@ -105,11 +111,24 @@ class Reader:
         return found
 
 
+def _width(model: nn.Module | None, inputs: Tensor) -> int:
+    """Return how many logits a model gives, 0 where there is no one number."""
+    if model is None or isinstance(model, MultiTaskModule):
+        return 0
+    training, device = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        logits = model.eval()(inputs.to(device))
+    model.train(training)
+    return int(logits.shape[1])
+
+
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
     parts = []
     for batch in DataLoader(dataset, batch_size=READ_AT_ONCE):
         if not isinstance(batch[0], Tensor) or batch[0].ndim != 4 or not batch[0].dtype.is_floating_point:
-            raise InputDataError("examples must become float tensors, channels x height x width: end the transforms with ToTensor")
+            raise InputDataError(
+                "examples must become float tensors, channels x height x width: end the transforms with ToTensor"
+            )
         parts.append((batch[0].float(), torch.as_tensor(batch[1]).long()))
     return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
 
@@ -117,7 +136,7 @@ def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
 def _as_pixels(normalisation: Normalisation, inputs: Tensor) -> Tensor:
     pixels = normalisation.invert(inputs)
     low, high = float(pixels.min()), float(pixels.max())
-    if not (-0.01 <= low and high <= 1.01):
+    if not (low >= -0.01 and high <= 1.01):
         raise InputDataError(
             f"undoing the normalisation gives pixels from {low:.3g} to {high:.3g} instead of [0, 1]: are the images normalised twice, or by "
             "another normalisation than normalisation= says?"
@@ -160,9 +179,3 @@ def dataset_of(inputs: Tensor, targets: Tensor, tasks: Sequence[int], form: Form
     if not form.with_task:
         return ClassificationDataset([examples], data_attributes=attributes)
     return TaskAwareSupervisedClassificationDataset([examples], data_attributes=[*attributes, TaskLabels(list(tasks))])
-
-
-def chunks(data: dd.TargetData, size: int) -> Iterator[dd.TargetData]:
-    """Cut data, in its order, into pieces of ``size`` examples."""
-    for indices in torch.arange(len(data.train)).split(size):
-        yield data.with_train(indices, data.name)

@@ -11,7 +11,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 import ddcore as dd
-from ddapps.continual.buffer import DistilledBuffer
+from ddapps.continual.buffer import SummaryBuffer
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, train_one
 from ddcore.networks import as_architecture
@@ -29,7 +29,7 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
         seed: of weights, order and augmentation.
     """
 
-    def __init__(self, buffer: DistilledBuffer, *, protocol: str | Protocol = "dc", seed: int = 0) -> None:
+    def __init__(self, buffer: SummaryBuffer, *, protocol: str | Protocol = "dc", seed: int = 0) -> None:
         super().__init__()
         self.storage_policy = buffer
         self.protocol = as_protocol(protocol)
@@ -73,7 +73,7 @@ class CompressThenRecall(SupervisedTemplate):  # type: ignore[misc]
         self,
         *,
         model: nn.Module,
-        buffer: DistilledBuffer,
+        buffer: SummaryBuffer,
         protocol: str | Protocol = "dc",
         seed: int = 0,
         plugins: list[Any] | None = None,

@@ -20,8 +20,8 @@ from avalanche.training.storage_policy import (
 )
 
 import ddcore as dd
-from ddapps.continual.buffer import DistilledBuffer
 from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.buffer import DistilledBuffer
 from ddapps.continual.recall import CompressThenRecall
 from ddapps.continual.sizing import Compression
 from ddcore.engine import derive_seed, resolve_device
@@ -125,6 +125,11 @@ class Recall:
     max_seconds: float | None = None
 
     @property
+    def memory_name(self) -> str:
+        """Name that memories of this kind share."""
+        return f"{Compression(self.method).name} {self.storage}"
+
+    @property
     def replays(self) -> bool:
         """Whether a strategy that knows class ids alone can replay its examples."""
         return not Compression(self.method).learns_labels
@@ -150,6 +155,11 @@ class Replay:
 
     memory: str | Recall | None
     training: ReplayTraining = ReplayTraining()
+
+    @property
+    def memory_name(self) -> str:
+        """Name that memories of this kind share."""
+        return self.memory.memory_name if isinstance(self.memory, Recall) else str(self.memory)
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Callable[[], int]]:
         """Return a new strategy, and a function that tells how many bytes its memory stores."""

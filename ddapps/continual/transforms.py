@@ -31,7 +31,9 @@ def normalisation_of(dataset: Any) -> Normalisation:
 def _agreed(paths: list[list[Normalisation]]) -> Normalisation:
     for path in paths:
         if len(path) > 1:
-            raise InputDataError(f"the dataset's transforms normalise {len(path)} times, one after the other: remove all but one")
+            raise InputDataError(
+                f"the dataset's transforms normalise {len(path)} times, one after the other: remove all but one"
+            )
     each = [path[0] if path else Identity() for path in paths] or [Identity()]
     if not all(one.same_as(each[0]) for one in each):
         raise InputDataError("parts of the dataset are normalised in different ways: give all of them one transform")

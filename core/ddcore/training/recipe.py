@@ -71,7 +71,9 @@ class Recipe:
         """
         if len({(r.loss, _form(r)) for r in recipes}) != 1:
             forms = ", ".join(sorted({f"{r.loss} with {_form(r)}" for r in recipes}))
-            raise SettingsError(f"no one recipe stands for these ({forms or 'none'}): say with recipe= how to train on the union")
+            raise SettingsError(
+                f"no one recipe stands for these ({forms or 'none'}): say with recipe= how to train on the union"
+            )
         first = recipes[0]
         rate, steps = first.learning_rate, first.steps
         if rate is not None:

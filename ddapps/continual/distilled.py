@@ -1,0 +1,179 @@
+"""`DistilledMemory`: experiences as summaries, by any method."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import ddcore as dd
+from ddapps.continual.budget import Key, MemoryBudget
+from ddapps.continual.memory import Kept, Memory, Tasks, as_tasks, balanced, chunks, examples_of
+from ddapps.continual.sizing import Compression, Limit
+from ddapps.continual.store import Store
+from ddcore.engine import derive_seed, resolve_device
+from ddcore.networks import NetworkSource, as_architecture
+from ddcore.settings import describe, require, require_counts
+
+
+class DistilledMemory(Memory):
+    """A summary of every experience, distilled by any method.
+
+    An experience is distilled when `observe` is told of it, within the share of its classes. Where shares shrink, because classes have
+    arrived or come again, earlier summaries are distilled again, from their own examples, to what they may still hold.
+
+    Args:
+        method: a name, or a `ddcore.Method`, whose ``ipc`` the budget replaces.
+        memory: see `MemoryBudget.parse`.
+        joint: whether one summary (of each task) stands for all experiences: it is distilled anew from the examples of the one before and
+            the new data, so that all classes share bases or decoders. Of a class that comes again, the earlier examples count as often as
+            it had come.
+        chunk: of a joint memory: most examples that are looked at together. An experience is then taken in piece by piece, in its order.
+        preset: ``paper`` or ``cpu``, of a method by its name; default: ``cpu`` on a processor, ``paper`` on a GPU.
+        storage: ``uint8``, ``fp16`` or ``float32``.
+        network: what is distilled on, in any form that ``ddcore.networks.as_architecture`` takes; default: the method's.
+        steps: replaces the method's number of steps.
+        max_seconds: of each distillation.
+        seed: of all random numbers.
+        device: as in ``ddcore.distill``.
+        directory: where the memory is written after every experience. The same stream observed again, in another process, is read from there
+            as far as it had come; a distillation that was killed goes on from its checkpoint.
+        progress: whether to show bars on standard error.
+    """
+
+    def __init__(
+        self,
+        method: str | dd.Method = "dm",
+        memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
+        *,
+        joint: bool = False,
+        chunk: int | None = None,
+        preset: str | None = None,
+        storage: str = "uint8",
+        network: object = None,
+        steps: int | None = None,
+        max_seconds: float | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        directory: str | Path | None = None,
+        progress: bool = False,
+    ) -> None:
+        on_cpu = resolve_device(device).type == "cpu"
+        preset = preset or ("cpu" if on_cpu else "paper")
+        if network is not None and not isinstance(network, NetworkSource):
+            network = as_architecture(network)
+        self.compression = Compression(method, preset, storage, network, steps)
+        self._learns_labels = self.compression.learns_labels
+        self.budget = MemoryBudget.parse(memory)
+        require(joint or chunk is None, "only a joint memory takes experiences in pieces: joint=True")
+        if chunk is not None:
+            require_counts(chunk=chunk)
+        self.joint, self.chunk = joint, chunk
+        self._seen: Counter[Key] = Counter()
+        self._run = {"device": device, "max_seconds": max_seconds, "progress": progress}
+        self._seed = seed
+        self._store = None if directory is None else Store(Path(directory))
+
+    @property
+    def name(self) -> str:
+        return self.compression.name
+
+    @property
+    def learns_labels(self) -> bool:
+        return self._learns_labels
+
+    def observe(self, data: dd.TargetData | Tasks, model: nn.Module | None = None) -> None:
+        tasks = as_tasks(data)
+        facts = {
+            "data": [[task, target.fingerprint()] for task, target in tasks],
+            "settings": describe(self.compression),
+            "budget": describe(self.budget),
+            "joint": [self.joint, self.chunk],
+            "seed": self._seed,
+            "max_seconds": self._run["max_seconds"],
+        }
+        found = None if self._store is None else self._store.read(self.experiences, facts)
+        if found is not None:
+            kept, seen = [Kept(*entry) for entry in found], self._counting(tasks)
+        else:
+            kept, seen = self._after(tasks)
+            if self._store is not None:
+                self._store.write(self.experiences, facts, [(k.summary, k.experience, k.task) for k in kept])
+        self.kept, self._seen = tuple(kept), seen
+        self.experiences += 1
+
+    def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
+        budget = MemoryBudget.parse(memory)
+        kept = self._shrunk(self.kept, budget.allowances([k.keys for k in self.kept]), budget)
+        self.budget, self.kept = budget, tuple(kept)
+
+    def _after(self, tasks: Tasks) -> tuple[list[Kept], Counter[Key]]:
+        """Return what is kept after one more experience, and how often each class was seen."""
+        if not self.joint:
+            return self._with(self.kept, tasks, "task"), self._counting(tasks)
+        kept, seen = list(self.kept), self._seen
+        for task, target in tasks:
+            pieces = [target] if self.chunk is None else chunks(target, self.chunk)
+            for index, piece in enumerate(pieces):
+                earlier = [one for one in kept if one.task == task]
+                others = [one for one in kept if one.task != task]
+                parts = [examples_of(one.summary) for one in earlier] + [piece]
+                weights = [{c: seen[task, c] for c in parts[0].spec.classes}] * len(earlier) + [
+                    dict.fromkeys(piece.spec.classes, 1)
+                ]
+                union = balanced(parts, weights) if earlier else piece
+                kept = self._with(others, [(task, union)], f"piece-{index}")
+                seen = seen + _once(task, piece)
+        return kept, seen
+
+    def _with(self, earlier: Sequence[Kept], tasks: Tasks, purpose: str) -> list[Kept]:
+        """Return earlier summaries, made smaller where they must be, and new ones of these data."""
+        keys = [tuple(_once(task, target)) for task, target in tasks]
+        allowances = self.budget.allowances([*(kept.keys for kept in earlier), *keys])
+        kept = self._shrunk(earlier, allowances[: len(earlier)], self.budget)
+        for (task, target), allowance in zip(tasks, allowances[len(earlier) :], strict=True):
+            summary = self._distilled(target, allowance, self.budget, f"{purpose}-{task}")
+            kept.append(Kept(summary, self.experiences, task))
+        return kept
+
+    def _counting(self, tasks: Tasks) -> Counter[Key]:
+        """Return how often each class was seen, these data included."""
+        seen = Counter(self._seen)
+        for task, target in tasks:
+            for piece in [target] if self.chunk is None else chunks(target, self.chunk):
+                seen += _once(task, piece)
+        return seen
+
+    def _shrunk(self, kept: Sequence[Kept], allowances: Sequence[dict[Key, int]], budget: MemoryBudget) -> list[Kept]:
+        """Return the summaries, those distilled again that are larger than allowed."""
+        result = []
+        for index, (one, allowance) in enumerate(zip(kept, allowances, strict=True)):
+            if budget.unit == "bytes":
+                fits = one.summary.stored_bytes <= sum(allowance.values())
+            else:
+                fits = all(count <= allowance[one.task, c] for c, count in one.summary.counts.items())
+            if not fits:
+                summary = self._distilled(examples_of(one.summary), allowance, budget, f"again-{index}")
+                one = Kept(summary, one.experience, one.task)
+            result.append(one)
+        return result
+
+    def _distilled(
+        self, target: dd.TargetData, allowance: dict[Key, int], budget: MemoryBudget, purpose: str
+    ) -> dd.DataSummary:
+        in_bytes = budget.unit == "bytes"
+        limit: Limit = sum(allowance.values()) if in_bytes else {c: n for (_, c), n in allowance.items()}
+        settings: dict[str, Any] = dict(self._run)
+        if self._store is not None:
+            settings["checkpoint"] = self._store.checkpoint(self.experiences, purpose)
+        seed = derive_seed(self._seed, "experience", self.experiences, purpose)
+        return dd.distill(target, self.compression.within(limit, target), seed=seed, **settings)
+
+
+def _once(task: int, target: dd.TargetData) -> Counter[Key]:
+    """Return the classes that data have, each counted once."""
+    return Counter((task, class_id) for class_id, count in target.counts().items() if count)
