@@ -25,17 +25,21 @@ with warnings.catch_warnings():
 
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
+from ddapps.continual.condensation import CompositeMemoryBuffer, CondensedMemory, SampleCondensationBuffer
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
 
 __all__ = [
+    "CompositeMemoryBuffer",
     "CompressThenRecall",
     "CompressThenRecallPlugin",
+    "CondensedMemory",
     "DistilledBuffer",
     "DistilledMemory",
     "Kept",
     "Memory",
     "MemoryBudget",
+    "SampleCondensationBuffer",
     "SummaryBuffer",
 ]

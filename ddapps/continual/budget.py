@@ -74,6 +74,14 @@ class MemoryBudget:
             return dict.fromkeys(keys, self.amount)
         return dict(zip(keys, _divided(self.amount, len(keys)), strict=True))
 
+    def whole(self, amount: int, each: int, key: Key) -> int:
+        """Return how many examples of ``each`` bytes an amount of bytes holds; `BudgetError` if none."""
+        if amount < each:
+            raise BudgetError(
+                f"a memory of {self} leaves {amount} bytes for class {key[1]}, one example takes {each}: give more memory"
+            )
+        return amount // each
+
     def allowances(self, parts: Sequence[Sequence[Key]]) -> list[dict[Key, int]]:
         """Return what each part of a memory may hold of each of its classes.
 

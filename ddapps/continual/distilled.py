@@ -12,7 +12,7 @@ from torch import nn
 
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
-from ddapps.continual.memory import Kept, Memory, Tasks, as_tasks, balanced, chunks, examples_of
+from ddapps.continual.memory import Kept, Memory, Tasks, balanced, chunks, examples_of
 from ddapps.continual.sizing import Compression, Limit
 from ddapps.continual.store import Store
 from ddcore.engine import derive_seed, resolve_device
@@ -76,7 +76,7 @@ class DistilledMemory(Memory):
         self._seen: Counter[Key] = Counter()
         self._run = {"device": device, "max_seconds": max_seconds, "progress": progress}
         self._seed = seed
-        self._store = None if directory is None else Store(Path(directory))
+        self.store = None if directory is None else Store(Path(directory))
 
     @property
     def name(self) -> str:
@@ -86,69 +86,56 @@ class DistilledMemory(Memory):
     def learns_labels(self) -> bool:
         return self._learns_labels
 
-    def observe(self, data: dd.TargetData | Tasks, model: nn.Module | None = None) -> None:
-        tasks = as_tasks(data)
-        facts = {
-            "data": [[task, target.fingerprint()] for task, target in tasks],
-            "settings": describe(self.compression),
-            "budget": describe(self.budget),
-            "joint": [self.joint, self.chunk],
+    def settings(self) -> dict[str, Any]:
+        return {
+            "compression": describe(self.compression),
+            "joint": self.joint,
+            "chunk": self.chunk,
             "seed": self._seed,
             "max_seconds": self._run["max_seconds"],
         }
-        found = None if self._store is None else self._store.read(self.experiences, facts)
-        if found is not None:
-            kept, seen = [Kept(*entry) for entry in found], self._counting(tasks)
-        else:
-            kept, seen = self._after(tasks)
-            if self._store is not None:
-                self._store.write(self.experiences, facts, [(k.summary, k.experience, k.task) for k in kept])
-        self.kept, self._seen = tuple(kept), seen
-        self.experiences += 1
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
         budget = MemoryBudget.parse(memory)
         kept = self._shrunk(self.kept, budget.allowances([k.keys for k in self.kept]), budget)
-        self.budget, self.kept = budget, tuple(kept)
+        self.budget, self.kept = budget, kept
 
-    def _after(self, tasks: Tasks) -> tuple[list[Kept], Counter[Key]]:
-        """Return what is kept after one more experience, and how often each class was seen."""
+    def after(self, tasks: Tasks, model: nn.Module | None = None) -> tuple[Kept, ...]:
         if not self.joint:
-            return self._with(self.kept, tasks, "task"), self._counting(tasks)
-        kept, seen = list(self.kept), self._seen
+            return self._with(self.kept, tasks, "task")
+        kept, seen = self.kept, Counter(self._seen)
         for task, target in tasks:
-            pieces = [target] if self.chunk is None else chunks(target, self.chunk)
-            for index, piece in enumerate(pieces):
-                earlier = [one for one in kept if one.task == task]
+            for index, piece in enumerate(self._pieces(target)):
                 others = [one for one in kept if one.task != task]
-                parts = [examples_of(one.summary) for one in earlier] + [piece]
-                weights = [{c: seen[task, c] for c in parts[0].spec.classes}] * len(earlier) + [
-                    dict.fromkeys(piece.spec.classes, 1)
-                ]
-                union = balanced(parts, weights) if earlier else piece
-                kept = self._with(others, [(task, union)], f"piece-{index}")
-                seen = seen + _once(task, piece)
-        return kept, seen
+                earlier = [examples_of(one.summary) for one in kept if one.task == task]
+                if earlier:
+                    weights = [{c: seen[task, c] for c in part.spec.classes} for part in earlier]
+                    piece = balanced([*earlier, piece], [*weights, dict.fromkeys(piece.spec.classes, 1)])
+                kept = self._with(others, [(task, piece)], f"piece-{index}")
+                seen += _once(task, piece)
+        return kept
 
-    def _with(self, earlier: Sequence[Kept], tasks: Tasks, purpose: str) -> list[Kept]:
+    def count(self, tasks: Tasks) -> None:
+        for task, target in tasks:
+            for piece in self._pieces(target):
+                self._seen += _once(task, piece)
+
+    def _pieces(self, target: dd.TargetData) -> list[dd.TargetData]:
+        return [target] if self.chunk is None else chunks(target, self.chunk)
+
+    def _with(self, earlier: Sequence[Kept], tasks: Tasks, purpose: str) -> tuple[Kept, ...]:
         """Return earlier summaries, made smaller where they must be, and new ones of these data."""
         keys = [tuple(_once(task, target)) for task, target in tasks]
         allowances = self.budget.allowances([*(kept.keys for kept in earlier), *keys])
-        kept = self._shrunk(earlier, allowances[: len(earlier)], self.budget)
+        kept = list(self._shrunk(earlier, allowances[: len(earlier)], self.budget))
         for (task, target), allowance in zip(tasks, allowances[len(earlier) :], strict=True):
             summary = self._distilled(target, allowance, self.budget, f"{purpose}-{task}")
             kept.append(Kept(summary, self.experiences, task))
-        return kept
+        return tuple(kept)
 
-    def _counting(self, tasks: Tasks) -> Counter[Key]:
-        """Return how often each class was seen, these data included."""
-        seen = Counter(self._seen)
-        for task, target in tasks:
-            for piece in [target] if self.chunk is None else chunks(target, self.chunk):
-                seen += _once(task, piece)
-        return seen
-
-    def _shrunk(self, kept: Sequence[Kept], allowances: Sequence[dict[Key, int]], budget: MemoryBudget) -> list[Kept]:
+    def _shrunk(
+        self, kept: Sequence[Kept], allowances: Sequence[dict[Key, int]], budget: MemoryBudget
+    ) -> tuple[Kept, ...]:
         """Return the summaries, those distilled again that are larger than allowed."""
         result = []
         for index, (one, allowance) in enumerate(zip(kept, allowances, strict=True)):
@@ -160,7 +147,7 @@ class DistilledMemory(Memory):
                 summary = self._distilled(examples_of(one.summary), allowance, budget, f"again-{index}")
                 one = Kept(summary, one.experience, one.task)
             result.append(one)
-        return result
+        return tuple(result)
 
     def _distilled(
         self, target: dd.TargetData, allowance: dict[Key, int], budget: MemoryBudget, purpose: str
@@ -168,8 +155,8 @@ class DistilledMemory(Memory):
         in_bytes = budget.unit == "bytes"
         limit: Limit = sum(allowance.values()) if in_bytes else {c: n for (_, c), n in allowance.items()}
         settings: dict[str, Any] = dict(self._run)
-        if self._store is not None:
-            settings["checkpoint"] = self._store.checkpoint(self.experiences, purpose)
+        if self.store is not None:
+            settings["checkpoint"] = self.store.checkpoint(self.experiences, purpose)
         seed = derive_seed(self._seed, "experience", self.experiences, purpose)
         return dd.distill(target, self.compression.within(limit, target), seed=seed, **settings)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
+from ddapps.continual.store import Store
 from ddcore.data import Split
 from ddcore.errors import InputDataError
+from ddcore.settings import describe
 
 Tasks = Sequence[tuple[int, dd.TargetData]]
 """The training data of one experience: task labels, and the data of each."""
@@ -45,9 +48,11 @@ class Memory(ABC):
         budget: the bound.
         kept: the summaries.
         experiences: how many experiences were observed.
+        store: where it is written after every experience, or None.
     """
 
     budget: MemoryBudget
+    store: Store | None = None
     kept: tuple[Kept, ...] = ()
     experiences: int = 0
 
@@ -82,9 +87,8 @@ class Memory(ABC):
         summaries = [kept.summary for kept in self.kept]
         return dd.concat(summaries, recipe=dd.Recipe.merged([summary.recipe for summary in summaries]))
 
-    @abstractmethod
     def observe(self, data: dd.TargetData | Tasks, model: nn.Module | None = None) -> None:
-        """Take in an experience.
+        """Take in an experience; of one that an earlier process had finished with the same directory, its result is read.
 
         Args:
             data: its training data; with several tasks in one experience, task labels and the data of each.
@@ -92,16 +96,39 @@ class Memory(ABC):
 
         Raises:
             BudgetError: the budget holds no example of some class. The memory stays as it was.
+            OutputExistsError: the directory holds another stream's memory.
         """
+        tasks = [(0, data)] if isinstance(data, dd.TargetData) else list(data)
+        facts = {
+            "data": [[task, target.fingerprint()] for task, target in tasks],
+            "budget": describe(self.budget),
+            "settings": self.settings(),
+        }
+        found = None if self.store is None else self.store.read(self.experiences, facts)
+        if found is not None:
+            kept = tuple(Kept(*entry) for entry in found)
+        else:
+            kept = self.after(tasks, model)
+            if self.store is not None:
+                self.store.write(self.experiences, facts, [(k.summary, k.experience, k.task) for k in kept])
+        self.count(tasks)
+        self.kept = kept
+        self.experiences += 1
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return everything, as JSON data, that what is kept depends on but budget and data."""
+
+    @abstractmethod
+    def after(self, tasks: Tasks, model: nn.Module | None) -> tuple[Kept, ...]:
+        """Return what is kept after one more experience."""
+
+    def count(self, tasks: Tasks) -> None:
+        """Take note of an experience that was observed, where `after` needs to know of earlier ones more than what is kept."""
 
     @abstractmethod
     def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
         """Change the budget; what is too large for it is made smaller."""
-
-
-def as_tasks(data: dd.TargetData | Tasks) -> list[tuple[int, dd.TargetData]]:
-    """Return the data of an experience by task label; of data without tasks, the label is 0."""
-    return [(0, data)] if isinstance(data, dd.TargetData) else list(data)
 
 
 def examples_of(summary: dd.DataSummary) -> dd.TargetData:

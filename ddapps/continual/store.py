@@ -41,18 +41,20 @@ class Store:
         path = self._folder(experience) / STEP
         if not path.exists():
             return None
-        step = read_json(path, MAX_STEP)
-        if not isinstance(step, dict) or set(step) != {"facts", "kept"} or not isinstance(step["kept"], list):
-            raise CheckpointError(f"{path} is damaged: delete {path.parent} and later ones to go on before it")
-        if step["facts"] != json.loads(json.dumps(dict(facts))):
-            odd = [name for name in facts if step["facts"].get(name) != json.loads(json.dumps(facts[name]))]
-            raise OutputExistsError(
-                f"{path.parent} holds an experience of another run ({', '.join(odd)} differ): choose another directory, or delete it"
-            )
+        told = json.loads(json.dumps(dict(facts)))
         try:
-            return [self._load(**entry) for entry in step["kept"]]
-        except (TypeError, ValueError, OSError) as error:
-            raise CheckpointError(f"{path.parent} cannot be read ({error}): delete it and later ones") from error
+            step = read_json(path, MAX_STEP)
+            known = step["facts"]
+            if known == told:
+                return [self._load(**entry) for entry in step["kept"]]
+            odd = [name for name in told if known.get(name) != told[name]]
+        except (TypeError, KeyError, AttributeError, ValueError, OSError) as error:
+            raise CheckpointError(
+                f"{path.parent} is damaged ({error}): delete it and later ones to go on before it"
+            ) from error
+        raise OutputExistsError(
+            f"{path.parent} holds an experience of another run ({', '.join(odd)} differ): choose another directory, or delete it"
+        )
 
     def _load(self, place: str, experience: int, task: int) -> Entry:
         folder = (self.directory / place).resolve()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_classes_timeline, with_task_labels
+from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
 
 import ddcore as dd
 from ddapps.continual.experiences import Form, dataset_of
@@ -35,7 +35,11 @@ def benchmark(parts: Sequence[dd.TargetData], *, task_labels: bool = False, spli
         ]
 
     plain = benchmark_from_datasets(train=stream([part.train for part in parts]), test=stream(held_out))
-    return with_task_labels(with_classes_timeline(plain))
+    made = with_task_labels(plain)
+    for experience in (one for each in made.streams.values() for one in each):
+        # What Avalanche's own decorator sets is a set, which its heads per task do not take.
+        experience.classes_in_this_experience = sorted(experience.dataset.targets.uniques)
+    return made
 
 
 def class_incremental(target: dd.TargetData, tasks: int, *, seed: int = 0) -> list[dd.TargetData]:

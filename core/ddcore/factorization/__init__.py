@@ -10,6 +10,7 @@ from ddcore.factorization.latent_codes import LatentCodes
 from ddcore.factorization.linear_bases import LinearBases
 from ddcore.factorization.multi_formation import MultiFormation
 from ddcore.factorization.numbers import STORAGE
+from ddcore.factorization.owned import OwnedExamples, owners_of
 from ddcore.factorization.pixels import Pixels
 from ddcore.factorization.shared_decoder import SharedDecoder
 
@@ -34,8 +35,10 @@ __all__ = [
     "LatentCodes",
     "LinearBases",
     "MultiFormation",
+    "OwnedExamples",
     "Pixels",
     "SharedDecoder",
     "TrainedGenerator",
     "largest_ipc",
+    "owners_of",
 ]

@@ -1,0 +1,272 @@
+"""Memories that are bounded while an experience runs: sample condensation, and composite memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.models import MultiTaskModule
+from torch import Tensor, nn
+
+import ddcore as dd
+from ddapps.continual.budget import Key, MemoryBudget
+from ddapps.continual.buffer import SummaryBuffer
+from ddapps.continual.distilled import DistilledMemory
+from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of
+from ddapps.continual.mixtures import PairMixtures
+from ddapps.continual.store import Store
+from ddcore.data import Normalisation, Split
+from ddcore.engine import derive_seed, generator
+from ddcore.matching import GradientMatching
+from ddcore.networks import Factory, TrainedOnSynthetic, as_architecture
+from ddcore.settings import describe, require_counts
+from ddcore.summary import original_bytes
+
+
+class CondensedMemory(Memory):
+    """Real examples, condensed in pairs by gradient matching when there is no room (Sangermano et al. 2022).
+
+    Examples come in batches. While a class has room they are kept as they are. When it is full, every ``every`` batches as many of its
+    examples, with as many new ones, are paired at random, and each pair becomes one mixture whose weights match the gradients of both. When
+    a class is new, the others make room: examples are paired and condensed until each class has an equal share. Nothing but one batch and
+    the memory is looked at together.
+
+    Args:
+        memory: see `MemoryBudget.parse`; bytes are those of images in a byte per pixel.
+        batch_size: examples that come together.
+        every: batches between two condensations of full classes; the new examples of the others are not kept.
+        steps: of matching, in one condensation.
+        inner: epochs on the mixtures that the network takes between two steps.
+        network: matched on; default: the model that is being trained, or, where it has a head per task, a narrow ConvNet.
+        seed: of all random numbers.
+        device: as in ``ddcore.distill``.
+        directory: where the memory is written after every experience, and found again.
+    """
+
+    def __init__(
+        self,
+        memory: int | str | dd.Budget | MemoryBudget = 100,
+        *,
+        batch_size: int = 10,
+        every: int = 5,
+        steps: int = 20,
+        inner: int = 3,
+        network: object = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        directory: str | Path | None = None,
+    ) -> None:
+        require_counts(batch_size=batch_size, every=every, steps=steps, inner=inner)
+        self.budget = MemoryBudget.parse(memory)
+        self.store = None if directory is None else Store(Path(directory))
+        self._sizes = {"batch_size": batch_size, "every": every, "steps": steps, "inner": inner}
+        self._architecture = None if network is None else as_architecture(network)
+        self._seed, self._device = seed, device
+        self._batches = 0
+
+    @property
+    def name(self) -> str:
+        return "sample condensation"
+
+    def settings(self) -> dict[str, Any]:
+        return {**self._sizes, "network": describe(self._architecture), "seed": self._seed}
+
+    def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
+        budget = MemoryBudget.parse(memory)
+        room = _Room(self, budget, self.kept, None)
+        room.make(list(room.images))
+        self.budget, self.kept = budget, room.kept(self.experiences)
+
+    def after(self, tasks: Tasks, model: nn.Module | None) -> tuple[Kept, ...]:
+        room, batches = _Room(self, self.budget, self.kept, model), self._batches
+        for task, target in tasks:
+            for batch in chunks(target, self._sizes["batch_size"]):
+                batches += 1
+                room.take(task, batch, condense=batches % self._sizes["every"] == 0)
+        return room.kept(self.experiences)
+
+    def count(self, tasks: Tasks) -> None:
+        for _, target in tasks:
+            self._batches += -(-len(target.train) // self._sizes["batch_size"])
+
+    def method(self, counts: Mapping[int, int], model: nn.Module | None) -> dd.Method:
+        """Return how pairs become mixtures: gradient matching of the mixing weights, on a network that learns from the mixtures."""
+        architecture = self._architecture
+        if architecture is None:
+            if model is None or isinstance(model, MultiTaskModule):
+                architecture = as_architecture("convnet(width=32)")
+            else:
+                present = deepcopy(model).cpu()
+                architecture = Factory(lambda: deepcopy(present))
+        return dd.Method(
+            name="sample_condensation",
+            cites=("sample_condensation", "dc"),
+            factorization=PairMixtures(ipc=dict(counts)),
+            matching=GradientMatching(distance="cosine"),
+            networks=TrainedOnSynthetic(
+                architecture, outer=self._sizes["steps"], inner=self._sizes["inner"], learning_rate=0.1
+            ),
+            optimiser=dd.Optimiser("sgd", learning_rate=0.01, momentum=0.5),
+            steps=self._sizes["steps"],
+        )
+
+    def condensed(
+        self, images: Mapping[Key, Tensor], counts: Mapping[Key, int], spec: dd.Spec, model: nn.Module | None, turn: int
+    ) -> dict[Key, Tensor]:
+        """Return ``counts`` mixtures of each class, of the pairs that its images make."""
+        (task,) = {key[0] for key in images}
+        pixels = torch.cat(list(images.values()))
+        owners = torch.tensor([class_id for (_, class_id), found in images.items() for _ in found])
+        data = _as_data(pixels, owners, spec)
+        seed = derive_seed(self._seed, "condensation", self.experiences, turn)
+        method = self.method({class_id: counts[task, class_id] for _, class_id in images}, model)
+        made = examples_of(dd.distill(data, method, seed=seed, device=self._device)).train
+        return {(task, c): _as_bytes(made.of_classes([c]).inputs) for _, c in images}
+
+    def draw(self, count: int, *key: int) -> Tensor:
+        """Return a permutation."""
+        return torch.randperm(count, generator=generator(self._seed, "condensation", self.experiences, *key))
+
+
+class _Room:
+    """The images of a memory while experiences are taken in."""
+
+    def __init__(
+        self, memory: CondensedMemory, budget: MemoryBudget, kept: tuple[Kept, ...], model: nn.Module | None
+    ) -> None:
+        self._memory, self._budget, self._model = memory, budget, model
+        self.specs = {one.task: one.summary.spec for one in kept}
+        self.images: dict[Key, Tensor] = {}
+        for one in kept:
+            split = examples_of(one.summary).train
+            for class_id in one.summary.counts:
+                self.images[one.task, class_id] = _as_bytes(split.of_classes([class_id]).inputs)
+        self._turn = 0
+
+    def take(self, task: int, batch: dd.TargetData, *, condense: bool) -> None:
+        """Take in a batch: new classes and classes with room keep examples as they are, full ones are condensed with them or stay."""
+        self.specs[task] = batch.spec
+        classes = batch.train.targets.unique().tolist()
+        new = [(task, c) for c in classes if (task, c) not in self.images]
+        shares = self._shares([*self.images, *new], batch.spec)
+        if new:
+            self.make([*self.images, *new])
+        full: dict[Key, Tensor] = {}
+        for key in [(task, c) for c in classes]:
+            found = _as_bytes(batch.train.of_classes([key[1]]).inputs)
+            held = self.images.get(key, found[:0])
+            room = max(shares[key] - len(held), 0)
+            self.images[key] = torch.cat([held, found[:room]])
+            if len(found) > room:
+                full[key] = found[room:]
+        if condense and full and not new:
+            self._mix(full, batch.spec)
+
+    def _mix(self, found: Mapping[Key, Tensor], spec: dd.Spec) -> None:
+        """Let new images take part in full classes: as many old ones and they become mixtures in the place of the old ones."""
+        self._turn += 1
+        pairs, rest, counts = {}, {}, {}
+        for key, images in found.items():
+            held = self.images[key]
+            held = held[self._memory.draw(len(held), self._turn, *key)]
+            counts[key] = n = min(len(held), len(images))
+            pairs[key], rest[key] = torch.cat([held[:n], images[:n]]), held[n:]
+        for key, mixed in self._memory.condensed(pairs, counts, spec, self._model, self._turn).items():
+            self.images[key] = torch.cat([rest[key], mixed])
+
+    def make(self, keys: list[Key]) -> None:
+        """Condense classes, pair by pair, until each has no more than its share among these classes."""
+        for key in list(self.images):
+            spec = self.specs[key[0]]
+            share = self._shares(keys, spec)[key]
+            while len(self.images[key]) > share:
+                self._turn += 1
+                held = self.images[key]
+                held = held[self._memory.draw(len(held), self._turn, *key)]
+                n = min(len(held) - share, len(held) // 2)
+                mixed = self._memory.condensed({key: held[: 2 * n]}, {key: n}, spec, self._model, self._turn)
+                self.images[key] = torch.cat([held[2 * n :], mixed[key]])
+
+    def _shares(self, keys: list[Key], spec: dd.Spec) -> dict[Key, int]:
+        (allowed,) = self._budget.allowances([keys])
+        if self._budget.unit == "examples":
+            return allowed
+        image = original_bytes(spec, 1)
+        return {key: self._budget.whole(amount, image, key) for key, amount in allowed.items()}
+
+    def kept(self, experience: int) -> tuple[Kept, ...]:
+        """Return the images as one summary for each task."""
+        result = []
+        for task, spec in self.specs.items():
+            mine = {c: images for (of, c), images in sorted(self.images.items()) if of == task}
+            owners = torch.tensor([c for c, images in mine.items() for _ in images])
+            data = _as_data(torch.cat(list(mine.values())), owners, spec)
+            everything = dd.methods.random(ipc={c: len(images) for c, images in mine.items()})
+            summary = dd.distill(data, everything, device="cpu")
+            record = {**summary.record, "method": {"name": self._memory.name}, "cites": ["sample_condensation", "dc"]}
+            result.append(Kept(dd.DataSummary(summary.parts, summary.spec, summary.recipe, record), experience, task))
+        return tuple(result)
+
+
+def _as_data(pixels: Tensor, owners: Tensor, spec: dd.Spec) -> dd.TargetData:
+    classes = tuple(sorted(set(owners.tolist())))
+    kept = dd.override(dd.override(spec, "classes", classes), "read_from_examples", ())
+    return dd.TargetData("memory", kept, Split(pixels, owners))
+
+
+def _as_bytes(pixels: Tensor) -> Tensor:
+    return pixels if pixels.dtype == torch.uint8 else (255 * pixels).round().to(torch.uint8)
+
+
+class SampleCondensationBuffer(SummaryBuffer):
+    """A replay memory for streams whose experiences are seen once and piece by piece, such as those of ``split_online_stream``.
+
+    Args:
+        memory: see `MemoryBudget.parse`.
+        normalisation, num_classes, mirror: see `SummaryBuffer`.
+        settings: further arguments of `CondensedMemory`.
+    """
+
+    def __init__(
+        self,
+        memory: int | str | dd.Budget | MemoryBudget = 100,
+        *,
+        normalisation: Normalisation | None = None,
+        num_classes: int | None = None,
+        mirror: bool = True,
+        **settings: Any,
+    ) -> None:
+        made = CondensedMemory(memory, **settings)
+        super().__init__(made, normalisation=normalisation, num_classes=num_classes, mirror=mirror)
+
+
+class CompositeMemoryBuffer(SummaryBuffer):
+    r"""A replay memory of few components, shared by all classes and weighted for each example (after Wiewel & Yang 2021).
+
+    Linear bases (survey, equation 13) under gradient matching, in one summary: examples are weighted sums of the components, and components
+    are learned anew with each piece of an experience, from the memory's own examples and the piece.
+
+    Args:
+        memory: in bytes, of which components take up to 40 %; see `MemoryBudget.parse`.
+        chunk: examples that are looked at together; None: the whole experience.
+        normalisation, num_classes, mirror: see `SummaryBuffer`.
+        settings: further arguments of `DistilledMemory`.
+    """
+
+    def __init__(
+        self,
+        memory: int | str | dd.Budget | MemoryBudget = "20kB",
+        *,
+        chunk: int | None = None,
+        normalisation: Normalisation | None = None,
+        num_classes: int | None = None,
+        mirror: bool = True,
+        **settings: Any,
+    ) -> None:
+        method = dd.methods.compose("gradient", "linear-bases", preset="cpu")
+        method = dd.override(method, "cites", ("composite_memory", *method.cites))
+        made = DistilledMemory(method, memory, joint=True, chunk=chunk, **settings)
+        super().__init__(made, normalisation=normalisation, num_classes=num_classes, mirror=mirror)

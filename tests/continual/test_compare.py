@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import ddcore as dd
+from ddapps.cli.main import main
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.compare import Grid, compare, in_bytes
+from ddapps.continual.plot import plot
+from ddcore.errors import BudgetError, OutputExistsError, SettingsError, UnknownNameError
+from ddcore.evaluation import Protocol
+from ddcore.training import Training
+
+SMALL = {
+    "tasks": 2,
+    "seeds": 2,
+    "network": "convnet(width=4)",
+    "steps": 2,
+    "protocol": Protocol("short", Training(epochs=3)),
+    "grid": Grid((0.01, 0.1), (1,)),
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def four_classes(digits: dd.TargetData) -> dd.TargetData:
+    return digits.of_classes([0, 1, 2, 3])
+
+
+def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: dd.TargetData, tmp_path: Path) -> None:
+    started: list[str] = []
+    settings = {**SMALL, "memory": "3-per-class", "baselines": ["random", "reservoir", "class-balanced", "naive"]}
+    found = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == [
+        "dm", "dm float32", "dm replay", "frepo", "frepo float32", "random", "reservoir", "class-balanced", "naive"
+    ]  # fmt: skip
+    assert found.memory_limit == 4 * 3 * 65
+    for name, row in rows.items():
+        stored = {"dm float32": 4 * 3 * 257, "naive": 0}.get(name, found.memory_limit)
+        assert (
+            row.memory_bytes == stored
+            if "frepo" not in name
+            else row.memory_bytes <= stored * (4 if "32" in name else 1)
+        )
+        entry = row.to_json()
+        assert entry["final_accuracy"]["runs"] == 2
+        assert entry["after_each_experience"][-1] == pytest.approx(entry["final_accuracy"]["mean"])
+        average = sum(entry["after_each_experience"]) / 2
+        assert entry["average_incremental_accuracy"]["mean"] == pytest.approx(average, abs=1e-2)
+    assert len(started) == 9 * 2 + 4 * 2
+    again = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
+    assert len(started) == 9 * 2 + 4 * 2
+    assert again.to_json() == found.to_json()
+    with pytest.raises(OutputExistsError, match="another"):
+        compare(four_classes, [], directory=tmp_path, **{**settings, "memory": "2-per-class"})
+    picture = plot(found, tmp_path / "found.png")
+    assert Image.open(picture).size == (910, 546)
+    with pytest.raises(SettingsError, match="PNG"):
+        plot(found, tmp_path / "found.pdf")
+
+
+def test_tuning_never_looks_at_the_test_split(four_classes: dd.TargetData) -> None:
+    assert four_classes.test is not None
+    blank = replace(four_classes, test=replace(four_classes.test, inputs=four_classes.test.inputs * 0))
+    settings = {**SMALL, "memory": "3-per-class", "baselines": ["reservoir"], "grid": Grid((1e-6, 0.05), (1, 2))}
+    chosen = [compare(data, [], **settings).rows[0].settings["training"] for data in (four_classes, blank)]
+    assert chosen[0] == chosen[1]
+    assert chosen[0]["learning_rate"] == 0.05
+
+
+def test_a_memory_in_examples_is_the_bytes_of_as_many_real_images(four_classes: dd.TargetData) -> None:
+    spec = four_classes.spec
+    assert in_bytes(MemoryBudget(7), spec) == MemoryBudget(7 * 65, "bytes")
+    assert in_bytes(MemoryBudget.parse("2-per-class"), spec) == MemoryBudget(130, "bytes", per_class=True)
+    assert in_bytes(MemoryBudget.parse("1kB"), spec) == MemoryBudget(1000, "bytes")
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: dd.TargetData) -> None:
+    with pytest.raises(UnknownNameError, match="baseline"):
+        compare(four_classes, ["dm"], **SMALL, baselines=["reservoire"])
+    with pytest.raises(UnknownNameError, match="method"):
+        compare(four_classes, ["dmm"], **SMALL, baselines=[])
+    with pytest.raises(BudgetError, match="one real image"):
+        compare(four_classes, ["dm"], **SMALL, memory=3)
+
+
+def test_the_command_writes_the_documented_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "continual",
+        "run",
+        "digits",
+        "--tasks",
+        "2",
+        "--method",
+        "random",
+        "--memory",
+        "1-per-class",
+        "--seeds",
+        "1",
+    ]
+    words += [
+        "--baselines",
+        "herding",
+        "--network",
+        "convnet(width=2)",
+        "--protocol",
+        "quick",
+        "--no-float32",
+        "--quiet",
+    ]
+    picture = tmp_path / "after.png"
+    assert main([*words, "--json", "-", "--png", str(picture), "--out", str(tmp_path / "work")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in printed["results"]] == ["random", "random replay", "herding"]
+    assert set(printed["results"][0]) == {
+        "name", "memory_bytes", "final_accuracy", "average_incremental_accuracy", "forgetting", "after_each_experience",
+        "seconds", "settings",
+    }  # fmt: skip
+    assert set(printed["results"][0]["final_accuracy"]) == {"mean", "std", "ci95", "runs"}
+    assert printed["results"][0]["memory_bytes"] == 650
+    assert picture.stat().st_size > 1000
+    assert main(["continual", "run", "digits", "--tasks", "20"]) == 1
+    assert "cannot be split into 20" in capsys.readouterr().err

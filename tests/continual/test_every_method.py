@@ -1,0 +1,50 @@
+"""Every registered image method fills a memory, and a network is trained on what it holds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddapps.continual import CompressThenRecall, DistilledBuffer
+from ddapps.continual.rows import Setting
+from ddapps.continual.streams import benchmark
+from ddcore.errors import UnsupportedError
+from ddcore.evaluation import Protocol
+from ddcore.training import Training
+from tests.running import shrunk
+
+SHORT = Protocol("short", Training(epochs=2))
+
+
+@pytest.mark.parametrize("name", list(dd.methods.METHODS))
+def test_any_method_compresses_and_is_recalled(name: str, three_tasks: list[dd.TargetData]) -> None:
+    tasks = three_tasks[:2]
+    spec = tasks[0].spec
+    # Multi-formation gives four examples per item.
+    memory = 4 if name == "idc" else 2
+    buffer = DistilledBuffer(
+        shrunk(name), f"{memory}-per-class", normalisation=spec.normalisation, num_classes=10, mirror=False
+    )
+    setting = Setting(spec, buffer.memory.budget, 0, "convnet(width=4)", "cpu")
+    strategy = CompressThenRecall(model=setting.model(0), buffer=buffer, protocol=SHORT, **setting.shared())
+    stream = benchmark(tasks)
+    before = [weight.clone() for weight in strategy.model.parameters()]
+    for experience in stream.train_stream:
+        strategy.train(experience)
+    found = strategy.eval(stream.test_stream)
+    assert 0 <= found["Top1_Acc_Stream/eval_phase/test_stream/Task000"] <= 1
+    assert all(not torch.equal(a, b) for a, b in zip(before, strategy.model.parameters(), strict=True) if a.ndim > 1)
+    assert (
+        list(buffer.memory.counts) == [(0, c) for c in sorted({*tasks[0].spec.classes, *tasks[1].spec.classes})]
+        or len(buffer.memory.counts) == 4
+    )
+    assert max(buffer.memory.counts.values()) <= memory
+    if buffer.memory.learns_labels:
+        assert buffer.memory.summary().tensors()[1].ndim == 2
+        with pytest.raises(UnsupportedError, match="CompressThenRecall"):
+            len(buffer.buffer)
+    else:
+        assert sorted(buffer.buffer.targets) == sorted(
+            c for (_, c), n in buffer.memory.counts.items() for _ in range(n)
+        )
