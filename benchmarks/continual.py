@@ -19,6 +19,7 @@ import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, markdown, write_results
 from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
+from ddcore.evaluation import as_protocol
 
 PUBLISHED = {
     "memory": "20-per-class",
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--network", default="convnet(width=32)")
     parser.add_argument("--protocol", default="dc", help="of recall")
+    parser.add_argument("--recall-epochs", type=int, help="instead of the protocol's")
     parser.add_argument("--steps", type=int, help="of methods")
     parser.add_argument("--max-seconds", type=float, help="of each distillation")
     parser.add_argument("--no-float32", action="store_true")
@@ -59,15 +61,16 @@ def main() -> None:
     target = load_or_explain(options.data, validation=0.2 if options.split == "validation" else 0.0)
     if options.per_class:
         target = first_of_each(target, options.per_class)
+    protocol = as_protocol(options.protocol)
     found = compare(
         target,
         options.methods.split(","),
         tasks=options.tasks,
         memory=options.memory,
-        baselines=options.baselines.split(","),
+        baselines=[name for name in options.baselines.split(",") if name],
         seeds=options.seeds,
         network=options.network,
-        protocol=options.protocol,
+        protocol=protocol if options.recall_epochs is None else protocol.with_epochs(options.recall_epochs),
         steps=options.steps,
         max_seconds=options.max_seconds,
         float32=not options.no_float32,

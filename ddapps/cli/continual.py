@@ -58,7 +58,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="outer steps of methods, instead of the preset's")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="of each distillation")
     parser.add_argument(
-        "--no-float32", action="store_true", help="leave out the rows of methods in four bytes per number"
+        "--no-float32", action="store_true", help="leave out the first method's row in four bytes per number"
     )
     parser.add_argument(
         "--split", default="test", help="test, or validation: then a share of the training split is held out"

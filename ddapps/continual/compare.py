@@ -150,8 +150,8 @@ def compare(
 ) -> Comparison:
     """Run distilled memories and baselines through class-incremental streams that differ in the order of classes.
 
-    A memory in examples is turned into the bytes of as many real images, and every memory keeps within them. Rows are: each method under
-    compress-then-recall, in bytes and in float32 (which may take four times the bytes), and in Avalanche's replay; each baseline.
+    A memory in examples is turned into the bytes of as many real images, and every memory keeps within them, save that of the row in float32,
+    which may take four times as many. Rows are: each method under compress-then-recall and in Avalanche's replay; each baseline.
 
     Args:
         target: the data, with a held-out split.
@@ -166,7 +166,7 @@ def compare(
         grid: what tuning tries for replay.
         steps: replaces the number of steps of methods.
         max_seconds: of each distillation.
-        float32: whether methods have a second row, with numbers in four bytes instead of one.
+        float32: whether the first method has a second row, with numbers in four bytes instead of one.
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
@@ -191,11 +191,11 @@ def compare(
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
         work = _Work(target, tasks, range(seed, seed + seeds), split, Path(place), progress)
-        for method in methods:
+        for index, method in enumerate(methods):
             name = method if isinstance(method, str) else method.name
             made = Recall(method, **how)
             rows.append(work.row(name, made, setting))
-            if float32:
+            if float32 and index == 0:
                 rows.append(work.row(f"{name} float32", replace(made, storage="float32"), wider))
             if made.replays:
                 rows.append(

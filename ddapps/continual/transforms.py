@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
 from ddcore.data import Identity, Normalisation, Standardise
@@ -62,9 +63,14 @@ def _normalisations(transform: Any) -> Iterator[Normalisation]:
         for one in transform:
             yield from _normalisations(one)
     elif type(transform).__name__ == "Normalize":
-        yield Standardise(tuple(map(float, transform.mean)), tuple(map(float, transform.std)))
+        yield Standardise(_numbers(transform.mean), _numbers(transform.std))
     elif isinstance(transform, nn.Sequential):
         yield from _normalisations(list(transform))
     else:
         for holder in HOLDERS:
             yield from _normalisations(getattr(transform, holder, None))
+
+
+def _numbers(given: Any) -> tuple[float, ...]:
+    """Return one number per channel, or one for all."""
+    return tuple(torch.as_tensor(given, dtype=torch.float64).flatten().tolist())

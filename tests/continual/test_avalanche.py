@@ -186,7 +186,15 @@ class TestNormalisation:
         ((_, data),) = Reader(**settings).read(stream_of(digits, transform=transform).train_stream[0])
         return data
 
-    @pytest.mark.parametrize("transform", [NORMALISE, Compose([torch.nn.Identity(), NORMALISE])])
+    @pytest.mark.parametrize(
+        "transform",
+        [
+            NORMALISE,
+            Compose([torch.nn.Identity(), NORMALISE]),
+            torch.nn.Sequential(NORMALISE),
+            Normalize(0.3, torch.tensor(0.4)),
+        ],
+    )
     def test_the_one_in_the_transforms_is_found(self, digits: dd.TargetData, transform: Any) -> None:
         data = self.read(digits, transform)
         assert data.spec.normalisation.same_as(Standardise((0.3,), (0.4,)))

@@ -164,7 +164,7 @@ def test_a_crashed_run_ends_in_the_same_bytes(
 
 
 def test_a_distillation_that_was_killed_goes_on(three_tasks: list[dd.TargetData], tmp_path: Path) -> None:
-    class Killed(Exception): ...
+    class KilledError(Exception): ...
 
     quick = {**QUICK, "steps": 6}
     whole = through(DistilledMemory("dm", 8, directory=tmp_path / "a", **quick), three_tasks[:1])
@@ -175,13 +175,13 @@ def test_a_distillation_that_was_killed_goes_on(three_tasks: list[dd.TargetData]
         def watch(progress: dd.Progress) -> None:
             steps.append(progress.step)
             if len(steps) == 4:
-                raise Killed
+                raise KilledError
 
         return original(*arguments, **settings, callbacks=[watch], checkpoint_seconds=0)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dd, "distill", dying)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             memory.observe(three_tasks[0])
         assert (memory.kept, memory.experiences) == ((), 0)
         again = through(DistilledMemory("dm", 8, directory=tmp_path / "b", **quick), three_tasks[:1])
