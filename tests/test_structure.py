@@ -35,10 +35,18 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["docs/extending.md", "docs/methods.md", "docs/privacy.md"])
-def test_the_python_of_a_page_runs(page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "shows"),
+    [
+        ("docs/extending.md", ".distill("),
+        ("docs/methods.md", ".distill("),
+        ("docs/privacy.md", ".distill("),
+        ("docs/continual.md", "CompressThenRecall("),
+    ],
+)
+def test_the_python_of_a_page_runs(page: str, shows: str) -> None:
     code = "\n".join(blocks(page))
-    assert ".distill(" in code
+    assert shows in code
     exec(compile(code, page, "exec", dont_inherit=True), {"__name__": "page"})
 
 

@@ -81,8 +81,9 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     from ddapps.continual.compare import compare
-    from ddapps.continual.plot import plot
+    from ddapps.continual.plot import as_png, plot
 
+    picture = None if options.png is None else as_png(options.png)
     validation = 0.2 if options.split == "validation" else 0.0
     found = compare(
         load(options, options.data, normalisation=options.normalisation, validation=validation),
@@ -106,8 +107,8 @@ def _run(options: argparse.Namespace) -> None:
         print(found)
     if options.json is not None:
         write_json(found.to_json(), options.json)
-    if options.png is not None:
-        plot(found, options.png)
+    if picture is not None:
+        plot(found, picture)
 
 
 def _names(text: str) -> list[str]:

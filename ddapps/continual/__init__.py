@@ -25,21 +25,30 @@ with warnings.catch_warnings():
 
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
+from ddapps.continual.compare import Comparison, Grid, compare
 from ddapps.continual.condensation import CompositeMemoryBuffer, CondensedMemory, SampleCondensationBuffer
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
+from ddapps.continual.plot import plot
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
+from ddapps.continual.streams import benchmark, class_incremental
 
 __all__ = [
+    "Comparison",
     "CompositeMemoryBuffer",
     "CompressThenRecall",
     "CompressThenRecallPlugin",
     "CondensedMemory",
     "DistilledBuffer",
     "DistilledMemory",
+    "Grid",
     "Kept",
     "Memory",
     "MemoryBudget",
     "SampleCondensationBuffer",
     "SummaryBuffer",
+    "benchmark",
+    "class_incremental",
+    "compare",
+    "plot",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,8 +49,13 @@ class MemoryBudget:
             return given
         if isinstance(given, Budget):
             return cls(given.bytes, "bytes")
-        if isinstance(given, int):
-            return cls(given)
+        if not isinstance(given, str):
+            try:
+                return cls(operator.index(given))
+            except TypeError as error:
+                raise SettingsError(
+                    f"a memory is a whole number of examples, a text or a ddcore.Budget, not {given!r}"
+                ) from error
         found = re.fullmatch(r"\s*([\d.]+)\s*([a-zA-Z]*?)\s*(-per-class)?\s*", given)
         if found is None:
             raise SettingsError(

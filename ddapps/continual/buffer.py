@@ -45,6 +45,7 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         self.reader = Reader(normalisation, num_classes, mirror)
         super().__init__(memory.budget.amount)
         self._form = Form(with_task=False, tensor_targets=False)
+        self._num_classes = 0
         self._shown: tuple[tuple[Kept, ...], AvalancheDataset] | None = None
 
     @property
@@ -71,8 +72,10 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
     def post_adapt(self, agent_state: Any, exp: Any) -> None:
         """Distill an experience into the memory."""
         model = getattr(agent_state, "model", None)
-        self.memory.observe(self.reader.read(exp, model), model)
-        self._form = Form.of(exp.dataset)
+        tasks = self.reader.read(exp, model, self._num_classes)
+        form = Form.of(exp.dataset)
+        self.memory.observe(tasks, model)
+        self._form, self._num_classes = form, tasks[0][1].spec.num_classes
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
         """Take in the strategy's present experience (the older name of `post_adapt`)."""
@@ -81,7 +84,7 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
     def resize(self, strategy: Any, new_size: int) -> None:
         """Change the amount, in its own unit; summaries that are too large for it are distilled again."""
         budget = self.memory.budget
-        self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class))
+        self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class), getattr(strategy, "model", None))
         self.max_size = new_size
 
 

@@ -19,15 +19,24 @@ import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.rows import BUFFERS, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
-from ddcore.engine import default_generator_seeded, derive_seed
-from ddcore.errors import BudgetError, OutputExistsError, UnknownNameError
-from ddcore.evaluation import Protocol, as_protocol, mean_std_ci95
+from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
+from ddcore.errors import (
+    BudgetError,
+    CheckpointError,
+    DistillationError,
+    OutputExistsError,
+    SettingsError,
+    UnknownNameError,
+)
+from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95
 from ddcore.methods import METHODS
+from ddcore.networks import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import original_bytes
-from ddcore.tensorfile import write_atomically
+from ddcore.tensorfile import read_json, write_atomically
 
 Strategy = Recall | Replay
+MAX_OUTCOME = 2**20
 
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
 FORGETTING = "StreamForgetting/eval_phase/test_stream"
@@ -178,36 +187,39 @@ def compare(
     for name in baselines:
         if name not in known:
             raise UnknownNameError("baseline", name, known)
+    held_out_split(target, split)
+    made = [Recall(method, as_protocol(protocol), steps=steps, max_seconds=max_seconds) for method in methods]
+    replayed = {recall.name: recall.replays for recall in made}
+    names = [*(recall.name for recall in made), *baselines]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"two rows have the same name among {', '.join(names)}: give methods names of their own")
     limit = in_bytes(MemoryBudget.parse(memory), target.spec)
     most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
     if most < original_bytes(target.spec, len(target.spec.classes)):
         raise BudgetError(
             f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes"
         )
-    setting = Setting(target.spec, limit, most, network, device)
+    setting = Setting(target.spec, limit, most, as_architecture(network), device)
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
     grid, rows = grid or Grid(), []
-    how: dict[str, Any] = {"protocol": as_protocol(protocol), "steps": steps, "max_seconds": max_seconds}
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
         work = _Work(target, tasks, range(seed, seed + seeds), split, Path(place), progress)
-        for index, method in enumerate(methods):
-            name = method if isinstance(method, str) else method.name
-            made = Recall(method, **how)
-            rows.append(work.row(name, made, setting))
+        for index, recall in enumerate(made):
+            name = recall.name
+            rows.append(work.row(name, recall, setting))
             if float32 and index == 0:
-                rows.append(work.row(f"{name} float32", replace(made, storage="float32"), wider))
-            if made.replays:
-                rows.append(
-                    work.row(f"{name} replay", work.tuned(f"{name} replay", Replay(made), setting, grid), setting)
-                )
+                rows.append(work.row(f"{name} float32", replace(recall, storage="float32"), wider))
+            if replayed[name]:
+                tuned = work.tuned(f"{name} replay", Replay(recall), setting, grid)
+                rows.append(work.row(f"{name} replay", tuned, setting))
         for name in baselines:
             if name in SELECTION:
-                rows.append(work.row(name, Recall(name, **how), setting))
+                rows.append(work.row(name, Recall(name, as_protocol(protocol)), setting))
             else:
                 replay = Replay(None if name == "naive" else name)
                 rows.append(work.row(name, work.tuned(name, replay, setting, grid), setting))
-    return Comparison(target.name, tasks, most, str(network), tuple(rows))
+    return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
@@ -236,9 +248,8 @@ class _Work:
         return Row(name, outcomes, describe(strategy))
 
     def tuned(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Replay:
-        """Return the replay with the settings that are best on a validation split."""
-        target = self.target
-        held = target if target.validation is not None else target.with_validation(grid.validation, seed=self.seeds[0])
+        """Return the replay with the settings that are best on a validation split: a part of the training split, whatever is reported on."""
+        held = replace(self.target, validation=None).with_validation(grid.validation, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation")
         tried = []
         for rate, epochs in product(grid.learning_rates, grid.epochs):
@@ -249,22 +260,21 @@ class _Work:
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         path = self.directory / "outcomes" / f"{_file_name(f'{name} {self.split} {seed}')}.json"
+        held_out = replace(self.target, train=held_out_split(self.target, self.split))
         facts = {
             "data": self.target.fingerprint(),
+            "held_out": held_out.fingerprint(),
             "tasks": self.tasks,
             "strategy": describe(strategy),
             "limit": describe(setting.limit),
             "most": setting.most,
-            "network": str(setting.network),
+            "network": describe(setting.network),
+            "device": resolve_device(setting.device).type,
             "seed": seed,
         }
-        facts = json.loads(json.dumps(facts))
-        if path.exists():
-            earlier = json.loads(path.read_text())
-            if earlier["facts"] != facts:
-                raise OutputExistsError(f"{path} is of another comparison: choose another directory")
-            found = earlier["outcome"]
-            return Outcome(**{**found, "accuracies": tuple(found["accuracies"])})
+        found = _read(path, json.loads(json.dumps(facts)))
+        if found is not None:
+            return found
         if self.progress is not None:
             self.progress(f"{name}: classes in order {seed}")
         outcome = self._run(strategy, setting, seed)
@@ -278,14 +288,31 @@ class _Work:
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
         with default_generator_seeded(derive_seed(seed, "continual")):
             # Strategies that keep the same memory find it distilled.
-            memory = memories / _file_name(f"{strategy.memory_name} {self.split} {seed}")
-            learner, stored_bytes = strategy.strategy(setting, seed, memory)
+            memory_place = memories / _file_name(f"{strategy.memory_name} {self.split} {seed}")
+            learner, memory = strategy.strategy(setting, seed, memory_place)
             for index, experience in enumerate(stream.train_stream):
                 learner.train(experience)
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))
         forgetting = 100 * float(metrics[FORGETTING])
-        return Outcome(tuple(accuracies), forgetting, stored_bytes(), time.monotonic() - started)
+        seconds = time.monotonic() - started + memory.seconds_saved
+        return Outcome(tuple(accuracies), forgetting, memory.stored_bytes, seconds)
+
+
+def _read(path: Path, facts: Mapping[str, Any]) -> Outcome | None:
+    """Return an outcome that was written before, None if there is none; refuse one of other facts."""
+    if not path.exists():
+        return None
+    try:
+        earlier = read_json(path, MAX_OUTCOME)
+        known, outcome = earlier["facts"], Outcome(**earlier["outcome"])
+        outcome = replace(outcome, accuracies=tuple(map(float, outcome.accuracies)))
+    except (DistillationError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): delete it, and its run is made again") from error
+    if known != facts:
+        odd = [name for name in facts if known.get(name) != facts[name]]
+        raise OutputExistsError(f"{path} is of another comparison ({', '.join(odd)} differ): choose another directory")
+    return outcome
 
 
 def _file_name(text: str) -> str:

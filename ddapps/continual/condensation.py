@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,9 @@ class CondensedMemory(Memory):
     def settings(self) -> dict[str, Any]:
         return {**self._sizes, "network": describe(self._architecture), "seed": self._seed}
 
-    def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
+    def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
-        room = _Room(self, budget, self.kept, None)
+        room = _Room(self, budget, self.kept, model)
         room.make(list(room.images))
         self.budget, self.kept = budget, room.kept(self.experiences)
 
@@ -138,6 +139,7 @@ class _Room:
         self, memory: CondensedMemory, budget: MemoryBudget, kept: tuple[Kept, ...], model: nn.Module | None
     ) -> None:
         self._memory, self._budget, self._model = memory, budget, model
+        self._before = {one.task: one for one in kept}
         self.specs = {one.task: one.summary.spec for one in kept}
         self.images: dict[Key, Tensor] = {}
         for one in kept:
@@ -145,10 +147,12 @@ class _Room:
             for class_id in one.summary.counts:
                 self.images[one.task, class_id] = _as_bytes(split.of_classes([class_id]).inputs)
         self._turn = 0
+        self._taken: set[int] = set()
 
     def take(self, task: int, batch: dd.TargetData, *, condense: bool) -> None:
         """Take in a batch: new classes and classes with room keep examples as they are, full ones are condensed with them or stay."""
         self.specs[task] = batch.spec
+        self._taken.add(task)
         classes = batch.train.targets.unique().tolist()
         new = [(task, c) for c in classes if (task, c) not in self.images]
         shares = self._shares([*self.images, *new], batch.spec)
@@ -198,16 +202,18 @@ class _Room:
         return {key: self._budget.whole(amount, image, key) for key, amount in allowed.items()}
 
     def kept(self, experience: int) -> tuple[Kept, ...]:
-        """Return the images as one summary for each task."""
+        """Return the images as one summary for each task; those that took in something are of this experience."""
         result = []
         for task, spec in self.specs.items():
+            before = self._before.get(task)
+            made_of = experience if before is None or task in self._taken else before.experience
             mine = {c: images for (of, c), images in sorted(self.images.items()) if of == task}
             owners = torch.tensor([c for c, images in mine.items() for _ in images])
             data = _as_data(torch.cat(list(mine.values())), owners, spec)
             everything = dd.methods.random(ipc={c: len(images) for c, images in mine.items()})
             summary = dd.distill(data, everything, device="cpu")
             record = {**summary.record, "method": {"name": self._memory.name}, "cites": ["sample_condensation", "dc"]}
-            result.append(Kept(dd.DataSummary(summary.parts, summary.spec, summary.recipe, record), experience, task))
+            result.append(Kept(replace(summary, record=record), made_of, task))
         return tuple(result)
 
 
@@ -252,6 +258,7 @@ class CompositeMemoryBuffer(SummaryBuffer):
     Args:
         memory: in bytes, of which components take up to 40 %; see `MemoryBudget.parse`.
         chunk: examples that are looked at together; None: the whole experience.
+        preset: ``cpu`` or ``paper``: of the matching.
         normalisation, num_classes, mirror: see `SummaryBuffer`.
         settings: further arguments of `DistilledMemory`.
     """
@@ -261,12 +268,13 @@ class CompositeMemoryBuffer(SummaryBuffer):
         memory: int | str | dd.Budget | MemoryBudget = "20kB",
         *,
         chunk: int | None = None,
+        preset: str = "cpu",
         normalisation: Normalisation | None = None,
         num_classes: int | None = None,
         mirror: bool = True,
         **settings: Any,
     ) -> None:
-        method = dd.methods.compose("gradient", "linear-bases", preset="cpu")
+        method = dd.methods.compose("gradient", "linear-bases", preset=preset)
         method = dd.override(method, "cites", ("composite_memory", *method.cites))
         made = DistilledMemory(method, memory, joint=True, chunk=chunk, **settings)
         super().__init__(made, normalisation=normalisation, num_classes=num_classes, mirror=mirror)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ from torch import nn
 
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
+from ddapps.continual.distinct import distinctly, first_copies
 from ddapps.continual.memory import Kept, Memory, Tasks, balanced, chunks, examples_of
 from ddapps.continual.sizing import Compression, Limit
 from ddapps.continual.store import Store
 from ddcore.engine import derive_seed, resolve_device
+from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks import NetworkSource, as_architecture
 from ddcore.settings import describe, require, require_counts
 
@@ -62,8 +65,14 @@ class DistilledMemory(Memory):
         directory: str | Path | None = None,
         progress: bool = False,
     ) -> None:
+        if not isinstance(method, str | dd.Method):
+            raise SettingsError(
+                f"the method is a name or a ddcore.Method, not {method!r}: the size is memory={method!r}"
+            )
         on_cpu = resolve_device(device).type == "cpu"
         preset = preset or ("cpu" if on_cpu else "paper")
+        if preset not in dd.methods.PRESETS:
+            raise UnknownNameError("preset", preset, dd.methods.PRESETS)
         if network is not None and not isinstance(network, NetworkSource):
             network = as_architecture(network)
         self.compression = Compression(method, preset, storage, network, steps)
@@ -95,10 +104,12 @@ class DistilledMemory(Memory):
             "max_seconds": self._run["max_seconds"],
         }
 
-    def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
+    def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
         kept = self._shrunk(self.kept, budget.allowances([k.keys for k in self.kept]), budget)
         self.budget, self.kept = budget, kept
+        if self.store is not None:
+            self.store.discard_checkpoints(self.experiences)
 
     def after(self, tasks: Tasks, model: nn.Module | None = None) -> tuple[Kept, ...]:
         if not self.joint:
@@ -108,10 +119,9 @@ class DistilledMemory(Memory):
             for index, piece in enumerate(self._pieces(target)):
                 others = [one for one in kept if one.task != task]
                 earlier = [examples_of(one.summary) for one in kept if one.task == task]
-                if earlier:
-                    weights = [{c: seen[task, c] for c in part.spec.classes} for part in earlier]
-                    piece = balanced([*earlier, piece], [*weights, dict.fromkeys(piece.spec.classes, 1)])
-                kept = self._with(others, [(task, piece)], f"piece-{index}")
+                weights = [{c: seen[task, c] for c in part.spec.classes} for part in earlier]
+                union = balanced([*earlier, piece], [*weights, dict.fromkeys(piece.spec.classes, 1)])
+                kept = self._with(others, [(task, union)], f"piece-{index}")
                 seen += _once(task, piece)
         return kept
 
@@ -155,10 +165,17 @@ class DistilledMemory(Memory):
         in_bytes = budget.unit == "bytes"
         limit: Limit = sum(allowance.values()) if in_bytes else {c: n for (_, c), n in allowance.items()}
         settings: dict[str, Any] = dict(self._run)
-        if self.store is not None:
-            settings["checkpoint"] = self.store.checkpoint(self.experiences, purpose)
         seed = derive_seed(self._seed, "experience", self.experiences, purpose)
-        return dd.distill(target, self.compression.within(limit, target), seed=seed, **settings)
+        if self.joint:
+            # Data that repeat some examples are drawn from as they are; sizes and first images go by the distinct ones.
+            distinct = target.with_train(first_copies(target.train), target.name)
+            method = distinctly(self.compression.within(limit, distinct), distinct.counts())
+        else:
+            method = self.compression.within(limit, target)
+        if self.store is not None:
+            what = (purpose, target.fingerprint(), json.dumps(method.describe()), str(seed))
+            settings["checkpoint"] = self.store.checkpoint(self.experiences, *what)
+        return dd.distill(target, method, seed=seed, **settings)
 
 
 def _once(task: int, target: dd.TargetData) -> Counter[Key]:

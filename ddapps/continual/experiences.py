@@ -42,8 +42,8 @@ class Form:
 
     @classmethod
     def of(cls, dataset: Any) -> Form:
-        """Look at the first example."""
-        example = dataset[0]
+        """Look at the first example, as it is for evaluation: transforms for training may draw random numbers."""
+        example = dataset.eval()[0]
         return cls(len(example) > 2, isinstance(example[1], Tensor))
 
 
@@ -62,15 +62,19 @@ class Reader:
     num_classes: int | None = None
     mirror: bool = True
 
-    def read(self, experience: Any, model: nn.Module | None = None) -> list[tuple[int, dd.TargetData]]:
+    def read(
+        self, experience: Any, model: nn.Module | None = None, least_classes: int = 0
+    ) -> list[tuple[int, dd.TargetData]]:
         """Return task labels and the data of each.
 
         Args:
             experience: of Avalanche.
             model: that the strategy trains.
+            least_classes: size of the label space of earlier experiences: it never shrinks.
 
         Raises:
             InputDataError: there is no example, examples are no images, or undoing the normalisation does not give pixels.
+            SettingsError: a label lies outside of ``num_classes``.
         """
         dataset = experience.dataset.eval()
         if not len(dataset):
@@ -79,7 +83,8 @@ class Reader:
         tasks = torch.tensor([int(label) for label in getattr(dataset, "targets_task_labels", [0] * len(targets))])
         normalisation = self._normalisation(dataset, inputs)
         pixels = _as_bytes(_as_pixels(normalisation, inputs))
-        num_classes = self.num_classes or max(_width(model, inputs[:2]), int(targets.max()) + 1)
+        width = 0 if model is None else width_of(model, inputs[:2])
+        num_classes = self.num_classes or max(least_classes, width, int(targets.max()) + 1)
         found = []
         for task in tasks.unique().tolist():
             members = (tasks == task).nonzero().flatten()
@@ -111,20 +116,25 @@ class Reader:
         return found
 
 
-def _width(model: nn.Module | None, inputs: Tensor) -> int:
-    """Return how many logits a model gives, 0 where there is no one number."""
-    if model is None or isinstance(model, MultiTaskModule):
+def width_of(model: nn.Module, inputs: Tensor) -> int:
+    """Return how many logits a model gives, 0 where there is no one number; the model stays as it is."""
+    if isinstance(model, MultiTaskModule):
         return 0
-    training, device = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        logits = model.eval()(inputs.to(device))
-    model.train(training)
-    return int(logits.shape[1])
+    modes = {module: module.training for module in model.modules()}
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            logits = model.eval()(inputs.to(device))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    return int(logits.shape[1]) if isinstance(logits, Tensor) and logits.ndim == 2 else 0
 
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
     parts = []
-    for batch in DataLoader(dataset, batch_size=READ_AT_ONCE):
+    # A loader draws a seed even where nothing is random: not from the generator that the user's script draws from.
+    for batch in DataLoader(dataset, batch_size=READ_AT_ONCE, generator=torch.Generator()):
         if not isinstance(batch[0], Tensor) or batch[0].ndim != 4 or not batch[0].dtype.is_floating_point:
             raise InputDataError(
                 "examples must become float tensors, channels x height x width: end the transforms with ToTensor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,12 +50,14 @@ class Memory(ABC):
         kept: the summaries.
         experiences: how many experiences were observed.
         store: where it is written after every experience, or None.
+        seconds_saved: what the distillations took that were read instead of done again.
     """
 
     budget: MemoryBudget
     store: Store | None = None
     kept: tuple[Kept, ...] = ()
     experiences: int = 0
+    seconds_saved: float = 0.0
 
     @property
     @abstractmethod
@@ -97,20 +100,26 @@ class Memory(ABC):
         Raises:
             BudgetError: the budget holds no example of some class. The memory stays as it was.
             OutputExistsError: the directory holds another stream's memory.
+            CheckpointError: the directory is damaged.
         """
         tasks = [(0, data)] if isinstance(data, dd.TargetData) else list(data)
         facts = {
             "data": [[task, target.fingerprint()] for task, target in tasks],
+            "memory": [[kept.summary.sha256(), kept.experience, kept.task] for kept in self.kept],
             "budget": describe(self.budget),
             "settings": self.settings(),
         }
         found = None if self.store is None else self.store.read(self.experiences, facts)
         if found is not None:
-            kept = tuple(Kept(*entry) for entry in found)
+            kept = tuple(Kept(*entry) for entry in found.kept)
+            self.seconds_saved += found.seconds
         else:
+            started = time.monotonic()
             kept = self.after(tasks, model)
             if self.store is not None:
-                self.store.write(self.experiences, facts, [(k.summary, k.experience, k.task) for k in kept])
+                taken = time.monotonic() - started
+                entries = [(k.summary, k.experience, k.task) for k in kept]
+                self.store.write(self.experiences, facts, entries, taken)
         self.count(tasks)
         self.kept = kept
         self.experiences += 1
@@ -127,8 +136,13 @@ class Memory(ABC):
         """Take note of an experience that was observed, where `after` needs to know of earlier ones more than what is kept."""
 
     @abstractmethod
-    def resize(self, memory: int | str | dd.Budget | MemoryBudget) -> None:
-        """Change the budget; what is too large for it is made smaller."""
+    def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
+        """Change the budget; what is too large for it is made smaller.
+
+        Args:
+            memory: as when it was made.
+            model: as in `observe`.
+        """
 
 
 def examples_of(summary: dd.DataSummary) -> dd.TargetData:
@@ -151,6 +165,8 @@ def balanced(parts: Sequence[dd.TargetData], weights: Sequence[Mapping[int, int]
         weights: for each part, how much its examples of each class count.
         least: examples of each class.
     """
+    if len(parts) == 1:
+        return parts[0]
     counts = [part.counts() for part in parts]
     size = max(least, *(n for count in counts for n in count.values()))
     chosen = []

@@ -8,14 +8,20 @@ from ddapps.continual.compare import Comparison
 from ddcore.errors import SettingsError
 
 
+def as_png(path: str | Path) -> Path:
+    """Return the path of a picture, or raise `SettingsError`."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise SettingsError(f"the picture is a PNG: give it a name that ends in .png, not {path.name}")
+    return path
+
+
 def plot(comparison: Comparison, path: str | Path) -> Path:
     """Draw the accuracy on all classes seen after each experience, one line per strategy, and write it as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise SettingsError(f"the picture is a PNG: give it a name that ends in .png, not {path.name}")
+    path = as_png(path)
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import nn
 
 import ddcore as dd
 from ddapps.continual.buffer import SummaryBuffer
+from ddapps.continual.experiences import width_of
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, train_one
-from ddcore.networks import as_architecture
+from ddcore.networks import Architecture, as_architecture
 
 
 class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
@@ -42,19 +44,42 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
                 "a model with a head per task cannot be trained by a summary's recipe: use ReplayPlugin with a DistilledBuffer, or a model with "
                 "one head for all classes"
             )
+        as_trained(strategy.model, tuple(strategy.experience.dataset.eval()[0][0].shape))
         self.storage_policy.post_adapt(strategy, strategy.experience)
         summary = self.storage_policy.memory.summary()
         recall(strategy.model, summary, self.protocol, seed=self.seed, run=strategy.clock.train_exp_counter)
         strategy.stop_training()
 
 
+def as_trained(model: nn.Module, shape: tuple[int, ...]) -> tuple[Architecture, int]:
+    """Return a model as an architecture whose weights can be drawn anew, and how many logits it gives.
+
+    Raises:
+        UnsupportedError: the weights of some part cannot be drawn anew, or the model takes no examples of this shape.
+    """
+    device = next(model.parameters()).device
+    width = width_of(model, torch.zeros(2, *shape, device=device))
+    architecture = as_architecture(model)
+    architecture.build(shape, width, seed=0)
+    return architecture, width
+
+
 def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, seed: int = 0, run: int = 0) -> None:
-    """Train a model, from weights that are drawn anew, on a summary; it keeps the model's place and type."""
+    """Train a model, from weights that are drawn anew, on a summary; it keeps the model's place and type.
+
+    Raises:
+        UnsupportedError: the model does not have as many logits as soft labels have classes, or fewer than there are classes.
+    """
     weights = next(model.parameters())
     source = TrainingSource.of(summary, weights.device, weights.dtype)
-    training = protocol.training
-    suited = dd.override(training, "augmentation", training.augmentation.suited_to(summary.spec))
-    trained = train_one(as_architecture(model), source, suited, summary.spec, seed=seed, run=run)
+    architecture, width = as_trained(model, summary.spec.shape)
+    if width <= max(summary.counts) or (source.labels == "soft" and width != summary.spec.num_classes):
+        raise UnsupportedError(
+            f"the model has {width} logits, the memory's labels {summary.spec.num_classes} classes: give it one logit for each"
+        )
+    suited = dd.override(protocol.training, "augmentation", protocol.training.augmentation.suited_to(summary.spec))
+    spec = replace(summary.spec, num_classes=width, class_names=())
+    trained = train_one(architecture, source, suited, spec, seed=seed, run=run)
     model.load_state_dict(trained.module.state_dict())
 
 

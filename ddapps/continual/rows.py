@@ -22,11 +22,12 @@ from avalanche.training.storage_policy import (
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer
+from ddapps.continual.memory import Memory
 from ddapps.continual.recall import CompressThenRecall
 from ddapps.continual.sizing import Compression
 from ddcore.engine import derive_seed, resolve_device
 from ddcore.evaluation import Protocol
-from ddcore.networks import as_architecture
+from ddcore.networks import Architecture
 from ddcore.summary import original_bytes
 
 BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
@@ -67,13 +68,13 @@ class Setting:
     spec: dd.Spec
     limit: MemoryBudget
     most: int
-    network: object
+    network: Architecture
     device: str | torch.device = "auto"
 
     def model(self, seed: int) -> torch.nn.Module:
         """Return a new network."""
         spec = self.spec
-        built = as_architecture(self.network).build(spec.shape, spec.num_classes, seed=derive_seed(seed, "model"))
+        built = self.network.build(spec.shape, spec.num_classes, seed=derive_seed(seed, "model"))
         return built.module
 
     def shared(self) -> dict[str, Any]:
@@ -107,6 +108,19 @@ class _Replay(ReplayPlugin):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
+class _RealImages:
+    """A buffer of Avalanche, or none, as a memory whose bytes can be told."""
+
+    buffer: ExemplarsBuffer | None
+    image: int
+    seconds_saved: float = 0.0
+
+    @property
+    def stored_bytes(self) -> int:
+        return 0 if self.buffer is None else self.image * len(self.buffer.buffer)
+
+
+@dataclass(frozen=True)
 class Recall:
     """Compress-then-recall by a method; of a selection rule, the memory holds real images.
 
@@ -125,23 +139,28 @@ class Recall:
     max_seconds: float | None = None
 
     @property
+    def name(self) -> str:
+        """Name of the method."""
+        return Compression(self.method).name
+
+    @property
     def memory_name(self) -> str:
         """Name that memories of this kind share."""
-        return f"{Compression(self.method).name} {self.storage}"
+        return f"{self.name} {self.storage}"
 
     @property
     def replays(self) -> bool:
         """Whether a strategy that knows class ids alone can replay its examples."""
         return not Compression(self.method).learns_labels
 
-    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Callable[[], int]]:
-        """Return a new strategy, and a function that tells how many bytes its memory stores."""
+    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
+        """Return a new strategy, and its memory."""
         how = {"storage": self.storage, "steps": self.steps, "max_seconds": self.max_seconds}
         buffer = setting.distilled(self.method, seed, directory, **how)
         recalling = CompressThenRecall(
             model=setting.model(seed), buffer=buffer, protocol=self.protocol, seed=seed, **setting.shared()
         )
-        return recalling, lambda: buffer.stored_bytes
+        return recalling, buffer.memory
 
 
 @dataclass(frozen=True)
@@ -161,8 +180,8 @@ class Replay:
         """Name that memories of this kind share."""
         return self.memory.memory_name if isinstance(self.memory, Recall) else str(self.memory)
 
-    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Callable[[], int]]:
-        """Return a new strategy, and a function that tells how many bytes its memory stores."""
+    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
+        """Return a new strategy, and its memory."""
         image = original_bytes(setting.spec, 1)
         buffer: Any = None
         if isinstance(self.memory, Recall):
@@ -180,10 +199,4 @@ class Replay:
             plugins=[] if buffer is None else [_Replay(mem_size=buffer.max_size, storage_policy=buffer)],
             **setting.shared(),
         )
-
-        def stored() -> int:
-            if isinstance(buffer, DistilledBuffer):
-                return buffer.stored_bytes
-            return 0 if buffer is None else image * len(buffer.buffer)
-
-        return strategy, stored
+        return strategy, buffer.memory if isinstance(buffer, DistilledBuffer) else _RealImages(buffer, image)

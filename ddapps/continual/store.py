@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ddcore as dd
 from ddcore.errors import CheckpointError, OutputExistsError
@@ -19,6 +20,13 @@ Entry = tuple[dd.DataSummary, int, int]
 """A summary, the experience that it is of, and its task label."""
 
 
+class Found(NamedTuple):
+    """What was kept after an experience, and the seconds that it took."""
+
+    kept: tuple[Entry, ...]
+    seconds: float
+
+
 class Store:
     """What a memory held after each experience.
 
@@ -28,14 +36,16 @@ class Store:
     """
 
     def __init__(self, directory: Path) -> None:
+        if directory.exists() and not directory.is_dir():
+            raise OutputExistsError(f"{directory} is a file: a memory needs a directory")
         self.directory = directory
         self._places: dict[str, str] = {}
 
-    def read(self, experience: int, facts: Mapping[str, Any]) -> list[Entry] | None:
+    def read(self, experience: int, facts: Mapping[str, Any]) -> Found | None:
         """Return what was kept after an experience, None if it was not finished.
 
         Raises:
-            OutputExistsError: the folder's experience was other data, or was distilled by other settings.
+            OutputExistsError: the folder's experience was other data, followed on another memory, or was distilled by other settings.
             CheckpointError: the folder is damaged.
         """
         path = self._folder(experience) / STEP
@@ -44,28 +54,32 @@ class Store:
         told = json.loads(json.dumps(dict(facts)))
         try:
             step = read_json(path, MAX_STEP)
-            known = step["facts"]
+            known, seal = step["facts"], step.pop("sha256")
+            if seal != _seal(step):
+                raise CheckpointError("it does not have the recorded hash")
             if known == told:
-                return [self._load(**entry) for entry in step["kept"]]
+                return Found(tuple(self._load(**entry) for entry in step["kept"]), float(step["seconds"]))
             odd = [name for name in told if known.get(name) != told[name]]
-        except (TypeError, KeyError, AttributeError, ValueError, OSError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError, OSError, CheckpointError) as error:
             raise CheckpointError(
                 f"{path.parent} is damaged ({error}): delete it and later ones to go on before it"
             ) from error
         raise OutputExistsError(
-            f"{path.parent} holds an experience of another run ({', '.join(odd)} differ): choose another directory, or delete it"
+            f"{path.parent} holds an experience of another run ({', '.join(odd)} differ): choose another directory, or delete it and later ones"
         )
 
-    def _load(self, place: str, experience: int, task: int) -> Entry:
+    def _load(self, place: str, sha256: str, experience: int, task: int) -> Entry:
         folder = (self.directory / place).resolve()
         if self.directory.resolve() not in folder.parents:
-            raise CheckpointError(f"the memory names a summary outside of its directory: {place}")
+            raise CheckpointError(f"it names a summary outside of the directory: {place}")
         summary = dd.DataSummary.load(folder)
-        self._places[summary.sha256()] = place
+        if summary.sha256() != sha256:
+            raise CheckpointError(f"{place} is not the summary that was written there")
+        self._places[sha256] = place
         return summary, experience, task
 
-    def write(self, experience: int, facts: Mapping[str, Any], kept: Sequence[Entry]) -> None:
-        """Write what is kept after an experience."""
+    def write(self, experience: int, facts: Mapping[str, Any], kept: Sequence[Entry], seconds: float) -> None:
+        """Write what is kept after an experience, and how long it took."""
         folder, entries = self._folder(experience), []
         for index, (summary, made_of, task) in enumerate(kept):
             digest = summary.sha256()
@@ -73,16 +87,30 @@ class Store:
                 place = f"{folder.name}/summary-{index}"
                 summary.save(self.directory / place, overwrite=True)
                 self._places[digest] = place
-            entries.append({"place": self._places[digest], "experience": made_of, "task": task})
-        write_atomically(folder / STEP, json.dumps({"facts": dict(facts), "kept": entries}, indent=1).encode())
-        for left in folder.glob("*.checkpoint*"):
+            entries.append({"place": self._places[digest], "sha256": digest, "experience": made_of, "task": task})
+        step = {"facts": dict(facts), "kept": entries, "seconds": round(seconds, 3)}
+        write_atomically(folder / STEP, json.dumps({**step, "sha256": _seal(step)}, indent=1).encode())
+        self.discard_checkpoints(experience)
+
+    def discard_checkpoints(self, experience: int) -> None:
+        """Delete the checkpoints of an experience whose distillations are finished."""
+        for left in self._folder(experience).glob("*.checkpoint*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
-    def checkpoint(self, experience: int, purpose: str) -> Path:
-        """Return where a distillation's checkpoint is kept while it runs."""
+    def checkpoint(self, experience: int, *what: str) -> Path:
+        """Return where the checkpoint of a distillation is kept until its experience is finished.
+
+        Args:
+            experience: during which it runs.
+            what: everything that it depends on.
+        """
         folder = self._folder(experience)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{purpose}.checkpoint"
+        return folder / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}.checkpoint"
 
     def _folder(self, experience: int) -> Path:
         return self.directory / f"experience-{experience:04d}"
+
+
+def _seal(step: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(step, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_
 
 import ddcore as dd
 from ddapps.continual.experiences import Form, dataset_of
-from ddcore.data import Split, partitions
+from ddcore.data import Split
 from ddcore.engine import generator
 from ddcore.evaluation import held_out_split
 
@@ -46,4 +46,4 @@ def class_incremental(target: dd.TargetData, tasks: int, *, seed: int = 0) -> li
     """Cut the classes, in an order drawn from ``seed``, into ``tasks`` groups."""
     classes = torch.tensor(target.spec.classes)
     order = classes[torch.randperm(len(classes), generator=generator(seed, "class-order"))]
-    return partitions.by_class(target, tasks, order=order.tolist())
+    return dd.data.partitions.by_class(target, tasks, order=order.tolist())

@@ -172,6 +172,32 @@ def test_a_strategys_plugins_survive_dill(digits: dd.TargetData) -> None:
     ]
 
 
+def test_a_buffer_leaves_the_scripts_random_numbers_and_model_alone(digits: dd.TargetData) -> None:
+    benchmark, buffer = stream_of(digits), DistilledBuffer("dm", 8, **QUICK)
+    model = torch.nn.Sequential(
+        torch.nn.BatchNorm2d(1), torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.Dropout()
+    )
+    model[0].eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    buffer.post_adapt(strategy_with(buffer, model), benchmark.train_stream[0])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [part.training for part in model] == [False, True, True, True]
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "buffer", [SampleCondensationBuffer(4, steps=1, inner=1), DistilledBuffer("random", 4, joint=True)]
+)
+def test_a_label_space_never_shrinks(digits: dd.TargetData, buffer: SummaryBuffer) -> None:
+    part = digits.of_classes(range(4))
+    sets = {"train": as_classification_dataset(images(part.train), TransformGroups({"train": None, "eval": None}))}
+    for experience in class_incremental_benchmark(sets, num_experiences=2, class_order=[3, 2, 1, 0]).train_stream:
+        buffer.post_adapt(None, experience)
+    assert buffer.memory.summary().spec.num_classes == 4
+    assert set(buffer.memory.counts) == {(0, c) for c in range(4)}
+
+
 def test_resizing_through_the_plugin(digits: dd.TargetData) -> None:
     buffer = DistilledBuffer("random", "4-per-class", **QUICK)
     buffer.post_adapt(None, stream_of(digits).train_stream[0])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from ddapps.cli.main import main
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.compare import Grid, compare, in_bytes
 from ddapps.continual.plot import plot
-from ddcore.errors import BudgetError, OutputExistsError, SettingsError, UnknownNameError
+from ddcore.errors import (
+    BudgetError,
+    CheckpointError,
+    InputDataError,
+    OutputExistsError,
+    SettingsError,
+    UnknownNameError,
+)
 from ddcore.evaluation import Protocol
 from ddcore.training import Training
 
@@ -57,10 +65,17 @@ def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: d
     again = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
     assert len(started) == 8 * 2 + 4 * 2
     assert again.to_json() == found.to_json()
-    with pytest.raises(OutputExistsError, match="another"):
-        compare(four_classes, [], directory=tmp_path, **{**settings, "memory": "2-per-class"})
+    assert four_classes.test is not None
+    blank = replace(four_classes, test=replace(four_classes.test, inputs=four_classes.test.inputs * 0))
+    for data, change in ((four_classes, {"memory": "2-per-class"}), (blank, {})):
+        with pytest.raises(OutputExistsError, match="another"):
+            compare(data, [], directory=tmp_path, **{**settings, **change, "baselines": ["random"]})
+    (tmp_path / "outcomes" / "random-test-0.json").write_text("{")
+    with pytest.raises(CheckpointError, match="delete it"):
+        compare(four_classes, [], directory=tmp_path, **settings)
     picture = plot(found, tmp_path / "found.png")
-    assert Image.open(picture).size == (910, 546)
+    with Image.open(picture) as image:
+        assert image.size == (910, 546)
     with pytest.raises(SettingsError, match="PNG"):
         plot(found, tmp_path / "found.pdf")
 
@@ -84,13 +99,22 @@ def test_a_memory_in_examples_is_the_bytes_of_as_many_real_images(four_classes: 
 def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: dd.TargetData) -> None:
     with pytest.raises(UnknownNameError, match="baseline"):
         compare(four_classes, ["dm"], **SMALL, baselines=["reservoire"])
+    refused: list[str] = []
     with pytest.raises(UnknownNameError, match="method"):
-        compare(four_classes, ["dmm"], **SMALL, baselines=[])
+        compare(four_classes, ["dm", "dmm"], **SMALL, baselines=[], progress=refused.append)
+    with pytest.raises(SettingsError, match="same name"):
+        compare(four_classes, ["dm", dd.methods.dm(preset="cpu")], **SMALL, progress=refused.append)
+    with pytest.raises(InputDataError, match="validation"):
+        compare(four_classes, ["dm"], **SMALL, split="validation", progress=refused.append)
+    assert refused == []
     with pytest.raises(BudgetError, match="one real image"):
         compare(four_classes, ["dm"], **SMALL, memory=3)
 
 
-def test_the_command_writes_the_documented_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_documented_object(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[compare.__module__], "Grid", lambda: Grid((0.01,), (1,)))
     words = [
         "continual",
         "run",

@@ -138,6 +138,15 @@ def test_a_crashed_run_goes_on(three_tasks: list[dd.TargetData], tmp_path: Path)
     assert again.summary().sha256() == whole.summary().sha256()
 
 
+def test_a_summary_is_of_the_experience_that_it_last_took_in(three_tasks: list[dd.TargetData]) -> None:
+    memory = CondensedMemory("3-per-class", **QUICK)
+    memory.observe([(0, three_tasks[0])])
+    memory.observe([(1, three_tasks[1])])
+    memory.resize("2-per-class")
+    assert [(kept.task, kept.experience) for kept in memory.kept] == [(0, 0), (1, 1)]
+    assert set(memory.counts.values()) == {2}
+
+
 def test_composite_memory_shares_components_between_all_classes(three_tasks: list[dd.TargetData]) -> None:
     buffer = CompositeMemoryBuffer("1300B", chunk=200, network="convnet(width=2)", steps=1)
     for task in three_tasks:

@@ -11,6 +11,7 @@ from ddapps.continual.rows import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol
+from ddcore.networks import as_architecture
 from ddcore.training import Training
 from tests.running import shrunk
 
@@ -26,7 +27,7 @@ def test_any_method_compresses_and_is_recalled(name: str, three_tasks: list[dd.T
     buffer = DistilledBuffer(
         shrunk(name), f"{memory}-per-class", normalisation=spec.normalisation, num_classes=10, mirror=False
     )
-    setting = Setting(spec, buffer.memory.budget, 0, "convnet(width=4)", "cpu")
+    setting = Setting(spec, buffer.memory.budget, 0, as_architecture("convnet(width=4)"), "cpu")
     strategy = CompressThenRecall(model=setting.model(0), buffer=buffer, protocol=SHORT, **setting.shared())
     stream = benchmark(tasks)
     before = [weight.clone() for weight in strategy.model.parameters()]
@@ -35,10 +36,7 @@ def test_any_method_compresses_and_is_recalled(name: str, three_tasks: list[dd.T
     found = strategy.eval(stream.test_stream)
     assert 0 <= found["Top1_Acc_Stream/eval_phase/test_stream/Task000"] <= 1
     assert all(not torch.equal(a, b) for a, b in zip(before, strategy.model.parameters(), strict=True) if a.ndim > 1)
-    assert (
-        list(buffer.memory.counts) == [(0, c) for c in sorted({*tasks[0].spec.classes, *tasks[1].spec.classes})]
-        or len(buffer.memory.counts) == 4
-    )
+    assert list(buffer.memory.counts) == [(0, c) for task in tasks for c in task.spec.classes]
     assert max(buffer.memory.counts.values()) <= memory
     if buffer.memory.learns_labels:
         assert buffer.memory.summary().tensors()[1].ndim == 2

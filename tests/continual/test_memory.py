@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,12 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
             memory.observe(digits.with_train(chosen, "piece"))
         except BudgetError:
             assert sums(memory) == before
+            # A refusal is warranted: twice an item of each class in each summary that has it would have been enough.
+            seen = sizes[: sizes.index(counts) + 1]
+            classes = {c for of in seen for c in of}
+            held = len(classes) if joint else sum(map(len, seen))
+            item = {"idc": 4}.get(method, 1) * (65 if unit == "bytes" else 1)
+            assert budget.amount * (len(classes) if per_class else 1) < held * (2 * item + 1)
             return
         classes = len(memory.counts)
         held = memory.stored_bytes if unit == "bytes" else sum(memory.counts.values())
@@ -190,6 +197,69 @@ def test_a_distillation_that_was_killed_goes_on(three_tasks: list[dd.TargetData]
     assert not list((tmp_path / "b").rglob("*.checkpoint"))
 
 
+@pytest.mark.parametrize("setting", [{"memory": 12}, {"memory": 12, "joint": True, "chunk": 150}])
+def test_a_directory_changes_nothing_about_resizing_tasks_and_pieces(
+    three_tasks: list[dd.TargetData], tmp_path: Path, setting: dict[str, object]
+) -> None:
+    memories = [DistilledMemory("dm", **setting, **QUICK)]
+    memories += [DistilledMemory("dm", directory=tmp_path, **setting, **QUICK) for _ in range(2)]
+    for memory in memories:
+        memory.observe([(0, three_tasks[0]), (1, three_tasks[1])])
+        memory.resize(8)
+        memory.resize(6)
+        memory.observe([(1, three_tasks[2])])
+        assert sum(memory.counts.values()) == 6
+    assert sums(memories[0]) == sums(memories[1]) == sums(memories[2])
+    assert memories[0].seconds_saved == memories[1].seconds_saved == 0 < memories[2].seconds_saved
+
+
+def test_an_experience_on_another_memory_is_not_the_same(three_tasks: list[dd.TargetData], tmp_path: Path) -> None:
+    through(DistilledMemory("random", 4, directory=tmp_path), three_tasks[:2])
+    shutil.rmtree(tmp_path / "experience-0000")
+    with pytest.raises(OutputExistsError, match="memory differ"):
+        through(DistilledMemory("random", 4, directory=tmp_path), [three_tasks[2], three_tasks[1]])
+
+
+@pytest.mark.parametrize("method", ["random", "dm", "linba"])
+def test_a_joint_memory_holds_no_example_twice(digits: dd.TargetData, method: str) -> None:
+    def piece(**counts: int) -> dd.TargetData:
+        each = [(digits.train.targets == int(c[1:])).nonzero().flatten()[:n] for c, n in counts.items()]
+        return digits.with_train(torch.cat(each), "piece")
+
+    memory = DistilledMemory(
+        method,
+        "400B-per-class" if method == "linba" else "3-per-class",
+        joint=True,
+        network="convnet(width=2)",
+        steps=0 if method == "dm" else 1,
+    )
+    memory.observe(piece(c0=1, c1=5))
+    memory.observe(piece(c1=5, c2=5))
+    assert memory.counts[0, 0] == 1
+    if method != "linba":
+        assert memory.counts == {(0, 0): 1, (0, 1): 3, (0, 2): 3}
+        images = memory.summary().to_pixels().flatten(1)
+        assert len(torch.unique(images, dim=0)) == 7
+
+
+def test_an_experience_in_pieces_weighs_classes_as_so_many_experiences_do(
+    digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddapps.continual import distilled
+
+    each = [(digits.train.targets == c).nonzero().flatten()[:4] for c in (0, 1)]
+    pieces = [digits.with_train(each[c], "piece") for c in (0, 1, 0)]
+    whole = digits.with_train(torch.cat([each[0], each[1], each[0]]), "whole")
+    found = []
+    for stream, chunk in (([whole], 4), (pieces, None)):
+        weights: list[object] = []
+        monkeypatch.setattr(distilled, "balanced", lambda parts, w, seen=weights: seen.append(w) or balanced(parts, w))
+        through(DistilledMemory("random", "2-per-class", joint=True, chunk=chunk), stream)
+        found.append(weights)
+    assert found[0] == found[1]
+    assert found[0][2] == [{0: 1, 1: 1}, {0: 1}]
+
+
 def test_a_directory_of_another_stream_or_of_other_settings_is_refused(
     three_tasks: list[dd.TargetData], tmp_path: Path
 ) -> None:
@@ -204,7 +274,7 @@ def test_a_directory_of_another_stream_or_of_other_settings_is_refused(
             memory.observe(task)
 
 
-@pytest.mark.parametrize("damage", ["json", "missing", "outside"])
+@pytest.mark.parametrize("damage", ["json", "missing", "outside", "twice", "other", "file"])
 def test_a_damaged_directory_is_named(three_tasks: list[dd.TargetData], tmp_path: Path, damage: str) -> None:
     through(DistilledMemory("random", 8, directory=tmp_path / "m"), three_tasks[:1])
     folder = tmp_path / "m" / "experience-0000"
@@ -213,10 +283,18 @@ def test_a_damaged_directory_is_named(three_tasks: list[dd.TargetData], tmp_path
         step.write_text(step.read_text()[:-20])
     elif damage == "missing":
         shutil.rmtree(folder / "summary-0")
-    else:
+    elif damage == "outside":
         shutil.copytree(folder / "summary-0", tmp_path / "elsewhere")
         step.write_text(step.read_text().replace("experience-0000/summary-0", "../elsewhere"))
-    with pytest.raises(CheckpointError):
+    elif damage == "twice":
+        told = json.loads(step.read_text())
+        step.write_text(json.dumps({**told, "kept": 2 * told["kept"]}))
+    elif damage == "other":
+        dd.distill(three_tasks[0], dd.methods.random(ipc=9)).save(folder / "summary-0", overwrite=True)
+    else:
+        shutil.rmtree(tmp_path / "m")
+        (tmp_path / "m").write_text("not a directory")
+    with pytest.raises((CheckpointError, OutputExistsError), match=r"damaged|is a file"):
         DistilledMemory("random", 8, directory=tmp_path / "m").observe(three_tasks[0])
 
 
@@ -242,6 +320,13 @@ def test_a_budget_too_small_for_one_item_says_what_would_do(three_tasks: list[dd
         with pytest.raises(BudgetError, match=r"more memory|are the least"):
             tried.observe(three_tasks[0])
         assert tried.kept == ()
+
+
+def test_the_size_is_not_the_first_argument() -> None:
+    with pytest.raises(SettingsError, match="memory=200"):
+        DistilledMemory(200)  # type: ignore[arg-type]
+    with pytest.raises(dd.errors.UnknownNameError, match="preset"):
+        DistilledMemory("dm", preset="quick")
 
 
 def test_float32_takes_four_times_the_bytes_of_the_same_images(three_tasks: list[dd.TargetData]) -> None:

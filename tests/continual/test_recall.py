@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from avalanche.models import SimpleMLP, as_multitask
+from avalanche.models import IncrementalClassifier, SimpleMLP, as_multitask
 from avalanche.training import Naive
 
 import ddcore as dd
@@ -21,7 +21,7 @@ SHORT = Protocol("short", Training(epochs=20))
 
 
 def setting_of(tasks: list[dd.TargetData], buffer: DistilledBuffer) -> Setting:
-    return Setting(tasks[0].spec, buffer.memory.budget, 0, "convnet(width=4)", "cpu")
+    return Setting(tasks[0].spec, buffer.memory.budget, 0, as_architecture("convnet(width=4)"), "cpu")
 
 
 def buffer_of(tasks: list[dd.TargetData], method: str | dd.Method = "random", **settings: Any) -> DistilledBuffer:
@@ -97,6 +97,56 @@ def test_the_plugin_makes_any_strategy_recall(three_tasks: list[dd.TargetData]) 
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+def test_a_model_that_cannot_be_trained_anew_is_refused_before_anything_is_distilled(
+    three_tasks: list[dd.TargetData],
+) -> None:
+    class Stubborn(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(64, 10))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1) @ self.weight
+
+    buffer = buffer_of(three_tasks)
+    strategy = CompressThenRecall(model=Stubborn(), buffer=buffer, **setting_of(three_tasks, buffer).shared())
+    for _ in range(2):
+        with pytest.raises(UnsupportedError, match="reset_parameters"):
+            strategy.train(benchmark(three_tasks[:1]).train_stream[0])
+    assert buffer.memory.experiences == 0
+
+
+@pytest.mark.parametrize("num_classes", [None, 10])
+def test_a_head_that_grows_is_recalled_at_its_present_width(
+    three_tasks: list[dd.TargetData], num_classes: int | None
+) -> None:
+    ordered = sorted(three_tasks, key=lambda task: max(task.spec.classes))
+    buffer = buffer_of(three_tasks, num_classes=num_classes)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), torch.nn.ReLU(), IncrementalClassifier(8))
+    strategy = CompressThenRecall(
+        model=model,
+        buffer=buffer,
+        protocol=Protocol("longer", Training(epochs=100, learning_rate=0.1)),
+        **setting_of(three_tasks, buffer).shared(),
+    )
+    stream = benchmark(ordered)
+    for experience, task in zip(stream.train_stream, ordered, strict=True):
+        strategy.train(experience)
+        assert model[-1].classifier.out_features == 1 + max(task.spec.classes)
+    found = strategy.eval(stream.test_stream)
+    assert found["Top1_Acc_Stream/eval_phase/test_stream/Task000"] > 0.4
+
+
+def test_soft_labels_need_a_logit_for_each_class(three_tasks: list[dd.TargetData]) -> None:
+    buffer = buffer_of(three_tasks, shrunk("frepo"), num_classes=10)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 6))
+    strategy = CompressThenRecall(
+        model=model, buffer=buffer, protocol=SHORT, **setting_of(three_tasks, buffer).shared()
+    )
+    with pytest.raises(UnsupportedError, match="one logit for each"):
+        strategy.train(benchmark(three_tasks[:1]).train_stream[0])
+
+
 def test_a_head_per_task_is_refused_before_anything_is_distilled(three_tasks: list[dd.TargetData]) -> None:
     buffer = buffer_of(three_tasks)
     model = as_multitask(SimpleMLP(num_classes=10, input_size=64, hidden_size=8), "classifier")
@@ -104,23 +154,3 @@ def test_a_head_per_task_is_refused_before_anything_is_distilled(three_tasks: li
     with pytest.raises(UnsupportedError, match="ReplayPlugin"):
         strategy.train(benchmark(three_tasks[:1], task_labels=True).train_stream[0])
     assert buffer.memory.experiences == 0
-
-
-def test_recipes_merge_by_geometric_means() -> None:
-    a, b = (dd.Recipe(learning_rate=rate) for rate in (0.01, 0.04))
-    assert dd.Recipe.merged([a, b]).learning_rate == pytest.approx(0.02)
-    assert dd.Recipe.merged([a, a]) == a
-    steps = [dd.training.Steps((0.1 * k, 0.4), 1, 0.5) for k in (1, 4)]
-    merged = dd.Recipe.merged([dd.Recipe(steps=s) for s in steps]).steps
-    assert merged is not None
-    assert merged.rates == pytest.approx((0.2, 0.4))
-    assert (merged.per_class, merged.momentum) == (1, 0.5)
-
-
-@pytest.mark.parametrize(
-    "others",
-    [[dd.Recipe("squared_error")], [dd.Recipe(learning_rate=0.1)], [dd.Recipe(steps=dd.training.Steps((0.1,)))], None],
-)
-def test_recipes_that_differ_in_kind_do_not_merge(others: list[dd.Recipe] | None) -> None:
-    with pytest.raises(dd.errors.SettingsError, match="recipe="):
-        dd.Recipe.merged([] if others is None else [dd.Recipe(), *others])

@@ -7,6 +7,7 @@ import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.factorization import Pixels
 from tests.factorization.contract import FactorizationContract, run_on
+from tests.running import started
 
 
 class TestFloatPixels(FactorizationContract):
@@ -94,3 +95,37 @@ def test_bad_settings_are_refused(few_digits: dd.TargetData) -> None:
     ):
         with pytest.raises(error):
             call()
+
+
+@pytest.mark.parametrize("normalisation", ["standard", "zca"])
+def test_clipped_pixels_stay_in_the_unit_range_and_cost_what_real_images_cost(normalisation: str) -> None:
+    digits = dd.load_data("digits", normalisation=normalisation).of_classes([0, 1, 7])
+    method = dd.Method(
+        factorization=Pixels(ipc=2, storage="uint8"),
+        matching=dd.matching.DistributionMatching(),
+        optimiser=dd.Optimiser("sgd", learning_rate=5.0),
+        steps=5,
+    ).on_networks("convnet(width=4)")
+    free = dd.distill(digits, method, seed=0)
+    clipped = dd.distill(digits, dd.override(method, "factorization.clip", True), seed=0)
+    assert "span" in free.parts[0].stored
+    assert clipped.stored_bytes == 6 * 65 == dd.Budget.of(dd.override(method, "factorization.clip", True), digits).bytes
+    pixels = digits.spec.normalisation.invert(clipped.tensors()[0])
+    assert float(pixels.min()) > -1e-4
+    assert float(pixels.max()) < 1 + 1e-4
+
+
+def test_clipping_changes_no_pixel_that_is_inside(few_digits: dd.TargetData) -> None:
+    plain, clipped = (started(few_digits, factorization=Pixels(ipc=3, clip=clip)).examples for clip in (False, True))
+    assert torch.equal(plain.decode().inputs, clipped.decode().inputs)
+    with torch.no_grad():
+        clipped.groups()["images"][0].add_(100.0)
+    clipped.after_step(0)
+    pixels = few_digits.spec.normalisation.invert(clipped.decode().inputs)
+    torch.testing.assert_close(pixels, torch.ones_like(pixels))
+
+
+def test_a_learned_transform_cannot_be_clipped() -> None:
+    with pytest.raises(SettingsError, match="clip"):
+        Pixels(transform=True, clip=True)
+    assert Pixels(transform=True).clipped() == Pixels(transform=True)
