@@ -25,10 +25,12 @@ with warnings.catch_warnings():
 
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
-from ddapps.continual.compare import Comparison, Grid, compare
-from ddapps.continual.condensation import CompositeMemoryBuffer, CondensedMemory, SampleCondensationBuffer
+from ddapps.continual.compare import Grid, compare
+from ddapps.continual.condensation import CondensedMemory
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
+from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
+from ddapps.continual.outcomes import Comparison
 from ddapps.continual.plot import plot
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
 from ddapps.continual.streams import benchmark, class_incremental

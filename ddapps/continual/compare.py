@@ -6,10 +6,9 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
@@ -28,7 +28,7 @@ from ddcore.errors import (
     SettingsError,
     UnknownNameError,
 )
-from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95
+from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.methods import METHODS
 from ddcore.networks import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
@@ -40,87 +40,6 @@ MAX_OUTCOME = 2**20
 
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
 FORGETTING = "StreamForgetting/eval_phase/test_stream"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One strategy on one order of classes; accuracies in percent, on all classes seen, after each experience."""
-
-    accuracies: tuple[float, ...]
-    forgetting: float
-    memory_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One strategy on several orders of classes."""
-
-    name: str
-    outcomes: tuple[Outcome, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def final(self) -> tuple[float, ...]:
-        """Accuracy over all classes after the last experience, of each order."""
-        return tuple(outcome.accuracies[-1] for outcome in self.outcomes)
-
-    @property
-    def memory_bytes(self) -> int:
-        """The most bytes that the memory stored at the end."""
-        return max(outcome.memory_bytes for outcome in self.outcomes)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``results``."""
-        after = zip(*(outcome.accuracies for outcome in self.outcomes), strict=True)
-        return {
-            "name": self.name,
-            "memory_bytes": self.memory_bytes,
-            "final_accuracy": _statistics(self.final),
-            "average_incremental_accuracy": _statistics([fmean(outcome.accuracies) for outcome in self.outcomes]),
-            "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
-            "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
-            "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
-            "settings": dict(self.settings),
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` found.
-
-    Attributes:
-        data: name of the data.
-        tasks: experiences.
-        memory_limit: bytes that no memory in a byte per number may exceed.
-        network: of all strategies.
-        rows: one per strategy.
-    """
-
-    data: str
-    tasks: int
-    memory_limit: int
-    network: str
-    rows: tuple[Row, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that ``ddapps continual run --json`` writes."""
-        facts = {name: getattr(self, name) for name in ("data", "tasks", "memory_limit", "network")}
-        return {**facts, "results": [row.to_json() for row in self.rows]}
-
-    def __str__(self) -> str:
-        head = f"{self.data}, {self.tasks} experiences, memory of {self.memory_limit} bytes, {self.network}"
-        columns = f"{'strategy':<30} {'bytes':>8} {'final %':>8} {'ci95':>6} {'average %':>10} {'forgetting':>11} {'seconds':>8}"
-        lines = [head, columns]
-        for row in self.rows:
-            entry = row.to_json()
-            final, average = entry["final_accuracy"], entry["average_incremental_accuracy"]
-            ci95 = "" if final["ci95"] is None else f"{final['ci95']:.2f}"
-            lines.append(
-                f"{row.name:<30} {row.memory_bytes:>8} {final['mean']:>8.2f} {ci95:>6} {average['mean']:>10.2f} "
-                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}"
-            )
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -204,7 +123,7 @@ def compare(
     grid, rows = grid or Grid(), []
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
-        work = _Work(target, tasks, range(seed, seed + seeds), split, Path(place), progress)
+        work = _Work(target, tasks, range(seed, seed + seeds), split, split, Path(place), progress)
         for index, recall in enumerate(made):
             name = recall.name
             rows.append(work.row(name, recall, setting))
@@ -240,6 +159,7 @@ class _Work:
     tasks: int
     seeds: range
     split: str
+    stage: str
     directory: Path
     progress: Callable[[str], None] | None
 
@@ -250,7 +170,7 @@ class _Work:
     def tuned(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Replay:
         """Return the replay with the settings that are best on a validation split: a part of the training split, whatever is reported on."""
         held = replace(self.target, validation=None).with_validation(grid.validation, seed=self.seeds[0])
-        tuning = replace(self, target=held, split="validation")
+        tuning = replace(self, target=held, split="validation", stage="tuning")
         tried = []
         for rate, epochs in product(grid.learning_rates, grid.epochs):
             candidate = replace(replay, training=replace(replay.training, learning_rate=rate, epochs=epochs))
@@ -259,7 +179,7 @@ class _Work:
         return max(tried, key=lambda one: one[0])[1]
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
-        path = self.directory / "outcomes" / f"{_file_name(f'{name} {self.split} {seed}')}.json"
+        path = self.directory / "outcomes" / f"{_file_name(f'{name} {self.stage} {seed}')}.json"
         held_out = replace(self.target, train=held_out_split(self.target, self.split))
         facts = {
             "data": self.target.fingerprint(),
@@ -288,7 +208,7 @@ class _Work:
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
         with default_generator_seeded(derive_seed(seed, "continual")):
             # Strategies that keep the same memory find it distilled.
-            memory_place = memories / _file_name(f"{strategy.memory_name} {self.split} {seed}")
+            memory_place = memories / _file_name(f"{strategy.memory_name} {self.stage} {seed}")
             learner, memory = strategy.strategy(setting, seed, memory_place)
             for index, experience in enumerate(stream.train_stream):
                 learner.train(experience)
@@ -317,14 +237,3 @@ def _read(path: Path, facts: Mapping[str, Any]) -> Outcome | None:
 
 def _file_name(text: str) -> str:
     return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text)
-
-
-def _statistics(values: Sequence[float]) -> dict[str, Any]:
-    mean, std, ci95 = mean_std_ci95(values)
-    several = len(values) > 1
-    return {
-        "mean": round(mean, 3),
-        "std": round(std, 3) if several else None,
-        "ci95": round(ci95, 3) if several else None,
-        "runs": len(values),
-    }

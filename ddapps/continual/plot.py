@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ddapps.continual.compare import Comparison
+from ddapps.continual.outcomes import Comparison
 from ddcore.errors import SettingsError
 
 

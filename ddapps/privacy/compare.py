@@ -14,7 +14,7 @@ from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noi
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.privatize import privatize
 from ddcore.errors import SettingsError, UnknownNameError
-from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict
+from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict, sample_statistics
 from ddcore.methods import METHODS, build_method
 from ddcore.settings import require_counts
 
@@ -33,16 +33,11 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``results``."""
-        mean, std, ci95 = mean_std_ci95(self.accuracies)
-        defined = len(self.accuracies) > 1
         return {
             "name": self.name,
             "epsilon": round(self.epsilon, 6),
             "stored_bytes": self.stored_bytes,
-            "mean": round(mean, 3),
-            "std": round(std, 3) if defined else None,
-            "ci95": round(ci95, 3) if defined else None,
-            "runs": len(self.accuracies),
+            **sample_statistics(self.accuracies),
             "accuracies": [round(a, 3) for a in self.accuracies],
             "seconds": round(self.seconds, 1),
         }

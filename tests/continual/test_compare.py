@@ -89,6 +89,14 @@ def test_tuning_never_looks_at_the_test_split(four_classes: dd.TargetData) -> No
     assert chosen[0]["learning_rate"] == 0.05
 
 
+def test_reporting_on_validation_still_tunes_on_another_part(digits: dd.TargetData) -> None:
+    target = digits.of_classes([0, 1, 2, 3]).with_validation(0.3)
+    found = compare(
+        target, ["random"], **SMALL, memory="3-per-class", baselines=["reservoir"], split="validation", float32=False
+    )
+    assert [row.name for row in found.rows] == ["random", "random replay", "reservoir"]
+
+
 def test_a_memory_in_examples_is_the_bytes_of_as_many_real_images(four_classes: dd.TargetData) -> None:
     spec = four_classes.spec
     assert in_bytes(MemoryBudget(7), spec) == MemoryBudget(7 * 65, "bytes")

@@ -6,7 +6,7 @@ from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluat
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.protocols import PROTOCOLS, Protocol, as_protocol
 from ddcore.evaluation.report import Report, Result
-from ddcore.evaluation.statistics import mean_std_ci95
+from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 from ddcore.evaluation.storage import Storage, storage
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "held_out_split",
     "mean_std_ci95",
     "predict",
+    "sample_statistics",
     "storage",
     "train_one",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ddcore.evaluation.statistics import mean_std_ci95
+from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,7 @@ class Result:
         """Return the documented entry of ``results``; what one run leaves undefined is null."""
         return {
             "network": self.network,
-            "mean": round(self.mean, 3),
-            "std": _number(self.std),
-            "ci95": _number(self.ci95),
-            "runs": len(self.accuracies),
+            **sample_statistics(self.accuracies),
             "seconds": round(self.seconds, 2),
             "accuracies": [round(a, 3) for a in self.accuracies],
             "parameters": self.parameters,
@@ -101,7 +97,3 @@ class Report:
             for r in self.results
         ]
         return "\n".join(lines)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 3)

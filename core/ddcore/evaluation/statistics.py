@@ -25,3 +25,15 @@ def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
         return mean, math.nan, math.nan
     std = float(np.std(values, ddof=1))
     return mean, std, float(student_t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+
+
+def sample_statistics(values: Sequence[float]) -> dict[str, float | int | None]:
+    """Return ``mean``, ``std``, ``ci95`` and ``runs`` as JSON data, to three digits; what one value leaves undefined is None."""
+    mean, std, ci95 = mean_std_ci95(values)
+    several = len(values) > 1
+    return {
+        "mean": round(mean, 3),
+        "std": round(std, 3) if several else None,
+        "ci95": round(ci95, 3) if several else None,
+        "runs": len(values),
+    }

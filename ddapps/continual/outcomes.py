@@ -1,0 +1,91 @@
+"""What a comparison found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from ddcore.evaluation import sample_statistics
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One strategy on one order of classes; accuracies in percent, on all classes seen, after each experience."""
+
+    accuracies: tuple[float, ...]
+    forgetting: float
+    memory_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy on several orders of classes."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def final(self) -> tuple[float, ...]:
+        """Accuracy over all classes after the last experience, of each order."""
+        return tuple(outcome.accuracies[-1] for outcome in self.outcomes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most bytes that the memory stored at the end."""
+        return max(outcome.memory_bytes for outcome in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``results``."""
+        after = zip(*(outcome.accuracies for outcome in self.outcomes), strict=True)
+        return {
+            "name": self.name,
+            "memory_bytes": self.memory_bytes,
+            "final_accuracy": sample_statistics(self.final),
+            "average_incremental_accuracy": sample_statistics([fmean(outcome.accuracies) for outcome in self.outcomes]),
+            "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
+            "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
+            "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        data: name of the data.
+        tasks: experiences.
+        memory_limit: bytes that no memory in a byte per number may exceed.
+        network: of all strategies.
+        rows: one per strategy.
+    """
+
+    data: str
+    tasks: int
+    memory_limit: int
+    network: str
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``ddapps continual run --json`` writes."""
+        facts = {name: getattr(self, name) for name in ("data", "tasks", "memory_limit", "network")}
+        return {**facts, "results": [row.to_json() for row in self.rows]}
+
+    def __str__(self) -> str:
+        head = f"{self.data}, {self.tasks} experiences, memory of {self.memory_limit} bytes, {self.network}"
+        columns = f"{'strategy':<30} {'bytes':>8} {'final %':>8} {'ci95':>6} {'average %':>10} {'forgetting':>11} {'seconds':>8}"
+        lines = [head, columns]
+        for row in self.rows:
+            entry = row.to_json()
+            final, average = entry["final_accuracy"], entry["average_incremental_accuracy"]
+            ci95 = "" if final["ci95"] is None else f"{final['ci95']:.2f}"
+            lines.append(
+                f"{row.name:<30} {row.memory_bytes:>8} {final['mean']:>8.2f} {ci95:>6} {average['mean']:>10.2f} "
+                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}"
+            )
+        return "\n".join(lines)
