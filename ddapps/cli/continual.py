@@ -47,7 +47,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--baselines",
         default="random,herding,reservoir,class-balanced",
         help="comma-separated: selection rules (recalled as methods are), reservoir, class-balanced, experience-balanced (Avalanche's "
-        "replay, tuned on a validation split), naive (default: random,herding,reservoir,class-balanced)",
+        "replay, tuned on a validation split), sample-condensation, composite-memory, naive (default: random,herding,reservoir,class-balanced)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="orders of classes (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")

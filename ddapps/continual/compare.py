@@ -17,7 +17,7 @@ import torch
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.outcomes import Comparison, Outcome, Row
-from ddapps.continual.rows import BUFFERS, Recall, Replay, Setting
+from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
 from ddcore.errors import (
@@ -87,7 +87,8 @@ def compare(
         tasks: experiences.
         memory: see `MemoryBudget.parse`.
         baselines: selection rules (``random``, ``herding``, ...), recalled as methods are; Avalanche's buffers in replay (``reservoir``,
-            ``class-balanced``, ``experience-balanced``), tuned on a validation split; ``naive`` (no memory).
+            ``class-balanced``, ``experience-balanced``) and memories for streams (``sample-condensation``, ``composite-memory``) in replay,
+            tuned on a validation split; ``naive`` (no memory).
         seeds: orders of classes; weights and draws go with them.
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
@@ -102,7 +103,7 @@ def compare(
         progress: called with a line of text before every run.
     """
     require_counts(tasks=tasks, seeds=seeds)
-    known = {*BUFFERS, *SELECTION, "naive"}
+    known = {*BUFFERS, *ONLINE, *SELECTION, "naive"}
     for name in baselines:
         if name not in known:
             raise UnknownNameError("baseline", name, known)

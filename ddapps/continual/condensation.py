@@ -42,7 +42,7 @@ class CondensedMemory(Memory):
         network: matched on; default: the model that is being trained, or, where it has a head per task, a narrow ConvNet.
         seed: of all random numbers.
         device: as in ``ddcore.distill``.
-        directory: where the memory is written after every experience, and found again.
+        directory: where the memory is written after every experience, and found again, whatever the model is then.
     """
 
     def __init__(
@@ -193,7 +193,8 @@ class _Room:
                 self.images[key] = torch.cat([held[2 * n :], mixed[key]])
 
     def _shares(self, keys: list[Key], spec: dd.Spec) -> dict[Key, int]:
-        (allowed,) = self._budget.allowances([keys])
+        # In a fixed order: what does not divide stays with the same classes.
+        (allowed,) = self._budget.allowances([sorted(keys)])
         if self._budget.unit == "examples":
             return allowed
         image = original_bytes(spec, 1)

@@ -44,6 +44,7 @@ class CompositeMemoryBuffer(SummaryBuffer):
         memory: in bytes, of which components take up to 40 %; see `MemoryBudget.parse`.
         chunk: examples that are looked at together; None: the whole experience.
         preset: ``cpu`` or ``paper``: of the matching.
+        network: matched on.
         normalisation, num_classes, mirror: see `SummaryBuffer`.
         settings: further arguments of `DistilledMemory`.
     """
@@ -54,6 +55,7 @@ class CompositeMemoryBuffer(SummaryBuffer):
         *,
         chunk: int | None = None,
         preset: str = "cpu",
+        network: object = "convnet(width=32)",
         normalisation: Normalisation | None = None,
         num_classes: int | None = None,
         mirror: bool = True,
@@ -61,5 +63,5 @@ class CompositeMemoryBuffer(SummaryBuffer):
     ) -> None:
         method = dd.methods.compose("gradient", "linear-bases", preset=preset)
         method = dd.override(method, "cites", ("composite_memory", *method.cites))
-        made = DistilledMemory(method, memory, joint=True, chunk=chunk, **settings)
+        made = DistilledMemory(method, memory, joint=True, chunk=chunk, network=network, **settings)
         super().__init__(made, normalisation=normalisation, num_classes=num_classes, mirror=mirror)

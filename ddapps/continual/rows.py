@@ -21,8 +21,9 @@ from avalanche.training.storage_policy import (
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.buffer import DistilledBuffer
+from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
 from ddapps.continual.memory import Memory
+from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.recall import CompressThenRecall
 from ddapps.continual.sizing import Compression
 from ddcore.engine import derive_seed, resolve_device
@@ -36,6 +37,12 @@ BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
     "experience-balanced": ExperienceBalancedBuffer,
 }
 """Avalanche's buffers of real images, by name."""
+
+ONLINE: dict[str, Callable[..., SummaryBuffer]] = {
+    "sample-condensation": SampleCondensationBuffer,
+    "composite-memory": CompositeMemoryBuffer,
+}
+"""Memories that are bounded while an experience runs, by name."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +90,17 @@ class Setting:
         evaluator = EvaluationPlugin(*metrics, loggers=[BaseLogger()])
         return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
 
-    def distilled(self, method: str | dd.Method, seed: int, directory: Path | None, **settings: Any) -> DistilledBuffer:
-        """Return a distilled memory of this comparison's size."""
+    def memory(self, seed: int) -> dict[str, Any]:
+        """Return the arguments that every buffer of summaries takes: a memory of this comparison's size, of its data."""
         spec = self.spec
-        return DistilledBuffer(
-            method,
-            self.limit,
-            normalisation=spec.normalisation,
-            num_classes=spec.num_classes,
-            mirror=spec.mirror,
-            network=self.network,
-            seed=seed,
-            device=self.device,
-            directory=directory,
-            **settings,
-        )
+        return {
+            "memory": self.limit,
+            "normalisation": spec.normalisation,
+            "num_classes": spec.num_classes,
+            "mirror": spec.mirror,
+            "seed": seed,
+            "device": self.device,
+        }
 
 
 class _Replay(ReplayPlugin):  # type: ignore[misc]
@@ -153,10 +156,19 @@ class Recall:
         """Whether a strategy that knows class ids alone can replay its examples."""
         return not Compression(self.method).learns_labels
 
+    def buffer(self, setting: Setting, seed: int, directory: Path | None) -> DistilledBuffer:
+        """Return the empty memory."""
+        how: dict[str, Any] = {
+            "storage": self.storage,
+            "steps": self.steps,
+            "max_seconds": self.max_seconds,
+            "directory": directory,
+        }
+        return DistilledBuffer(self.method, network=setting.network, **setting.memory(seed), **how)
+
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
-        how = {"storage": self.storage, "steps": self.steps, "max_seconds": self.max_seconds}
-        buffer = setting.distilled(self.method, seed, directory, **how)
+        buffer = self.buffer(setting, seed, directory)
         recalling = CompressThenRecall(
             model=setting.model(seed), buffer=buffer, protocol=self.protocol, seed=seed, **setting.shared()
         )
@@ -168,7 +180,7 @@ class Replay:
     """Training goes on through the experiences; each batch has as many examples of the memory.
 
     Attributes:
-        memory: a buffer of real images by its name (`BUFFERS`), or a `Recall` whose distilled memory is replayed; None: no memory.
+        memory: a buffer by its name (`BUFFERS`, `ONLINE`), or a `Recall` whose distilled memory is replayed; None: no memory.
         training: of each experience.
     """
 
@@ -185,8 +197,10 @@ class Replay:
         image = original_bytes(setting.spec, 1)
         buffer: Any = None
         if isinstance(self.memory, Recall):
-            made = self.memory
-            buffer = setting.distilled(made.method, seed, directory, steps=made.steps, max_seconds=made.max_seconds)
+            buffer = self.memory.buffer(setting, seed, directory)
+        elif self.memory in ONLINE:
+            # What these keep depends on the model in training, so it is not looked for in a directory.
+            buffer = ONLINE[self.memory](**setting.memory(seed))
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)
         model = setting.model(seed)
@@ -199,4 +213,4 @@ class Replay:
             plugins=[] if buffer is None else [_Replay(mem_size=buffer.max_size, storage_policy=buffer)],
             **setting.shared(),
         )
-        return strategy, buffer.memory if isinstance(buffer, DistilledBuffer) else _RealImages(buffer, image)
+        return strategy, buffer.memory if isinstance(buffer, SummaryBuffer) else _RealImages(buffer, image)
