@@ -83,7 +83,7 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
     unit, per_class = form.split("-")[0], form.endswith("class")
     budget = MemoryBudget(amount * (37 if unit == "bytes" else 1), unit, per_class)
     memory = DistilledMemory(method, budget, joint=joint, network="convnet(width=2)", steps=1)
-    for counts in sizes:
+    for index, counts in enumerate(sizes):
         chosen = torch.cat([(digits.train.targets == c).nonzero().flatten()[:n] for c, n in counts.items()])
         before = sums(memory)
         try:
@@ -91,7 +91,7 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
         except BudgetError:
             assert sums(memory) == before
             # A refusal is warranted: twice an item of each class in each summary that has it would have been enough.
-            seen = sizes[: sizes.index(counts) + 1]
+            seen = sizes[: index + 1]
             classes = {c for of in seen for c in of}
             held = len(classes) if joint else sum(map(len, seen))
             item = {"idc": 4}.get(method, 1) * (65 if unit == "bytes" else 1)
