@@ -186,7 +186,7 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
         if recipe is None and (other.recipe != first.recipe or first.recipe.steps is not None):
             raise SettingsError(
                 f"the summaries' recipes do not go together ({_short(other.recipe)}; {_short(first.recipe)}): say with recipe= how to "
-                "train on their union"
+                "train on their union (Recipe.merged, for those by one method)"
             )
     named = [s.spec for s in summaries if s.spec.class_names]
     largest = max((s.spec for s in summaries), key=lambda s: (s.num_classes, bool(s.class_names)))
