@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -159,3 +160,11 @@ def test_the_command_writes_the_documented_object(
     assert picture.stat().st_size > 1000
     assert main(["continual", "run", "digits", "--tasks", "20"]) == 1
     assert "cannot be split into 20" in capsys.readouterr().err
+
+
+def test_without_avalanche_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['avalanche'] = None\nfrom ddapps.cli.main import main\nsys.exit(main(['continual', 'run', 'digits']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "pip install 'ddapps[continual]'" in result.stderr
+    assert result.stderr.count("\n") == 1
