@@ -21,6 +21,7 @@ from ddapps.continual import CompressThenRecall, DistilledBuffer
 
 FAST = "--fast" in sys.argv
 MEMORY = 20
+WIDTH = 8 if FAST else 32
 
 
 def main() -> None:
@@ -38,7 +39,9 @@ def main() -> None:
 
 
 def distilled() -> DistilledBuffer:
-    return DistilledBuffer("dm", memory=MEMORY, network="convnet(width=32)", steps=3 if FAST else 200, mirror=False)
+    return DistilledBuffer(
+        "dm", memory=MEMORY, network=f"convnet(width={WIDTH})", steps=3 if FAST else 200, mirror=False
+    )
 
 
 def dataset(split):
@@ -50,7 +53,7 @@ def dataset(split):
 
 def shared():
     torch.manual_seed(0)
-    model = dd.networks.ConvNet(width=32).module((1, 8, 8), num_classes=10)
+    model = dd.networks.ConvNet(width=WIDTH).module((1, 8, 8), num_classes=10)
     return {"model": model, "evaluator": EvaluationPlugin(accuracy_metrics(stream=True), loggers=[BaseLogger()])}
 
 
