@@ -127,11 +127,6 @@ ENTRIES: dict[str, str] = {
   author={Harder, Frederik and Adamczewski, Kamil and Park, Mijung},
   booktitle={International Conference on Artificial Intelligence and Statistics}, year={2021}
 }""",
-    "distilled_replay": """@inproceedings{rosasco2021distilled,
-  title={Distilled Replay: Overcoming Forgetting through Synthetic Samples},
-  author={Rosasco, Andrea and Carta, Antonio and Cossu, Andrea and Lomonaco, Vincenzo and Bacciu, Davide},
-  booktitle={International Workshop on Continual Semi-Supervised Learning}, year={2021}
-}""",
     "sample_condensation": """@inproceedings{sangermano2022sample,
   title={Sample Condensation in Online Continual Learning},
   author={Sangermano, Mattia and Carta, Antonio and Cossu, Andrea and Bacciu, Davide},

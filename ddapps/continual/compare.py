@@ -108,7 +108,7 @@ def compare(
         if name not in known:
             raise UnknownNameError("baseline", name, known)
     held_out_split(target, split)
-    made = [Recall(method, as_protocol(protocol), steps=steps, max_seconds=max_seconds) for method in methods]
+    made = [Recall(method, as_protocol(protocol)) for method in methods]
     replayed = {recall.name: recall.replays for recall in made}
     names = [*(recall.name for recall in made), *baselines]
     if len(set(names)) < len(names):
@@ -119,7 +119,7 @@ def compare(
         raise BudgetError(
             f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes"
         )
-    setting = Setting(target.spec, limit, most, as_architecture(network), device)
+    setting = Setting(target.spec, limit, most, as_architecture(network), steps, max_seconds, device)
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
     grid, rows = grid or Grid(), []
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
@@ -187,9 +187,8 @@ class _Work:
             "held_out": held_out.fingerprint(),
             "tasks": self.tasks,
             "strategy": describe(strategy),
-            "limit": describe(setting.limit),
-            "most": setting.most,
-            "network": describe(setting.network),
+            **{name: describe(getattr(setting, name)) for name in ("limit", "most", "network", "steps", "max_seconds")},
+            "version": dd.__version__,
             "device": resolve_device(setting.device).type,
             "seed": seed,
         }

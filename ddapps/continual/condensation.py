@@ -1,4 +1,4 @@
-"""`CondensedMemory`: real examples, condensed in pairs while an experience runs."""
+"""`CondensedMemory`: real examples, condensed in pairs, batch by batch."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class CondensedMemory(Memory):
         seed = derive_seed(self._seed, "condensation", self.experiences, turn)
         method = self.method({class_id: counts[task, class_id] for _, class_id in images}, model)
         made = examples_of(dd.distill(data, method, seed=seed, device=self._device)).train
-        return {(task, c): _as_bytes(made.of_classes([c]).inputs) for _, c in images}
+        return {(task, c): _quantised(made.of_classes([c]).inputs) for _, c in images}
 
     def draw(self, count: int, *key: int) -> Tensor:
         """Return a permutation."""
@@ -143,7 +143,7 @@ class _Room:
         for one in kept:
             split = examples_of(one.summary).train
             for class_id in one.summary.counts:
-                self.images[one.task, class_id] = _as_bytes(split.of_classes([class_id]).inputs)
+                self.images[one.task, class_id] = _quantised(split.of_classes([class_id]).inputs)
         self._turn = 0
         self._taken: set[int] = set()
 
@@ -158,7 +158,7 @@ class _Room:
             self.make([*self.images, *new])
         full: dict[Key, Tensor] = {}
         for key in [(task, c) for c in classes]:
-            found = _as_bytes(batch.train.of_classes([key[1]]).inputs)
+            found = _quantised(batch.train.of_classes([key[1]]).inputs)
             held = self.images.get(key, found[:0])
             room = max(shares[key] - len(held), 0)
             self.images[key] = torch.cat([held, found[:room]])
@@ -193,7 +193,7 @@ class _Room:
                 self.images[key] = torch.cat([held[2 * n :], mixed[key]])
 
     def _shares(self, keys: list[Key], spec: dd.Spec) -> dict[Key, int]:
-        # In a fixed order: what does not divide stays with the same classes.
+        # In the order of class ids, whatever the order of arrival: what does not divide goes to the lowest.
         (allowed,) = self._budget.allowances([sorted(keys)])
         if self._budget.unit == "examples":
             return allowed
@@ -222,5 +222,5 @@ def _as_data(pixels: Tensor, owners: Tensor, spec: dd.Spec) -> dd.TargetData:
     return dd.TargetData("memory", kept, Split(pixels, owners))
 
 
-def _as_bytes(pixels: Tensor) -> Tensor:
+def _quantised(pixels: Tensor) -> Tensor:
     return pixels if pixels.dtype == torch.uint8 else (255 * pixels).round().to(torch.uint8)

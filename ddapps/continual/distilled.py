@@ -85,7 +85,8 @@ class DistilledMemory(Memory):
         self._seen: Counter[Key] = Counter()
         self._run = {"device": device, "max_seconds": max_seconds, "progress": progress}
         self._seed = seed
-        self.store = None if directory is None else Store(Path(directory))
+        kind = self.compression.factorization
+        self.store = None if directory is None else Store(Path(directory), {kind.name: kind.loader()})
 
     @property
     def name(self) -> str:
@@ -106,10 +107,10 @@ class DistilledMemory(Memory):
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
-        kept = self._shrunk(self.kept, budget.allowances([k.keys for k in self.kept]), budget)
+        kept = self._shrunk(self.kept, budget.allowances([k.keys for k in self.kept]), budget, "resized")
         self.budget, self.kept = budget, kept
         if self.store is not None:
-            self.store.discard_checkpoints(self.experiences)
+            self.store.discard_checkpoints(self.experiences, "resized")
 
     def after(self, tasks: Tasks, model: nn.Module | None = None) -> tuple[Kept, ...]:
         if not self.joint:
@@ -144,7 +145,7 @@ class DistilledMemory(Memory):
         return tuple(kept)
 
     def _shrunk(
-        self, kept: Sequence[Kept], allowances: Sequence[dict[Key, int]], budget: MemoryBudget
+        self, kept: Sequence[Kept], allowances: Sequence[dict[Key, int]], budget: MemoryBudget, purpose: str = "again"
     ) -> tuple[Kept, ...]:
         """Return the summaries, those distilled again that are larger than allowed."""
         result = []
@@ -154,7 +155,7 @@ class DistilledMemory(Memory):
             else:
                 fits = all(count <= allowance[one.task, c] for c, count in one.summary.counts.items())
             if not fits:
-                summary = self._distilled(examples_of(one.summary), allowance, budget, f"again-{index}")
+                summary = self._distilled(examples_of(one.summary), allowance, budget, f"{purpose}-{index}")
                 one = Kept(summary, one.experience, one.task)
             result.append(one)
         return tuple(result)
@@ -173,8 +174,8 @@ class DistilledMemory(Memory):
         else:
             method = self.compression.within(limit, target)
         if self.store is not None:
-            what = (purpose, target.fingerprint(), json.dumps(method.describe()), str(seed))
-            settings["checkpoint"] = self.store.checkpoint(self.experiences, *what)
+            what = (target.fingerprint(), json.dumps(method.describe()), str(seed))
+            settings["checkpoint"] = self.store.checkpoint(self.experiences, purpose, *what)
         return dd.distill(target, method, seed=seed, **settings)
 
 

@@ -21,7 +21,7 @@ import ddcore as dd
 from ddapps.continual.memory import Kept
 from ddapps.continual.transforms import normalisation_of
 from ddcore.data import Identity, Normalisation, Split
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, UnsupportedError
 
 READ_AT_ONCE = 256
 ROUNDING = 1e-3
@@ -117,14 +117,20 @@ class Reader:
 
 
 def width_of(model: nn.Module, inputs: Tensor) -> int:
-    """Return how many logits a model gives, 0 where there is no one number; the model stays as it is."""
+    """Return how many logits a model gives, 0 where there is no one number; the model stays as it is.
+
+    Raises:
+        UnsupportedError: it does not take such inputs.
+    """
     if isinstance(model, MultiTaskModule):
         return 0
     modes = {module: module.training for module in model.modules()}
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    like = next(model.parameters(), torch.empty(0))
     try:
         with torch.no_grad():
-            logits = model.eval()(inputs.to(device))
+            logits = model.eval()(inputs.to(like.device, like.dtype))
+    except RuntimeError as error:
+        raise UnsupportedError(f"the model cannot take examples of shape {tuple(inputs.shape[1:])}: {error}") from error
     finally:
         for module, training in modes.items():
             module.training = training

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +17,7 @@ import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
 from ddapps.continual.store import Store
 from ddcore.data import Split
+from ddcore.engine import generator
 from ddcore.errors import InputDataError
 from ddcore.settings import describe
 
@@ -154,27 +157,37 @@ def examples_of(summary: dd.DataSummary) -> dd.TargetData:
     return dd.TargetData("summary", spec, Split(summary.to_pixels(), owners))
 
 
-def balanced(parts: Sequence[dd.TargetData], weights: Sequence[Mapping[int, int]], least: int = 256) -> dd.TargetData:
-    """Return the union of data, drawn so that parts count by their weights, whatever their sizes.
+LEAST, MOST = 256, 4096
+"""Examples of each class in data that repeat some: enough for a batch, and a bound of memory."""
 
-    Every class gets as many examples as the part with the most of any class has, and ``least`` at least; each part its share of them by weight,
-    its own examples in turn, repeated where they are too few.
+
+def balanced(parts: Sequence[dd.TargetData], weights: Sequence[Mapping[int, int]]) -> dd.TargetData:
+    """Return the union of data in which parts count by their weights, whatever their sizes.
+
+    Every class gets the same number of examples, so many that each part's share of them holds all it has, but no more than `MOST`. A part fills
+    its share with its own examples in turn, repeated; of a part with more than its share, some are left out at random.
 
     Args:
         parts: data with one shape and normalisation.
         weights: for each part, how much its examples of each class count.
-        least: examples of each class.
     """
     if len(parts) == 1:
         return parts[0]
-    counts = [part.counts() for part in parts]
-    size = max(least, *(n for count in counts for n in count.values()))
+    counts = [{c: n for c, n in part.counts().items() if n} for part in parts]
+    totals: Counter[int] = Counter()
+    for count, weight in zip(counts, weights, strict=True):
+        totals.update({class_id: weight[class_id] for class_id in count})
+    wanted = [
+        n * totals[c] / weight[c] for count, weight in zip(counts, weights, strict=True) for c, n in count.items()
+    ]
+    size = min(max(LEAST, math.ceil(max(wanted))), MOST)
     chosen = []
-    for part, count, weight in zip(parts, counts, weights, strict=True):
-        for class_id in (c for c, n in count.items() if n):
-            total = sum(other[class_id] for other, n in zip(weights, counts, strict=True) if n.get(class_id))
+    for index, (part, count, weight) in enumerate(zip(parts, counts, weights, strict=True)):
+        for class_id in count:
             members = (part.train.targets == class_id).nonzero().flatten()
-            share = max(1, round(size * weight[class_id] / total))
+            share = max(1, round(size * weight[class_id] / totals[class_id]))
+            if share < len(members):
+                members = members[torch.randperm(len(members), generator=generator(0, "balanced", index, class_id))]
             chosen.append(part.train.take(members.repeat(-(-share // len(members)))[:share]))
     inputs = [split.inputs for split in chosen]
     if len({pixels.dtype for pixels in inputs}) > 1:

@@ -1,4 +1,4 @@
-"""Replay memories that are bounded while an experience runs."""
+"""Replay memories that look at no more than a batch of an experience together: for streams that are seen once."""
 
 from __future__ import annotations
 

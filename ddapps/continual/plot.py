@@ -17,7 +17,10 @@ def as_png(path: str | Path) -> Path:
 
 
 def plot(comparison: Comparison, path: str | Path) -> Path:
-    """Draw the accuracy on all classes seen after each experience, one line per strategy, and write it as a PNG."""
+    """Draw the accuracy on all classes seen after each experience, one line per strategy, and write it as a PNG.
+
+    Lines are dashed where training goes on through the experiences.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -57,8 +57,7 @@ def as_trained(model: nn.Module, shape: tuple[int, ...]) -> tuple[Architecture, 
     Raises:
         UnsupportedError: the weights of some part cannot be drawn anew, or the model takes no examples of this shape.
     """
-    device = next(model.parameters()).device
-    width = width_of(model, torch.zeros(2, *shape, device=device))
+    width = width_of(model, torch.zeros(2, *shape))
     architecture = as_architecture(model)
     architecture.build(shape, width, seed=0)
     return architecture, width

@@ -38,11 +38,8 @@ BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
 }
 """Avalanche's buffers of real images, by name."""
 
-ONLINE: dict[str, Callable[..., SummaryBuffer]] = {
-    "sample-condensation": SampleCondensationBuffer,
-    "composite-memory": CompositeMemoryBuffer,
-}
-"""Memories that are bounded while an experience runs, by name."""
+ONLINE = ("sample-condensation", "composite-memory")
+"""Memories for streams, by name."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,8 @@ class Setting:
         limit: bytes that a memory may store.
         most: bytes that it stores at most when all classes were seen.
         network: of strategies, and what is distilled on.
+        steps: replaces the number of steps of methods.
+        max_seconds: of each distillation.
         device: of everything.
     """
 
@@ -76,6 +75,8 @@ class Setting:
     limit: MemoryBudget
     most: int
     network: Architecture
+    steps: int | None = None
+    max_seconds: float | None = None
     device: str | torch.device = "auto"
 
     def model(self, seed: int) -> torch.nn.Module:
@@ -89,6 +90,15 @@ class Setting:
         metrics = (*accuracy_metrics(experience=True, stream=True), *forgetting_metrics(experience=True, stream=True))
         evaluator = EvaluationPlugin(*metrics, loggers=[BaseLogger()])
         return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
+
+    def distilling(self, directory: Path | None) -> dict[str, Any]:
+        """Return the arguments that every distilled memory takes."""
+        return {
+            "network": self.network,
+            "steps": self.steps,
+            "max_seconds": self.max_seconds,
+            "directory": directory,
+        }
 
     def memory(self, seed: int) -> dict[str, Any]:
         """Return the arguments that every buffer of summaries takes: a memory of this comparison's size, of its data."""
@@ -131,15 +141,11 @@ class Recall:
         method: distils each experience.
         protocol: of recall.
         storage: of the memory.
-        steps: replaces the method's.
-        max_seconds: of each distillation.
     """
 
     method: str | dd.Method
     protocol: str | Protocol = "dc"
     storage: str = "uint8"
-    steps: int | None = None
-    max_seconds: float | None = None
 
     @property
     def name(self) -> str:
@@ -158,13 +164,9 @@ class Recall:
 
     def buffer(self, setting: Setting, seed: int, directory: Path | None) -> DistilledBuffer:
         """Return the empty memory."""
-        how: dict[str, Any] = {
-            "storage": self.storage,
-            "steps": self.steps,
-            "max_seconds": self.max_seconds,
-            "directory": directory,
-        }
-        return DistilledBuffer(self.method, network=setting.network, **setting.memory(seed), **how)
+        return DistilledBuffer(
+            self.method, storage=self.storage, **setting.memory(seed), **setting.distilling(directory)
+        )
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
@@ -198,9 +200,11 @@ class Replay:
         buffer: Any = None
         if isinstance(self.memory, Recall):
             buffer = self.memory.buffer(setting, seed, directory)
-        elif self.memory in ONLINE:
-            # What these keep depends on the model in training, so it is not looked for in a directory.
-            buffer = ONLINE[self.memory](**setting.memory(seed))
+        elif self.memory == "composite-memory":
+            buffer = CompositeMemoryBuffer(**setting.memory(seed), **setting.distilling(directory))
+        elif self.memory == "sample-condensation":
+            # What it keeps depends on the model in training, so it is not looked for in a directory.
+            buffer = SampleCondensationBuffer(**setting.memory(seed))
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)
         model = setting.model(seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import ddcore as dd
 from ddcore.errors import BudgetError
-from ddcore.factorization import Factorization, Ipc
+from ddcore.factorization import Factorization, Ipc, largest_ipc
 from ddcore.methods import build_method
 from ddcore.settings import override
 
@@ -39,9 +39,14 @@ class Compression:
         return self.method if isinstance(self.method, str) else self.method.name
 
     @property
+    def factorization(self) -> Factorization:
+        """What is stored, of one item per class."""
+        return self._at(1).factorization
+
+    @property
     def learns_labels(self) -> bool:
         """Whether its examples have distributions as targets instead of class ids."""
-        return getattr(self._at(1).factorization, "labels", "hard") != "hard"
+        return getattr(self.factorization, "labels", "hard") != "hard"
 
     def within(self, limit: Limit, target: dd.TargetData) -> dd.Method:
         """Return the method of the largest size that stays within a limit; a class that has fewer examples gives what it has.
@@ -52,15 +57,19 @@ class Compression:
         if isinstance(limit, int):
             sized = self._in_bytes(limit, target)
         else:
-            sized = self._at(_items(self._at(1).factorization, limit, target.counts()))
+            sized = self._at(_items(self.factorization, limit, target.counts()))
         if sized.matching is None:
             return sized
         return (sized if self.network is None else sized.on_networks(self.network)).with_steps(self.steps)
 
     def _at(self, ipc: Ipc) -> dd.Method:
         if isinstance(self.method, str):
-            return build_method(self.method, ipc=ipc, preset=self.preset, storage=self.storage, clip=True)
-        return override(self._stored(self.method), "factorization.ipc", ipc)
+            items = largest_ipc(ipc)
+            method = build_method(self.method, ipc=items, preset=self.preset, storage=self.storage, clip=True)
+        else:
+            method = self._stored(self.method)
+        # Of some named methods ``ipc`` counts numbers; here it counts items.
+        return override(method, "factorization.ipc", ipc)
 
     def _in_bytes(self, limit: int, target: dd.TargetData) -> dd.Method:
         budget = dd.Budget(limit)

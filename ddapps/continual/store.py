@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import ddcore as dd
 from ddcore.errors import CheckpointError, OutputExistsError
+from ddcore.factorization import Factorization
 from ddcore.tensorfile import read_json, write_atomically
 
 STEP = "memory.json"
@@ -35,10 +36,11 @@ class Store:
     finished.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, factorizations: Mapping[str, type[Factorization]] | None = None) -> None:
         if directory.exists() and not directory.is_dir():
             raise OutputExistsError(f"{directory} is a file: a memory needs a directory")
         self.directory = directory
+        self._factorizations = dict(factorizations or {})
         self._places: dict[str, str] = {}
 
     def read(self, experience: int, facts: Mapping[str, Any]) -> Found | None:
@@ -72,7 +74,7 @@ class Store:
         folder = (self.directory / place).resolve()
         if self.directory.resolve() not in folder.parents:
             raise CheckpointError(f"it names a summary outside of the directory: {place}")
-        summary = dd.DataSummary.load(folder)
+        summary = dd.DataSummary.load(folder, factorizations=self._factorizations)
         if summary.sha256() != sha256:
             raise CheckpointError(f"{place} is not the summary that was written there")
         self._places[sha256] = place
@@ -92,21 +94,22 @@ class Store:
         write_atomically(folder / STEP, json.dumps({**step, "sha256": _seal(step)}, indent=1).encode())
         self.discard_checkpoints(experience)
 
-    def discard_checkpoints(self, experience: int) -> None:
-        """Delete the checkpoints of an experience whose distillations are finished."""
-        for left in self._folder(experience).glob("*.checkpoint*"):
+    def discard_checkpoints(self, experience: int, purpose: str = "") -> None:
+        """Delete the checkpoints of an experience, or those of one purpose, when their distillations are finished."""
+        for left in self._folder(experience).glob(f"{purpose}*.checkpoint*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
-    def checkpoint(self, experience: int, *what: str) -> Path:
+    def checkpoint(self, experience: int, purpose: str, *what: str) -> Path:
         """Return where the checkpoint of a distillation is kept until its experience is finished.
 
         Args:
             experience: during which it runs.
+            purpose: why it runs.
             what: everything that it depends on.
         """
         folder = self._folder(experience)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}.checkpoint"
+        return folder / f"{purpose}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}.checkpoint"
 
     def _folder(self, experience: int) -> Path:
         return self.directory / f"experience-{experience:04d}"

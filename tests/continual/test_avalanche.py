@@ -198,7 +198,7 @@ def test_a_label_space_never_shrinks(digits: dd.TargetData, buffer: SummaryBuffe
     assert set(buffer.memory.counts) == {(0, c) for c in range(4)}
 
 
-def test_resizing_through_the_plugin(digits: dd.TargetData) -> None:
+def test_resizing_changes_the_amount_in_its_own_unit(digits: dd.TargetData) -> None:
     buffer = DistilledBuffer("random", "4-per-class", **QUICK)
     buffer.post_adapt(None, stream_of(digits).train_stream[0])
     buffer.resize(None, 2)

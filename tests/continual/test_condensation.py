@@ -109,11 +109,11 @@ def test_a_full_class_keeps_taking_in_new_examples(three_tasks: list[dd.TargetDa
     first, second = dd.data.partitions.iid(three_tasks[0], 2, seed=0)
     memory = CondensedMemory("4-per-class", **QUICK)
     memory.observe(first)
-    before = memory.summary().to_pixels()
+    before = {tuple(image) for image in memory.summary().to_pixels().flatten(1).tolist()}
     memory.observe(second)
-    after = memory.summary().to_pixels()
+    after = {tuple(image) for image in memory.summary().to_pixels().flatten(1).tolist()}
     assert memory.counts == dict.fromkeys([(0, c) for c in three_tasks[0].spec.classes], 4)
-    assert not torch.equal(before, after)
+    assert not before & after
 
 
 def test_it_matches_on_the_model_that_is_being_trained(three_tasks: list[dd.TargetData]) -> None:
@@ -136,6 +136,7 @@ def test_a_crashed_run_goes_on(three_tasks: list[dd.TargetData], tmp_path: Path)
     for task in three_tasks:
         again.observe(task)
     assert again.summary().sha256() == whole.summary().sha256()
+    assert again.seconds_saved > 0
 
 
 def test_a_summary_is_of_the_experience_that_it_last_took_in(three_tasks: list[dd.TargetData]) -> None:

@@ -62,7 +62,7 @@ def test_the_recalled_model_is_a_fresh_network_trained_by_the_recipe(
         assert summary.recipe.stored_bytes > 0
 
 
-def test_recall_does_not_depend_on_weights_or_real_data_of_before(three_tasks: list[dd.TargetData]) -> None:
+def test_recall_does_not_depend_on_the_weights_of_before(three_tasks: list[dd.TargetData]) -> None:
     stream = benchmark(three_tasks[:1]).train_stream
     trained = []
     for scale in (1.0, 50.0):
@@ -135,6 +135,24 @@ def test_a_head_that_grows_is_recalled_at_its_present_width(
         assert model[-1].classifier.out_features == 1 + max(task.spec.classes)
     found = strategy.eval(stream.test_stream)
     assert found["Top1_Acc_Stream/eval_phase/test_stream/Task000"] > 0.4
+
+
+def test_a_model_in_double_precision_stays_so_and_one_of_another_shape_is_refused(
+    three_tasks: list[dd.TargetData],
+) -> None:
+    stream = benchmark(three_tasks[:1]).train_stream
+    for sides, refused in ((64, False), (49, True)):
+        buffer = buffer_of(three_tasks)
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(sides, 10)).double()
+        shared = setting_of(three_tasks, buffer).shared()
+        strategy = CompressThenRecall(model=model, buffer=buffer, protocol=SHORT, **shared)
+        if refused:
+            with pytest.raises(UnsupportedError, match="cannot take examples"):
+                strategy.train(stream[0])
+            assert buffer.memory.experiences == 0
+        else:
+            strategy.train(stream[0])
+            assert model[1].weight.dtype == torch.float64
 
 
 def test_soft_labels_need_a_logit_for_each_class(three_tasks: list[dd.TargetData]) -> None:
