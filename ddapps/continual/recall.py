@@ -78,7 +78,8 @@ def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, see
         )
     suited = dd.override(protocol.training, "augmentation", protocol.training.augmentation.suited_to(summary.spec))
     spec = replace(summary.spec, num_classes=width, class_names=())
-    trained = train_one(architecture, source, suited, spec, seed=seed, run=run)
+    precision = "fp64" if weights.dtype == torch.float64 else "fp32"
+    trained = train_one(architecture, source, suited, spec, seed=seed, run=run, precision=precision)
     model.load_state_dict(trained.module.state_dict())
 
 
