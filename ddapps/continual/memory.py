@@ -106,26 +106,27 @@ class Memory(ABC):
             CheckpointError: the directory is damaged.
         """
         tasks = [(0, data)] if isinstance(data, dd.TargetData) else list(data)
+        kept = self.after(tasks, model) if self.store is None else self._found_or_made(tasks, model, self.store)
+        self.count(tasks)
+        self.kept = kept
+        self.experiences += 1
+
+    def _found_or_made(self, tasks: Tasks, model: nn.Module | None, store: Store) -> tuple[Kept, ...]:
         facts = {
             "data": [[task, target.fingerprint()] for task, target in tasks],
             "memory": [[kept.summary.sha256(), kept.experience, kept.task] for kept in self.kept],
             "budget": describe(self.budget),
             "settings": self.settings(),
         }
-        found = None if self.store is None else self.store.read(self.experiences, facts)
+        found = store.read(self.experiences, facts)
         if found is not None:
-            kept = tuple(Kept(*entry) for entry in found.kept)
             self.seconds_saved += found.seconds
-        else:
-            started = time.monotonic()
-            kept = self.after(tasks, model)
-            if self.store is not None:
-                taken = time.monotonic() - started
-                entries = [(k.summary, k.experience, k.task) for k in kept]
-                self.store.write(self.experiences, facts, entries, taken)
-        self.count(tasks)
-        self.kept = kept
-        self.experiences += 1
+            return tuple(Kept(*entry) for entry in found.kept)
+        started = time.monotonic()
+        kept = self.after(tasks, model)
+        entries = [(one.summary, one.experience, one.task) for one in kept]
+        store.write(self.experiences, facts, entries, time.monotonic() - started)
+        return kept
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
