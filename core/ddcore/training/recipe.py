@@ -62,9 +62,11 @@ class Recipe:
 
     @classmethod
     def merged(cls, recipes: Sequence[Recipe]) -> Recipe:
-        """Return one recipe for the union of what these recipes belong to, summaries by one method.
+        r"""Return one recipe for the union of what these recipes belong to, summaries by one method.
 
-        Learned rates that differ become their geometric mean, step by step; every step then takes its examples of all classes.
+        Learned rates become their geometric mean, step by step; every step then takes its examples of all classes.
+
+        .. math:: \bar\eta_t = \Big(\prod_{i=1}^n \eta_{i,t}\Big)^{1/n}
 
         Raises:
             SettingsError: none is given, or they differ in more: in loss, in momentum, in number or size of steps.
