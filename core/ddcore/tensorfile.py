@@ -30,7 +30,12 @@ _BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write named tensors to ``path``; the file appears whole or not at all."""
-    write_atomically(path, save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}))
+    write_atomically(path, pack_tensors(tensors))
+
+
+def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return named tensors as the content of a safetensors file."""
+    return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -62,15 +67,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         SummaryFormatError: the file is truncated, damaged or malformed; the message names the fault.
     """
-    content = read_limited(path, MAX_FILE)
-    _check_header(content, path.name)
+    return unpack_tensors(read_limited(path, MAX_FILE), path.name)
+
+
+def unpack_tensors(content: bytes, title: str) -> dict[str, Tensor]:
+    """Return the named tensors, all finite, that `pack_tensors` packed.
+
+    Args:
+        content: from a stranger, perhaps.
+        title: what it is, for messages.
+
+    Raises:
+        SummaryFormatError: it is truncated, damaged or malformed; the message names the fault.
+    """
+    _check_header(content, title)
     try:
         tensors = load(content)
     except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
-        raise SummaryFormatError(f"{path.name} is not a valid tensor file: {error}") from error
+        raise SummaryFormatError(f"{title} is not a valid tensor file: {error}") from error
     for name, tensor in tensors.items():
         if tensor.dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
-            raise SummaryFormatError(f"{path.name}: tensor {name!r} holds NaN or infinity")
+            raise SummaryFormatError(f"{title}: tensor {name!r} holds NaN or infinity")
     return tensors
 
 

@@ -15,8 +15,8 @@ import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
 from ddapps.continual.distinct import distinctly, first_copies
 from ddapps.continual.memory import Kept, Memory, Tasks, balanced, chunks, examples_of
-from ddapps.continual.sizing import Compression, Limit
 from ddapps.continual.store import Store
+from ddapps.sizing import Compression, Limit
 from ddcore.engine import derive_seed, resolve_device
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks import NetworkSource, as_architecture

@@ -25,7 +25,7 @@ from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
 from ddapps.continual.memory import Memory
 from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.recall import CompressThenRecall
-from ddapps.continual.sizing import Compression
+from ddapps.sizing import Compression
 from ddcore.engine import derive_seed, resolve_device
 from ddcore.evaluation import Protocol
 from ddcore.networks import Architecture

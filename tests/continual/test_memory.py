@@ -15,7 +15,7 @@ import ddcore as dd
 from ddapps.continual import DistilledMemory, MemoryBudget
 from ddapps.continual.distinct import first_copies
 from ddapps.continual.memory import balanced, examples_of
-from ddapps.continual.sizing import Compression
+from ddapps.sizing import Compression
 from ddcore.errors import BudgetError, CheckpointError, OutputExistsError, SettingsError
 from ddcore.factorization import Pixels
 

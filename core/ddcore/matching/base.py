@@ -88,3 +88,11 @@ class Matching(ABC):
     def recipe_bytes(self) -> int:
         """Return the bytes of the numbers that its recipe will have learned."""
         return 0
+
+    def recipe_loss(self, soft_labels: bool) -> str:
+        """Return the loss that its recipe will name.
+
+        Args:
+            soft_labels: whether the synthetic labels are learned.
+        """
+        return "cross_entropy"

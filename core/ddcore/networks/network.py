@@ -174,6 +174,13 @@ class Network(nn.Module):
         return kept
 
 
+class FeaturesAndLogits(Network):
+    """A network whose features are followed by its logits: ``n x (d + num_classes)``."""
+
+    def _compute_features(self, inputs: Tensor) -> Tensor:
+        return torch.cat(self.features_and_logits(inputs), dim=1)
+
+
 def plain_copy(module: nn.Module) -> nn.Module:
     """Return a copy of ``module`` without the hooks of a `Network` that holds it."""
     copied = deepcopy(module)

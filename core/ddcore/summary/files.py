@@ -99,7 +99,7 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
         spec = _spec(config["spec"], directory)
         parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
         summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
-        _check_examples(summary)
+        check_examples(summary)
     except SummaryFormatError:
         raise
     except (
@@ -136,7 +136,8 @@ def _record(config: Any) -> dict[str, Any]:
     return record
 
 
-def _check_examples(summary: DataSummary) -> None:
+def check_examples(summary: DataSummary) -> None:
+    """Raise `SummaryFormatError` unless a summary's examples are finite, of the declared shape and classes, and no more than it may hold."""
     classes, spec = set(summary.spec.classes), summary.spec
     soft = False
     for part, examples in zip(summary.parts, summary.examples(), strict=True):

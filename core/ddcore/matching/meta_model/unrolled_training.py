@@ -116,6 +116,9 @@ class UnrolledTraining(Matching):
             return 4 * self.inner_steps
         return 4 if self.step_sizes.learned == "shared" else 0
 
+    def recipe_loss(self, soft_labels: bool) -> str:
+        return self.loss
+
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)
         rates = state.numbers()

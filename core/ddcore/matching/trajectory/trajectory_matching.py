@@ -13,7 +13,7 @@ from torch.func import functional_call
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
-from ddcore.networks import ExpertSegments, NetworkSource, Segments
+from ddcore.networks import NetworkSource, Segments, SegmentSource
 from ddcore.training import Recipe, step_batches
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class TrajectoryMatching(Matching):
         )
 
     def check_networks(self, source: NetworkSource) -> None:
-        if not isinstance(source, ExpertSegments):
+        if not isinstance(source, SegmentSource):
             raise UnsupportedError(
-                f"trajectory matching needs the trajectories of experts: networks=ExpertSegments(...), not {type(source).__name__}"
+                f"trajectory matching needs the trajectories of experts: networks=ExpertSegments(...) or GivenSegment(...), not {type(source).__name__}"
             )
 
     def start(self, run: Run) -> MatchingState:
@@ -127,6 +127,9 @@ class TrajectoryMatching(Matching):
 
     def recipe_bytes(self) -> int:
         return 4 if self.step_sizes.learned in ("shared", "per_step") else 0
+
+    def recipe_loss(self, soft_labels: bool) -> str:
+        return self.loss
 
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)

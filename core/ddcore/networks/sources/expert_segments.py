@@ -35,8 +35,12 @@ class Segments(Networks):
         """Return the weights that the present network's expert had later, in the order of ``named_parameters()``."""
 
 
+class SegmentSource(NetworkSource):
+    """A source whose networks are `Segments`: what trajectory matching needs."""
+
+
 @dataclass(frozen=True)
-class ExpertSegments(NetworkSource):
+class ExpertSegments(SegmentSource):
     """Each step starts from a random expert at a random epoch, and aims at the same expert some epochs later.
 
     Without a directory the experts are trained when the run starts, resumably, beside its checkpoint.

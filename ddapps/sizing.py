@@ -1,4 +1,4 @@
-"""Methods of a given size: in examples, or in bytes."""
+"""Methods of a given size, in examples or in bytes: what memories and messages are made by."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ddcore as dd
 from ddcore.errors import BudgetError
 from ddcore.factorization import Factorization, Ipc, largest_ipc
 from ddcore.methods import build_method
+from ddcore.networks import NoNetworks
 from ddcore.settings import override
 
 Limit = int | Mapping[int, int]
@@ -41,7 +42,7 @@ class Compression:
     @property
     def factorization(self) -> Factorization:
         """What is stored, of one item per class."""
-        return self._at(1).factorization
+        return self.at(1).factorization
 
     @property
     def learns_labels(self) -> bool:
@@ -57,12 +58,23 @@ class Compression:
         if isinstance(limit, int):
             sized = self._in_bytes(limit, target)
         else:
-            sized = self._at(_items(self.factorization, limit, target.counts()))
+            sized = self.at(_items(self.factorization, limit, target.counts()))
         if sized.matching is None:
             return sized
-        return (sized if self.network is None else sized.on_networks(self.network)).with_steps(self.steps)
+        if self.network is not None and not isinstance(sized.networks, NoNetworks):
+            sized = sized.on_networks(self.network)
+        return sized.with_steps(self.steps)
 
-    def _at(self, ipc: Ipc) -> dd.Method:
+    def most_bytes(self, limit: Limit, spec: dd.Spec) -> int:
+        """Return the most bytes that a summary within a limit stores, whatever the sizes of classes."""
+        if isinstance(limit, int):
+            return limit
+        return dd.Budget.of(
+            self.at(_items(self.factorization, limit, limit)), dd.Spec(spec.shape, spec.num_classes, tuple(limit))
+        ).bytes
+
+    def at(self, ipc: Ipc) -> dd.Method:
+        """Return the method with so many items per class."""
         if isinstance(self.method, str):
             items = largest_ipc(ipc)
             method = build_method(self.method, ipc=items, preset=self.preset, storage=self.storage, clip=True)

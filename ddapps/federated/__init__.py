@@ -1,0 +1,45 @@
+"""Federated learning from summaries, with Flower.
+
+```python
+import ddcore as dd
+from ddapps.federated import ServerData, Settings, simulate
+
+target = dd.load_data("digits")
+parts = dd.data.partitions.dirichlet(target, 10, alpha=0.5)
+outcome = simulate(Settings(method="dm", ipc=1), parts, ServerData.of(target))
+```
+"""
+
+import warnings
+from importlib.util import find_spec
+
+from ddcore.errors import MissingExtraError
+
+if find_spec("flwr") is None:
+    raise MissingExtraError("ddapps.federated", "flwr", "federated")
+
+with warnings.catch_warnings():
+    # Flower's own dependencies announce at import what they will remove.
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    import flwr.app
+    import flwr.clientapp
+    import flwr.serverapp.strategy  # noqa: F401
+
+from ddapps.federated.client import client_app
+from ddapps.federated.in_process import InProcessGrid, simulate
+from ddapps.federated.run import Outcome, run_server, server_app
+from ddapps.federated.server import ServerData
+from ddapps.federated.settings import Settings
+from ddapps.federated.strategy import DistillationStrategy
+
+__all__ = [
+    "DistillationStrategy",
+    "InProcessGrid",
+    "Outcome",
+    "ServerData",
+    "Settings",
+    "client_app",
+    "run_server",
+    "server_app",
+    "simulate",
+]

@@ -1,0 +1,57 @@
+"""`client_app`: a Flower ``ClientApp`` that distils the data of its node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
+
+import ddcore as dd
+from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.forms.weights import ModelWeights
+from ddapps.federated.settings import Settings
+from ddapps.federated.wire import Task
+from ddcore.errors import InputDataError
+
+LoadPartition = Callable[[Context], dd.TargetData]
+
+
+def client_app(load_partition: LoadPartition, mods: list[Mod] | None = None) -> ClientApp:
+    """Return a ``ClientApp`` that answers every form: its settings are the run's, under ``distillation.``.
+
+    Args:
+        load_partition: returns a node's data; ``context.node_config`` has ``partition-id`` and ``num-partitions`` in simulations. Class ids and
+            normalisation must be those of all clients: ``load_data(..., num_classes=10, normalisation=...)``.
+        mods: of Flower, around every call.
+
+    A node's ``node_config`` may name it (``name``; default: its ``partition-id``), so that it is known again after a restart, and give it a
+    folder of its own (``directory``), where its privacy ledger outlives it.
+    """
+    app = ClientApp(mods=mods)
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        client = client_of(context, load_partition)
+        form = FORMS[client.settings.form]
+        if isinstance(form, ModelWeights):
+            return Message(form.train(client, message.content), reply_to=message)
+        return Message(form.answer(client, Task.of(message.content)), reply_to=message)
+
+    return app
+
+
+def client_of(context: Context, load_partition: LoadPartition) -> Client:
+    """Return the client that a context describes."""
+    settings = Settings.from_config(context.run_config)
+    target = load_partition(context)
+    if not isinstance(target, dd.TargetData):
+        raise InputDataError(
+            f"load_partition must return a ddcore.TargetData, not {type(target).__name__}: see load_data"
+        )
+    node = context.node_config
+    name = str(node.get("name", node.get("partition-id", context.node_id)))
+    directory = node.get("directory")
+    return Client(target, settings, name, context.state, None if directory is None else Path(str(directory)))

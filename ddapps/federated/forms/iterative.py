@@ -1,0 +1,114 @@
+"""Summaries matched around the present global model, round after round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from flwr.app import RecordDict
+
+import ddcore as dd
+from ddapps.federated.forms.base import Client, Form, Weights, with_weights
+from ddapps.federated.forms.distilling import answer, sized
+from ddapps.federated.wire import Agreement, parsed
+from ddcore.engine import generator, resolve_device
+from ddcore.errors import SummaryFormatError
+from ddcore.evaluation import predict
+from ddcore.factorization import Pixels
+from ddcore.networks import PerturbedNetworks
+from ddcore.settings import require
+from ddcore.summary import DataSummary, Part
+
+if TYPE_CHECKING:
+    from ddapps.federated.server import Server
+    from ddapps.federated.settings import Settings
+    from ddapps.federated.wire import Task
+
+
+@dataclass(frozen=True)
+class FedDM(Form):
+    """Means of features and logits are matched under weights in a ball around the global ones (Xiong et al. 2022, arXiv:2207.09653).
+
+    The server goes on training the global model, on the last summary of every client.
+    """
+
+    sends_weights: ClassVar[bool] = True
+    stays: ClassVar[bool] = False
+
+    def answer(self, client: Client, task: Task) -> RecordDict:
+        return answer(client, task, self.source(client, task))
+
+    def source(self, client: Client, task: Task) -> PerturbedNetworks:
+        """Return networks around the global model."""
+        return PerturbedNetworks(client.network(_sent(task)).module, radius=client.settings.radius)
+
+    def next_weights(self, server: Server) -> Weights:
+        return server.trained(with_weights(server.settings, server.data.spec, server.weights))
+
+
+@dataclass(frozen=True)
+class FedMK(FedDM):
+    """FedDM's exchange with two means of meta-knowledge condensation (Liu et al. 2022b, arXiv:2209.14851).
+
+    A client starts from another client's last summary where it has the same classes; and its examples are drawn the more often the lower
+    their loss under the global model is.
+    """
+
+    sends_knowledge: ClassVar[bool] = True
+
+    def check(self, settings: Settings) -> None:
+        super().check(settings)
+        require(
+            not settings.private,
+            "fedmk draws examples by their loss, which is not accounted for: epsilon = 0, or form = 'feddm'",
+        )
+        require(
+            isinstance(self.compression(settings).factorization, Pixels),
+            "fedmk starts from another client's images: choose a method whose factorization is pixels",
+        )
+
+    def answer(self, client: Client, task: Task) -> RecordDict:
+        target = easily_fitted(client, _sent(task))
+        source = self.source(client, task)
+        start = None if task.knowledge is None else begun_from(client, target, task, source)
+        return answer(client, task, source, target=target, start=start)
+
+
+def _sent(task: Task) -> Weights:
+    if task.weights is None:
+        raise SummaryFormatError("the message has no weights: its server does not speak this form")
+    return task.weights
+
+
+def easily_fitted(client: Client, weights: Weights) -> dd.TargetData:
+    r"""Return a client's data drawn again, with replacement: example i of a class with chance :math:`\propto 1 / (1 + \ell_i)`."""
+    target, settings = client.target, client.settings
+    logits = predict(client.network(weights), target.train, target.spec, resolve_device(settings.device))
+    chances = 1 / (1 + F.cross_entropy(logits, target.train.targets, reduction="none"))
+    random = generator(settings.seed, "dynamic weights", client.name)
+    drawn = []
+    for class_id, count in client.counts().items():
+        members = (target.train.targets == class_id).nonzero().flatten()
+        drawn.append(members[torch.multinomial(chances[members], count, replacement=True, generator=random)])
+    return target.with_train(torch.cat(drawn).sort().values, target.name)
+
+
+def begun_from(client: Client, target: dd.TargetData, task: Task, source: PerturbedNetworks) -> DataSummary:
+    """Return the summary that a client starts from: another's images of the classes that both have, its own real ones otherwise."""
+    assert task.knowledge is not None
+    tensors, settings = task.knowledge
+    method = sized(client, target, source)
+    own = dd.distill(target, method.with_steps(0), seed=client.seed(task.round))
+    (examples,) = own.examples()
+    theirs = Agreement(client.settings, target.spec).summary_of(tensors, parsed(settings))
+    batch, known = examples.decode(), {c: theirs.tensors()[0][i] for c, i in theirs.members().items()}
+    inputs = batch.inputs.detach().clone()
+    for class_id in examples.classes:
+        mine = examples.indices_of(class_id)
+        given = known.get(class_id, inputs[mine])[: len(mine)]
+        inputs[mine[: len(given)]] = given
+    with torch.no_grad():
+        examples.groups()["images"][0].copy_(inputs)
+    return replace(own, parts=(Part(own.parts[0].factorization, examples.stored()),))

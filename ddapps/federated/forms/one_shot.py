@@ -1,0 +1,83 @@
+"""Summaries that do not depend on the global model: each client sends one, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from flwr.app import RecordDict
+
+import ddcore as dd
+from ddapps.federated.forms.base import Client, Form, Weights, initial_network
+from ddapps.federated.forms.distilling import answer
+from ddapps.sizing import Compression
+from ddcore.kernels import AnalyticKernel
+from ddcore.networks import PerturbedNetworks
+
+if TYPE_CHECKING:
+    from ddapps.federated.server import Server
+    from ddapps.federated.settings import Settings
+    from ddapps.federated.wire import Task
+
+SOFT_RESET = 1.0
+"""Radius of the ball around the first weights from which DOSFL's clients unroll."""
+
+
+@dataclass(frozen=True)
+class OneShot(Form):
+    """Any method; the server trains the first global model on the union of what has come so far."""
+
+    def answer(self, client: Client, task: Task) -> RecordDict:
+        return answer(client, task, self.source(client))
+
+    def source(self, client: Client) -> PerturbedNetworks | None:
+        """Return the networks that clients distil on, where the method does not say."""
+        return None
+
+    def next_weights(self, server: Server) -> Weights:
+        return server.trained(initial_network(server.settings, server.data.spec))
+
+
+@dataclass(frozen=True)
+class Everything(OneShot):
+    """All real examples, in bytes: what summaries are measured against."""
+
+    method: ClassVar[str] = "random"
+    whole: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class DOSFL(OneShot):
+    """Unrolled training from weights that all share, soft labels and learned step sizes (Zhou et al. 2020, arXiv:2009.07999).
+
+    Clients unroll from weights near the first global ones ("soft reset"); the server takes the same steps from those, each on the examples
+    of all clients, at the geometric mean of their step sizes.
+    """
+
+    method: ClassVar[str] = "dd"
+
+    def compression(self, settings: Settings) -> Compression:
+        made = super().compression(settings)
+        method = made.at(1)
+        method = dd.override(method, "factorization.labels", "soft")
+        if hasattr(method.matching, "synthetic_batch"):
+            method = dd.override(method, "matching.synthetic_batch", None)
+        return replace(made, method=method, network=None)
+
+    def source(self, client: Client) -> PerturbedNetworks:
+        first = initial_network(client.settings, client.target.spec)
+        return PerturbedNetworks(first.module, radius=SOFT_RESET, logits=False)
+
+
+@dataclass(frozen=True)
+class FedD3(OneShot):
+    """Kernel ridge regression on every client: KIP with a tangent kernel of four hidden layers (Song et al. 2022, arXiv:2208.11311)."""
+
+    method: ClassVar[str] = "kip"
+
+    def compression(self, settings: Settings) -> Compression:
+        made = super().compression(settings)
+        method = made.at(1)
+        if method.name == "kip":
+            method = dd.override(method, "matching.kernel", AnalyticKernel("ntk", "fc", depth=4))
+        return replace(made, method=method, network=None)

@@ -1,0 +1,123 @@
+"""Updates of the global model, compressed into a synthetic batch whose training reproduces them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from flwr.app import RecordDict
+
+import ddcore as dd
+from ddapps.federated.forms.base import Client, Form, Weights, with_weights
+from ddapps.federated.forms.distilling import answer
+from ddapps.federated.local_training import train_locally
+from ddapps.sizing import Compression
+from ddcore.engine import generator
+from ddcore.errors import SummaryFormatError, UnsupportedError
+from ddcore.evaluation import TrainingSource
+from ddcore.factorization import Pixels
+from ddcore.matching import StepSizes, TrajectoryMatching
+from ddcore.networks import GivenSegment, Network
+from ddcore.training import Recipe, Steps, Training, fit
+
+if TYPE_CHECKING:
+    from ddapps.federated.server import Server
+    from ddapps.federated.settings import Settings
+    from ddapps.federated.wire import Task
+
+CPU_STEPS, PAPER_STEPS = 100, 1000
+
+
+@dataclass(frozen=True)
+class SyntheticUpdate(Form):
+    r"""The client trains the global model, then optimises a batch on which :math:`N` steps from the global weights end where its training did.
+
+    .. math:: \min_{x, y, \alpha} \frac{\|w_N - w^{(k)}\|^2}{\|w_0 - w^{(k)}\|^2}, \qquad w_{i+1} = w_i - \alpha \nabla \ell(x, y; w_i)
+
+    The batch has soft labels and one learned step size. The server takes the same steps from the same weights, for each client, and averages
+    the ends with the clients' numbers of examples, capped.
+
+    Attributes:
+        inner_steps: :math:`N`, unless the settings say another.
+
+    Source: Goetz & Tewari 2020 (arXiv:2008.04489) with one step, whose size carries the update's norm; Hu et al. 2022 (arXiv:2204.01273)
+    with several.
+    """
+
+    inner_steps: int = field(default=1)
+    method: ClassVar[str] = "update"
+    sends_weights: ClassVar[bool] = True
+    stays: ClassVar[bool] = False
+
+    def check(self, settings: Settings) -> None:
+        super().check(settings)
+        if settings.method:
+            raise UnsupportedError(f"form {settings.form} has its own method: leave method out")
+        if settings.private:
+            raise UnsupportedError(
+                "an update is made of the client's data by training that is not private: choose form 'one-shot' or 'feddm' with epsilon"
+            )
+
+    def compression(self, settings: Settings) -> Compression:
+        method = dd.Method(
+            name=settings.form,
+            preset=settings.preset,
+            cites=("fedsynth",) if self.inner_steps > 1 else ("goetz_tewari",),
+            factorization=Pixels(ipc=1, init="random", labels="softmax", storage=settings.storage),
+            matching=TrajectoryMatching(
+                inner_steps=settings.inner_steps or self.inner_steps,
+                step_sizes=StepSizes(0.1, "shared", positive=True),
+                augment=False,
+            ),
+            networks=GivenSegment(_NOWHERE, _NOWHERE),
+            optimiser=dd.Optimiser(
+                "adam", learning_rate=0.05, group_learning_rates={"labels": 0.05, "step_sizes": 0.05}, schedule="cosine"
+            ),
+            steps=settings.steps or (CPU_STEPS if settings.preset == "cpu" else PAPER_STEPS),
+        )
+        return Compression(method, settings.preset, settings.storage)
+
+    def answer(self, client: Client, task: Task) -> RecordDict:
+        if task.weights is None:
+            raise SummaryFormatError("the message has no weights: its server does not speak this form")
+        start = client.network(task.weights)
+        trained = train_locally(client, client.network(task.weights), task.round)
+        return answer(client, task, GivenSegment(start.module, trained.module))
+
+    def next_weights(self, server: Server) -> Weights:
+        contributions = server.answers()
+        shares = server.shares([c.num_examples for c in contributions])
+        total = {name: torch.zeros_like(w, dtype=torch.float64) for name, w in server.weights.items()}
+        for contribution, share in zip(contributions, shares, strict=True):
+            replayed = with_weights(server.settings, server.data.spec, server.weights)
+            replay(replayed, contribution.summary, server.settings.inner_steps or self.inner_steps)
+            for name, weight in replayed.module.state_dict().items():
+                total[name] += share * weight.cpu().double()
+        return {name: weight.to(server.weights[name].dtype) for name, weight in total.items()}
+
+
+_NOWHERE: torch.nn.Module = torch.nn.Linear(1, 1)
+"""Stands where a client's own segment will."""
+
+
+def replay(network: Network, summary: dd.DataSummary, steps: int) -> None:
+    """Take the steps that a synthetic batch stands for, in place: all examples at once, at its learned step size."""
+    device = next(network.parameters()).device
+    source = TrainingSource.of(summary, device, torch.float32)
+    rate = summary.recipe.learning_rate
+    if rate is None:
+        raise SummaryFormatError("a synthetic update has a learned step size, this one has none")
+    recipe = Recipe(summary.recipe.loss, None, Steps((rate,) * steps))
+    fit(
+        network, source.batch_of, source.size, Training(), generator=generator(0), recipe=recipe, members=source.members
+    )
+
+
+def relative_error(network: Network, start: Network, end: Network) -> float:
+    r"""Return :math:`\|w - w^{(k)}\| / \|w_0 - w^{(k)}\|`: 0 where an update is reproduced, 1 where nothing of it is."""
+
+    def flat(of: Network) -> torch.Tensor:
+        return torch.cat([w.detach().double().flatten().cpu() for w in of.module.parameters()])
+
+    return float((flat(network) - flat(end)).norm() / (flat(start) - flat(end)).norm())

@@ -1,0 +1,59 @@
+"""Weights, as federated averaging sends them: what summaries are measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from flwr.app import ArrayRecord, MetricRecord, RecordDict
+
+from ddapps.federated.forms.base import Client, Form, Weights
+from ddapps.federated.local_training import train_locally
+from ddapps.federated.transport import decoded, encoded
+from ddcore.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from ddapps.federated.server import Server
+    from ddapps.federated.settings import Settings
+    from ddapps.federated.wire import Task
+
+
+@dataclass(frozen=True)
+class ModelWeights(Form):
+    """The client trains the global model and sends its weights; one of Flower's own strategies averages them.
+
+    Attributes:
+        proximal: whether local training is held near the global weights (FedProx).
+    """
+
+    proximal: bool = False
+    sends_weights: ClassVar[bool] = True
+
+    def check(self, settings: Settings) -> None:
+        super().check(settings)
+        if settings.private:
+            raise UnsupportedError(
+                "weights are sent as they are: for privacy choose form 'one-shot' or 'feddm' with epsilon"
+            )
+
+    def answer(self, client: Client, task: Task) -> RecordDict:
+        raise UnsupportedError("weights are asked for by Flower's own strategies")
+
+    def next_weights(self, server: Server) -> Weights:
+        raise UnsupportedError("weights are averaged by Flower's own strategies")
+
+    def train(self, client: Client, content: RecordDict) -> RecordDict:
+        """Return the reply to one of Flower's own strategies."""
+        (arrays,), (config,) = content.array_records.values(), content.config_records.values()
+        network = client.network(decoded(arrays))
+        mu = float(config.get("proximal-mu", 0.0)) if self.proximal else 0.0  # type: ignore[arg-type]
+        trained = train_locally(client, network, int(config["server-round"]), proximal_mu=mu)  # type: ignore[arg-type]
+        state = {name: weight.detach().cpu() for name, weight in trained.module.state_dict().items()}
+        metrics = MetricRecord({"num-examples": len(client.target.train)})
+        return RecordDict({"arrays": encoded(state, client.settings.transport), "metrics": metrics})
+
+
+def as_weights(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
+    """Return arrays as tensors."""
+    return dict(arrays.to_torch_state_dict())

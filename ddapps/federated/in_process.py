@@ -1,0 +1,121 @@
+"""Simulation in one process: Flower's own apps and messages, without its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+import ddcore as dd
+from ddapps.federated.client import client_app
+from ddapps.federated.run import Outcome, Stop, run_server
+from ddapps.federated.server import ServerData
+from ddapps.federated.settings import Settings
+
+CLIENT_FAILED = 2
+"""Flower's code of a ``ClientApp`` that raised."""
+
+
+class InProcessGrid(Grid):
+    """Hands every message to a ``ClientApp`` at once, node after node: the same numbers each time, and nothing to start.
+
+    Args:
+        app: of all nodes.
+        nodes: how many.
+        config: of the run.
+        node_config: of each node, beside ``partition-id`` and ``num-partitions``.
+    """
+
+    def __init__(
+        self,
+        app: ClientApp,
+        nodes: int,
+        config: Mapping[str, Any] | None = None,
+        node_config: Callable[[int], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._app = app
+        self._run = Run.create_empty(run_id=1)
+        self.contexts = {
+            node + 1: Context(
+                run_id=1,
+                node_id=node + 1,
+                node_config={
+                    "partition-id": node,
+                    "num-partitions": nodes,
+                    **(node_config(node) if node_config else {}),
+                },
+                state=RecordDict(),
+                run_config=dict(config or {}),
+            )
+            for node in range(nodes)
+        }
+        self._replies: dict[str, Message] = {}
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
+
+    def set_run(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        return list(self.contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        ids = []
+        for message in messages:
+            message_id = str(uuid4())
+            message.metadata.__dict__["_message_id"] = message_id
+            reply = self.deliver(message)
+            if reply is not None:
+                self._replies[message_id] = reply
+            ids.append(message_id)
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return [self._replies.pop(message_id) for message_id in list(message_ids) if message_id in self._replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        return self.pull_messages(self.push_messages(messages))
+
+    def deliver(self, message: Message) -> Message | None:
+        """Return a node's reply to a message, or None if there is none (yet): what a test of bad networks overrides."""
+        try:
+            return self._app(message, self.contexts[message.metadata.dst_node_id])
+        except Exception as error:
+            # As Flower does it: what a client raises is its reply.
+            return Message(Error(CLIENT_FAILED, f"{type(error).__name__}: {error}"), reply_to=message)
+
+
+def simulate(
+    settings: Settings,
+    parts: Sequence[dd.TargetData],
+    data: ServerData,
+    directory: Any = None,
+    *,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Run all rounds in this process.
+
+    Args:
+        settings: of the run.
+        parts: the data of every client.
+        data: of the server.
+        directory: as in `run_server`.
+        stop: as in `run_server`.
+    """
+    app = client_app(lambda context: parts[int(context.node_config["partition-id"])])
+    grid = InProcessGrid(app, len(parts), settings.to_config())
+    return run_server(grid, settings, data, directory, stop=stop)

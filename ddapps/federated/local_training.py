@@ -1,0 +1,44 @@
+"""Training of the global model on a client's own data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ddcore.engine import generator, resolve_device
+from ddcore.evaluation import TrainingSource
+from ddcore.training import take_step
+
+if TYPE_CHECKING:
+    from ddapps.federated.forms.base import Client
+    from ddcore.networks import Network
+
+
+def train_locally(client: Client, network: Network, round: int, *, proximal_mu: float = 0.0) -> Network:
+    r"""Train a network in place for the settings' local epochs, and return it.
+
+    Args:
+        client: at work.
+        network: the global model.
+        round: which one, for the order of examples.
+        proximal_mu: :math:`\mu` of the term :math:`\frac\mu2 \|w - w_0\|^2` (Li et al. 2020, arXiv:1812.06127).
+    """
+    settings = client.settings
+    source = TrainingSource.of(client.target, resolve_device(settings.device), torch.float32)
+    optimiser = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    start = [weight.detach().clone() for weight in network.parameters()]
+
+    def pull(*_: object) -> None:
+        for weight, first in zip(network.parameters(), start, strict=True):
+            if weight.grad is not None:
+                weight.grad.add_(weight.detach() - first, alpha=proximal_mu)
+
+    if proximal_mu:
+        optimiser.register_step_pre_hook(pull)
+    network.train()
+    random = generator(client.seed(round), "local training")
+    for _ in range(settings.local_epochs):
+        for indices in torch.randperm(source.size, generator=random).split(settings.batch_size):
+            take_step(network, optimiser, source.batch_of(indices))
+    return network

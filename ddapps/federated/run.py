@@ -1,0 +1,205 @@
+"""One run of a server, whatever its form; and ``server_app``, which wraps it for Flower."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg, FedProx, Strategy
+from flwr.supercore.logger import log
+
+from ddapps.federated.forms.base import Weights
+from ddapps.federated.server import Rejection, Server, ServerData
+from ddapps.federated.settings import Settings
+from ddapps.federated.strategy import INFO, DistillationStrategy, as_arrays
+from ddapps.federated.traffic import MeteredGrid, Transfer
+from ddapps.federated.transport import ByteTransport, decoded
+from ddcore.summary import DataSummary, write_atomically
+
+Stop = Callable[[float, int], bool]
+
+
+class _ByteFedAvg(ByteTransport, FedAvg):
+    """Flower's FedAvg, weights in bytes."""
+
+
+class _ByteFedProx(ByteTransport, FedProx):
+    """Flower's FedProx, weights in bytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run gave.
+
+    Attributes:
+        settings: of the run.
+        history: of each round: ``round``, ``accuracy`` in percent (None before anything has come), ``bytes_up``, ``bytes_down``, and, where
+            summaries are sent, ``clients`` that answered and ``in_union``.
+        transfers: every message with its bytes.
+        weights: of the global model.
+        union: of all clients' last summaries; None where weights are sent.
+        rejections: replies that did not count.
+        seconds: that it took.
+    """
+
+    settings: Settings
+    history: tuple[dict[str, Any], ...]
+    transfers: tuple[Transfer, ...]
+    weights: Weights
+    union: DataSummary | None
+    rejections: tuple[Rejection, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy of the last global model, in percent; NaN if nothing has come."""
+        last = self.history[-1]["accuracy"] if self.history else None
+        return float("nan") if last is None else float(last)
+
+    @property
+    def bytes_up(self) -> int:
+        """All bytes from clients to the server."""
+        return sum(entry["bytes_up"] for entry in self.history)
+
+    @property
+    def bytes_down(self) -> int:
+        """All bytes from the server to clients."""
+        return sum(entry["bytes_down"] for entry in self.history)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: settings, history, rejections."""
+        return {
+            "settings": self.settings.to_config(),
+            "accuracy": self.accuracy,
+            "bytes_up": self.bytes_up,
+            "bytes_down": self.bytes_down,
+            "seconds": round(self.seconds, 2),
+            "history": list(self.history),
+            "rejections": [{"round": r.round, "node": r.node, "reason": r.reason} for r in self.rejections],
+        }
+
+
+def run_server(
+    grid: Grid, settings: Settings, data: ServerData, directory: str | Path | None = None, *, stop: Stop | None = None
+) -> Outcome:
+    """Run all rounds of any form and return what they gave.
+
+    Args:
+        grid: of Flower.
+        settings: of the run, those that the clients have.
+        data: of the server.
+        directory: for the state (forms that send summaries), the union (``union``) and ``results.json``. The same call goes on from there.
+        stop: called after each round with accuracy and the bytes so far; True ends a run that sends weights.
+    """
+    started, metered = time.monotonic(), MeteredGrid(grid)
+    place = None if directory is None else Path(directory)
+    if settings.form in ("fedavg", "fedprox"):
+        outcome = _run_weights(metered, settings, data, stop)
+    else:
+        strategy = DistillationStrategy(settings, data, None if place is None else place / "state")
+        strategy.start(metered)
+        server = strategy.server
+        union = server.union() if server.contributions else None
+        outcome = Outcome(
+            settings, tuple(server.history), tuple(metered.transfers), server.weights, union, tuple(server.rejections)
+        )
+    object.__setattr__(outcome, "seconds", time.monotonic() - started)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+        write_atomically(place / "results.json", json.dumps(outcome.to_json(), indent=1).encode())
+        if outcome.union is not None:
+            outcome.union.save(place / "union", overwrite=True)
+    return outcome
+
+
+def server_app(load_evaluation: Callable[[Context], ServerData]) -> ServerApp:
+    """Return a ``ServerApp`` for every form: its settings are the run's, under ``distillation.``.
+
+    Args:
+        load_evaluation: returns what the server has of real data.
+
+    The run's configuration may name a directory (``out``) for the state, the union and ``results.json``: a run that was interrupted goes on
+    from there.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        settings = Settings.from_config(context.run_config)
+        out = str(context.run_config.get("out", ""))
+        outcome = run_server(grid, settings, load_evaluation(context), out or None)
+        log(
+            INFO,
+            "accuracy %.2f %% after %s round(s): %s bytes up, %s bytes down, %s replies rejected",
+            outcome.accuracy,
+            len(outcome.history),
+            outcome.bytes_up,
+            outcome.bytes_down,
+            len(outcome.rejections),
+        )
+
+    return app
+
+
+class _Enough(Exception):
+    """Ends a run early."""
+
+
+@dataclass
+class _Watch:
+    """Tests the global model of Flower's own strategies after each round."""
+
+    server: Server
+    grid: MeteredGrid
+    stop: Stop | None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        if server_round == 0:
+            return None
+        self.server.weights = decoded(arrays)
+        accuracy, now = self.server.accuracy(), self.grid.round
+        up, down = (self.grid.bytes_by_round(up=up).get(now, 0) for up in (True, False))
+        self.history.append({"round": server_round, "accuracy": accuracy, "bytes_up": up, "bytes_down": down})
+        if self.stop is not None and self.stop(accuracy, sum(t.bytes for t in self.grid.transfers)):
+            raise _Enough
+        return MetricRecord({"accuracy": accuracy})
+
+
+def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: Stop | None) -> Outcome:
+    server = Server(settings, data)
+    watch = _Watch(server, grid, stop)
+    try:
+        weights_strategy(settings).start(
+            grid,
+            as_arrays(server.weights),
+            settings.rounds,
+            settings.timeout,
+            ConfigRecord(),
+            ConfigRecord(),
+            watch,
+        )
+    except _Enough:
+        pass
+    return Outcome(settings, tuple(watch.history), tuple(grid.transfers), server.weights, None)
+
+
+def weights_strategy(settings: Settings) -> Strategy:
+    """Return Flower's own strategy for a form that sends weights."""
+    asking = {
+        "fraction_train": settings.fraction,
+        "fraction_evaluate": 0.0,
+        "min_train_nodes": settings.min_clients,
+        "min_evaluate_nodes": 0,
+        "min_available_nodes": settings.min_clients,
+    }
+    if settings.form == "fedprox":
+        kind = _ByteFedProx if settings.transport == "uint8" else FedProx
+        return kind(proximal_mu=settings.proximal_mu, **asking)
+    return (_ByteFedAvg if settings.transport == "uint8" else FedAvg)(**asking)

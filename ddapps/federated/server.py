@@ -1,0 +1,322 @@
+"""What a server does with summaries: checks them, keeps them on disk, trains on their union, tests the result."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from flwr.app import Message
+from flwr.supercore.logger import log
+
+import ddcore as dd
+from ddapps.federated.forms import FORMS
+from ddapps.federated.forms.base import initial_network, with_weights
+from ddapps.federated.journal import Journal
+from ddapps.federated.screening import scores
+from ddapps.federated.settings import Settings
+from ddapps.federated.wire import Agreement, Contribution, Task, part_text
+from ddcore.data import Split
+from ddcore.engine import generator, resolve_device
+from ddcore.errors import InputDataError, SummaryFormatError
+from ddcore.evaluation import TrainingSource, predict
+from ddcore.networks import Network
+from ddcore.summary import DataSummary, pack_tensors
+from ddcore.training import Recipe, fit
+
+WARNING = 30
+FARTHEST_RATE = 10.0
+"""How many times a client's learned step size may differ from the median of all before it is cut to that."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServerData:
+    """What the server has of real data.
+
+    Attributes:
+        spec: public facts: shape, number of classes, normalisation. Clients must declare the same.
+        test: what the global model is tested on.
+        validation: what screening looks at; None: there is none.
+        name: for reports.
+    """
+
+    spec: dd.Spec
+    test: Split
+    validation: Split | None = None
+    name: str = "test data"
+
+    @classmethod
+    def of(cls, target: dd.TargetData, split: str = "test") -> ServerData:
+        """Return the held-out parts of some data; its training split stays out."""
+        from ddcore.evaluation import held_out_split
+
+        return cls(target.spec, held_out_split(target, split), target.validation, target.name)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reply that did not count.
+
+    Attributes:
+        round: in which it came.
+        node: the connection that it came from.
+        reason: why.
+    """
+
+    round: int
+    node: int
+    reason: str
+
+
+class Server:
+    """The state of one run.
+
+    Args:
+        settings: of the run.
+        data: of the server.
+        directory: where its state is written after every round; a server that was killed goes on from there. None: memory alone.
+    """
+
+    def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
+        settings.require_consistent()
+        if settings.screening and data.validation is None:
+            raise InputDataError("screening needs a validation split on the server: ServerData(..., validation=...)")
+        self.settings, self.data = settings, data
+        self.form = FORMS[settings.form]
+        self.agreement = None if settings.form in ("fedavg", "fedprox") else Agreement(settings, data.spec)
+        self.weights = {n: w.clone() for n, w in initial_network(settings, data.spec).module.state_dict().items()}
+        self.contributions: dict[str, Contribution] = {}
+        self.rejections: list[Rejection] = []
+        self.history: list[dict[str, Any]] = []
+        self.round = 0
+        self._new = False
+        self._tasks: dict[int, Task] = {}
+        self.journal = None if directory is None else Journal(Path(directory))
+        if self.journal is not None:
+            self.journal.read(self)
+
+    # A round: tasks go out, replies come in, the global model moves on.
+
+    def tasks(self, nodes: Iterable[int]) -> dict[int, Task]:
+        """Begin a round; return what every asked node is to do."""
+        self.round += 1
+        self._tasks = {}
+        for node in nodes:
+            self._tasks[node] = Task(
+                self.round,
+                secrets.token_hex(8),
+                self.weights if self.form.sends_weights else None,
+                self._knowledge(node) if self.form.sends_knowledge else None,
+            )
+        return dict(self._tasks)
+
+    def asks(self, nodes: Sequence[int], seed: int) -> list[int]:
+        """Return which of the connected nodes the next round asks: those first that have given nothing yet, where one answer is enough."""
+        count = max(self.settings.min_clients, math.floor(self.settings.fraction * len(nodes)))
+        order = torch.randperm(len(nodes), generator=generator(seed, "participation", self.round)).tolist()
+        chosen = [sorted(nodes)[index] for index in order]
+        if self.form.stays:
+            given = {contribution.node for contribution in self.contributions.values()}
+            chosen = [node for node in chosen if node not in given]
+        return sorted(chosen[:count])
+
+    def take(self, replies: Iterable[Message], connected: Iterable[int] = ()) -> list[Contribution]:
+        """Check replies to this round's tasks, keep those that are what was agreed, log the others."""
+        taken, answered, present = [], set(), set(connected)
+        for reply in replies:
+            node = reply.metadata.src_node_id
+            try:
+                if node not in self._tasks:
+                    raise SummaryFormatError("nobody asked this client in this round")
+                if node in answered:
+                    raise SummaryFormatError("a second reply to one task: a duplicate")
+                contribution = self._agreed().read(reply, self._tasks[node])
+                self._require_own_name(contribution, present)
+            except SummaryFormatError as error:
+                self.reject(node, str(error))
+                continue
+            answered.add(node)
+            self.contributions[contribution.client] = contribution
+            self._new = True
+            taken.append(contribution)
+        return taken
+
+    def take_late(self, replies: Iterable[Message], earlier: Mapping[int, Task]) -> None:
+        """Keep replies to an earlier round where the form lets them count; reject them otherwise."""
+        now, self._tasks = self._tasks, dict(earlier)
+        try:
+            for reply in replies:
+                if self.form.stays:
+                    self.take([reply])
+                else:
+                    self.reject(
+                        reply.metadata.src_node_id,
+                        "it came after its round, under weights that are no longer the global ones",
+                    )
+        finally:
+            self._tasks = now
+
+    def reject(self, node: int, reason: str) -> None:
+        """Log a reply that does not count."""
+        self.rejections.append(Rejection(self.round, node, reason))
+        log(WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
+
+    def finish_round(self, bytes_up: int = 0, bytes_down: int = 0) -> None:
+        """Move the global model on if anything has come, test it, and write the state to disk.
+
+        Args:
+            bytes_up, bytes_down: that travelled in this round, for the history.
+        """
+        if self._new:
+            self.weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
+            self._new = False
+        accuracy = self.accuracy() if self.contributions else None
+        entry = {"round": self.round, "accuracy": accuracy, "bytes_up": bytes_up, "bytes_down": bytes_down}
+        self.history.append({**entry, "clients": len(self.answers()), "in_union": len(self.contributions)})
+        if self.journal is not None:
+            self.journal.write(self)
+
+    def unanswered(self) -> dict[int, Task]:
+        """Return the tasks of this round that nobody has answered so far."""
+        answered = {contribution.node for contribution in self.answers()}
+        return {node: task for node, task in self._tasks.items() if node not in answered}
+
+    # What the round is made of.
+
+    def answers(self) -> list[Contribution]:
+        """Return the contributions to the present round."""
+        return [contribution for contribution in self.contributions.values() if contribution.round == self.round]
+
+    def union(self) -> DataSummary:
+        """Return one summary of all clients' last ones."""
+        if not self.contributions:
+            raise InputDataError("no client has sent a summary yet")
+        given = [self.contributions[name].summary for name in sorted(self.contributions)]
+        return dd.concat(given, recipe=Recipe.merged(tempered([summary.recipe for summary in given])))
+
+    def shares(self, sizes: Sequence[int]) -> list[float]:
+        """Return the weights of clients, which add up to 1: what they say of themselves, capped at a multiple of the median."""
+        return shares(sizes, self.settings.weight_cap)
+
+    def trained(self, network: Network) -> dict[str, torch.Tensor]:
+        """Train a network on the union; return its weights."""
+        settings, union = self.settings, self.union()
+        device = resolve_device(settings.device)
+        source = TrainingSource.of(union, device, torch.float32)
+        weights = self._example_weights().to(device)
+        training = settings.training.training
+        training = replace(training, augmentation=training.augmentation.suited_to(self.data.spec))
+        equal = bool((weights == 1).all())
+
+        def batch_of(indices: torch.Tensor) -> dd.Batch:
+            batch = source.batch_of(indices)
+            return batch if equal else replace(batch, weights=weights[indices])
+
+        network = network.to(device)
+        fit(
+            network,
+            batch_of,
+            source.size,
+            training,
+            generator=generator(settings.seed, "union", self.round),
+            recipe=union.recipe,
+            members=source.members,
+        )
+        return {name: weight.detach().cpu().clone() for name, weight in network.module.state_dict().items()}
+
+    def accuracy(self, weights: Mapping[str, torch.Tensor] | None = None) -> float:
+        """Return the accuracy of the global model on the test data, in percent."""
+        network = with_weights(self.settings, self.data.spec, self.weights if weights is None else weights)
+        logits = predict(network, self.data.test, self.data.spec, resolve_device(self.settings.device))
+        return 100.0 * float((logits.argmax(dim=1) == self.data.test.targets).double().mean())
+
+    def _example_weights(self) -> torch.Tensor:
+        """Return the weight of every example of the union, of mean 1."""
+        given = [self.contributions[name] for name in sorted(self.contributions)]
+        parts = []
+        screened = scores(given, self.settings, self.data) if self.settings.screening else [1.0] * len(given)
+        sizes = self._class_sizes(given) if self.settings.weighting == "counts" else {}
+        for index, (contribution, score) in enumerate(zip(given, screened, strict=True)):
+            weights = torch.full((len(contribution.summary),), score)
+            for class_id, indices in contribution.summary.members().items():
+                if sizes:
+                    weights[indices] *= sizes[class_id][index] / len(indices)
+            parts.append(weights)
+        weights = torch.cat(parts)
+        if float(weights.sum()) <= 0:
+            raise InputDataError(
+                "screening has given every client the weight 0: look at the rejections, or turn it off"
+            )
+        return weights / weights.mean()
+
+    def _class_sizes(self, given: Sequence[Contribution]) -> dict[int, list[float]]:
+        """Return, per class, the real examples that each client says it has, capped; one example per synthetic one where it says nothing."""
+        sizes = {}
+        for class_id in self.data.spec.classes:
+            said = [c.counts.get(class_id, c.summary.counts.get(class_id, 0)) for c in given]
+            limit = self.settings.weight_cap * median([n for n in said if n] or [1])
+            sizes[class_id] = [min(float(n), limit) for n in said]
+        return sizes
+
+    def _require_own_name(self, contribution: Contribution, connected: set[int]) -> None:
+        """Raise if a client takes the name of another that is still there."""
+        holder = self.contributions.get(contribution.client)
+        if holder is None or holder.node == contribution.node:
+            return
+        if holder.round == self.round or holder.node in connected:
+            raise SummaryFormatError(
+                f"the name {contribution.client!r} belongs to another client that is still connected"
+            )
+
+    def _knowledge(self, node: int) -> tuple[bytes, str] | None:
+        others = [name for name, c in sorted(self.contributions.items()) if c.node != node]
+        if not others:
+            return None
+        random = generator(self.settings.seed, "knowledge", self.round, node)
+        (part,) = self.contributions[others[int(torch.randint(len(others), (1,), generator=random))]].summary.parts
+        return pack_tensors(part.stored), part_text(part)
+
+    def _agreed(self) -> Agreement:
+        if self.agreement is None:
+            raise SummaryFormatError("this form sends no summaries")
+        return self.agreement
+
+    def facts(self) -> dict[str, Any]:
+        """Return what tells this run from another in the same directory."""
+        return {"settings": {**self.settings.to_config()}, "spec": dd.describe(self.data.spec)}
+
+
+def shares(sizes: Sequence[int], cap: float) -> list[float]:
+    """Return positive weights that add up to 1, in proportion to sizes that are cut at ``cap`` times their median."""
+    positive = [size for size in sizes if size > 0]
+    if not positive:
+        return [1 / len(sizes)] * len(sizes)
+    limit = cap * median(positive)
+    cut = [min(float(max(size, 1)), limit) for size in sizes]
+    return [size / sum(cut) for size in cut]
+
+
+def tempered(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Return the recipes with learned step sizes that lie within a factor of ten of the median of all."""
+    rates = [recipe.learning_rate for recipe in recipes if recipe.learning_rate is not None]
+    steps = [recipe.steps.rates for recipe in recipes if recipe.steps is not None]
+    middle = median(rates) if rates else None
+    middles = [median(at) for at in zip(*steps, strict=True)] if steps else []
+    found = []
+    for recipe in recipes:
+        if recipe.learning_rate is not None and middle is not None:
+            recipe = replace(recipe, learning_rate=_near(recipe.learning_rate, middle))
+        if recipe.steps is not None:
+            near = tuple(_near(rate, at) for rate, at in zip(recipe.steps.rates, middles, strict=True))
+            recipe = replace(recipe, steps=replace(recipe.steps, rates=near))
+        found.append(recipe)
+    return found
+
+
+def _near(rate: float, middle: float) -> float:
+    return min(max(rate, middle / FARTHEST_RATE), middle * FARTHEST_RATE)

@@ -1,0 +1,144 @@
+"""`DistillationStrategy`: Flower's rounds, with summaries in place of weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+from flwr.supercore.logger import log
+
+import ddcore as dd
+from ddapps.federated.forms.base import Weights
+from ddapps.federated.server import Server, ServerData
+from ddapps.federated.settings import Settings
+from ddapps.federated.traffic import MeteredGrid
+from ddapps.federated.transport import decoded, encoded
+from ddapps.federated.wire import Task
+from ddcore.errors import UnsupportedError
+
+INFO = 20
+
+
+class DistillationStrategy(Strategy):
+    """Asks clients for summaries, trains the global model on their union, tests it.
+
+    Args:
+        settings: of the run; clients must have the same.
+        data: of the server.
+        directory: where the state is kept; a run that was interrupted goes on after its last complete round.
+
+    Example:
+        ``DistillationStrategy(settings, ServerData.of(target)).start(grid)`` inside of a ``ServerApp``'s ``main``.
+    """
+
+    def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
+        self.server = Server(settings, data, directory)
+        if self.server.agreement is None:
+            raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")
+        self._grid: MeteredGrid | None = None
+        self._earlier: dict[int, Task] = {}
+
+    @property
+    def union(self) -> dd.DataSummary:
+        """The union of all clients' last summaries."""
+        return self.server.union()
+
+    def summary(self) -> None:
+        settings = self.server.settings
+        log(INFO, "\t├──> form %s, method %s", settings.form, settings.chosen_method)
+        log(INFO, "\t└──> a reply may have %s bytes", self.server._agreed().max_bytes)
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord | None = None,
+        num_rounds: int | None = None,
+        timeout: float | None = None,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the rounds that are left, as `Strategy.start` does.
+
+        Args:
+            grid: of Flower.
+            initial_arrays: weights of the global model; default: drawn from the settings' seed, as clients draw them.
+            num_rounds: of the whole run; default: the settings'.
+            timeout: seconds of a round; default: the settings'.
+            train_config: not used; clients read the run's configuration.
+            evaluate_config: not used.
+            evaluate_fn: as in `Strategy.start`; default: accuracy on the server's test data.
+        """
+        self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
+        self._grid.round = self.server.round
+        if initial_arrays is not None and self.server.round == 0:
+            self.server.weights = decoded(initial_arrays)
+        left = (num_rounds or self.server.settings.rounds) - self.server.round
+        return super().start(
+            self._grid,
+            as_arrays(self.server.weights),
+            max(left, 0),
+            timeout or self.server.settings.timeout,
+            train_config,
+            evaluate_config,
+            evaluate_fn,
+        )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        server = self.server
+        late = self._grid.late() if self._grid is not None else []
+        if late:
+            server.take_late(late, self._earlier)
+        nodes = connected(grid, server.settings)
+        tasks = server.tasks(server.asks(nodes, server.settings.seed))
+        log(INFO, "round %s asks %s of %s clients", server.round, len(tasks), len(nodes))
+        return [
+            Message(task.to_content(), dst_node_id=node, message_type=MessageType.TRAIN, group_id=str(task.round))
+            for node, task in tasks.items()
+        ]
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        server = self.server
+        present = [] if self._grid is None else list(self._grid.get_node_ids())
+        taken = server.take(replies, present)
+        self._earlier |= server.unanswered()
+        server.finish_round(*self._travelled())
+        counted = {"clients": len(taken), "clients-in-union": len(server.contributions)}
+        return as_arrays(server.weights), MetricRecord(counted)  # type: ignore[arg-type]
+
+    def _travelled(self) -> tuple[int, int]:
+        """Return the bytes of the present round, up and down."""
+        if self._grid is None:
+            return 0, 0
+        now = self._grid.round
+        return self._grid.bytes_by_round(up=True).get(now, 0), self._grid.bytes_by_round(up=False).get(now, 0)
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        return None
+
+
+def connected(grid: Grid, settings: Settings) -> list[int]:
+    """Return the connected nodes; wait until there are enough, up to the settings' timeout."""
+    ends = time.monotonic() + settings.timeout
+    while len(nodes := sorted(grid.get_node_ids())) < settings.min_clients and time.monotonic() < ends:
+        log(INFO, "waiting for clients: %s of %s are connected", len(nodes), settings.min_clients)
+        time.sleep(1)
+    return nodes
+
+
+def as_arrays(weights: Weights) -> ArrayRecord:
+    """Return weights as a record."""
+    return encoded(weights, "float32")

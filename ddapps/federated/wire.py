@@ -1,0 +1,303 @@
+"""What travels: a summary as one record of a Flower message, and its way back through every check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+
+import ddcore as dd
+from ddcore.errors import DistillationError, SummaryFormatError
+from ddcore.factorization import Pixels
+from ddcore.summary import DataSummary, Part, check_examples, pack_tensors, unpack_tensors
+
+if TYPE_CHECKING:
+    from ddapps.federated.settings import Settings
+
+TASK, SUMMARY, WEIGHTS, KNOWLEDGE = "task", "summary", "arrays", "knowledge"
+HEADERS = 4096
+"""Bytes that names, shapes and the recipe may take beside the agreed size."""
+MAX_COUNT = 10**9
+MAX_NUMBER = 100.0
+"""The largest normalised number that an example may hold, where it need not be a pixel in [0, 1]; and the largest soft label."""
+EDGE = 0.01
+MOST_EXAMPLES = 64
+"""Examples per real image that the agreed bytes would hold."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a client is asked.
+
+    Attributes:
+        round: from 1.
+        nonce: of this client in this round; its reply repeats it.
+        weights: of the global model, by name; None where the form does not send it.
+        knowledge: another client's summary of the round before, where the form sends it.
+    """
+
+    round: int
+    nonce: str
+    weights: Mapping[str, torch.Tensor] | None = None
+    knowledge: tuple[bytes, str] | None = None
+
+    def to_content(self) -> RecordDict:
+        """Return the content of a message."""
+        content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
+        if self.weights is not None:
+            content[WEIGHTS] = ArrayRecord(dict(self.weights))  # type: ignore[arg-type]
+        if self.knowledge is not None:
+            content[KNOWLEDGE] = ConfigRecord({"tensors": self.knowledge[0], "part": self.knowledge[1]})
+        return content
+
+    @classmethod
+    def of(cls, content: RecordDict) -> Task:
+        """Read what `to_content` wrote."""
+        if TASK not in content.config_records:
+            raise SummaryFormatError("the message asks for no summary: its server does not speak this form")
+        task, knowledge = content.config_records[TASK], content.config_records.get(KNOWLEDGE)
+        weights = content.array_records.get(WEIGHTS)
+        return cls(
+            int(task["round"]),  # type: ignore[arg-type]
+            str(task["nonce"]),
+            None if weights is None else weights.to_torch_state_dict(),
+            None if knowledge is None else (bytes(knowledge["tensors"]), str(knowledge["part"])),  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A summary that a client has sent.
+
+    Attributes:
+        client: its own name for itself, which outlives its connection.
+        node: the connection.
+        round: that it answers.
+        summary: whatever passed the checks.
+        counts: real examples per class that it says it has; empty where it does not say.
+        num_examples: that it says it has; 0 where it does not say.
+    """
+
+    client: str
+    node: int
+    round: int
+    summary: DataSummary
+    counts: Mapping[int, int]
+    num_examples: int
+
+
+def facts_of(spec: dd.Spec) -> str:
+    """Return a hash of what client and server must agree on about the data."""
+    facts = (spec.shape, spec.num_classes, spec.normalisation.describe())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def pack(
+    summary: DataSummary, task: Task, client: str, spec: dd.Spec, *, counts: Mapping[int, int], num_examples: int
+) -> RecordDict:
+    """Return the reply that carries a summary."""
+    (part,) = summary.parts
+    record: dict[str, Any] = {
+        "round": task.round,
+        "nonce": task.nonce,
+        "client": client,
+        "facts": facts_of(spec),
+        "tensors": pack_tensors(part.stored),
+        "part": part_text(part),
+        "recipe": json.dumps(summary.recipe.to_json()),
+        "num-examples": num_examples,
+        "counts": [counts.get(class_id, 0) for class_id in range(spec.num_classes)] if counts else [],
+    }
+    if "privacy" in summary.record:
+        kept = {name: summary.record[name] for name in ("privacy", "steps") if name in summary.record}
+        record["record"] = json.dumps(kept)
+    return RecordDict({SUMMARY: ConfigRecord(record)})
+
+
+def part_text(part: Part) -> str:
+    """Return the settings that decode a part, as text."""
+    return json.dumps({"name": part.factorization.name, **part.factorization.decoder()})
+
+
+class Agreement:
+    """What a reply must be, as client and server know it before the run.
+
+    Args:
+        settings: of the run.
+        spec: of the server's data.
+    """
+
+    def __init__(self, settings: Settings, spec: dd.Spec) -> None:
+        self.spec = spec = replace(spec, classes=tuple(range(spec.num_classes)))
+        compression = settings.compression
+        self._factorization = compression.factorization
+        method = compression.at(1)
+        self._method = {"name": method.name}
+        self._cites = list(method.cites)
+        self._loss = (
+            "cross_entropy" if method.matching is None else method.matching.recipe_loss(compression.learns_labels)
+        )
+        self._learned = 0 if method.matching is None else method.matching.recipe_bytes()
+        self._per_class = None if settings.bytes or settings.whole else settings.ipc
+        self.max_bytes = compression.most_bytes(settings.limit(spec), spec)
+        self._max_examples = max(MOST_EXAMPLES * self.max_bytes // math.prod(spec.shape), MOST_EXAMPLES)
+        self._private = settings.private
+
+    def read(self, message: Message, task: Task) -> Contribution:
+        """Return what a reply holds.
+
+        Raises:
+            SummaryFormatError: it is not what was agreed; the message says why.
+        """
+        try:
+            return self._read(message, task)
+        except SummaryFormatError:
+            raise
+        except (
+            DistillationError,
+            LookupError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
+            raise SummaryFormatError(f"malformed: {error}") from error
+
+    def _read(self, message: Message, task: Task) -> Contribution:
+        if message.has_error():
+            raise SummaryFormatError(f"the client failed: {message.error.reason.strip().splitlines()[-1][:300]}")
+        content = message.content
+        if list(content) != [SUMMARY] or SUMMARY not in content.config_records:
+            raise SummaryFormatError(
+                f"the reply holds {sorted(map(str, content))[:5]}, wanted is one record {SUMMARY!r}"
+            )
+        record = content.config_records[SUMMARY]
+        wanted = {"round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples", "counts"}
+        if not wanted <= set(record) <= wanted | {"record"}:
+            raise SummaryFormatError(f"its record has unknown or missing entries: {sorted(set(record) ^ wanted)[:5]}")
+        if record["round"] != task.round:
+            raise SummaryFormatError(
+                f"it answers round {str(record['round'])[:20]}, asked was round {task.round}: a replayed reply"
+            )
+        if record["nonce"] != task.nonce:
+            raise SummaryFormatError("it does not repeat the nonce of its task: a replayed reply")
+        if record["facts"] != facts_of(self.spec):
+            raise SummaryFormatError(
+                "its data has another shape, number of classes or normalisation than the server's: load both with one normalisation= and num_classes="
+            )
+        tensors = record["tensors"]
+        if not isinstance(tensors, bytes):
+            raise SummaryFormatError("its tensors are no bytes")
+        if len(tensors) > self.max_bytes + HEADERS:
+            raise SummaryFormatError(
+                f"it has {len(tensors)} bytes, agreed are {self.max_bytes} and {HEADERS} of headers"
+            )
+        summary = self._summary(tensors, parsed(record["part"]), parsed(record["recipe"]), record.get("record"))
+        return Contribution(
+            client=_name(record["client"]),
+            node=message.metadata.src_node_id,
+            round=task.round,
+            summary=summary,
+            counts=self._counts(record["counts"]),
+            num_examples=_whole(record["num-examples"]),
+        )
+
+    def _summary(self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object) -> DataSummary:
+        summary = self.summary_of(tensors, part, dd.Recipe.restore(recipe), self._kept(record))
+        if summary.stored_bytes > self.max_bytes:
+            raise SummaryFormatError(f"it stores {summary.stored_bytes} bytes, agreed are {self.max_bytes}")
+        if summary.recipe.loss != self._loss or summary.recipe.stored_bytes != self._learned:
+            raise SummaryFormatError(
+                f"its recipe ({summary.recipe.loss}, {summary.recipe.stored_bytes} bytes of learned numbers) is not that of the agreed "
+                f"method ({self._loss}, {self._learned})"
+            )
+        self._check(summary)
+        return summary
+
+    def summary_of(
+        self,
+        tensors: bytes,
+        part: Mapping[str, Any],
+        recipe: dd.Recipe | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> DataSummary:
+        """Return the summary that tensors and decoding settings make; only what decoding needs is checked."""
+        known = {"data": "client", "method": self._method, "cites": self._cites}
+        return DataSummary((self.part(tensors, part),), self.spec, recipe or dd.Recipe(), {**known, **(record or {})})
+
+    def part(self, tensors: bytes, settings: Mapping[str, Any]) -> Part:
+        """Return the part that tensors and decoding settings make."""
+        if settings.get("name") != self._factorization.name:
+            raise SummaryFormatError(
+                f"it stores {str(settings.get('name'))[:40]!r}, agreed is {self._factorization.name!r}"
+            )
+        decoder = {name: value for name, value in settings.items() if name != "name"}
+        return Part(self._factorization.loader().from_decoder(decoder), unpack_tensors(tensors, "the reply"))
+
+    def _check(self, summary: DataSummary) -> None:
+        (examples,) = summary.examples()
+        if sum(examples.counts.values()) > self._max_examples:
+            raise SummaryFormatError(
+                f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
+            )
+        if self._per_class is not None and isinstance(self._factorization, Pixels):
+            each = max(examples.counts.values())
+            if each > self._per_class:
+                raise SummaryFormatError(f"it has {each} examples of one class, agreed are {self._per_class}")
+        check_examples(summary)
+        inputs, targets = summary.tensors()
+        if targets.ndim == 2 and float(targets.abs().max()) > MAX_NUMBER:
+            raise SummaryFormatError(f"a soft label of {float(targets.abs().max()):.3g} is out of range")
+        normalisation = self.spec.normalisation
+        if isinstance(self._factorization, Pixels) and self._factorization.clip and normalisation.exact:
+            pixels = normalisation.invert(inputs)
+            low, high = float(pixels.min()), float(pixels.max())
+            if low < -EDGE or high > 1 + EDGE:
+                raise SummaryFormatError(f"its pixels reach from {low:.3g} to {high:.3g}, agreed are pixels in [0, 1]")
+        elif float(inputs.abs().max()) > MAX_NUMBER:
+            raise SummaryFormatError(f"a normalised pixel of {float(inputs.abs().max()):.3g} is out of range")
+
+    def _counts(self, values: object) -> dict[int, int]:
+        if values == []:
+            return {}
+        if not isinstance(values, list) or len(values) != self.spec.num_classes:
+            raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
+        return {class_id: n for class_id, value in enumerate(values) if (n := _whole(value))}
+
+    def _kept(self, record: object) -> dict[str, Any]:
+        """Return the entries that a private summary keeps of its record."""
+        if not self._private:
+            return {}
+        kept = parsed(record)
+        if not set(kept) <= {"privacy", "steps"} or "privacy" not in kept:
+            raise SummaryFormatError("a private run was agreed, and the reply carries no certificate")
+        return kept
+
+
+def parsed(text: object) -> dict[str, Any]:
+    """Return the JSON object in a text from a stranger."""
+    if not isinstance(text, str) or len(text) > 2**20:
+        raise SummaryFormatError("its settings are no text of reasonable length")
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise SummaryFormatError("its settings are no JSON object")
+    return value
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise SummaryFormatError(f"{str(value)[:40]!r} stands where a number of examples belongs")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 80 or not value.isprintable():
+        raise SummaryFormatError("a client's name is printable text of at most 80 characters")
+    return value
