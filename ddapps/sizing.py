@@ -45,6 +45,11 @@ class Compression:
         return self.at(1).factorization
 
     @property
+    def examples_per_item(self) -> int:
+        """How many examples one item of a class decodes to."""
+        return _examples_per_item(self.factorization, 1)
+
+    @property
     def learns_labels(self) -> bool:
         """Whether its examples have distributions as targets instead of class ids."""
         return getattr(self.factorization, "labels", "hard") != "hard"
@@ -98,7 +103,7 @@ class Compression:
 
 def _items(factorization: Factorization, limit: Mapping[int, int], available: Mapping[int, int]) -> Ipc:
     """Return how many items each class gets, so that their examples are within its limit."""
-    (each,) = override(factorization, "ipc", 1).counts_for({0: max(limit.values())}).values()
+    each = _examples_per_item(factorization, max(limit.values()))
     short = [class_id for class_id, most in limit.items() if most < each]
     if short:
         raise BudgetError(
@@ -108,3 +113,8 @@ def _items(factorization: Factorization, limit: Mapping[int, int], available: Ma
     wanted = {class_id: min(limit[class_id] // each, count) for class_id, count in available.items() if count}
     sizes = set(wanted.values())
     return sizes.pop() if len(sizes) == 1 and len(wanted) == len(available) else wanted
+
+
+def _examples_per_item(factorization: Factorization, available: int) -> int:
+    (each,) = override(factorization, "ipc", 1).counts_for({0: available}).values()
+    return each

@@ -81,7 +81,8 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     from ddapps.continual.compare import compare
-    from ddapps.continual.plot import as_png, plot
+    from ddapps.continual.plot import plot
+    from ddapps.pictures import as_png
 
     picture = None if options.png is None else as_png(options.png)
     validation = 0.2 if options.split == "validation" else 0.0

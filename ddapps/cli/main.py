@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, methods, privacy, show
+from ddapps.cli import continual, distill, evaluate, experts, federated, methods, privacy, show
 from ddcore import __version__
 from ddcore.errors import DistillationError
 
-COMMANDS = (distill, evaluate, show, methods, experts, privacy, continual)
+COMMANDS = (distill, evaluate, show, methods, experts, privacy, continual, federated)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,24 +18,16 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
+from ddapps.kept_results import KeptResults, file_name
 from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
-from ddcore.errors import (
-    BudgetError,
-    CheckpointError,
-    DistillationError,
-    OutputExistsError,
-    SettingsError,
-    UnknownNameError,
-)
+from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.methods import METHODS
 from ddcore.networks import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import original_bytes
-from ddcore.tensorfile import read_json, write_atomically
 
 Strategy = Recall | Replay
-MAX_OUTCOME = 2**20
 
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
 FORGETTING = "StreamForgetting/eval_phase/test_stream"
@@ -180,7 +171,6 @@ class _Work:
         return max(tried, key=lambda one: one[0])[1]
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
-        path = self.directory / "outcomes" / f"{_file_name(f'{name} {self.stage} {seed}')}.json"
         held_out = replace(self.target, train=held_out_split(self.target, self.split))
         facts = {
             "data": self.target.fingerprint(),
@@ -192,15 +182,14 @@ class _Work:
             "device": resolve_device(setting.device).type,
             "seed": seed,
         }
-        found = _read(path, json.loads(json.dumps(facts)))
-        if found is not None:
-            return found
-        if self.progress is not None:
-            self.progress(f"{name}: classes in order {seed}")
-        outcome = self._run(strategy, setting, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"facts": facts, "outcome": outcome.__dict__}, indent=1).encode())
-        return outcome
+
+        def run() -> dict[str, Any]:
+            if self.progress is not None:
+                self.progress(f"{name}: classes in order {seed}")
+            return asdict(self._run(strategy, setting, seed))
+
+        found = KeptResults(self.directory / "outcomes").get(f"{name} {self.stage} {seed}", facts, run)
+        return Outcome(**{**found, "accuracies": tuple(map(float, found["accuracies"]))})
 
     def _run(self, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         memories = self.directory / "memories"
@@ -208,7 +197,7 @@ class _Work:
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
         with default_generator_seeded(derive_seed(seed, "continual")):
             # Strategies that keep the same memory find it distilled.
-            memory_place = memories / _file_name(f"{strategy.memory_name} {self.stage} {seed}")
+            memory_place = memories / file_name(f"{strategy.memory_name} {self.stage} {seed}")
             learner, memory = strategy.strategy(setting, seed, memory_place)
             for index, experience in enumerate(stream.train_stream):
                 learner.train(experience)
@@ -217,23 +206,3 @@ class _Work:
         forgetting = 100 * float(metrics[FORGETTING])
         seconds = time.monotonic() - started + memory.seconds_saved
         return Outcome(tuple(accuracies), forgetting, memory.stored_bytes, seconds)
-
-
-def _read(path: Path, facts: Mapping[str, Any]) -> Outcome | None:
-    """Return an outcome that was written before, None if there is none; refuse one of other facts."""
-    if not path.exists():
-        return None
-    try:
-        earlier = read_json(path, MAX_OUTCOME)
-        known, outcome = earlier["facts"], Outcome(**earlier["outcome"])
-        outcome = replace(outcome, accuracies=tuple(map(float, outcome.accuracies)))
-    except (DistillationError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): delete it, and its run is made again") from error
-    if known != facts:
-        odd = [name for name in facts if known.get(name) != facts[name]]
-        raise OutputExistsError(f"{path} is of another comparison ({', '.join(odd)} differ): choose another directory")
-    return outcome
-
-
-def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text)

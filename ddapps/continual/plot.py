@@ -5,15 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ddapps.continual.outcomes import Comparison
-from ddcore.errors import SettingsError
-
-
-def as_png(path: str | Path) -> Path:
-    """Return the path of a picture, or raise `SettingsError`."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise SettingsError(f"the picture is a PNG: give it a name that ends in .png, not {path.name}")
-    return path
+from ddapps.pictures import as_png, figure_of
 
 
 def plot(comparison: Comparison, path: str | Path) -> Path:
@@ -21,13 +13,8 @@ def plot(comparison: Comparison, path: str | Path) -> Path:
 
     Lines are dashed where training goes on through the experiences.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     path = as_png(path)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, axes = figure_of()
     experiences = range(1, comparison.tasks + 1)
     for row in comparison.rows:
         entry = row.to_json()
@@ -39,7 +26,6 @@ def plot(comparison: Comparison, path: str | Path) -> Path:
     axes.set_ylabel("accuracy on classes seen, %")
     axes.set_xticks(list(experiences))
     axes.set_title(f"{comparison.data}, {comparison.memory_limit} bytes of memory, {comparison.network}", fontsize=10)
-    axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="lower left")
     figure.savefig(path, dpi=130)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -19,12 +20,15 @@ from ddcore.errors import InputDataError
 LoadPartition = Callable[[Context], dd.TargetData]
 
 
-def client_app(load_partition: LoadPartition, mods: list[Mod] | None = None) -> ClientApp:
+def client_app(
+    load_partition: LoadPartition, *, method: dd.Method | None = None, mods: list[Mod] | None = None
+) -> ClientApp:
     """Return a ``ClientApp`` that answers every form: its settings are the run's, under ``distillation.``.
 
     Args:
         load_partition: returns a node's data; ``context.node_config`` has ``partition-id`` and ``num-partitions`` in simulations. Class ids and
             normalisation must be those of all clients: ``load_data(..., num_classes=10, normalisation=...)``.
+        method: in place of the settings' ``method``; give the server the same.
         mods: of Flower, around every call.
 
     A node's ``node_config`` may name it (``name``; default: its ``partition-id``), so that it is known again after a restart, and give it a
@@ -34,7 +38,7 @@ def client_app(load_partition: LoadPartition, mods: list[Mod] | None = None) -> 
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        client = client_of(context, load_partition)
+        client = client_of(context, load_partition, method)
         form = FORMS[client.settings.form]
         if isinstance(form, ModelWeights):
             return Message(form.train(client, message.content), reply_to=message)
@@ -43,9 +47,11 @@ def client_app(load_partition: LoadPartition, mods: list[Mod] | None = None) -> 
     return app
 
 
-def client_of(context: Context, load_partition: LoadPartition) -> Client:
+def client_of(context: Context, load_partition: LoadPartition, method: dd.Method | None = None) -> Client:
     """Return the client that a context describes."""
     settings = Settings.from_config(context.run_config)
+    if method is not None:
+        settings = replace(settings, method=method)
     target = load_partition(context)
     if not isinstance(target, dd.TargetData):
         raise InputDataError(

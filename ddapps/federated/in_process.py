@@ -9,6 +9,8 @@ from uuid import uuid4
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -24,6 +26,10 @@ CLIENT_FAILED = 2
 
 class InProcessGrid(Grid):
     """Hands every message to a ``ClientApp`` at once, node after node: the same numbers each time, and nothing to start.
+
+    Attributes:
+        contexts: of every node, by its id.
+        bytes_sent: by all messages so far.
 
     Args:
         app: of all nodes.
@@ -56,6 +62,7 @@ class InProcessGrid(Grid):
             for node in range(nodes)
         }
         self._replies: dict[str, Message] = {}
+        self.bytes_sent = 0
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
 
     def set_run(self, run: Run) -> None:
@@ -92,11 +99,22 @@ class InProcessGrid(Grid):
 
     def deliver(self, message: Message) -> Message | None:
         """Return a node's reply to a message, or None if there is none (yet): what a test of bad networks overrides."""
+        received = self._through_the_wire(message)
         try:
-            return self._app(message, self.contexts[message.metadata.dst_node_id])
+            reply = self._app(received, self.contexts[message.metadata.dst_node_id])
         except Exception as error:
             # As Flower does it: what a client raises is its reply.
-            return Message(Error(CLIENT_FAILED, f"{type(error).__name__}: {error}"), reply_to=message)
+            reply = Message(Error(CLIENT_FAILED, f"{type(error).__name__}: {error}"), reply_to=received)
+        return self._through_the_wire(reply)
+
+    def _through_the_wire(self, message: Message) -> Message:
+        """Return what arrives of a message: a copy, made of the bytes that Flower would send."""
+        objects = {key: item.deflate() for key, item in get_all_nested_objects(message).items()}
+        self.bytes_sent += sum(map(len, objects.values()))
+        received = inflate_object_from_contents(message.object_id, objects)
+        assert isinstance(received, Message)
+        received.metadata.__dict__["_message_id"] = message.metadata.message_id
+        return received
 
 
 def simulate(
@@ -116,6 +134,7 @@ def simulate(
         directory: as in `run_server`.
         stop: as in `run_server`.
     """
-    app = client_app(lambda context: parts[int(context.node_config["partition-id"])])
+    method = settings.method if isinstance(settings.method, dd.Method) else None
+    app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
     grid = InProcessGrid(app, len(parts), settings.to_config())
     return run_server(grid, settings, data, directory, stop=stop)

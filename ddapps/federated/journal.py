@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddapps.federated.wire import Contribution
+from ddapps.federated.wire import Contribution, part_text, squeezed
 from ddcore import Recipe
 from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
 from ddcore.summary import DataSummary, pack_tensors, unpack_tensors, write_atomically
@@ -86,8 +86,6 @@ class Journal:
         server.history = list(state["history"])
 
     def _entry(self, contribution: Contribution) -> dict[str, Any]:
-        from ddapps.federated.wire import part_text
-
         (part,) = contribution.summary.parts
         return {
             "client": contribution.client,
@@ -98,7 +96,7 @@ class Journal:
             "part": part_text(part),
             "recipe": contribution.summary.recipe.to_json(),
             "record": dict(contribution.summary.record),
-            "tensors": self._keep(pack_tensors(part.stored)),
+            "tensors": self._keep(squeezed(part)),
         }
 
     def _contribution(self, server: Server, entry: dict[str, Any]) -> Contribution:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, FedProx, Strategy
 from flwr.supercore.logger import log
 
+import ddcore as dd
 from ddapps.federated.forms.base import Weights
 from ddapps.federated.server import Rejection, Server, ServerData
 from ddapps.federated.settings import Settings
@@ -118,11 +120,12 @@ def run_server(
     return outcome
 
 
-def server_app(load_evaluation: Callable[[Context], ServerData]) -> ServerApp:
+def server_app(load_evaluation: Callable[[Context], ServerData], *, method: dd.Method | None = None) -> ServerApp:
     """Return a ``ServerApp`` for every form: its settings are the run's, under ``distillation.``.
 
     Args:
         load_evaluation: returns what the server has of real data.
+        method: in place of the settings' ``method``; give the clients the same.
 
     The run's configuration may name a directory (``out``) for the state, the union and ``results.json``: a run that was interrupted goes on
     from there.
@@ -132,6 +135,8 @@ def server_app(load_evaluation: Callable[[Context], ServerData]) -> ServerApp:
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         settings = Settings.from_config(context.run_config)
+        if method is not None:
+            settings = replace(settings, method=method)
         out = str(context.run_config.get("out", ""))
         outcome = run_server(grid, settings, load_evaluation(context), out or None)
         log(
@@ -147,7 +152,7 @@ def server_app(load_evaluation: Callable[[Context], ServerData]) -> ServerApp:
     return app
 
 
-class _Enough(Exception):
+class _EnoughError(Exception):
     """Ends a run early."""
 
 
@@ -163,20 +168,20 @@ class _Watch:
     def __call__(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         if server_round == 0:
             return None
-        self.server.weights = decoded(arrays)
+        self.server.weights = decoded(arrays, self.server.weights)
         accuracy, now = self.server.accuracy(), self.grid.round
         up, down = (self.grid.bytes_by_round(up=up).get(now, 0) for up in (True, False))
         self.history.append({"round": server_round, "accuracy": accuracy, "bytes_up": up, "bytes_down": down})
         if self.stop is not None and self.stop(accuracy, sum(t.bytes for t in self.grid.transfers)):
-            raise _Enough
+            raise _EnoughError
         return MetricRecord({"accuracy": accuracy})
 
 
 def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: Stop | None) -> Outcome:
     server = Server(settings, data)
     watch = _Watch(server, grid, stop)
-    try:
-        weights_strategy(settings).start(
+    with suppress(_EnoughError):
+        weights_strategy(settings, server.weights).start(
             grid,
             as_arrays(server.weights),
             settings.rounds,
@@ -185,21 +190,29 @@ def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: 
             ConfigRecord(),
             watch,
         )
-    except _Enough:
-        pass
     return Outcome(settings, tuple(watch.history), tuple(grid.transfers), server.weights, None)
 
 
-def weights_strategy(settings: Settings) -> Strategy:
-    """Return Flower's own strategy for a form that sends weights."""
-    asking = {
+def weights_strategy(settings: Settings, weights: Weights) -> Strategy:
+    """Return Flower's own strategy for a form that sends weights.
+
+    Args:
+        settings: of the run.
+        weights: of the global model, for names and shapes.
+    """
+    asking: dict[str, Any] = {
         "fraction_train": settings.fraction,
         "fraction_evaluate": 0.0,
         "min_train_nodes": settings.min_clients,
         "min_evaluate_nodes": 0,
         "min_available_nodes": settings.min_clients,
     }
+    in_bytes = settings.transport == "uint8"
+    strategy: Strategy
     if settings.form == "fedprox":
-        kind = _ByteFedProx if settings.transport == "uint8" else FedProx
-        return kind(proximal_mu=settings.proximal_mu, **asking)
-    return (_ByteFedAvg if settings.transport == "uint8" else FedAvg)(**asking)
+        strategy = (_ByteFedProx if in_bytes else FedProx)(proximal_mu=settings.proximal_mu, **asking)
+    else:
+        strategy = (_ByteFedAvg if in_bytes else FedAvg)(**asking)
+    if isinstance(strategy, ByteTransport):
+        strategy.like = weights
+    return strategy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -20,13 +20,13 @@ from ddapps.federated.forms.base import initial_network, with_weights
 from ddapps.federated.journal import Journal
 from ddapps.federated.screening import scores
 from ddapps.federated.settings import Settings
-from ddapps.federated.wire import Agreement, Contribution, Task, part_text
+from ddapps.federated.wire import Agreement, Contribution, Task, part_text, squeezed
 from ddcore.data import Split
 from ddcore.engine import generator, resolve_device
 from ddcore.errors import InputDataError, SummaryFormatError
 from ddcore.evaluation import TrainingSource, predict
 from ddcore.networks import Network
-from ddcore.summary import DataSummary, pack_tensors
+from ddcore.summary import DataSummary
 from ddcore.training import Recipe, fit
 
 WARNING = 30
@@ -125,11 +125,22 @@ class Server:
             chosen = [node for node in chosen if node not in given]
         return sorted(chosen[:count])
 
-    def take(self, replies: Iterable[Message], connected: Iterable[int] = ()) -> list[Contribution]:
-        """Check replies to this round's tasks, keep those that are what was agreed, log the others."""
+    def take(
+        self,
+        replies: Iterable[Message],
+        connected: Iterable[int] = (),
+        asked: Callable[[Message], int] = lambda reply: reply.metadata.src_node_id,
+    ) -> list[Contribution]:
+        """Check replies to this round's tasks, keep those that are what was agreed, log the others.
+
+        Args:
+            replies: to the tasks.
+            connected: nodes that are there now.
+            asked: returns the node that a reply is from.
+        """
         taken, answered, present = [], set(), set(connected)
         for reply in replies:
-            node = reply.metadata.src_node_id
+            node = asked(reply)
             try:
                 if node not in self._tasks:
                     raise SummaryFormatError("nobody asked this client in this round")
@@ -170,7 +181,8 @@ class Server:
         """Move the global model on if anything has come, test it, and write the state to disk.
 
         Args:
-            bytes_up, bytes_down: that travelled in this round, for the history.
+            bytes_up: that came in this round, for the history.
+            bytes_down: that went out in it.
         """
         if self._new:
             self.weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
@@ -279,7 +291,7 @@ class Server:
             return None
         random = generator(self.settings.seed, "knowledge", self.round, node)
         (part,) = self.contributions[others[int(torch.randint(len(others), (1,), generator=random))]].summary.parts
-        return pack_tensors(part.stored), part_text(part)
+        return squeezed(part), part_text(part)
 
     def _agreed(self) -> Agreement:
         if self.agreement is None:
@@ -288,7 +300,7 @@ class Server:
 
     def facts(self) -> dict[str, Any]:
         """Return what tells this run from another in the same directory."""
-        return {"settings": {**self.settings.to_config()}, "spec": dd.describe(self.data.spec)}
+        return {"settings": dd.describe(self.settings), "spec": dd.describe(self.data.spec)}
 
 
 def shares(sizes: Sequence[int], cap: float) -> list[float]:

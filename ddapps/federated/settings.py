@@ -28,13 +28,16 @@ class Settings:
     Attributes:
         form: what is exchanged, a key of ``FORMS``: summaries once (``one-shot``, ``dosfl``, ``fedd3``), summaries matched around the global model
             (``feddm``, ``fedmk``), updates as synthetic batches (``fedsynth``, ``goetz-tewari``), or weights (``fedavg``, ``fedprox``).
-        method: that clients distil with; empty: the form's own.
-        ipc: examples per class and client at most; a class that has fewer gives what it has, one that has none gives nothing.
+        method: that clients distil with: a `ddcore.Method` (in code, given to clients and server alike); a name, or a matching and a factorization such as ``dm/multi-formation(factor=2)``; empty: the
+            form's own.
+        ipc: items per class and client at most (images, or what a factorization decodes to several); a class with fewer examples gives as many
+            as it has, one with none gives nothing.
         bytes: what a client's summary may store, such as ``20kB``, in place of ``ipc``; empty: ``ipc`` says it.
         preset: ``paper`` or ``cpu``, of the method.
         steps: replaces the method's number of steps; 0: it is the method's.
         max_seconds: of a client's distillation; 0: no limit.
         storage: of what is sent: ``uint8``, ``fp16`` or ``float32``.
+        levels: grey levels of pixels that are stored in bytes, 2 to 256: fewer compress better.
         network: of clients and server, by its name.
         protocol: how the server trains on the union.
         epochs: replaces the protocol's; 0: they are the protocol's.
@@ -60,13 +63,14 @@ class Settings:
     """
 
     form: str = "one-shot"
-    method: str = ""
+    method: str | dd.Method = ""
     ipc: int = 10
     bytes: str = ""
     preset: str = "cpu"
     steps: int = 0
     max_seconds: float = 0.0
     storage: str = "uint8"
+    levels: int = 256
     network: str = "convnet(width=32)"
     protocol: str = "dc"
     epochs: int = 0
@@ -110,6 +114,7 @@ class Settings:
             batch_size=self.batch_size,
         )
         require(0 < self.fraction <= 1, f"fraction is a share of the clients, in (0, 1], not {self.fraction}")
+        require(2 <= self.levels <= 256, f"pixels in bytes have 2 to 256 levels, not {self.levels}")
         require(self.timeout > 0, f"timeout must be above 0 seconds, not {self.timeout}")
         require(self.weight_cap >= 1, f"weight_cap is a multiple of the median, from 1, not {self.weight_cap}")
         require(self.learning_rate > 0 and 0 <= self.momentum < 1, "learning_rate must be above 0, momentum in [0, 1)")
@@ -153,14 +158,21 @@ class Settings:
         return found
 
     def to_config(self) -> dict[str, bool | float | int | str]:
-        """Return the settings that differ from the defaults as a Flower run's configuration."""
+        """Return the settings that differ from the defaults as a Flower run's configuration; a method that has no name of its own stays out."""
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        if isinstance(self.method, dd.Method):
+            del changed["method"]
         return {PREFIX + name.replace("_", "-"): value for name, value in changed.items()}
 
     @property
     def chosen_method(self) -> str:
         """Name of the method that clients distil with."""
-        return self.method or FORMS[self.form].method
+        return self.method.name if isinstance(self.method, dd.Method) else self.method or FORMS[self.form].method
+
+    @property
+    def one_answer(self) -> bool:
+        """Whether a client sends one summary, whatever the round."""
+        return FORMS[self.form].stays
 
     @property
     def whole(self) -> bool:
@@ -176,7 +188,8 @@ class Settings:
         """Return what the summary of a client with such data may hold."""
         if self.bytes:
             return dd.Budget.parse(self.bytes).bytes
-        return dict.fromkeys(spec.classes, EVERYTHING if self.whole else self.ipc)
+        items = EVERYTHING if self.whole else self.ipc
+        return dict.fromkeys(spec.classes, items * self.compression.examples_per_item)
 
     @property
     def training(self) -> Protocol:

@@ -76,7 +76,7 @@ class DistillationStrategy(Strategy):
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round = self.server.round
         if initial_arrays is not None and self.server.round == 0:
-            self.server.weights = decoded(initial_arrays)
+            self.server.weights = decoded(initial_arrays, self.server.weights)
         left = (num_rounds or self.server.settings.rounds) - self.server.round
         return super().start(
             self._grid,
@@ -108,7 +108,7 @@ class DistillationStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         server = self.server
         present = [] if self._grid is None else list(self._grid.get_node_ids())
-        taken = server.take(replies, present)
+        taken = server.take(replies, present, *([] if self._grid is None else [self._grid.asked]))
         self._earlier |= server.unanswered()
         server.finish_round(*self._travelled())
         counted = {"clients": len(taken), "clients-in-union": len(server.contributions)}

@@ -9,18 +9,15 @@ from typing import Any
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 PAUSE = 0.1
 """Seconds between two looks for replies."""
 
 
 def message_bytes(message: Message) -> int:
-    """Return the bytes of a message as Flower sends it: its own object and those of all records and arrays in it."""
-    return _deflated(message)
-
-
-def _deflated(item: Any) -> int:
-    return len(item.deflate()) + sum(_deflated(child) for child in (item.children or {}).values())
+    """Return the bytes of a message as Flower sends it: its own object and those of all records and arrays in it, equal ones once."""
+    return sum(len(item.deflate()) for item in get_all_nested_objects(message).values())
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class MeteredGrid(Grid):
         self.transfers: list[Transfer] = []
         self.round = 0
         self._waiting: dict[str, int] = {}
+        self._asked: dict[str, int] = {}
 
     def set_run(self, run: Any) -> None:
         self._grid.set_run(run)
@@ -79,13 +77,19 @@ class MeteredGrid(Grid):
                 Transfer(self.round, message.metadata.dst_node_id, up=False, bytes=message_bytes(message))
             )
         ids = list(self._grid.push_messages(sent))
-        self._waiting |= dict.fromkeys(ids, self.round)
+        for message, message_id in zip(sent, ids, strict=False):
+            self._asked[message_id] = message.metadata.dst_node_id
+            self._waiting[message_id] = self.round
         return ids
+
+    def asked(self, reply: Message) -> int:
+        """Return the node that was asked what this replies to: an error that Flower itself reports names no client."""
+        return self._asked.get(reply.metadata.reply_to_message_id, reply.metadata.src_node_id)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         replies = list(self._grid.pull_messages(message_ids))
         for reply in replies:
-            self.transfers.append(Transfer(self.round, reply.metadata.src_node_id, up=True, bytes=message_bytes(reply)))
+            self.transfers.append(Transfer(self.round, self.asked(reply), up=True, bytes=message_bytes(reply)))
             self._waiting.pop(reply.metadata.reply_to_message_id, None)
         return replies
 

@@ -1,4 +1,4 @@
-"""Weights in one byte each: every array over its own span."""
+"""Weights in one byte each: every one over the span of its array."""
 
 from __future__ import annotations
 
@@ -10,43 +10,63 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 
-SPANS = "spans"
-"""Name of the array that holds lowest and highest value of every other, in their order."""
+from ddcore.settings import require
+
+LEVELS, SPANS = "levels", "spans"
 
 
 def encoded(weights: Mapping[str, torch.Tensor], transport: str) -> ArrayRecord:
-    r"""Return weights as arrays: as they are, or each as :math:`\mathrm{round}\big(255 (w - a) / (b - a)\big)` over its span :math:`[a, b]`."""
+    r"""Return weights as arrays: one each, as they are; or all in one array of bytes, and one of spans.
+
+    A byte is :math:`\mathrm{round}\big(255 (w - a) / (b - a)\big)` over the span :math:`[a, b]` of its weight. Names and shapes do not travel:
+    `decoded` is told them.
+    """
     if transport == "float32":
         return ArrayRecord({name: Array(weight.numpy()) for name, weight in weights.items()})
-    arrays, spans = {}, []
-    for name, weight in weights.items():
+    levels, spans = [], []
+    for weight in weights.values():
         values = weight.numpy()
         low, high = float(values.min()), float(values.max())
-        levels = np.rint((values - low) * (255 / (high - low or 1.0)))
-        arrays[name] = Array(levels.astype(np.uint8))
+        levels.append(np.rint((values.ravel() - low) * (255 / (high - low or 1.0))).astype(np.uint8))
         spans.append((low, high))
-    return ArrayRecord({**arrays, SPANS: Array(np.array(spans, dtype=np.float32))})
+    return ArrayRecord({LEVELS: Array(np.concatenate(levels)), SPANS: Array(np.array(spans, dtype=np.float32))})
 
 
-def decoded(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
-    """Return the weights that `encoded` put into arrays."""
-    if SPANS not in arrays:
+def decoded(arrays: ArrayRecord, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights that `encoded` put into arrays.
+
+    Args:
+        arrays: in either transport.
+        like: weights of the same names and shapes.
+    """
+    if set(arrays) != {LEVELS, SPANS}:
         return {name: torch.from_numpy(np.array(array.numpy())) for name, array in arrays.items()}
-    names = [name for name in arrays if name != SPANS]
+    sizes = [weight.numel() for weight in like.values()]
+    levels = torch.from_numpy(np.array(arrays[LEVELS].numpy())).float()
+    spans = arrays[SPANS].numpy()
+    require(
+        len(levels) == sum(sizes) and len(spans) == len(sizes),
+        "the weights that were sent are not those of this network",
+    )
     weights = {}
-    for name, (low, high) in zip(names, arrays[SPANS].numpy(), strict=True):
-        levels = arrays[name].numpy().astype(np.float32)
-        weights[name] = torch.from_numpy(np.array(levels * ((high - low) / 255) + low, dtype=np.float32))
+    for (name, weight), part, (low, high) in zip(like.items(), levels.split(sizes), spans.tolist(), strict=True):
+        weights[name] = (part * ((high - low) / 255) + low).view_as(weight)
     return weights
 
 
 class ByteTransport:
-    """In front of one of Flower's strategies: weights travel in bytes, both ways; the strategy sees numbers."""
+    """In front of one of Flower's strategies: weights travel in bytes, both ways; the strategy sees numbers.
+
+    Attributes:
+        like: weights of the global model, for names and shapes.
+    """
+
+    like: Mapping[str, torch.Tensor]
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        small = encoded(decoded(arrays), "uint8")
+        small = encoded(decoded(arrays, self.like), "uint8")
         return super().configure_train(server_round, small, config, grid)  # type: ignore[misc,no-any-return]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> Any:
@@ -54,5 +74,5 @@ class ByteTransport:
         for reply in received:
             if reply.has_content():
                 for name, arrays in list(reply.content.array_records.items()):
-                    reply.content[name] = encoded(decoded(arrays), "float32")
+                    reply.content[name] = encoded(decoded(arrays, self.like), "float32")
         return super().aggregate_train(server_round, received)  # type: ignore[misc]

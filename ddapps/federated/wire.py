@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ class Task:
         """Return the content of a message."""
         content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
         if self.weights is not None:
-            content[WEIGHTS] = ArrayRecord(dict(self.weights))  # type: ignore[arg-type]
+            content[WEIGHTS] = ArrayRecord(dict(self.weights))
         if self.knowledge is not None:
             content[KNOWLEDGE] = ConfigRecord({"tensors": self.knowledge[0], "part": self.knowledge[1]})
         return content
@@ -108,16 +109,40 @@ def pack(
         "nonce": task.nonce,
         "client": client,
         "facts": facts_of(spec),
-        "tensors": pack_tensors(part.stored),
+        "tensors": squeezed(part),
         "part": part_text(part),
         "recipe": json.dumps(summary.recipe.to_json()),
         "num-examples": num_examples,
-        "counts": [counts.get(class_id, 0) for class_id in range(spec.num_classes)] if counts else [],
     }
+    if counts:
+        record["counts"] = [counts.get(class_id, 0) for class_id in range(spec.num_classes)]
     if "privacy" in summary.record:
         kept = {name: summary.record[name] for name in ("privacy", "steps") if name in summary.record}
         record["record"] = json.dumps(kept)
     return RecordDict({SUMMARY: ConfigRecord(record)})
+
+
+def squeezed(part: Part) -> bytes:
+    """Return what a part stores as bytes, losslessly compressed (zlib)."""
+    return zlib.compress(pack_tensors(part.stored), level=9)
+
+
+def unsqueezed(content: bytes, limit: int) -> bytes:
+    """Return what `squeezed` compressed; nothing longer than ``limit`` is ever made of it.
+
+    Raises:
+        SummaryFormatError: it is longer, or damaged.
+    """
+    reader = zlib.decompressobj()
+    try:
+        found = reader.decompress(content, limit + 1)
+    except zlib.error as error:
+        raise SummaryFormatError(f"its tensors cannot be decompressed: {error}") from error
+    if len(found) > limit:
+        raise SummaryFormatError(f"it has more than the {limit} bytes that were agreed, headers included")
+    if not reader.eof or reader.unused_data:
+        raise SummaryFormatError("its tensors are truncated, or something follows them")
+    return found
 
 
 def part_text(part: Part) -> str:
@@ -172,15 +197,15 @@ class Agreement:
 
     def _read(self, message: Message, task: Task) -> Contribution:
         if message.has_error():
-            raise SummaryFormatError(f"the client failed: {message.error.reason.strip().splitlines()[-1][:300]}")
+            raise SummaryFormatError(f"the client failed: {_last_line(message.error.reason)}")
         content = message.content
         if list(content) != [SUMMARY] or SUMMARY not in content.config_records:
             raise SummaryFormatError(
                 f"the reply holds {sorted(map(str, content))[:5]}, wanted is one record {SUMMARY!r}"
             )
         record = content.config_records[SUMMARY]
-        wanted = {"round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples", "counts"}
-        if not wanted <= set(record) <= wanted | {"record"}:
+        wanted = {"round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples"}
+        if not wanted <= set(record) <= wanted | {"record", "counts"}:
             raise SummaryFormatError(f"its record has unknown or missing entries: {sorted(set(record) ^ wanted)[:5]}")
         if record["round"] != task.round:
             raise SummaryFormatError(
@@ -195,17 +220,13 @@ class Agreement:
         tensors = record["tensors"]
         if not isinstance(tensors, bytes):
             raise SummaryFormatError("its tensors are no bytes")
-        if len(tensors) > self.max_bytes + HEADERS:
-            raise SummaryFormatError(
-                f"it has {len(tensors)} bytes, agreed are {self.max_bytes} and {HEADERS} of headers"
-            )
         summary = self._summary(tensors, parsed(record["part"]), parsed(record["recipe"]), record.get("record"))
         return Contribution(
             client=_name(record["client"]),
             node=message.metadata.src_node_id,
             round=task.round,
             summary=summary,
-            counts=self._counts(record["counts"]),
+            counts=self._counts(record.get("counts")),
             num_examples=_whole(record["num-examples"]),
         )
 
@@ -239,7 +260,8 @@ class Agreement:
                 f"it stores {str(settings.get('name'))[:40]!r}, agreed is {self._factorization.name!r}"
             )
         decoder = {name: value for name, value in settings.items() if name != "name"}
-        return Part(self._factorization.loader().from_decoder(decoder), unpack_tensors(tensors, "the reply"))
+        stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
+        return Part(self._factorization.loader().from_decoder(decoder), stored)
 
     def _check(self, summary: DataSummary) -> None:
         (examples,) = summary.examples()
@@ -265,7 +287,7 @@ class Agreement:
             raise SummaryFormatError(f"a normalised pixel of {float(inputs.abs().max()):.3g} is out of range")
 
     def _counts(self, values: object) -> dict[int, int]:
-        if values == []:
+        if values is None:
             return {}
         if not isinstance(values, list) or len(values) != self.spec.num_classes:
             raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
@@ -289,6 +311,11 @@ def parsed(text: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SummaryFormatError("its settings are no JSON object")
     return value
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1][:300] if lines else "it gave no reason"
 
 
 def _whole(value: object) -> int:

@@ -209,9 +209,8 @@ class PrivateSignal(RealSignal):
     ) -> Iterator[Features]:
         run = self._bound()
         drawn, random = self._pay(network, groups, ())
-        width = int(network.module.get_submodule(network.head).in_features)  # type: ignore[arg-type]
         for group in groups:
-            mean = nn.Parameter(torch.zeros(width, device=run.device, dtype=run.dtype))
+            mean = nn.Parameter(torch.zeros(network.feature_width, device=run.device, dtype=run.dtype))
 
             def add(batch: Batch, shares: Tensor, mean: nn.Parameter = mean) -> None:
                 with torch.no_grad(), run.autocast():

@@ -50,6 +50,15 @@ class Network(nn.Module):
         logits: Tensor = self.module(inputs)
         return logits
 
+    @property
+    def feature_width(self) -> int:
+        """Number of features of one example."""
+        return int(self._head_module.in_features)  # type: ignore[arg-type]
+
+    @property
+    def _head_module(self) -> nn.Module:
+        return self.module.get_submodule(self.head)
+
     def features(self, inputs: Tensor) -> Tensor:
         """Return the classifier's input, flattened to ``n x d``."""
         return self._features(inputs)
@@ -176,6 +185,10 @@ class Network(nn.Module):
 
 class FeaturesAndLogits(Network):
     """A network whose features are followed by its logits: ``n x (d + num_classes)``."""
+
+    @property
+    def feature_width(self) -> int:
+        return super().feature_width + int(self._head_module.out_features)  # type: ignore[arg-type]
 
     def _compute_features(self, inputs: Tensor) -> Tensor:
         return torch.cat(self.features_and_logits(inputs), dim=1)

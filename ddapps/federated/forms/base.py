@@ -80,9 +80,11 @@ class Form(ABC):
     def compression(self, settings: Settings) -> Compression:
         """Return the method, before its size is known."""
         network = as_architecture(settings.network)
-        return Compression(
-            settings.method or self.method, settings.preset, settings.storage, network, settings.steps or None
-        )
+        if isinstance(settings.method, dd.Method):
+            return Compression(settings.method, settings.preset, settings.storage, None, settings.steps or None)
+        matching, composed, factorization = settings.chosen_method.partition("/")
+        made = dd.methods.compose(matching, factorization, preset=settings.preset) if composed else matching
+        return Compression(made, settings.preset, settings.storage, network, settings.steps or None)
 
     @abstractmethod
     def answer(self, client: Client, task: Task) -> RecordDict:

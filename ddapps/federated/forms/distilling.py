@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flwr.app import RecordDict
+import torch
+from flwr.app import ConfigRecord, RecordDict
 
 import ddcore as dd
 from ddapps.federated.forms.base import Client
-from ddapps.federated.wire import pack
+from ddapps.federated.remembered import Remembered
+from ddapps.federated.wire import SUMMARY, pack
 from ddcore.networks import NetworkSource
 
 if TYPE_CHECKING:
     from ddapps.federated.wire import Task
+
+
+REPLY = "reply"
 
 
 def answer(
@@ -24,7 +29,7 @@ def answer(
     target: dd.TargetData | None = None,
     start: dd.DataSummary | None = None,
 ) -> RecordDict:
-    """Distil a client's data and return the reply.
+    """Return the reply with a summary of a client's data: distilled now, or, where one answer is enough, the one that was given before.
 
     Args:
         client: at work.
@@ -33,6 +38,18 @@ def answer(
         target: what is distilled, in place of the client's data.
         start: a summary to go on from.
     """
+    settings, memory = client.settings, Remembered(client)
+    given = memory.get(REPLY) if settings.one_answer else None
+    if given is None:
+        given = _made(client, task, source, target, start).config_records[SUMMARY]
+        if settings.one_answer:
+            memory.put(REPLY, given)
+    return RecordDict({SUMMARY: ConfigRecord({**given, "round": task.round, "nonce": task.nonce})})
+
+
+def _made(
+    client: Client, task: Task, source: NetworkSource | None, target: dd.TargetData | None, start: dd.DataSummary | None
+) -> RecordDict:
     settings = client.settings
     if settings.private:
         from ddapps.federated.private import private_answer
@@ -48,7 +65,27 @@ def answer(
         start=start,
     )
     counts = client.counts()
-    return pack(summary, task, client.name, client.target.spec, counts=counts, num_examples=sum(counts.values()))
+    return pack(
+        coarser(summary, settings.levels),
+        task,
+        client.name,
+        client.target.spec,
+        counts=counts,
+        num_examples=sum(counts.values()),
+    )
+
+
+def coarser(summary: dd.DataSummary, levels: int) -> dd.DataSummary:
+    r"""Return a summary whose images in bytes have only so many levels: :math:`\mathrm{round}(x (L - 1) / 255)`, spread over 0 to 255 again."""
+    parts = []
+    for part in summary.parts:
+        images = part.stored.get("images")
+        stored = dict(part.stored)
+        if images is not None and images.dtype == torch.uint8 and levels < 256:
+            steps = (images.float() * ((levels - 1) / 255)).round()
+            stored["images"] = (steps * (255 / (levels - 1))).round().to(torch.uint8)
+        parts.append(replace(part, stored=stored))
+    return replace(summary, parts=tuple(parts))
 
 
 def sized(client: Client, target: dd.TargetData, source: NetworkSource | None) -> dd.Method:

@@ -52,7 +52,7 @@ class SyntheticUpdate(Form):
 
     def check(self, settings: Settings) -> None:
         super().check(settings)
-        if settings.method:
+        if settings.method != "":
             raise UnsupportedError(f"form {settings.form} has its own method: leave method out")
         if settings.private:
             raise UnsupportedError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from flwr.app import ArrayRecord, MetricRecord, RecordDict
+from flwr.app import MetricRecord, RecordDict
 
-from ddapps.federated.forms.base import Client, Form, Weights
+from ddapps.federated.forms.base import Client, Form, Weights, initial_network
 from ddapps.federated.local_training import train_locally
 from ddapps.federated.transport import decoded, encoded
 from ddcore.errors import UnsupportedError
@@ -46,14 +45,10 @@ class ModelWeights(Form):
     def train(self, client: Client, content: RecordDict) -> RecordDict:
         """Return the reply to one of Flower's own strategies."""
         (arrays,), (config,) = content.array_records.values(), content.config_records.values()
-        network = client.network(decoded(arrays))
+        first = initial_network(client.settings, client.target.spec)
+        network = client.network(decoded(arrays, first.module.state_dict()))
         mu = float(config.get("proximal-mu", 0.0)) if self.proximal else 0.0  # type: ignore[arg-type]
         trained = train_locally(client, network, int(config["server-round"]), proximal_mu=mu)  # type: ignore[arg-type]
         state = {name: weight.detach().cpu() for name, weight in trained.module.state_dict().items()}
         metrics = MetricRecord({"num-examples": len(client.target.train)})
         return RecordDict({"arrays": encoded(state, client.settings.transport), "metrics": metrics})
-
-
-def as_weights(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
-    """Return arrays as tensors."""
-    return dict(arrays.to_torch_state_dict())

@@ -1,0 +1,125 @@
+"""``ddapps federated``: summaries instead of weights, compared in bytes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say, write_json
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the commands' words."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "federated", help="federated learning from summaries: compare with federated averaging, in bytes"
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    action = _add_run(actions)
+    action.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one of the commands."""
+    options.act(options)
+
+
+def _add_run(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "run", help="a form of exchange and baselines on the same partitions, in one process"
+    )
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--clients", type=int, default=10, help="parts of the data (default: 10)")
+    parser.add_argument("--alpha", type=float, default=0.1, help="of the Dirichlet distribution (default: 0.1)")
+    parser.add_argument(
+        "--form",
+        default="one-shot",
+        help="one-shot, dosfl, fedd3, feddm, fedmk, goetz-tewari or fedsynth (default: one-shot)",
+    )
+    parser.add_argument(
+        "--method",
+        default="",
+        help="one or several, comma-separated: names, or matching/factorization; the first row is the first one (default: the form's own)",
+    )
+    parser.add_argument("--ipc", type=int, default=10, help="examples per class and client, at most (default: 10)")
+    parser.add_argument(
+        "--bytes", default="", metavar="B", help="of a client's summary, such as 20kB, instead of --ipc"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="of the form (default: 1)")
+    parser.add_argument(
+        "--baselines",
+        default="fedavg,random,herding",
+        help="comma-separated: fedavg, fedavg-8bit, fedprox, fedprox-8bit (Flower's own, tuned on a validation split), selection rules, "
+        "everything (default: fedavg,random,herding)",
+    )
+    parser.add_argument(
+        "--baseline-rounds", type=int, default=100, help="most rounds of baselines that send weights (default: 100)"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="partitions (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument(
+        "--network", default="convnet(width=32)", help="of clients and server (default: convnet(width=32))"
+    )
+    parser.add_argument("--protocol", default="dc", help="of training on the union: dc, dsa or quick (default: dc)")
+    parser.add_argument("--steps", type=int, default=0, help="outer steps of methods, instead of the preset's")
+    parser.add_argument("--max-seconds", type=float, default=0.0, metavar="S", help="of each client's distillation")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any other setting of docs/federated.md, such as weighting=counts; may be repeated",
+    )
+    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--png", metavar="FILE", type=Path, help="draw accuracy against bytes")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="keep results; the same words go on from there after a crash"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(parser)
+    parser.set_defaults(act=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    import logging
+
+    from ddapps.federated import Settings
+    from ddapps.federated.compare import compare
+    from ddapps.federated.plot import plot
+    from ddapps.federated.settings import PREFIX
+    from ddapps.pictures import as_png
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    picture = None if options.png is None else as_png(options.png)
+    first, *others = _names(options.method) or [""]
+    words = ("form", "ipc", "bytes", "rounds", "seed", "network", "protocol", "steps", "device")
+    settings: dict[str, Any] = {name: getattr(options, name) for name in words}
+    settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}
+    found = compare(
+        load(options, options.data, normalisation=options.normalisation),
+        Settings.from_config({PREFIX + name: value for name, value in settings.items()}),
+        clients=options.clients,
+        alpha=options.alpha,
+        baselines=_names(options.baselines),
+        methods=others,
+        seeds=options.seeds,
+        rounds=options.baseline_rounds,
+        directory=options.out,
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+    if picture is not None:
+        plot(found, picture)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,225 @@
+"""``compare``: summaries and baselines on the same partitions, by the same apps, in bytes that travelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from flwr.app import Message, MessageType
+
+import ddcore as dd
+from ddapps.federated.client import client_app
+from ddapps.federated.in_process import InProcessGrid, simulate
+from ddapps.federated.outcomes import Comparison, Course, Row
+from ddapps.federated.server import ServerData
+from ddapps.federated.settings import Settings
+from ddapps.federated.traffic import MeteredGrid
+from ddapps.federated.wire import Task
+from ddapps.kept_results import KeptResults
+from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.evaluation import held_out_split
+from ddcore.methods import METHODS
+from ddcore.settings import require_counts
+
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+WEIGHTS = {
+    "fedavg": ("fedavg", "float32"),
+    "fedavg-8bit": ("fedavg", "uint8"),
+    "fedprox": ("fedprox", "float32"),
+    "fedprox-8bit": ("fedprox", "uint8"),
+}
+"""Baselines that send weights: form and transport."""
+BASELINES = (*WEIGHTS, *SELECTION, "everything")
+NEVER, MOST_IPC = 2**62, 4096
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried for baselines that send weights, on a validation split of the first partition.
+
+    The fewest bytes to the first row's accuracy there decide; where none reaches it, the highest accuracy.
+
+    Attributes:
+        networks, local_epochs, learning_rates: all combinations are tried.
+        rounds: of each trial.
+        validation: share of the training split, for data that has no validation split.
+    """
+
+    networks: tuple[str, ...] = ("convnet(width=8)", "convnet(width=16)")
+    local_epochs: tuple[int, ...] = (1, 5)
+    learning_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    rounds: int = 20
+    validation: float = 0.2
+
+
+def compare(
+    target: dd.TargetData,
+    settings: Settings,
+    *,
+    clients: int = 10,
+    alpha: float = 0.1,
+    baselines: Sequence[str] = ("fedavg", "random", "herding"),
+    methods: Sequence[str] = (),
+    seeds: int = 3,
+    rounds: int = 100,
+    grid: Grid | None = None,
+    directory: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Run summaries and baselines on Dirichlet partitions of some data, all in this process.
+
+    Args:
+        target: the data, with a test split.
+        settings: of the first row.
+        clients: how many parts.
+        alpha: of the Dirichlet distribution of each class over clients; small: few classes per client.
+        baselines: of ``BASELINES``: weights by Flower's own strategies, tuned on a validation split and run until they have reached the first row's
+            accuracy on the same partition, or for ``rounds``; selection rules, with as many images as their messages hold in
+            the first row's bytes; ``everything``: all real examples.
+        methods: further rows with the first row's settings and other methods.
+        seeds: partitions; weights and draws go with them.
+        rounds: most rounds of baselines that send weights.
+        grid: what tuning tries.
+        directory: where results are kept as they come; the same comparison goes on from there.
+        progress: called with a line of text before every run.
+    """
+    require_counts(clients=clients, seeds=seeds, rounds=rounds)
+    for name in baselines:
+        if name not in BASELINES:
+            raise UnknownNameError("baseline", name, BASELINES)
+    names = [settings.chosen_method, *methods, *baselines]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"two rows have the same name among {', '.join(names)}")
+    held_out_split(target, "test")
+    settings = replace(settings, min_clients=min(settings.min_clients, clients))
+    with TemporaryDirectory() as temporary:
+        place = Path(temporary if directory is None else directory)
+        work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, progress)
+        rows = [work.row(settings.chosen_method, settings)]
+        rows += [work.row(name, replace(settings, method=name)) for name in methods]
+        for name in baselines:
+            if name in WEIGHTS:
+                form, transport = WEIGHTS[name]
+                sending = replace(settings, form=form, transport=transport, method="", rounds=rounds)
+                tuned = work.tuned(name, sending, grid or Grid())
+                rows.append(work.row(name, tuned, until=rows[0].final))
+            elif name == "everything":
+                rows.append(work.row(name, replace(settings, form=name, method="", rounds=1)))
+            else:
+                rows.append(work.equal_row(name, [course.total[-1] for course in rows[0].courses]))
+    return Comparison(target.name, clients, alpha, tuple(rows))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Runs settings on partitions, and finds again what was run before."""
+
+    target: dd.TargetData
+    settings: Settings
+    clients: int
+    alpha: float
+    seeds: range
+    directory: Path
+    progress: Callable[[str], None] | None
+    split: str = "test"
+
+    def row(self, name: str, settings: Settings, until: Sequence[float] | None = None) -> Row:
+        courses = tuple(
+            self.course(name, replace(settings, seed=seed), None if until is None else until[index])
+            for index, seed in enumerate(self.seeds)
+        )
+        return Row(name, courses, settings.to_config())
+
+    def equal_row(self, name: str, limits: Sequence[int]) -> Row:
+        """Return the row of a selection rule whose messages take, on every partition, at most as many bytes as the first row's."""
+        courses, sizes = [], []
+        for seed, limit in zip(self.seeds, limits, strict=True):
+            settings = replace(self.settings, form="one-shot", method=name, bytes="", rounds=1, seed=seed)
+            parts = self.parts(seed)
+            count = largest(partial(_bytes_at, settings, parts), limit)
+            sizes.append(count)
+            courses.append(self.course(name, replace(settings, ipc=count)))
+        return Row(name, tuple(courses), {**self.settings.to_config(), "method": name, "ipc": sizes})
+
+    def parts(self, seed: int) -> list[dd.TargetData]:
+        """Return one partition."""
+        return dd.data.partitions.dirichlet(self.target, self.clients, self.alpha, seed=seed)
+
+    def tuned(self, name: str, settings: Settings, grid: Grid) -> Settings:
+        """Return the settings that need the fewest bytes to the first row's accuracy, all on a validation split."""
+        held = self.target if self.target.validation is not None else self.target.with_validation(grid.validation)
+        tuning = replace(self, target=held, split="validation")
+        seed = self.seeds[0]
+        wanted = tuning.course("first row", replace(self.settings, seed=seed)).accuracies[-1]
+        tried = []
+        for network, epochs, rate in product(grid.networks, grid.local_epochs, grid.learning_rates):
+            changed = {"network": network, "local_epochs": epochs, "learning_rate": rate}
+            candidate = replace(settings, **changed, seed=seed, rounds=min(grid.rounds, settings.rounds))  # type: ignore[arg-type]
+            course = tuning.course(f"{name} {network} {epochs} {rate:g}", candidate, wanted)
+            reached = course.bytes_to_reach(wanted)
+            key = (NEVER if reached is None else reached, -max(course.accuracies))
+            tried.append((key, replace(settings, **changed)))  # type: ignore[arg-type]
+        return min(tried, key=lambda one: one[0])[1]
+
+    def course(self, name: str, settings: Settings, until: float | None = None) -> Course:
+        """Return the course of one run; ``until`` is the accuracy at which it may end."""
+        facts = {
+            "data": self.target.fingerprint(),
+            "clients": self.clients,
+            "alpha": self.alpha,
+            "split": self.split,
+            "settings": settings.to_config(),
+            "until": until,
+            "version": dd.__version__,
+        }
+
+        def run() -> dict[str, Any]:
+            if self.progress is not None:
+                self.progress(f"{name}: partition {settings.seed}, {self.split} split")
+            data = ServerData.of(self.target, self.split)
+            stop = None if until is None else (lambda accuracy, _bytes: accuracy >= until)
+            outcome = simulate(settings, self.parts(settings.seed), data, stop=stop)
+            return asdict(Course.of(outcome.history, outcome.seconds, len(outcome.rejections)))
+
+        kept = KeptResults(self.directory).get(f"{name} {self.split} {settings.seed}", facts, run)
+        return Course(
+            tuple(kept["accuracies"]),
+            tuple(kept["bytes_up"]),
+            tuple(kept["bytes_down"]),
+            kept["seconds"],
+            kept["rejected"],
+        )
+
+
+def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:
+    """Return the bytes of one exchange: every client is asked once, and answers. Nothing is trained."""
+    app = client_app(lambda context: parts[int(context.node_config["partition-id"])])
+    grid = MeteredGrid(InProcessGrid(app, len(parts), settings.to_config()))
+    asked = [
+        Message(Task(1, "0" * 16).to_content(), dst_node_id=node, message_type=MessageType.TRAIN, group_id="1")
+        for node in grid.get_node_ids()
+    ]
+    for reply in grid.send_and_receive(asked):
+        if reply.has_error():
+            raise SettingsError(f"a client failed: {reply.error.reason}")
+    return grid.total(up=True) + grid.total(up=False)
+
+
+def largest(cost: Callable[[int], int], limit: int) -> int:
+    """Return the largest whole number from 1 whose cost, which grows with it, is within a limit; 1 if none is."""
+    low, high = 1, 2
+    while cost(high) <= limit and high < MOST_IPC:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle) <= limit else (low, middle)
+    return low
+
+
+def _bytes_at(settings: Settings, parts: Sequence[dd.TargetData], ipc: int) -> int:
+    return sent_bytes(replace(settings, ipc=ipc), parts)

@@ -1,0 +1,60 @@
+"""Results of single runs on disk: a comparison that was killed finds them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
+from ddcore.tensorfile import read_json, write_atomically
+
+MAX_RESULT = 2**22
+
+
+@dataclass(frozen=True)
+class KeptResults:
+    """A folder with one JSON file per run: what it was, and what it gave.
+
+    Attributes:
+        directory: the folder.
+    """
+
+    directory: Path
+
+    def get(self, name: str, facts: Mapping[str, Any], run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what a run gave before, or run it now and keep the result.
+
+        Args:
+            name: of the run; tells its file from others.
+            facts: what the result depends on, as JSON data.
+            run: gives the result, as JSON data.
+
+        Raises:
+            OutputExistsError: the file holds a result of other facts.
+            CheckpointError: it is damaged.
+        """
+        path, wanted = self.directory / f"{file_name(name)}.json", json.loads(json.dumps(facts))
+        if path.exists():
+            try:
+                known = read_json(path, MAX_RESULT)
+                before, result = known["facts"], dict(known["outcome"])
+            except (DistillationError, KeyError, TypeError, ValueError) as error:
+                raise CheckpointError(f"{path} is damaged ({error}): delete it, and its run is made again") from error
+            if before != wanted:
+                odd = [name for name in wanted if before.get(name) != wanted[name]]
+                raise OutputExistsError(
+                    f"{path} is of another comparison ({', '.join(odd)} differ): choose another directory"
+                )
+            return result
+        result = json.loads(json.dumps(run()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"facts": wanted, "outcome": result}, indent=1).encode())
+        return dict(result)
+
+
+def file_name(text: str) -> str:
+    """Return a text as the name of a file."""
+    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text)

@@ -1,0 +1,259 @@
+"""Every form runs, and does what its formula says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from flwr.app import RecordDict
+
+import ddcore as dd
+from ddapps.federated import ServerData, Settings, simulate
+from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.forms.base import initial_network
+from ddapps.federated.forms.iterative import easily_fitted
+from ddapps.federated.forms.updates import relative_error, replay
+from ddapps.federated.local_training import train_locally
+from ddapps.federated.server import Server
+from ddapps.federated.wire import Agreement, Task
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
+from ddcore.evaluation import TrainingSource
+from ddcore.networks import GivenSegment, PerturbedNetworks
+from tests.federated.conftest import quick
+from tests.running import parameter_gradient, shrunk, started
+
+
+def client(settings: Settings, target: dd.TargetData, name: str = "0") -> Client:
+    return Client(target, settings, name, RecordDict())
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_every_form_runs_and_counts_its_bytes(
+    form: str, parts: list[dd.TargetData], data: ServerData
+) -> None:
+    rounds = 1 if FORMS[form].stays else 2
+    outcome = simulate(quick(form=form, rounds=rounds, local_epochs=1, min_clients=2), parts, data)
+    assert [entry["round"] for entry in outcome.history] == list(range(1, rounds + 1))
+    assert all(0 < entry["accuracy"] <= 100 and entry["bytes_up"] > 0 for entry in outcome.history)
+    assert outcome.rejections == ()
+    assert outcome.bytes_up + outcome.bytes_down == sum(t.bytes for t in outcome.transfers)
+    nodes = {t.node for t in outcome.transfers}
+    assert len(nodes) == 4 and len(outcome.transfers) == 2 * rounds * 4
+
+
+@pytest.mark.parametrize("name", sorted(dd.methods.METHODS))
+def test_every_method_serves_as_a_clients(
+    name: str, parts: list[dd.TargetData], data: ServerData
+) -> None:
+    """Two clients with different classes; what each sends is what its own distillation gave."""
+    settings = quick(method=shrunk(name, ipc=1, steps=1), ipc=1, steps=0)
+    outcome = simulate(settings, parts[:2], data)
+    assert outcome.rejections == ()
+    assert outcome.union is not None and len(outcome.union.parts) == 2
+    for part, target in zip(outcome.union.parts, parts[:2], strict=True):
+        examples = part.factorization.restore(part.stored, outcome.union.spec)
+        assert set(examples.counts) == {c for c, n in target.counts().items() if n}
+    assert 0 <= outcome.accuracy <= 100
+
+
+def test_a_class_gives_no_more_than_it_has(digits: dd.TargetData, data: ServerData) -> None:
+    few = torch.cat([(digits.train.targets == c).nonzero().flatten()[:n] for c, n in ((0, 1), (3, 2), (7, 50))])
+    outcome = simulate(quick(method="random", ipc=5), [digits.with_train(few, "few")] * 2, data)
+    assert outcome.union is not None
+    assert outcome.union.counts == {0: 2, 3: 4, 7: 10}
+
+
+def test_the_same_seed_gives_the_same_union_and_weights(parts: list[dd.TargetData], data: ServerData) -> None:
+    first, second = (simulate(quick(method="dm"), parts, data) for _ in range(2))
+    assert first.union is not None and second.union is not None
+    assert first.union.sha256() == second.union.sha256()
+    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+    assert first.union.sha256() != simulate(quick(method="dm", seed=1), parts, data).union.sha256()  # type: ignore[union-attr]
+
+
+def test_the_union_is_what_the_clients_distil_alone(parts: list[dd.TargetData], data: ServerData) -> None:
+    settings = quick(method="dm", storage="float32")
+    outcome = simulate(settings, parts, data)
+    alone = []
+    for index, target in enumerate(parts):
+        worker = client(settings, target, str(index))
+        method = settings.compression.within(settings.limit(target.spec), target)
+        alone.append(dd.distill(target, method, seed=worker.seed(1)))
+    inputs, targets = dd.concat(alone).tensors()
+    assert outcome.union is not None
+    for ours, theirs in zip(outcome.union.tensors(), (inputs, targets), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_perturbed_network_lies_on_the_sphere_and_matches_logits_too(digits: dd.TargetData) -> None:
+    network = initial_network(quick(), digits.spec)
+    centre = torch.cat([w.detach().flatten() for w in network.module.parameters()]).double()
+    run = started(digits, networks=PerturbedNetworks(network.module, radius=0.5))
+    seen = []
+    for _ in range(2):
+        (current,) = run.networks.current()
+        seen.append(torch.cat([w.detach().flatten() for w in current.module.parameters()]))
+        assert float((seen[-1] - centre).norm()) == pytest.approx(0.5, abs=1e-6)
+        run.networks.advance(run)
+    assert float((seen[0] - seen[1]).norm()) > 0.5
+    inputs = torch.randn(3, *digits.spec.shape, dtype=torch.float64)
+    features, logits = current.features_and_logits(inputs)
+    assert torch.equal(current.features(inputs), torch.cat([features, logits], dim=1))
+    assert current.feature_width == features.shape[1] + 10
+
+
+def test_feddms_loss_is_that_of_the_means_of_features_and_logits(digits: dd.TargetData) -> None:
+    network = initial_network(quick(), digits.spec)
+    small = digits.with_train(torch.arange(60), "small")
+    run = started(small, networks=PerturbedNetworks(network.module, radius=0.1), micro_batch=100)
+    matching = dd.matching.DistributionMatching(real_batch=1000)
+    found = parameter_gradient(run, matching)
+    (current,) = run.networks.current()
+    images = run.examples.groups()["images"][0]
+    batch, total = run.examples.decode(), torch.zeros((), dtype=torch.float64)
+    for class_id in run.examples.classes:
+        real = small.spec.normalisation.apply(small.train.inputs[small.train.targets == class_id], torch.float64)
+        mine = batch.inputs[run.examples.indices_of(class_id)]
+        for ours, theirs in zip(current.features_and_logits(mine), current.features_and_logits(real), strict=True):
+            total = total + (ours.mean(dim=0) - theirs.mean(dim=0).detach()).square().sum()
+    (wanted,) = torch.autograd.grad(total, images)
+    assert torch.allclose(found, wanted.flatten(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("form", "steps"), [("goetz-tewari", 1), ("fedsynth", 4)])
+def test_the_server_arrives_where_the_clients_unrolled_steps_did(
+    form: str, steps: int, parts: list[dd.TargetData], digits: dd.TargetData
+) -> None:
+    settings = quick(form=form, ipc=1, steps=30, inner_steps=steps, local_epochs=1, storage="float32")
+    worker = client(settings, parts[0])
+    start = initial_network(settings, digits.spec)
+    task = Task(1, "n", {name: w.clone() for name, w in start.module.state_dict().items()})
+    trained = train_locally(worker, worker.network(task.weights or {}), 1)
+    distances = []
+    for few in (1, 60):
+        method = replace(settings, steps=few).compression.within(settings.limit(parts[0].spec), parts[0])
+        method = method.on_networks(GivenSegment(start.module, trained.module))
+        losses: list[float] = []
+        summary = dd.distill(parts[0], method, seed=3, callbacks=[lambda p, kept=losses: kept.append(float(p.loss))])
+        again = initial_network(settings, digits.spec)
+        replay(again, summary, steps)
+        distances.append(relative_error(again, start, trained))
+    # The loss before the last update, of a run that is almost over, is the squared error of what it sends.
+    assert distances[1] ** 2 == pytest.approx(losses[-1], rel=0.02)
+    assert distances[1] < distances[0] < 1.01
+
+
+def test_one_client_whose_update_is_replayed_moves_the_global_model_there(
+    parts: list[dd.TargetData], data: ServerData
+) -> None:
+    settings = quick(form="goetz-tewari", ipc=1, steps=20, local_epochs=1)
+    outcome = simulate(settings, parts[:1], data)
+    first = initial_network(settings, data.spec)
+    again = initial_network(settings, data.spec)
+    assert outcome.union is not None
+    replay(again, outcome.union, 1)
+    for name, weight in again.module.state_dict().items():
+        assert torch.allclose(outcome.weights[name], weight, atol=1e-7)
+    assert not all(torch.equal(outcome.weights[n], w) for n, w in first.module.state_dict().items())
+
+
+def test_updates_are_averaged_by_capped_numbers_of_examples(digits: dd.TargetData, data: ServerData) -> None:
+    sizes = (400, 40, 40)
+    targets = [digits.with_train(torch.arange(n), str(n)) for n in sizes]
+    settings = quick(form="goetz-tewari", ipc=1, steps=5, local_epochs=1, weight_cap=2.0)
+    outcome = simulate(settings, targets, data)
+    server = Server(settings, data)
+    shares = server.shares(list(sizes))
+    assert shares == pytest.approx([80 / 160, 40 / 160, 40 / 160])
+    assert outcome.union is not None
+    agreement, wanted = Agreement(settings, data.spec), {}
+    for index, part in enumerate(outcome.union.parts):
+        replayed = initial_network(settings, data.spec)
+        # Recipes are merged in the union: each client's own step size is found again by its own answer.
+        task = Task(1, "n", server.weights)
+        reply = FORMS["goetz-tewari"].answer(client(settings, targets[index], str(index)), task)
+        record = reply.config_records["summary"]
+        recipe = dd.Recipe.restore(__import__("json").loads(str(record["recipe"])))
+        summary = replace(agreement.summary_of(bytes(record["tensors"]), {"name": "pixels", **part.factorization.decoder()}), recipe=recipe)  # type: ignore[arg-type]
+        replay(replayed, summary, 1)
+        for name, weight in replayed.module.state_dict().items():
+            wanted[name] = wanted.get(name, 0) + shares[index] * weight.double()
+    assert all(torch.allclose(outcome.weights[n].double(), w, atol=1e-6) for n, w in wanted.items())
+
+
+def test_dynamic_weights_draw_what_the_model_fits(digits: dd.TargetData) -> None:
+    settings = quick(form="fedmk")
+    worker = client(settings, digits)
+    network = train_locally(worker, initial_network(settings, digits.spec), 1)
+    weights = network.module.state_dict()
+    drawn = easily_fitted(worker, weights)
+    assert drawn.counts() == digits.counts()
+
+    def loss(target: dd.TargetData) -> float:
+        source = TrainingSource.of(target, torch.device("cpu"), torch.float32)
+        batch = source.batch_of(torch.arange(source.size))
+        with torch.no_grad():
+            return float(F.cross_entropy(network(batch.inputs), batch.targets))
+
+    assert loss(drawn) < loss(digits)
+
+
+def test_meta_knowledge_starts_from_another_clients_images(parts: list[dd.TargetData], data: ServerData) -> None:
+    settings = quick(form="fedmk", rounds=2, steps=1, method="dm", storage="float32")
+    still = dd.override(dd.methods.dm(ipc=2, preset="cpu"), "optimiser.learning_rate", 1e-12)
+    still = still.on_networks(settings.network)
+    outcome = simulate(replace(settings, method=still), parts, data)
+    once = simulate(replace(settings, method=still, rounds=1), parts, data)
+    assert outcome.union is not None and once.union is not None
+    before, after = ({c: u.tensors()[0][i] for c, i in u.members().items()} for u in (once.union, outcome.union))
+    known = torch.cat(list(before.values())).flatten(1)
+    arrived = torch.cat(list(after.values())).flatten(1)
+    found = (torch.cdist(arrived, known).min(dim=1).values < 1e-3).double().mean()
+    assert float(found) > 0.6  # the others are of classes that the other client did not have
+
+
+def test_proximal_training_stays_near(parts: list[dd.TargetData]) -> None:
+    settings = quick(local_epochs=2)
+    worker = client(settings, parts[0])
+    start = initial_network(settings, parts[0].spec)
+
+    def moved(mu: float) -> float:
+        network = train_locally(worker, initial_network(settings, parts[0].spec), 1, proximal_mu=mu)
+        pairs = zip(network.module.state_dict().values(), start.module.state_dict().values(), strict=True)
+        return float(sum((a - b).square().sum() for a, b in pairs))
+
+    far, near, nearer = moved(0.0), moved(1.0), moved(10.0)
+    assert nearer < near < far
+
+
+def test_settings_that_do_not_go_together_are_refused(data: ServerData) -> None:
+    with pytest.raises(UnknownNameError, match="unknown form"):
+        Settings(form="fedsgd")
+    with pytest.raises(SettingsError, match=r"distillation\.methd is no setting: choose among form, method"):
+        Settings.from_config({"distillation.methd": "dm"})
+    with pytest.raises(SettingsError, match="setting 'ipc' is of kind int"):
+        Settings.from_config({"distillation.ipc": "ten"})
+    with pytest.raises(UnsupportedError, match="has its own method"):
+        Settings(form="fedsynth", method="dm").require_consistent()
+    for form in ("fedsynth", "goetz-tewari", "fedavg"):
+        with pytest.raises(UnsupportedError, match="choose form 'one-shot' or 'feddm'"):
+            Settings(form=form, epsilon=1.0).require_consistent()
+    with pytest.raises(SettingsError, match="set epsilon, or counts"):
+        Settings(counts="withheld").require_consistent()
+    with pytest.raises(UnknownNameError, match="unknown method"):
+        Server(quick(method="dmm"), data)
+
+
+def test_settings_survive_a_flower_configuration() -> None:
+    settings = Settings(form="feddm", ipc=3, max_seconds=2.5, screening=True, method="dm/linear-bases(bases=3)")
+    config = settings.to_config()
+    assert config == {
+        "distillation.form": "feddm",
+        "distillation.ipc": 3,
+        "distillation.max-seconds": 2.5,
+        "distillation.screening": True,
+        "distillation.method": "dm/linear-bases(bases=3)",
+    }
+    assert Settings.from_config({**config, "data": "digits", "alpha": 0.1}) == settings
