@@ -88,6 +88,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     import logging
+    from dataclasses import replace
 
     from ddapps.federated import Settings
     from ddapps.federated.compare import compare
@@ -101,13 +102,14 @@ def _run(options: argparse.Namespace) -> None:
     words = ("form", "ipc", "bytes", "rounds", "seed", "network", "protocol", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
     settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}
+    shared = Settings.from_config({PREFIX + name: value for name, value in settings.items()})
     found = compare(
         load(options, options.data, normalisation=options.normalisation),
-        Settings.from_config({PREFIX + name: value for name, value in settings.items()}),
+        shared,
         clients=options.clients,
         alpha=options.alpha,
         baselines=_names(options.baselines),
-        methods=others,
+        variants={name: replace(shared, method=name) for name in others},
         seeds=options.seeds,
         rounds=options.baseline_rounds,
         directory=options.out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -36,13 +36,16 @@ WEIGHTS = {
 """Baselines that send weights: form and transport."""
 BASELINES = (*WEIGHTS, *SELECTION, "everything")
 NEVER, MOST_IPC = 2**62, 4096
+EVERYTHING_EPOCHS = 20
+"""Of the server's training on all real examples."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """What is tried for baselines that send weights, on a validation split of the first partition.
 
-    The fewest bytes to the first row's accuracy there decide; where none reaches it, the highest accuracy.
+    The fewest bytes to the first row's accuracy there decide (a trial ends once it has sent more than the best so far); where none reaches it, the
+    highest accuracy.
 
     Attributes:
         networks, local_epochs, learning_rates: all combinations are tried.
@@ -64,7 +67,7 @@ def compare(
     clients: int = 10,
     alpha: float = 0.1,
     baselines: Sequence[str] = ("fedavg", "random", "herding"),
-    methods: Sequence[str] = (),
+    variants: Mapping[str, Settings] | None = None,
     seeds: int = 3,
     rounds: int = 100,
     grid: Grid | None = None,
@@ -81,7 +84,7 @@ def compare(
         baselines: of ``BASELINES``: weights by Flower's own strategies, tuned on a validation split and run until they have reached the first row's
             accuracy on the same partition, or for ``rounds``; selection rules, with as many images as their messages hold in
             the first row's bytes; ``everything``: all real examples.
-        methods: further rows with the first row's settings and other methods.
+        variants: further rows by their names.
         seeds: partitions; weights and draws go with them.
         rounds: most rounds of baselines that send weights.
         grid: what tuning tries.
@@ -92,7 +95,8 @@ def compare(
     for name in baselines:
         if name not in BASELINES:
             raise UnknownNameError("baseline", name, BASELINES)
-    names = [settings.chosen_method, *methods, *baselines]
+    variants = variants or {}
+    names = [settings.chosen_method, *variants, *baselines]
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}")
     held_out_split(target, "test")
@@ -101,7 +105,7 @@ def compare(
         place = Path(temporary if directory is None else directory)
         work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, progress)
         rows = [work.row(settings.chosen_method, settings)]
-        rows += [work.row(name, replace(settings, method=name)) for name in methods]
+        rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
         for name in baselines:
             if name in WEIGHTS:
                 form, transport = WEIGHTS[name]
@@ -109,7 +113,7 @@ def compare(
                 tuned = work.tuned(name, sending, grid or Grid())
                 rows.append(work.row(name, tuned, until=rows[0].final))
             elif name == "everything":
-                rows.append(work.row(name, replace(settings, form=name, method="", rounds=1)))
+                rows.append(work.row(name, replace(settings, form=name, method="", rounds=1, epochs=EVERYTHING_EPOCHS)))
             else:
                 rows.append(work.equal_row(name, [course.total[-1] for course in rows[0].courses]))
     return Comparison(target.name, clients, alpha, tuple(rows))
@@ -156,18 +160,20 @@ class _Work:
         tuning = replace(self, target=held, split="validation")
         seed = self.seeds[0]
         wanted = tuning.course("first row", replace(self.settings, seed=seed)).accuracies[-1]
-        tried = []
+        best = (NEVER, 0.0)
+        chosen = settings
         for network, epochs, rate in product(grid.networks, grid.local_epochs, grid.learning_rates):
             changed = {"network": network, "local_epochs": epochs, "learning_rate": rate}
             candidate = replace(settings, **changed, seed=seed, rounds=min(grid.rounds, settings.rounds))  # type: ignore[arg-type]
-            course = tuning.course(f"{name} {network} {epochs} {rate:g}", candidate, wanted)
+            course = tuning.course(f"{name} {network} {epochs} {rate:g}", candidate, wanted, best[0])
             reached = course.bytes_to_reach(wanted)
             key = (NEVER if reached is None else reached, -max(course.accuracies))
-            tried.append((key, replace(settings, **changed)))  # type: ignore[arg-type]
-        return min(tried, key=lambda one: one[0])[1]
+            if key < best:
+                best, chosen = key, replace(settings, **changed)  # type: ignore[arg-type]
+        return chosen
 
-    def course(self, name: str, settings: Settings, until: float | None = None) -> Course:
-        """Return the course of one run; ``until`` is the accuracy at which it may end."""
+    def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
+        """Return the course of one run; it ends once it has the accuracy ``until``, or has sent ``most_bytes``."""
         facts = {
             "data": self.target.fingerprint(),
             "clients": self.clients,
@@ -175,6 +181,7 @@ class _Work:
             "split": self.split,
             "settings": settings.to_config(),
             "until": until,
+            "most_bytes": most_bytes,
             "version": dd.__version__,
         }
 
@@ -182,7 +189,9 @@ class _Work:
             if self.progress is not None:
                 self.progress(f"{name}: partition {settings.seed}, {self.split} split")
             data = ServerData.of(self.target, self.split)
-            stop = None if until is None else (lambda accuracy, _bytes: accuracy >= until)
+            stop = None
+            if until is not None:
+                stop = partial(_over, until, most_bytes)
             outcome = simulate(settings, self.parts(settings.seed), data, stop=stop)
             return asdict(Course.of(outcome.history, outcome.seconds, len(outcome.rejections)))
 
@@ -219,6 +228,10 @@ def largest(cost: Callable[[int], int], limit: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if cost(middle) <= limit else (low, middle)
     return low
+
+
+def _over(until: float, most_bytes: int, accuracy: float, sent: int) -> bool:
+    return accuracy >= until or sent >= most_bytes
 
 
 def _bytes_at(settings: Settings, parts: Sequence[dd.TargetData], ipc: int) -> int:

@@ -30,9 +30,7 @@ def client(settings: Settings, target: dd.TargetData, name: str = "0") -> Client
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_every_form_runs_and_counts_its_bytes(
-    form: str, parts: list[dd.TargetData], data: ServerData
-) -> None:
+def test_every_form_runs_and_counts_its_bytes(form: str, parts: list[dd.TargetData], data: ServerData) -> None:
     rounds = 1 if FORMS[form].stays else 2
     outcome = simulate(quick(form=form, rounds=rounds, local_epochs=1, min_clients=2), parts, data)
     assert [entry["round"] for entry in outcome.history] == list(range(1, rounds + 1))
@@ -44,9 +42,7 @@ def test_every_form_runs_and_counts_its_bytes(
 
 
 @pytest.mark.parametrize("name", sorted(dd.methods.METHODS))
-def test_every_method_serves_as_a_clients(
-    name: str, parts: list[dd.TargetData], data: ServerData
-) -> None:
+def test_every_method_serves_as_a_clients(name: str, parts: list[dd.TargetData], data: ServerData) -> None:
     """Two clients with different classes; what each sends is what its own distillation gave."""
     settings = quick(method=shrunk(name, ipc=1, steps=1), ipc=1, steps=0)
     outcome = simulate(settings, parts[:2], data)
@@ -176,7 +172,10 @@ def test_updates_are_averaged_by_capped_numbers_of_examples(digits: dd.TargetDat
         reply = FORMS["goetz-tewari"].answer(client(settings, targets[index], str(index)), task)
         record = reply.config_records["summary"]
         recipe = dd.Recipe.restore(__import__("json").loads(str(record["recipe"])))
-        summary = replace(agreement.summary_of(bytes(record["tensors"]), {"name": "pixels", **part.factorization.decoder()}), recipe=recipe)  # type: ignore[arg-type]
+        summary = replace(
+            agreement.summary_of(bytes(record["tensors"]), {"name": "pixels", **part.factorization.decoder()}),
+            recipe=recipe,
+        )  # type: ignore[arg-type]
         replay(replayed, summary, 1)
         for name, weight in replayed.module.state_dict().items():
             wanted[name] = wanted.get(name, 0) + shares[index] * weight.double()

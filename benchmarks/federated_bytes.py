@@ -1,0 +1,114 @@
+"""Accuracy against bytes: distilled images once, federated averaging until it is as accurate.
+
+python -m benchmarks.federated_bytes --data path/to/mnist.npz
+python -m benchmarks.federated_bytes --data digits --images 0 --alphas 0.5 --partitions 1 --baselines fedavg
+
+What is finished lies in --work: a call that was killed goes on from there. Settings of both sides were chosen on a validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown, write_results
+from ddapps.federated import Settings
+from ddapps.federated.compare import Grid, compare
+from ddapps.federated.outcomes import Comparison
+from ddapps.federated.plot import plot
+from ddcore.data import stratified_split
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data_argument(parser, "mnist")
+    parser.add_argument("--images", type=int, default=10_000, help="training images, a stratified draw; 0: all")
+    parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--alphas", default="0.1,0.5")
+    parser.add_argument("--partitions", type=int, default=3)
+    parser.add_argument("--method", default="dm")
+    parser.add_argument("--ipc", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--levels", type=int, default=4)
+    parser.add_argument("--network", default="convnet(width=16)")
+    parser.add_argument("--protocol", default="dsa")
+    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--baselines", default="random,herding,everything,fedavg,fedavg-8bit,fedprox")
+    parser.add_argument("--networks", default="convnet(width=8);convnet(width=16)", help="tried for weights")
+    parser.add_argument("--local-epochs", default="5,10", help="tried for weights")
+    parser.add_argument("--rates", default=".03,.1", help="tried for weights")
+    parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
+    parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
+    parser.add_argument("--work", type=Path, default=Path("out/federated"))
+    options = parser.parse_args()
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    name = Path(options.data).stem
+    target = load_or_explain(options.data)
+    if options.images and options.images < len(target.train):
+        _, drawn = stratified_split(target.train.targets, options.images / len(target.train), 0)
+        target = target.with_train(drawn, target.name)
+    settings = Settings(
+        method=options.method,
+        ipc=options.ipc,
+        steps=options.steps,
+        levels=options.levels,
+        network=options.network,
+        protocol=options.protocol,
+        epochs=options.epochs,
+        weighting="counts",
+    )
+    fine = {storage: replace(settings, storage=storage, levels=256) for storage in ("float32", "fp16", "uint8")}
+    grid = Grid(
+        networks=tuple(options.networks.split(";")),
+        local_epochs=tuple(map(int, options.local_epochs.split(","))),
+        learning_rates=tuple(map(float, options.rates.split(","))),
+    )
+    for alpha in map(float, options.alphas.split(",")):
+        title = f"federated_{name}_{alpha:g}".replace("-", "_").replace(".", "_")
+        found = compare(
+            target,
+            settings,
+            clients=options.clients,
+            alpha=alpha,
+            baselines=[baseline for baseline in options.baselines.split(",") if baseline],
+            variants={**fine, "16 levels": replace(settings, levels=16)} if options.quantised else {},
+            seeds=options.partitions,
+            rounds=options.rounds,
+            grid=grid,
+            directory=options.work / title,
+            progress=print,
+        )
+        budget = {key: value for key, value in vars(options).items() if key not in ("data", "work", "alphas")}
+        write_results(title, found.to_json(), {"alpha": alpha, **budget}, markdown(rows(found)))
+        plot(found, RESULTS / f"{title}.png")
+
+
+def rows(found: Comparison) -> list[dict[str, object]]:
+    """Return the table: bytes are means over partitions."""
+    reached, first = found.bytes_to_reach(), [course.total[-1] for course in found.rows[0].courses]
+    table = []
+    for row in found.rows:
+        entry = row.to_json()
+        accuracy = entry["accuracy"]
+        ratios = [b / f for b, f in zip(reached[row.name], first, strict=True) if b is not None]
+        table.append(
+            {
+                "": row.name,
+                "rounds": entry["rounds"],
+                "accuracy %": f"{accuracy['mean']:.2f}"
+                + ("" if accuracy["ci95"] is None else f" ± {accuracy['ci95']:.2f}"),
+                "kB up": f"{entry['bytes_up'] / 1000:.1f}",
+                "kB down": f"{entry['bytes_down'] / 1000:.1f}",
+                "bytes until as accurate as the first row": f"{fmean(ratios):.1f} times" if ratios else "never",
+                "partitions where it got there": f"{len(ratios)} of {len(first)}",
+                "seconds": entry["seconds"],
+            }
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
