@@ -157,16 +157,21 @@ class Server:
             taken.append(contribution)
         return taken
 
-    def take_late(self, replies: Iterable[Message], earlier: Mapping[int, Task]) -> None:
+    def take_late(
+        self,
+        replies: Iterable[Message],
+        earlier: Mapping[int, Task],
+        asked: Callable[[Message], int] = lambda reply: reply.metadata.src_node_id,
+    ) -> None:
         """Keep replies to an earlier round where the form lets them count; reject them otherwise."""
         now, self._tasks = self._tasks, dict(earlier)
         try:
             for reply in replies:
                 if self.form.stays:
-                    self.take([reply])
+                    self.take([reply], asked=asked)
                 else:
                     self.reject(
-                        reply.metadata.src_node_id,
+                        asked(reply),
                         "it came after its round, under weights that are no longer the global ones",
                     )
         finally:

@@ -74,7 +74,7 @@ class DistillationStrategy(Strategy):
             evaluate_fn: as in `Strategy.start`; default: accuracy on the server's test data.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
-        self._grid.round = self.server.round
+        self._grid.round, self._grid.counts_rounds = self.server.round, False
         if initial_arrays is not None and self.server.round == 0:
             self.server.weights = decoded(initial_arrays, self.server.weights)
         left = (num_rounds or self.server.settings.rounds) - self.server.round
@@ -92,9 +92,9 @@ class DistillationStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         server = self.server
-        late = self._grid.late() if self._grid is not None else []
-        if late:
-            server.take_late(late, self._earlier)
+        if self._grid is not None:
+            self._grid.round = server.round + 1
+            server.take_late(self._grid.late(), self._earlier, self._grid.asked)
         nodes = connected(grid, server.settings)
         tasks = server.tasks(server.asks(nodes, server.settings.seed))
         log(INFO, "round %s asks %s of %s clients", server.round, len(tasks), len(nodes))

@@ -45,13 +45,15 @@ class MeteredGrid(Grid):
 
     Attributes:
         transfers: all messages so far.
-        round: increases with every exchange of train messages.
+        round: to which messages are counted.
+        counts_rounds: whether every exchange of train messages is a new round; a strategy that sets ``round`` itself turns it off.
     """
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self.transfers: list[Transfer] = []
         self.round = 0
+        self.counts_rounds = True
         self._waiting: dict[str, int] = {}
         self._asked: dict[str, int] = {}
 
@@ -97,7 +99,7 @@ class MeteredGrid(Grid):
         sent = list(messages)
         if not sent:
             return []
-        if any(message.metadata.message_type.startswith("train") for message in sent):
+        if self.counts_rounds and any(message.metadata.message_type.startswith("train") for message in sent):
             self.round += 1
         ends = None if timeout is None else time.monotonic() + timeout
         missing = {message_id for message_id in self.push_messages(sent) if message_id}
