@@ -54,16 +54,21 @@ class Compression:
         """Whether its examples have distributions as targets instead of class ids."""
         return getattr(self.factorization, "labels", "hard") != "hard"
 
-    def within(self, limit: Limit, target: dd.TargetData) -> dd.Method:
+    def within(self, limit: Limit, target: dd.TargetData, counts: Mapping[int, int] | None = None) -> dd.Method:
         """Return the method of the largest size that stays within a limit; a class that has fewer examples gives what it has.
+
+        Args:
+            limit: what it may hold.
+            target: the data.
+            counts: sizes of classes, in place of the true ones, which are then not read.
 
         Raises:
             BudgetError: the limit does not hold one item per class.
         """
         if isinstance(limit, int):
-            sized = self._in_bytes(limit, target)
+            sized = self._in_bytes(limit, target if counts is None else target.spec)
         else:
-            sized = self.at(_items(self.factorization, limit, target.counts()))
+            sized = self.at(_items(self.factorization, limit, target.counts() if counts is None else counts))
         if sized.matching is None:
             return sized
         if self.network is not None and not isinstance(sized.networks, NoNetworks):
@@ -88,7 +93,7 @@ class Compression:
         # Of some named methods ``ipc`` counts numbers; here it counts items.
         return override(method, "factorization.ipc", ipc)
 
-    def _in_bytes(self, limit: int, target: dd.TargetData) -> dd.Method:
+    def _in_bytes(self, limit: int, target: dd.TargetData | dd.Spec) -> dd.Method:
         budget = dd.Budget(limit)
         if isinstance(self.method, str):
             return build_method(

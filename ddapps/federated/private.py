@@ -55,7 +55,7 @@ def private_answer(client: Client, task: Task, source: NetworkSource | None) -> 
     accountant = _accountant(memory)
     try:
         public = told(client, memory, accountant)
-        method = sized(client, public.target, source)
+        method = sized(client, public.target, source, public.counts)
         rounds = 1 if client.settings.one_answer else client.settings.rounds - task.round + 1
         if rounds < 1:
             raise BudgetError(f"the budget is for {client.settings.rounds} rounds, this is round {task.round}")

@@ -297,7 +297,7 @@ class Agreement:
         """Return the entries that a private summary keeps of its record."""
         if not self._private:
             return {}
-        kept = parsed(record)
+        kept = {} if record is None else parsed(record)
         if not set(kept) <= {"privacy", "steps"} or "privacy" not in kept:
             raise SummaryFormatError("a private run was agreed, and the reply carries no certificate")
         return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,11 @@ def coarser(summary: dd.DataSummary, levels: int) -> dd.DataSummary:
     return replace(summary, parts=tuple(parts))
 
 
-def sized(client: Client, target: dd.TargetData, source: NetworkSource | None) -> dd.Method:
-    """Return the method at the size that this client may send."""
+def sized(
+    client: Client, target: dd.TargetData, source: NetworkSource | None, counts: Mapping[int, int] | None = None
+) -> dd.Method:
+    """Return the method at the size that this client may send; of a private one the true sizes of classes are not read: ``counts`` says them."""
     compression = client.settings.compression
     if source is not None:
         compression = replace(compression, network=source)
-    return compression.within(client.settings.limit(target.spec), target)
+    return compression.within(client.settings.limit(target.spec), target, counts)

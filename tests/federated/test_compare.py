@@ -1,0 +1,110 @@
+"""The comparison, its picture and its command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ddcore as dd
+from ddapps.cli.main import main
+from ddapps.federated import simulate
+from ddapps.federated.compare import Grid, compare, largest, sent_bytes
+from ddapps.federated.outcomes import Comparison, Course, Row
+from ddapps.federated.plot import plot
+from ddapps.federated.server import ServerData
+from ddcore.errors import OutputExistsError, SettingsError, UnknownNameError
+from tests.federated.conftest import quick
+
+TINY = Grid(("convnet(width=2)", "convnet(width=4)"), (1,), (0.1,), rounds=2)
+SETTINGS = quick(method="dm", min_clients=2)
+
+
+def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: Path) -> None:
+    baselines = ["random", "herding", "fedavg", "fedprox-8bit", "everything"]
+    found = compare(
+        digits, SETTINGS, clients=3, alpha=0.5, baselines=baselines, seeds=2, rounds=2, grid=TINY, directory=tmp_path
+    )
+    assert [row.name for row in found.rows] == ["dm", *baselines]
+    by_hand = [
+        simulate(replace(SETTINGS, seed=seed), dd.data.partitions.dirichlet(digits, 3, 0.5, seed=seed), ServerData.of(digits))
+        for seed in (0, 1)
+    ]
+    assert found.rows[0].final == tuple(outcome.accuracy for outcome in by_hand)
+    assert [course.total[-1] for course in found.rows[0].courses] == [o.bytes_up + o.bytes_down for o in by_hand]
+    limits = [course.total[-1] for course in found.rows[0].courses]
+    for name in ("random", "herding"):
+        row = next(row for row in found.rows if row.name == name)
+        for course, limit, ipc, seed in zip(row.courses, limits, row.settings["ipc"], (0, 1), strict=True):
+            assert course.total[-1] <= limit
+            parts = dd.data.partitions.dirichlet(digits, 3, 0.5, seed=seed)
+            assert sent_bytes(replace(SETTINGS, method=name, ipc=ipc + 1, seed=seed), parts) > limit
+    fedavg = next(row for row in found.rows if row.name == "fedavg")
+    assert len(fedavg.courses[0].accuracies) <= 2
+    assert fedavg.settings["distillation.network"] in TINY.networks
+    small, large = (next(r for r in found.rows if r.name == n).courses[0] for n in ("fedprox-8bit", "fedavg"))
+    assert small.bytes_up[0] < large.bytes_up[0]
+    picture = plot(found, tmp_path / "a.png")
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    again = compare(
+        digits, SETTINGS, clients=3, alpha=0.5, baselines=baselines, seeds=2, rounds=2, grid=TINY, directory=tmp_path,
+        progress=lambda text: pytest.fail(f"{text} was run again"),
+    )  # fmt: skip
+    assert again == found
+    with pytest.raises(OutputExistsError, match="settings differ"):
+        compare(digits, replace(SETTINGS, ipc=1), clients=3, alpha=0.5, baselines=[], seeds=1, directory=tmp_path)
+
+
+def test_bytes_to_reach_are_those_of_the_first_round_that_does() -> None:
+    course = Course.of(
+        [
+            {"round": 1, "accuracy": None, "bytes_up": 5, "bytes_down": 1},
+            {"round": 2, "accuracy": 60.0, "bytes_up": 7, "bytes_down": 2},
+            {"round": 3, "accuracy": 55.0, "bytes_up": 1, "bytes_down": 1},
+        ],
+        seconds=1.0,
+    )
+    assert course.accuracies == (0.0, 60.0, 55.0) and course.total == (6, 15, 17)
+    assert [course.bytes_to_reach(a) for a in (0.0, 58.0, 60.0, 61.0)] == [6, 15, 15, None]
+    first = Row("first", (Course((60.0,), (3,), (2,), 1.0),))
+    found = Comparison("d", 2, 0.1, (first, Row("other", (course,))))
+    assert found.bytes_to_reach() == {"first": [5], "other": [15]}
+    assert "3.0 times" in str(found)
+
+
+def test_the_largest_size_is_found() -> None:
+    for limit in (1, 2, 3, 7, 64, 100):
+        assert largest(lambda n: n, limit) == max(1, limit)
+    assert largest(lambda n: 10 * n, 5) == 1
+
+
+def test_unknown_names_are_refused(digits: dd.TargetData) -> None:
+    with pytest.raises(UnknownNameError, match="baseline 'fedsgd'"):
+        compare(digits, SETTINGS, baselines=["fedsgd"])
+    with pytest.raises(SettingsError, match="same name"):
+        compare(digits, SETTINGS, baselines=["random", "random"])
+
+
+def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["federated", "run", "digits", "--clients", "3", "--alpha", "0.5", "--method", "dm,random", "--ipc", "1"]
+    words += ["--steps", "1", "--network", "convnet(width=4)", "--baselines", "herding", "--seeds", "2", "--quiet"]
+    words += ["--set", "epochs=2", "--set", "levels=16", "--png", str(tmp_path / "a.png")]
+    assert main([*words, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["results"]] == ["dm", "random", "herding"]
+    for row in found["results"]:
+        assert {"name", "rounds", "accuracy", "bytes_up", "bytes_down", "seconds"} <= set(row)
+        assert set(row["accuracy"]) >= {"mean", "std", "ci95", "runs"}
+        assert row["accuracy"]["runs"] == 2 and row["rounds"] == 1 and row["bytes_up"] > row["bytes_down"] > 0
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    assert main([*words, "--json", str(tmp_path / "a.json")]) == 0
+    assert "bytes to reach the first row" in capsys.readouterr().out
+    for bad, message in (
+        (["--form", "fedsgd"], "unknown form 'fedsgd'"),
+        (["--set", "methd=dm"], "distillation.methd is no setting"),
+        (["--png", "a.jpg"], "ends in .png"),
+    ):
+        assert main([*words, *bad]) == 1
+        assert message in capsys.readouterr().err

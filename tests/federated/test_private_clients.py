@@ -1,0 +1,157 @@
+"""Private clients: one budget over all rounds, kept across rounds and restarts; what they tell is what the certificate says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from flwr.app import Message, RecordDict
+
+import ddcore as dd
+from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
+from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.private import COUNT_NOISE, union_epsilon
+from ddapps.federated.remembered import Remembered
+from ddapps.federated.wire import Task
+from ddapps.privacy import Certificate, epsilon_of, verify
+from ddcore.errors import BudgetError, CertificateError, CheckpointError, DistillationError
+from tests.federated.conftest import quick
+
+SETTINGS = quick(method="dm", ipc=1, steps=3, epsilon=5.0, delta=1e-4)
+
+
+def client(settings: Settings, target: dd.TargetData, state: RecordDict, directory: Path | None = None) -> Client:
+    return Client(target, settings, "0", state, directory)
+
+
+def asked(settings: Settings, worker: Client, round: int, weights: dict[str, torch.Tensor] | None = None) -> dict[str, Any]:
+    content = FORMS[settings.form].answer(worker, Task(round, f"nonce {round}", weights))
+    return dict(content.config_records["summary"])
+
+
+def paid(worker: Client) -> list[tuple[float, float, int]]:
+    record = Remembered(worker).get("paid")
+    assert record is not None
+    return list(zip(record["sigma"], record["rate"], record["times"], strict=True))  # type: ignore[arg-type]
+
+
+def spent(worker: Client, settings: Settings) -> float:
+    return epsilon_of(paid(worker), settings.delta, "rdp")
+
+
+def test_the_unions_epsilon_is_the_largest(parts: list[dd.TargetData], data: ServerData) -> None:
+    outcome = simulate(SETTINGS, parts[:3], data)
+    assert outcome.union is not None and outcome.rejections == ()
+    summaries = [
+        dd.DataSummary((part,), outcome.union.spec, record=record)
+        for part, record in zip(outcome.union.parts, outcome.union.record["union_of"], strict=True)
+    ]
+    found = union_epsilon(summaries)
+    assert found[0] == max(Certificate.of(s).epsilon for s in summaries) <= 5.0
+    assert found[0] > 4.5
+    assert found[1] == 1e-4
+    for summary in summaries:
+        assert verify(summary).problems == ()
+    with pytest.raises(CertificateError):
+        union_epsilon([replace(summaries[0], record={})])
+
+
+def test_all_rounds_together_stay_within_the_budget(parts: list[dd.TargetData], data: ServerData) -> None:
+    settings = replace(SETTINGS, form="feddm", rounds=3)
+    grid = InProcessGrid(client_app(lambda c: parts[int(c.node_config["partition-id"])]), 2, settings.to_config())
+    outcome = run_server(grid, settings, data)
+    assert outcome.rejections == () and len(outcome.history) == 3
+    worker = client(settings, parts[0], grid.contexts[1].state)
+    assert sum(times for _, _, times in paid(worker)) == 3 * 3
+    assert 4.5 < spent(worker, settings) <= 5.0
+    before = paid(worker)
+    weights = dict(outcome.weights)
+    with pytest.raises(BudgetError, match="the budget is for 3 rounds, this is round 4"):
+        asked(settings, worker, 4, weights)
+    assert paid(worker) == before
+    # A server that goes on asking gets ever noisier answers, never more than the budget.
+    for _ in range(3):
+        try:
+            asked(settings, worker, 1, weights)
+        except BudgetError:
+            break
+    assert spent(worker, settings) <= 5.0
+
+
+def test_a_client_that_was_restarted_remembers_what_it_paid_and_sent(
+    parts: list[dd.TargetData], tmp_path: Path
+) -> None:
+    first = client(SETTINGS, parts[0], RecordDict(), tmp_path)
+    answer = asked(SETTINGS, first, 1)
+    again = client(SETTINGS, parts[0], RecordDict(), tmp_path)
+    repeated = asked(SETTINGS, again, 2)
+    assert repeated["tensors"] == answer["tensors"]
+    assert (repeated["round"], repeated["nonce"]) == (2, "nonce 2")
+    assert paid(again) == paid(first)
+    assert oct((tmp_path / "paid.record").stat().st_mode)[-3:] == "600"
+    (tmp_path / "paid.record").write_bytes(b"nonsense")
+    (tmp_path / "reply.record").unlink()
+    with pytest.raises(CheckpointError, match="is damaged"):
+        asked(SETTINGS, client(SETTINGS, parts[0], RecordDict(), tmp_path), 1)
+
+
+def test_withheld_classes_are_all_sent_and_no_size_is(digits: dd.TargetData, data: ServerData) -> None:
+    few = digits.of_classes([2, 5])
+    settings = replace(SETTINGS, counts="withheld", examples=300)
+    record = asked(settings, client(settings, few, RecordDict()), 1)
+    assert record["num-examples"] == 0 and "counts" not in record
+    outcome = simulate(settings, [few, digits], data)
+    assert outcome.rejections == () and outcome.union is not None
+    assert outcome.union.counts == dict.fromkeys(range(10), 2)
+    one, other = (r["privacy"] for r in outcome.union.record["union_of"])
+    assert one["queries"] == other["queries"] and one["examples"] == other["examples"] == 300
+
+
+def test_noisy_sizes_are_drawn_once_and_paid_for(digits: dd.TargetData) -> None:
+    settings = replace(SETTINGS, counts="noised", form="feddm", rounds=2)
+    state = RecordDict()
+    worker = client(settings, digits, state)
+    weights = dict(_weights(settings, digits))
+    first, second = asked(settings, worker, 1, weights), asked(settings, worker, 2, weights)
+    assert first["counts"] == second["counts"] != [digits.counts()[c] for c in range(10)]
+    assert max(abs(a - digits.counts()[c]) for c, a in enumerate(first["counts"])) < 6 * COUNT_NOISE
+    assert [(sigma, rate) for sigma, rate, _ in paid(worker)].count((COUNT_NOISE, 1.0)) == 1
+    assert 4.5 < spent(worker, settings) <= 5.0
+    assert first["num-examples"] == sum(first["counts"])
+
+
+def _weights(settings: Settings, target: dd.TargetData) -> dict[str, torch.Tensor]:
+    from ddapps.federated.forms.base import initial_network
+
+    return initial_network(settings, target.spec).module.state_dict()
+
+
+def test_what_failed_inside_stays_with_the_client(parts: list[dd.TargetData], data: ServerData) -> None:
+    secret = dd.load_data("digits")  # its normalisation was read from its examples
+    outcome = simulate(replace(SETTINGS, min_clients=1), [secret], ServerData.of(secret))
+    (rejection,) = outcome.rejections
+    assert "the reason stays with the client" in rejection.reason
+    assert "normalisation" not in rejection.reason
+    with pytest.raises(DistillationError, match="cannot be private|stays with the client"):
+        asked(replace(SETTINGS, method="idc"), client(replace(SETTINGS, method="idc"), parts[0], RecordDict()), 1)
+
+
+def test_a_private_run_takes_no_summary_without_a_certificate(parts: list[dd.TargetData], data: ServerData) -> None:
+    public = replace(SETTINGS, epsilon=0.0)
+    app = client_app(lambda c: parts[int(c.node_config["partition-id"])])
+    outcome = run_server(InProcessGrid(app, 2, public.to_config()), SETTINGS, data)
+    assert outcome.union is None
+    assert {r.reason for r in outcome.rejections} == {"a private run was agreed, and the reply carries no certificate"}
+
+
+def test_a_reply_to_a_private_task_holds_nothing_else(parts: list[dd.TargetData]) -> None:
+    record = asked(SETTINGS, client(SETTINGS, parts[0], RecordDict()), 1)
+    assert set(record) == {
+        "round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples", "counts", "record",
+    }  # fmt: skip
+    assert "sha256" not in str(record["record"]) and "seconds" not in str(record["record"]).replace('"seconds": null', "")
+    message = Message(RecordDict(), dst_node_id=1, message_type="train")
+    assert message.metadata.dst_node_id == 1
