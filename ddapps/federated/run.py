@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,7 +79,7 @@ class Outcome:
         """Return plain data: settings, history, rejections."""
         return {
             "settings": self.settings.to_config(),
-            "accuracy": self.accuracy,
+            "accuracy": None if math.isnan(self.accuracy) else self.accuracy,
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "seconds": round(self.seconds, 2),
@@ -114,9 +115,10 @@ def run_server(
     object.__setattr__(outcome, "seconds", time.monotonic() - started)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
-        write_atomically(place / "results.json", json.dumps(outcome.to_json(), indent=1).encode())
         if outcome.union is not None:
             outcome.union.save(place / "union", overwrite=True)
+        # Last: whoever finds it finds the rest.
+        write_atomically(place / "results.json", json.dumps(outcome.to_json(), indent=1).encode())
     return outcome
 
 

@@ -20,7 +20,7 @@ from ddapps.federated.forms.base import initial_network, with_weights
 from ddapps.federated.journal import Journal
 from ddapps.federated.screening import scores
 from ddapps.federated.settings import Settings
-from ddapps.federated.wire import Agreement, Contribution, Task, part_text, squeezed
+from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Task, part_text, squeezed
 from ddcore.data import Split
 from ddcore.engine import generator, resolve_device
 from ddcore.errors import InputDataError, SummaryFormatError
@@ -94,8 +94,8 @@ class Server:
         self.rejections: list[Rejection] = []
         self.history: list[dict[str, Any]] = []
         self.round = 0
-        self._new = False
-        self._tasks: dict[int, Task] = {}
+        self._arrived = 0
+        self._open: dict[int, dict[str, Task]] = {}
         self.journal = None if directory is None else Journal(Path(directory))
         if self.journal is not None:
             self.journal.read(self)
@@ -105,21 +105,25 @@ class Server:
     def tasks(self, nodes: Iterable[int]) -> dict[int, Task]:
         """Begin a round; return what every asked node is to do."""
         self.round += 1
-        self._tasks = {}
+        self._arrived, tasks = 0, {}
         for node in nodes:
-            self._tasks[node] = Task(
+            task = Task(
                 self.round,
                 secrets.token_hex(8),
                 self.weights if self.form.sends_weights else None,
                 self._knowledge(node) if self.form.sends_knowledge else None,
             )
-        return dict(self._tasks)
+            tasks[node] = task
+            self._open.setdefault(node, {})[task.nonce] = replace(task, weights=None, knowledge=None)
+        return tasks
 
     def asks(self, nodes: Sequence[int], seed: int) -> list[int]:
         """Return which of the connected nodes the next round asks: those first that have given nothing yet, where one answer is enough."""
         count = max(self.settings.min_clients, math.floor(self.settings.fraction * len(nodes)))
         order = torch.randperm(len(nodes), generator=generator(seed, "participation", self.round)).tolist()
         chosen = [sorted(nodes)[index] for index in order]
+        if self.complete():
+            return []
         if self.form.stays:
             given = {contribution.node for contribution in self.contributions.values()}
             chosen = [node for node in chosen if node not in given]
@@ -131,56 +135,58 @@ class Server:
         connected: Iterable[int] = (),
         asked: Callable[[Message], int] = lambda reply: reply.metadata.src_node_id,
     ) -> list[Contribution]:
-        """Check replies to this round's tasks, keep those that are what was agreed, log the others.
+        """Check replies, keep those that are what was agreed, log the others.
+
+        A reply to an earlier round counts where one answer is enough; a task is answered once.
 
         Args:
-            replies: to the tasks.
+            replies: to tasks of this round or earlier ones.
             connected: nodes that are there now.
             asked: returns the node that a reply is from.
         """
-        taken, answered, present = [], set(), set(connected)
+        taken, present = [], set(connected)
         for reply in replies:
             node = asked(reply)
             try:
-                if node not in self._tasks:
-                    raise SummaryFormatError("nobody asked this client in this round")
-                if node in answered:
-                    raise SummaryFormatError("a second reply to one task: a duplicate")
-                contribution = self._agreed().read(reply, self._tasks[node])
+                task = self._task_of(reply, node)
+                contribution = self._agreed().read(reply, task)
+                if task.round != self.round and not self.form.stays:
+                    raise SummaryFormatError(
+                        "it came after its round, under weights that are no longer the global ones"
+                    )
                 self._require_own_name(contribution, present)
             except SummaryFormatError as error:
                 self.reject(node, str(error))
                 continue
-            answered.add(node)
+            if self.form.stays:
+                self._open[node].clear()
+            else:
+                del self._open[node][task.nonce]
             self.contributions[contribution.client] = contribution
-            self._new = True
+            self._arrived += 1
             taken.append(contribution)
         return taken
 
-    def take_late(
-        self,
-        replies: Iterable[Message],
-        earlier: Mapping[int, Task],
-        asked: Callable[[Message], int] = lambda reply: reply.metadata.src_node_id,
-    ) -> None:
-        """Keep replies to an earlier round where the form lets them count; reject them otherwise."""
-        now, self._tasks = self._tasks, dict(earlier)
-        try:
-            for reply in replies:
-                if self.form.stays:
-                    self.take([reply], asked=asked)
-                else:
-                    self.reject(
-                        asked(reply),
-                        "it came after its round, under weights that are no longer the global ones",
-                    )
-        finally:
-            self._tasks = now
+    def _task_of(self, reply: Message, node: int) -> Task:
+        """Return the open task that a reply repeats the nonce of; the newest, where it repeats none, for the reason to be found."""
+        tasks = self._open.get(node, {})
+        if reply.has_error():
+            return Task(self.round, "")
+        if not tasks:
+            raise SummaryFormatError("nobody waits for it: a duplicate, or a reply that was never asked for")
+        record = reply.content.config_records.get(SUMMARY)
+        nonce = None if record is None else record.get("nonce")
+        return tasks[nonce] if isinstance(nonce, str) and nonce in tasks else next(reversed(tasks.values()))
 
     def reject(self, node: int, reason: str) -> None:
         """Log a reply that does not count."""
         self.rejections.append(Rejection(self.round, node, reason))
         log(WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
+
+    def complete(self, more: int = 0) -> bool:
+        """Whether all clients have answered for good, given that ``more`` are about to."""
+        known = self.settings.clients
+        return self.form.stays and known > 0 and len(self.contributions) + more >= known
 
     def finish_round(self, bytes_up: int = 0, bytes_down: int = 0) -> None:
         """Move the global model on if anything has come, test it, and write the state to disk.
@@ -189,19 +195,13 @@ class Server:
             bytes_up: that came in this round, for the history.
             bytes_down: that went out in it.
         """
-        if self._new:
+        if self._arrived:
             self.weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
-            self._new = False
         accuracy = self.accuracy() if self.contributions else None
         entry = {"round": self.round, "accuracy": accuracy, "bytes_up": bytes_up, "bytes_down": bytes_down}
-        self.history.append({**entry, "clients": len(self.answers()), "in_union": len(self.contributions)})
+        self.history.append({**entry, "clients": self._arrived, "in_union": len(self.contributions)})
         if self.journal is not None:
             self.journal.write(self)
-
-    def unanswered(self) -> dict[int, Task]:
-        """Return the tasks of this round that nobody has answered so far."""
-        answered = {contribution.node for contribution in self.answers()}
-        return {node: task for node, task in self._tasks.items() if node not in answered}
 
     # What the round is made of.
 

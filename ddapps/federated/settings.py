@@ -44,6 +44,8 @@ class Settings:
         rounds: of the whole run.
         fraction: share of the connected clients that a round asks.
         min_clients: how many must be connected before a round starts, and how many it asks at least.
+        clients: how many there are in all, where that is known: a run in which one answer is enough ends when all have given it, without waiting for
+            connections that are dead; 0: it is not known.
         timeout: seconds that a round waits for replies.
         seed: of every random number that is not private noise.
         device: as in ``ddcore.distill``.
@@ -77,6 +79,7 @@ class Settings:
     rounds: int = 1
     fraction: float = 1.0
     min_clients: int = 2
+    clients: int = 0
     timeout: float = 3600.0
     seed: int = 0
     device: str = "auto"
@@ -118,7 +121,17 @@ class Settings:
         require(self.timeout > 0, f"timeout must be above 0 seconds, not {self.timeout}")
         require(self.weight_cap >= 1, f"weight_cap is a multiple of the median, from 1, not {self.weight_cap}")
         require(self.learning_rate > 0 and 0 <= self.momentum < 1, "learning_rate must be above 0, momentum in [0, 1)")
-        for name in ("steps", "epochs", "max_seconds", "epsilon", "examples", "radius", "proximal_mu", "inner_steps"):
+        for name in (
+            "steps",
+            "epochs",
+            "max_seconds",
+            "epsilon",
+            "examples",
+            "radius",
+            "proximal_mu",
+            "inner_steps",
+            "clients",
+        ):
             require(getattr(self, name) >= 0, f"{name} must not be negative, it is {getattr(self, name)}")
 
     def require_consistent(self) -> None:

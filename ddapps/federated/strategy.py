@@ -17,7 +17,6 @@ from ddapps.federated.server import Server, ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import decoded, encoded
-from ddapps.federated.wire import Task
 from ddcore.errors import UnsupportedError
 
 INFO = 20
@@ -40,7 +39,6 @@ class DistillationStrategy(Strategy):
         if self.server.agreement is None:
             raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")
         self._grid: MeteredGrid | None = None
-        self._earlier: dict[int, Task] = {}
 
     @property
     def union(self) -> dd.DataSummary:
@@ -74,7 +72,8 @@ class DistillationStrategy(Strategy):
             evaluate_fn: as in `Strategy.start`; default: accuracy on the server's test data.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
-        self._grid.round, self._grid.counts_rounds = self.server.round, False
+        self._grid.round, self._grid.rounds_by_itself = self.server.round, False
+        self._grid.enough = lambda replies: self.server.complete(sum(reply.has_content() for reply in replies))
         if initial_arrays is not None and self.server.round == 0:
             self.server.weights = decoded(initial_arrays, self.server.weights)
         left = (num_rounds or self.server.settings.rounds) - self.server.round
@@ -94,7 +93,6 @@ class DistillationStrategy(Strategy):
         server = self.server
         if self._grid is not None:
             self._grid.round = server.round + 1
-            server.take_late(self._grid.late(), self._earlier, self._grid.asked)
         nodes = connected(grid, server.settings)
         tasks = server.tasks(server.asks(nodes, server.settings.seed))
         log(INFO, "round %s asks %s of %s clients", server.round, len(tasks), len(nodes))
@@ -109,7 +107,6 @@ class DistillationStrategy(Strategy):
         server = self.server
         present = [] if self._grid is None else list(self._grid.get_node_ids())
         taken = server.take(replies, present, *([] if self._grid is None else [self._grid.asked]))
-        self._earlier |= server.unanswered()
         server.finish_round(*self._travelled())
         counted = {"clients": len(taken), "clients-in-union": len(server.contributions)}
         return as_arrays(server.weights), MetricRecord(counted)  # type: ignore[arg-type]

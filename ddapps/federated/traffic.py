@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,17 @@ class MeteredGrid(Grid):
     Attributes:
         transfers: all messages so far.
         round: to which messages are counted.
-        counts_rounds: whether every exchange of train messages is a new round; a strategy that sets ``round`` itself turns it off.
+        enough: tells of the replies so far whether an exchange may end before all have come.
+        rounds_by_itself: whether every exchange of train messages is a new round, of whose replies alone it gives. A strategy that turns it off sets
+            ``round``, and is given late replies to earlier messages too.
     """
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self.transfers: list[Transfer] = []
         self.round = 0
-        self.counts_rounds = True
+        self.rounds_by_itself = True
+        self.enough: Callable[[Sequence[Message]], bool] = lambda replies: False
         self._waiting: dict[str, int] = {}
         self._asked: dict[str, int] = {}
 
@@ -99,23 +102,19 @@ class MeteredGrid(Grid):
         sent = list(messages)
         if not sent:
             return []
-        if self.counts_rounds and any(message.metadata.message_type.startswith("train") for message in sent):
+        if self.rounds_by_itself and any(message.metadata.message_type.startswith("train") for message in sent):
             self.round += 1
         ends = None if timeout is None else time.monotonic() + timeout
         missing = {message_id for message_id in self.push_messages(sent) if message_id}
         replies: list[Message] = []
         while missing:
-            found = list(self.pull_messages(missing))
+            found = list(self.pull_messages(missing if self.rounds_by_itself else list(self._waiting)))
             replies += found
             missing -= {reply.metadata.reply_to_message_id for reply in found}
-            if not missing or (ends is not None and time.monotonic() >= ends):
+            if not missing or self.enough(replies) or (ends is not None and time.monotonic() >= ends):
                 break
             time.sleep(PAUSE)
         return replies
-
-    def late(self) -> list[Message]:
-        """Return replies to earlier rounds that have come since."""
-        return list(self.pull_messages(list(self._waiting))) if self._waiting else []
 
     def bytes_by_round(self, *, up: bool) -> dict[int, int]:
         """Return the bytes of each round, in one direction."""

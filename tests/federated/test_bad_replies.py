@@ -96,7 +96,7 @@ def test_a_thousand_malformed_replies_change_nothing(honest: list[dict[str, Any]
     rng, kinds = random.Random(0), [0] * 12
     for server in (clean, attacked):
         server.tasks([1, 2, 3, 4])
-        server._tasks = {node: Task(1, f"nonce {node}") for node in (1, 2, 3, 4)}
+        server._open = {node: {f"nonce {node}": Task(1, f"nonce {node}")} for node in (1, 2, 3, 4)}
     for number in range(1000):
         node, kind = rng.randrange(1, 5), number % 12
         bad, reason = malformed(kind, honest[node - 1], rng)
@@ -119,13 +119,13 @@ def test_mutated_bytes_are_read_or_rejected(honest: list[dict[str, Any]], data: 
     """Whatever bytes come, there is a contribution or a rejection, never another exception."""
     server, rng = Server(SETTINGS, data), random.Random(1)
     server.tasks([1])
-    server._tasks = {1: Task(1, "nonce 1")}
     plain = zlib.decompress(honest[0]["tensors"])
     outcomes = {0: 0, 1: 0}
     for _ in range(300):
         content = bytearray(plain)
         for _ in range(rng.randrange(1, 4)):
             content[rng.randrange(len(content))] = rng.randrange(256)
+        server._open = {1: {"nonce 1": Task(1, "nonce 1")}}
         taken = server.take([reply(1, {**honest[0], "tensors": zlib.compress(bytes(content))})])
         outcomes[len(taken)] += 1
     assert outcomes[0] + outcomes[1] == 300

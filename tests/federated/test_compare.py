@@ -29,7 +29,9 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
     )
     assert [row.name for row in found.rows] == ["dm", *baselines]
     by_hand = [
-        simulate(replace(SETTINGS, seed=seed), dd.data.partitions.dirichlet(digits, 3, 0.5, seed=seed), ServerData.of(digits))
+        simulate(
+            replace(SETTINGS, seed=seed), dd.data.partitions.dirichlet(digits, 3, 0.5, seed=seed), ServerData.of(digits)
+        )
         for seed in (0, 1)
     ]
     assert found.rows[0].final == tuple(outcome.accuracy for outcome in by_hand)

@@ -27,7 +27,9 @@ def client(settings: Settings, target: dd.TargetData, state: RecordDict, directo
     return Client(target, settings, "0", state, directory)
 
 
-def asked(settings: Settings, worker: Client, round: int, weights: dict[str, torch.Tensor] | None = None) -> dict[str, Any]:
+def asked(
+    settings: Settings, worker: Client, round: int, weights: dict[str, torch.Tensor] | None = None
+) -> dict[str, Any]:
     content = FORMS[settings.form].answer(worker, Task(round, f"nonce {round}", weights))
     return dict(content.config_records["summary"])
 
@@ -152,6 +154,8 @@ def test_a_reply_to_a_private_task_holds_nothing_else(parts: list[dd.TargetData]
     assert set(record) == {
         "round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples", "counts", "record",
     }  # fmt: skip
-    assert "sha256" not in str(record["record"]) and "seconds" not in str(record["record"]).replace('"seconds": null', "")
+    assert "sha256" not in str(record["record"]) and "seconds" not in str(record["record"]).replace(
+        '"seconds": null', ""
+    )
     message = Message(RecordDict(), dst_node_id=1, message_type="train")
     assert message.metadata.dst_node_id == 1

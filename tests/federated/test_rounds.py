@@ -41,9 +41,10 @@ class FaultyGrid(InProcessGrid):
         self._faults, self._delayed, self.deliveries = faults, {}, 0
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        self._replies |= self._delayed
-        self._delayed = {}
-        return super().push_messages(messages)
+        arriving, self._delayed = self._delayed, {}
+        ids = super().push_messages(messages)
+        self._replies |= arriving
+        return ids
 
     def deliver(self, message: Message) -> Message | None:
         self.deliveries += 1
@@ -74,12 +75,12 @@ def test_a_late_reply_counts_where_one_answer_is_enough(parts: list[dd.TargetDat
     settings = replace(SETTINGS, rounds=3)
     grid = FaultyGrid(parts, settings, {(1, 2): "late", (2, 2): "lost"})
     outcome = run_server(grid, settings, data)
-    assert [entry["in_union"] for entry in outcome.history] == [3, 3, 4]
+    assert [(entry["clients"], entry["in_union"]) for entry in outcome.history] == [(3, 3), (1, 4), (0, 4)]
     clean = simulate(replace(settings, rounds=1), parts, data)
     assert outcome.union is not None and clean.union is not None
     assert outcome.union.sha256() == clean.union.sha256()
     assert outcome.bytes_up + outcome.bytes_down == sum(t.bytes for t in outcome.transfers)
-    assert outcome.history[2]["bytes_up"] > 0 == outcome.history[1]["bytes_up"]
+    assert outcome.history[1]["bytes_up"] > 0 == outcome.history[2]["bytes_up"]
 
 
 def test_a_late_reply_does_not_count_under_other_weights(parts: list[dd.TargetData], data: ServerData) -> None:
@@ -112,9 +113,10 @@ def test_a_duplicate_and_a_stolen_name_are_rejected(parts: list[dd.TargetData], 
     server.tasks([1])
     assert server.take([reply]) == []
     assert "replayed" in server.rejections[-1].reason
-    server.tasks([])
-    assert server.take([reply]) == []
-    assert "nobody asked" in server.rejections[-1].reason
+    stranger = InProcessGrid(client_app(lambda _: parts[0]), 3, settings.to_config())
+    (unasked,) = stranger.send_and_receive([Message(tasks[1].to_content(), dst_node_id=3, message_type="train")])
+    assert server.take([unasked]) == []
+    assert "never asked for" in server.rejections[-1].reason
 
 
 def test_a_share_of_the_clients_is_asked_until_all_have_answered(parts: list[dd.TargetData], data: ServerData) -> None:
