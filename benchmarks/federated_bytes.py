@@ -36,10 +36,11 @@ def main() -> None:
     parser.add_argument("--network", default="convnet(width=16)")
     parser.add_argument("--protocol", default="dsa")
     parser.add_argument("--epochs", type=int, default=300)
-    parser.add_argument("--baselines", default="random,herding,everything,fedavg,fedavg-8bit,fedprox")
+    parser.add_argument("--baselines", default="random,herding,fedavg,fedavg-8bit,fedprox,everything")
     parser.add_argument("--networks", default="convnet(width=8);convnet(width=16)", help="tried for weights")
-    parser.add_argument("--local-epochs", default="5,10", help="tried for weights")
+    parser.add_argument("--local-epochs", default="5", help="tried for weights")
     parser.add_argument("--rates", default=".03,.1", help="tried for weights")
+    parser.add_argument("--mus", default=".01,.1", help="tried for FedProx")
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
     parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
@@ -65,6 +66,7 @@ def main() -> None:
         networks=tuple(options.networks.split(";")),
         local_epochs=tuple(map(int, options.local_epochs.split(","))),
         learning_rates=tuple(map(float, options.rates.split(","))),
+        proximal_mus=tuple(map(float, options.mus.split(","))),
     )
     for alpha in map(float, options.alphas.split(",")):
         title = f"federated_{name}_{alpha:g}".replace("-", "_").replace(".", "_")

@@ -95,10 +95,11 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.federated.plot import plot
     from ddapps.federated.settings import PREFIX
     from ddapps.pictures import as_png
+    from ddcore.networks import split_names
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
     picture = None if options.png is None else as_png(options.png)
-    first, *others = _names(options.method) or [""]
+    first, *others = split_names(options.method) if options.method else [""]
     words = ("form", "ipc", "bytes", "rounds", "seed", "network", "protocol", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
     settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}
@@ -108,7 +109,7 @@ def _run(options: argparse.Namespace) -> None:
         shared,
         clients=options.clients,
         alpha=options.alpha,
-        baselines=_names(options.baselines),
+        baselines=[name for name in options.baselines.split(",") if name],
         variants={name: replace(shared, method=name) for name in others},
         seeds=options.seeds,
         rounds=options.baseline_rounds,
@@ -121,7 +122,3 @@ def _run(options: argparse.Namespace) -> None:
         write_json(found.to_json(), options.json)
     if picture is not None:
         plot(found, picture)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

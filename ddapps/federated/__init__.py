@@ -26,19 +26,30 @@ with warnings.catch_warnings():
     import flwr.serverapp.strategy  # noqa: F401
 
 from ddapps.federated.client import client_app
+from ddapps.federated.compare import Grid, compare
+from ddapps.federated.datasets import from_flwr_dataset
+from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import InProcessGrid, simulate
+from ddapps.federated.outcomes import Comparison
+from ddapps.federated.plot import plot
 from ddapps.federated.run import Outcome, run_server, server_app
 from ddapps.federated.server import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import DistillationStrategy
 
 __all__ = [
+    "FORMS",
+    "Comparison",
     "DistillationStrategy",
+    "Grid",
     "InProcessGrid",
     "Outcome",
     "ServerData",
     "Settings",
     "client_app",
+    "compare",
+    "from_flwr_dataset",
+    "plot",
     "run_server",
     "server_app",
     "simulate",

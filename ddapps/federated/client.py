@@ -6,17 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
+from flwr.supercore.logger import log
 
 import ddcore as dd
 from ddapps.federated.forms import FORMS, Client
 from ddapps.federated.forms.weights import ModelWeights
 from ddapps.federated.settings import Settings
-from ddapps.federated.wire import Task
+from ddapps.federated.wire import Task, refusal
 from ddcore.errors import InputDataError
+from ddcore.settings import require
 
+ERROR = 40
 LoadPartition = Callable[[Context], dd.TargetData]
 
 
@@ -32,19 +35,31 @@ def client_app(
         mods: of Flower, around every call.
 
     A node's ``node_config`` may name it (``name``; default: its ``partition-id``), so that it is known again after a restart, and give it a
-    folder of its own (``directory``), where its privacy ledger outlives it.
+    folder of its own (``directory``), where what it has spent and sent outlives it.
+    ``max-epsilon`` is the client's own limit: it gives nothing to runs without privacy, or with a larger epsilon.
     """
     app = ClientApp(mods=mods)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        client = client_of(context, load_partition, method)
-        form = FORMS[client.settings.form]
-        if isinstance(form, ModelWeights):
-            return Message(form.train(client, message.content), reply_to=message)
-        return Message(form.answer(client, Task.of(message.content)), reply_to=message)
+        private = Settings.from_config(context.run_config).private
+        try:
+            return Message(_answer(message.content, client_of(context, load_partition, method)), reply_to=message)
+        except Exception as error:
+            if not private:
+                raise
+            # Raised, it would tell the server more than was paid for, and Flower would forget what this client has spent.
+            log(ERROR, "nothing is sent: %s: %s", type(error).__name__, error)
+            return Message(refusal(), reply_to=message)
 
     return app
+
+
+def _answer(content: RecordDict, client: Client) -> RecordDict:
+    form = FORMS[client.settings.form]
+    if isinstance(form, ModelWeights):
+        return form.train(client, content)
+    return form.answer(client, Task.of(content))
 
 
 def client_of(context: Context, load_partition: LoadPartition, method: dd.Method | None = None) -> Client:
@@ -58,6 +73,12 @@ def client_of(context: Context, load_partition: LoadPartition, method: dd.Method
             f"load_partition must return a ddcore.TargetData, not {type(target).__name__}: see load_data"
         )
     node = context.node_config
+    most = node.get("max-epsilon")
+    if most is not None:
+        require(
+            settings.private and settings.epsilon <= float(most),
+            f"this client gives nothing beyond epsilon {most} (max-epsilon in its node_config), the run's is {settings.epsilon or 'none'}",
+        )
     name = str(node.get("name", node.get("partition-id", context.node_id)))
     directory = node.get("directory")
     return Client(target, settings, name, context.state, None if directory is None else Path(str(directory)))

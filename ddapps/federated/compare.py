@@ -21,7 +21,7 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Task
 from ddapps.kept_results import KeptResults
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.methods import METHODS
 from ddcore.settings import require_counts
@@ -49,6 +49,7 @@ class Grid:
 
     Attributes:
         networks, local_epochs, learning_rates: all combinations are tried.
+        proximal_mus: of FedProx, too.
         rounds: of each trial.
         validation: share of the training split, for data that has no validation split.
     """
@@ -56,6 +57,7 @@ class Grid:
     networks: tuple[str, ...] = ("convnet(width=8)", "convnet(width=16)")
     local_epochs: tuple[int, ...] = (1, 5)
     learning_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    proximal_mus: tuple[float, ...] = (0.001, 0.01, 0.1)
     rounds: int = 20
     validation: float = 0.2
 
@@ -100,7 +102,11 @@ def compare(
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}")
     held_out_split(target, "test")
-    settings = replace(settings, min_clients=min(settings.min_clients, clients))
+    settings.require_consistent()
+    if settings.private and baselines:
+        raise UnsupportedError(
+            f"baselines are not private: compare private summaries without them, not with {', '.join(baselines)}"
+        )
     with TemporaryDirectory() as temporary:
         place = Path(temporary if directory is None else directory)
         work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, progress)
@@ -109,11 +115,15 @@ def compare(
         for name in baselines:
             if name in WEIGHTS:
                 form, transport = WEIGHTS[name]
-                sending = replace(settings, form=form, transport=transport, method="", rounds=rounds)
+                sending = weights_settings(settings, form, transport, rounds)
                 tuned = work.tuned(name, sending, grid or Grid())
                 rows.append(work.row(name, tuned, until=rows[0].final))
             elif name == "everything":
-                rows.append(work.row(name, replace(settings, form=name, method="", rounds=1, epochs=EVERYTHING_EPOCHS)))
+                rows.append(
+                    work.row(
+                        name, replace(settings, form=name, method="", rounds=1, epochs=EVERYTHING_EPOCHS, levels=256)
+                    )
+                )
             else:
                 rows.append(work.equal_row(name, [course.total[-1] for course in rows[0].courses]))
     return Comparison(target.name, clients, alpha, tuple(rows))
@@ -162,10 +172,11 @@ class _Work:
         wanted = tuning.course("first row", replace(self.settings, seed=seed)).accuracies[-1]
         best = (NEVER, 0.0)
         chosen = settings
-        for network, epochs, rate in product(grid.networks, grid.local_epochs, grid.learning_rates):
-            changed = {"network": network, "local_epochs": epochs, "learning_rate": rate}
+        pulls = grid.proximal_mus if settings.form == "fedprox" else (settings.proximal_mu,)
+        for network, epochs, rate, mu in product(grid.networks, grid.local_epochs, grid.learning_rates, pulls):
+            changed = {"network": network, "local_epochs": epochs, "learning_rate": rate, "proximal_mu": mu}
             candidate = replace(settings, **changed, seed=seed, rounds=min(grid.rounds, settings.rounds))  # type: ignore[arg-type]
-            course = tuning.course(f"{name} {network} {epochs} {rate:g}", candidate, wanted, best[0])
+            course = tuning.course(f"{name} {network} {epochs} {rate:g} {mu:g}", candidate, wanted, best[0])
             reached = course.bytes_to_reach(wanted)
             key = (NEVER if reached is None else reached, -max(course.accuracies))
             if key < best:
@@ -179,7 +190,7 @@ class _Work:
             "clients": self.clients,
             "alpha": self.alpha,
             "split": self.split,
-            "settings": settings.to_config(),
+            "settings": dd.describe(settings),
             "until": until,
             "most_bytes": most_bytes,
             "version": dd.__version__,
@@ -203,6 +214,22 @@ class _Work:
             kept["seconds"],
             kept["rejected"],
         )
+
+
+def weights_settings(settings: Settings, form: str, transport: str, rounds: int) -> Settings:
+    """Return settings of a baseline that sends weights: what it shares with a form that sends summaries."""
+    shared = (
+        "network",
+        "fraction",
+        "min_clients",
+        "timeout",
+        "seed",
+        "device",
+        "batch_size",
+        "momentum",
+        "proximal_mu",
+    )
+    return Settings(form=form, transport=transport, rounds=rounds, **{name: getattr(settings, name) for name in shared})
 
 
 def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -134,6 +135,7 @@ def simulate(
         directory: as in `run_server`.
         stop: as in `run_server`.
     """
+    settings = replace(settings, min_clients=min(settings.min_clients, len(parts)))
     method = settings.method if isinstance(settings.method, dd.Method) else None
     app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
     grid = InProcessGrid(app, len(parts), settings.to_config())

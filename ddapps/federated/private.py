@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
 from flwr.app import ConfigRecord, RecordDict
+from flwr.supercore.logger import log
 from opacus.accountants import IAccountant, create_accountant
 
 import ddcore as dd
@@ -15,10 +17,11 @@ from ddapps.federated.forms.base import Client
 from ddapps.federated.forms.distilling import coarser, sized
 from ddapps.federated.remembered import Remembered
 from ddapps.federated.wire import pack
-from ddapps.privacy import Certificate, privatize, release_counts
-from ddcore.data import Split
-from ddcore.errors import BudgetError, DistillationError, SettingsError
+from ddapps.privacy import Certificate, PrivateMethod, epsilon_of, privatize, release_counts
+from ddapps.privacy.accounting import history_of
+from ddcore.errors import BudgetError, SettingsError
 from ddcore.networks import NetworkSource
+from ddcore.settings import describe
 from ddcore.summary import DataSummary
 
 if TYPE_CHECKING:
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 COUNT_NOISE = 10.0
 """Standard deviation, in examples, of the noise on class sizes."""
 ACCOUNTANT = "rdp"
-PAID, SIZES = "paid", "sizes"
+MOST_BEFORE = 0.5
+"""Share of the budget that may be gone before a run: with less left, an answer would be noise."""
+PAID, SIZES, NOISE = "paid", "sizes", "noise"
+WARNING = 30
 
 
 @dataclass(frozen=True)
@@ -48,47 +54,60 @@ class Public:
 def private_answer(client: Client, task: Task, source: NetworkSource | None) -> RecordDict:
     """Distil a client's data privately and return the reply.
 
-    What was paid is kept, in the client's context and folder, before the reply leaves; a client whose budget is spent says so. Where an answer
-    has failed, its reason stays with the client: it might tell of the data.
+    The noise is chosen once, so that all rounds together stay within the budget. What was paid is kept, in the client's context and folder, before
+    anything leaves, also where the answer has failed.
+
+    Raises:
+        BudgetError: the budget is spent.
     """
-    memory = Remembered(client)
+    memory, settings = Remembered(client), client.settings
     accountant = _accountant(memory)
+    if client.directory is None:
+        log(
+            WARNING,
+            "this client has no folder (directory in its node_config): once it is restarted, nobody knows what it has spent",
+        )
     try:
         public = told(client, memory, accountant)
         method = sized(client, public.target, source, public.counts)
-        rounds = 1 if client.settings.one_answer else client.settings.rounds - task.round + 1
-        if rounds < 1:
-            raise BudgetError(f"the budget is for {client.settings.rounds} rounds, this is round {task.round}")
-        private = privatize(
-            method,
-            epsilon=client.settings.epsilon,
-            delta=client.settings.delta,
-            accountant=accountant,
-            counts=public.counts,
-            questions=rounds * method.steps,
-        )
-        summary = private.distill(
-            public.target,
-            seed=client.seed(task.round),
-            device=client.settings.device,
-            max_seconds=client.settings.max_seconds or None,
-        )
-    except (BudgetError, SettingsError):
-        raise
-    except DistillationError as error:
-        raise DistillationError(
-            f"private distillation has failed ({type(error).__name__}); the reason stays with the client"
-        ) from None
-    memory.put(PAID, _history(accountant))
+        budget: dict[str, Any] = {
+            "epsilon": settings.epsilon,
+            "delta": settings.delta,
+            "accountant": accountant,
+            "counts": public.counts,
+        }
+        noise = _noise(memory, client, public, accountant, partial(privatize, method, **budget), method.steps)
+        private = privatize(method, **budget, noise_multiplier=noise)
+        summary = private.distill(public.target, seed=client.seed(task.round), device=settings.device)
+    finally:
+        memory.put(PAID, _history(accountant))
     counts = dict(public.counts) if public.sent else {}
-    return pack(
-        coarser(summary, client.settings.levels),
-        task,
-        client.name,
-        client.target.spec,
-        counts=counts,
-        num_examples=sum(counts.values()),
-    )
+    summary = coarser(summary, settings.levels)
+    return pack(summary, task, client.name, client.target.spec, counts=counts, num_examples=sum(counts.values()))
+
+
+def _noise(
+    memory: Remembered,
+    client: Client,
+    public: Public,
+    accountant: IAccountant,
+    planned: Callable[..., PrivateMethod],
+    steps: int,
+) -> float:
+    """Return the noise multiplier of all rounds: chosen in the first, remembered after it."""
+    settings = json.dumps(describe(client.settings), sort_keys=True)
+    known = memory.get(NOISE)
+    if known is None or known["settings"] != settings:
+        spent = epsilon_of(history_of(accountant), client.settings.delta, ACCOUNTANT)
+        if spent > MOST_BEFORE * client.settings.epsilon:
+            raise BudgetError(
+                f"epsilon {spent:.4g} of {client.settings.epsilon} was spent before this run: what is left is too little for another"
+            )
+        rounds = 1 if client.settings.one_answer else client.settings.rounds
+        sigma = planned(questions=rounds * steps).mechanism(public.target).noise_multiplier
+        known = ConfigRecord({"sigma": sigma, "settings": settings})
+        memory.put(NOISE, known)
+    return float(known["sigma"])  # type: ignore[arg-type]
 
 
 def told(client: Client, memory: Remembered, accountant: IAccountant) -> Public:
@@ -112,20 +131,14 @@ def told(client: Client, memory: Remembered, accountant: IAccountant) -> Public:
         sizes = [int(size) for size in known["sizes"]]  # type: ignore[union-attr]
     counts = {class_id: size for class_id, size in enumerate(sizes) if size > 2 * COUNT_NOISE}
     if not counts:
-        raise BudgetError(
-            f"no class stands out of the noise of {COUNT_NOISE:g} examples on class sizes: this client has too few examples"
-        )
+        raise BudgetError(f"no class stands out of the noise of {COUNT_NOISE:g} examples on class sizes")
     return Public(_declared(target, tuple(counts)), counts, sent=True)
 
 
 def _declared(target: dd.TargetData, classes: tuple[int, ...]) -> dd.TargetData:
-    """Return data whose class set is told, and not read from its examples; those of other classes are left out."""
-    chosen = torch.isin(target.train.targets, torch.tensor(classes)).nonzero().flatten()
-    if not len(chosen):
-        raise BudgetError("none of the classes that this client tells of has an example")
+    """Return data whose class set is told, and not read from its examples; those of other classes are never asked for."""
     read = tuple(name for name in target.spec.read_from_examples if name != "classes")
-    train = Split(target.train.inputs[chosen], target.train.targets[chosen])
-    return replace(target, spec=replace(target.spec, classes=classes, read_from_examples=read), train=train)
+    return replace(target, spec=replace(target.spec, classes=classes, read_from_examples=read))
 
 
 def _accountant(memory: Remembered) -> IAccountant:

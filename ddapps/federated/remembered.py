@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord
 
 from ddcore.errors import CheckpointError
-from ddcore.settings import describe
 from ddcore.summary import write_atomically
 
 if TYPE_CHECKING:
     from ddapps.federated.forms.base import Client
 
-KEY = "key"
+OWNER = "owner"
 
 
 class Remembered:
-    """Named records of one client in one run; those of other settings or data are not found.
+    """Named records of one client.
 
-    Flower keeps a context as long as its node lives; a folder outlives it.
+    Flower keeps a context as long as its node lives and its run lasts; a folder outlives both. It belongs to one client.
 
     Args:
         client: whose.
@@ -29,27 +26,33 @@ class Remembered:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        facts = json.dumps([describe(client.settings), client.target.fingerprint()], sort_keys=True)
-        self._key = hashlib.sha256(facts.encode()).hexdigest()[:32]
 
     def get(self, name: str) -> ConfigRecord | None:
-        """Return a record, or None if there is none."""
+        """Return a record, or None if there is none.
+
+        Raises:
+            CheckpointError: it is damaged, or of another client.
+        """
         record = self._client.state.config_records.get(name)
         path = self._client.directory and self._client.directory / f"{name}.record"
-        if record is None and path and path.exists():
+        if path and path.exists():
             try:
                 record = ConfigRecord.inflate(path.read_bytes())
             except Exception as error:
                 raise CheckpointError(
                     f"{path} is damaged: what this client has spent or sent is not known any more"
                 ) from error
-        if record is None or record.get(KEY) != self._key:
+        if record is None:
             return None
-        return ConfigRecord({name: value for name, value in record.items() if name != KEY})
+        if record.get(OWNER) != self._client.name:
+            raise CheckpointError(
+                f"what is remembered as {name!r} belongs to client {record.get(OWNER)!r}: give each client a folder of its own"
+            )
+        return ConfigRecord({name: value for name, value in record.items() if name != OWNER})
 
     def put(self, name: str, record: ConfigRecord) -> None:
         """Keep a record; on disk when this returns, where there is a folder."""
-        kept = ConfigRecord({**record, KEY: self._key})
+        kept = ConfigRecord({**record, OWNER: self._client.name})
         self._client.state[name] = kept
         if self._client.directory is not None:
             self._client.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

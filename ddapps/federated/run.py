@@ -22,7 +22,7 @@ from ddapps.federated.server import Rejection, Server, ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import INFO, DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer
-from ddapps.federated.transport import ByteTransport, decoded
+from ddapps.federated.transport import ByteTransport, arrays_of, decoded
 from ddcore.summary import DataSummary, write_atomically
 
 Stop = Callable[[float, int], bool]
@@ -66,6 +66,16 @@ class Outcome:
         return float("nan") if last is None else float(last)
 
     @property
+    def privacy(self) -> tuple[float, float] | None:
+        """Epsilon and delta of the union, where clients are private and share no record; see `ddapps.federated.private.union_epsilon`."""
+        if self.union is None or not self.settings.private:
+            return None
+        from ddapps.federated.private import union_epsilon
+
+        records = self.union.record.get("union_of", [])
+        return union_epsilon([replace(self.union, record=record) for record in records])
+
+    @property
     def bytes_up(self) -> int:
         """All bytes from clients to the server."""
         return sum(entry["bytes_up"] for entry in self.history)
@@ -80,6 +90,7 @@ class Outcome:
         return {
             "settings": self.settings.to_config(),
             "accuracy": None if math.isnan(self.accuracy) else self.accuracy,
+            **({} if self.privacy is None else {"privacy": dict(zip(("epsilon", "delta"), self.privacy, strict=True))}),
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "seconds": round(self.seconds, 2),
@@ -170,7 +181,7 @@ class _Watch:
     def __call__(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         if server_round == 0:
             return None
-        self.server.weights = decoded(arrays, self.server.weights)
+        self.server.weights = decoded(arrays_of(arrays), self.server.weights)
         accuracy, now = self.server.accuracy(), self.grid.round
         up, down = (self.grid.bytes_by_round(up=up).get(now, 0) for up in (True, False))
         self.history.append({"round": server_round, "accuracy": accuracy, "bytes_up": up, "bytes_down": down})

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+import ddcore as dd
 from ddapps.federated.forms.base import initial_network
 from ddcore.engine import generator, resolve_device
 from ddcore.evaluation import TrainingSource
-from ddcore.training import Training, fit
+from ddcore.training import Training
 
 if TYPE_CHECKING:
     from ddapps.federated.server import ServerData
@@ -27,15 +28,13 @@ def scores(contributions: Sequence[Contribution], settings: Settings, data: Serv
     A network of the run's architecture is trained on the server's validation split. A client's weight is the share of its examples to which
     that network gives the client's label, above chance: :math:`\max(0, (a - 1/C) / (1 - 1/C))`, C classes.
     """
-    import ddcore as dd
-
     assert data.validation is not None
     device = resolve_device(settings.device)
     known = dd.TargetData("validation", data.spec, data.validation)
     source = TrainingSource.of(known, device, torch.float32)
     network = initial_network(settings, data.spec).to(device)
     training = Training(epochs=max(1, UPDATES * 64 // source.size), batch_size=64)
-    fit(network, source.batch_of, source.size, training, generator=generator(settings.seed, "screening"))
+    dd.training.fit(network, source.batch_of, source.size, training, generator=generator(settings.seed, "screening"))
     network.eval()
     chance = 1 / data.spec.num_classes
     found = []

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 from typing import Any
 
 import torch
@@ -20,16 +20,17 @@ from ddapps.federated.forms.base import initial_network, with_weights
 from ddapps.federated.journal import Journal
 from ddapps.federated.screening import scores
 from ddapps.federated.settings import Settings
+from ddapps.federated.transport import arrays_of, decoded, encoded
 from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Task, part_text, squeezed
 from ddcore.data import Split
 from ddcore.engine import generator, resolve_device
-from ddcore.errors import InputDataError, SummaryFormatError
+from ddcore.errors import DistillationError, InputDataError, SummaryFormatError
 from ddcore.evaluation import TrainingSource, predict
 from ddcore.networks import Network
 from ddcore.summary import DataSummary
-from ddcore.training import Recipe, fit
+from ddcore.training import Recipe
 
-WARNING = 30
+WARNING, MAX_REASON = 30, 400
 FARTHEST_RATE = 10.0
 """How many times a client's learned step size may differ from the median of all before it is cut to that."""
 
@@ -89,12 +90,13 @@ class Server:
         self.settings, self.data = settings, data
         self.form = FORMS[settings.form]
         self.agreement = None if settings.form in ("fedavg", "fedprox") else Agreement(settings, data.spec)
-        self.weights = {n: w.clone() for n, w in initial_network(settings, data.spec).module.state_dict().items()}
+        first = initial_network(settings, data.spec).module.state_dict()
+        self.weights = self._as_sent({name: weight.clone() for name, weight in first.items()})
         self.contributions: dict[str, Contribution] = {}
         self.rejections: list[Rejection] = []
         self.history: list[dict[str, Any]] = []
         self.round = 0
-        self._arrived = 0
+        self.arrived = 0
         self._open: dict[int, dict[str, Task]] = {}
         self.journal = None if directory is None else Journal(Path(directory))
         if self.journal is not None:
@@ -105,13 +107,14 @@ class Server:
     def tasks(self, nodes: Iterable[int]) -> dict[int, Task]:
         """Begin a round; return what every asked node is to do."""
         self.round += 1
-        self._arrived, tasks = 0, {}
+        self.arrived, tasks = 0, {}
         for node in nodes:
             task = Task(
                 self.round,
                 secrets.token_hex(8),
                 self.weights if self.form.sends_weights else None,
                 self._knowledge(node) if self.form.sends_knowledge else None,
+                self.settings.transport,
             )
             tasks[node] = task
             self._open.setdefault(node, {})[task.nonce] = replace(task, weights=None, knowledge=None)
@@ -163,7 +166,7 @@ class Server:
             else:
                 del self._open[node][task.nonce]
             self.contributions[contribution.client] = contribution
-            self._arrived += 1
+            self.arrived += 1
             taken.append(contribution)
         return taken
 
@@ -180,13 +183,13 @@ class Server:
 
     def reject(self, node: int, reason: str) -> None:
         """Log a reply that does not count."""
+        reason = readable(reason)
         self.rejections.append(Rejection(self.round, node, reason))
         log(WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
 
-    def complete(self, more: int = 0) -> bool:
-        """Whether all clients have answered for good, given that ``more`` are about to."""
-        known = self.settings.clients
-        return self.form.stays and known > 0 and len(self.contributions) + more >= known
+    def complete(self) -> bool:
+        """Whether all clients have answered for good."""
+        return self.form.stays and 0 < self.settings.clients <= len(self.contributions)
 
     def finish_round(self, bytes_up: int = 0, bytes_down: int = 0) -> None:
         """Move the global model on if anything has come, test it, and write the state to disk.
@@ -195,13 +198,30 @@ class Server:
             bytes_up: that came in this round, for the history.
             bytes_down: that went out in it.
         """
-        if self._arrived:
-            self.weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
+        if self.arrived:
+            self._move_on()
         accuracy = self.accuracy() if self.contributions else None
         entry = {"round": self.round, "accuracy": accuracy, "bytes_up": bytes_up, "bytes_down": bytes_down}
-        self.history.append({**entry, "clients": self._arrived, "in_union": len(self.contributions)})
+        self.history.append({**entry, "clients": self.arrived, "in_union": len(self.contributions)})
         if self.journal is not None:
             self.journal.write(self)
+
+    def _move_on(self) -> None:
+        try:
+            weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
+        except (DistillationError, ValueError, ArithmeticError, RuntimeError) as error:
+            log(WARNING, "round %s: the global model stays as it was: %s", self.round, readable(str(error)))
+            return
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+            log(WARNING, "round %s: the global model stays as it was: training on the union has diverged", self.round)
+            return
+        self.weights = self._as_sent(weights)
+
+    def _as_sent(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return weights as clients see them: what they start from is what the server goes on from."""
+        if not self.form.sends_weights:
+            return dict(weights)
+        return decoded(arrays_of(encoded(weights, self.settings.transport)), weights)
 
     # What the round is made of.
 
@@ -235,7 +255,7 @@ class Server:
             return batch if equal else replace(batch, weights=weights[indices])
 
         network = network.to(device)
-        fit(
+        dd.training.fit(
             network,
             batch_of,
             source.size,
@@ -272,16 +292,26 @@ class Server:
         return weights / weights.mean()
 
     def _class_sizes(self, given: Sequence[Contribution]) -> dict[int, list[float]]:
-        """Return, per class, the real examples that each client says it has, capped; one example per synthetic one where it says nothing."""
-        sizes = {}
-        for class_id in self.data.spec.classes:
-            said = [c.counts.get(class_id, c.summary.counts.get(class_id, 0)) for c in given]
-            limit = self.settings.weight_cap * median([n for n in said if n] or [1])
-            sizes[class_id] = [min(float(n), limit) for n in said]
-        return sizes
+        """Return, per class, the real examples that each client says it has, capped at a multiple of the median class of all clients.
+
+        Where a client says nothing, every synthetic example counts as one real.
+        """
+        said = [
+            {class_id: c.counts.get(class_id, count) for class_id, count in c.summary.counts.items()} for c in given
+        ]
+        limit = self.settings.weight_cap * median_low([n for sizes in said for n in sizes.values() if n] or [1])
+        return {
+            class_id: [min(float(sizes.get(class_id, 0)), limit) for sizes in said]
+            for class_id in range(self.data.spec.num_classes)
+        }
 
     def _require_own_name(self, contribution: Contribution, connected: set[int]) -> None:
-        """Raise if a client takes the name of another that is still there."""
+        """Raise if a client takes the name of another that is still there, or a second name."""
+        others = [name for name, c in self.contributions.items() if c.node == contribution.node]
+        if others and contribution.client not in others:
+            raise SummaryFormatError(
+                f"its connection has answered as {others[0]!r} before, now it calls itself {contribution.client!r}"
+            )
         holder = self.contributions.get(contribution.client)
         if holder is None or holder.node == contribution.node:
             return
@@ -308,12 +338,18 @@ class Server:
         return {"settings": dd.describe(self.settings), "spec": dd.describe(self.data.spec)}
 
 
+def readable(text: str) -> str:
+    """Return a text from a stranger as one short printable line."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_REASON])
+    return line + (" ..." if len(text) > MAX_REASON else "")
+
+
 def shares(sizes: Sequence[int], cap: float) -> list[float]:
     """Return positive weights that add up to 1, in proportion to sizes that are cut at ``cap`` times their median."""
     positive = [size for size in sizes if size > 0]
     if not positive:
         return [1 / len(sizes)] * len(sizes)
-    limit = cap * median(positive)
+    limit = cap * median_low(positive)
     cut = [min(float(max(size, 1)), limit) for size in sizes]
     return [size / sum(cut) for size in cut]
 

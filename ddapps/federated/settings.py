@@ -148,6 +148,14 @@ class Settings:
             self.counts != "withheld" or self.weighting == "uniform",
             "withheld class sizes cannot weigh: weighting = 'uniform'",
         )
+        require(
+            self.levels == 256 or self.storage == "uint8",
+            f"fewer levels are of pixels in bytes: storage = 'uint8', or levels = 256, not {self.storage!r} with {self.levels}",
+        )
+        require(
+            not (self.private and self.max_seconds),
+            "where a private run stops by the clock, its steps would tell of its draws: max_seconds = 0 with epsilon",
+        )
         FORMS[self.form].check(self)
 
     @classmethod

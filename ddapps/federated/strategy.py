@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
@@ -16,7 +16,7 @@ from ddapps.federated.forms.base import Weights
 from ddapps.federated.server import Server, ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
-from ddapps.federated.transport import decoded, encoded
+from ddapps.federated.transport import arrays_of, decoded, encoded
 from ddcore.errors import UnsupportedError
 
 INFO = 20
@@ -39,6 +39,7 @@ class DistillationStrategy(Strategy):
         if self.server.agreement is None:
             raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")
         self._grid: MeteredGrid | None = None
+        self._seen = 0
 
     @property
     def union(self) -> dd.DataSummary:
@@ -73,9 +74,9 @@ class DistillationStrategy(Strategy):
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False
-        self._grid.enough = lambda replies: self.server.complete(sum(reply.has_content() for reply in replies))
+        self._grid.enough = self._enough
         if initial_arrays is not None and self.server.round == 0:
-            self.server.weights = decoded(initial_arrays, self.server.weights)
+            self.server.weights = decoded(arrays_of(initial_arrays), self.server.weights)
         left = (num_rounds or self.server.settings.rounds) - self.server.round
         return super().start(
             self._grid,
@@ -105,11 +106,23 @@ class DistillationStrategy(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         server = self.server
-        present = [] if self._grid is None else list(self._grid.get_node_ids())
-        taken = server.take(replies, present, *([] if self._grid is None else [self._grid.asked]))
+        self._take(list(replies))
+        self._seen = 0
         server.finish_round(*self._travelled())
-        counted = {"clients": len(taken), "clients-in-union": len(server.contributions)}
+        counted = {"clients": server.arrived, "clients-in-union": len(server.contributions)}
         return as_arrays(server.weights), MetricRecord(counted)  # type: ignore[arg-type]
+
+    def _enough(self, replies: Sequence[Message]) -> bool:
+        self._take(replies)
+        return self.server.complete()
+
+    def _take(self, replies: Sequence[Message]) -> None:
+        """Take those of an exchange's replies that have come since the last look."""
+        new, self._seen = replies[self._seen :], len(replies)
+        if not new or self._grid is None:
+            self.server.take(new)
+        else:
+            self.server.take(new, list(self._grid.get_node_ids()), self._grid.asked)
 
     def _travelled(self) -> tuple[int, int]:
         """Return the bytes of the present round, up and down."""

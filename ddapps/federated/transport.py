@@ -32,18 +32,22 @@ def encoded(weights: Mapping[str, torch.Tensor], transport: str) -> ArrayRecord:
     return ArrayRecord({LEVELS: Array(np.concatenate(levels)), SPANS: Array(np.array(spans, dtype=np.float32))})
 
 
-def decoded(arrays: ArrayRecord, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the weights that `encoded` put into arrays.
+def arrays_of(record: ArrayRecord) -> dict[str, torch.Tensor]:
+    """Return the arrays of a record as tensors, as they travelled."""
+    return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}
+
+
+def decoded(arrays: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights that `encoded` put into arrays, in either transport.
 
     Args:
-        arrays: in either transport.
+        arrays: as they travelled.
         like: weights of the same names and shapes.
     """
     if set(arrays) != {LEVELS, SPANS}:
-        return {name: torch.from_numpy(np.array(array.numpy())) for name, array in arrays.items()}
+        return dict(arrays)
     sizes = [weight.numel() for weight in like.values()]
-    levels = torch.from_numpy(np.array(arrays[LEVELS].numpy())).float()
-    spans = arrays[SPANS].numpy()
+    levels, spans = arrays[LEVELS].float(), arrays[SPANS]
     require(
         len(levels) == sum(sizes) and len(spans) == len(sizes),
         "the weights that were sent are not those of this network",
@@ -66,7 +70,7 @@ class ByteTransport:
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        small = encoded(decoded(arrays, self.like), "uint8")
+        small = encoded(decoded(arrays_of(arrays), self.like), "uint8")
         return super().configure_train(server_round, small, config, grid)  # type: ignore[misc,no-any-return]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> Any:
@@ -74,5 +78,5 @@ class ByteTransport:
         for reply in received:
             if reply.has_content():
                 for name, arrays in list(reply.content.array_records.items()):
-                    reply.content[name] = encoded(decoded(arrays, self.like), "float32")
+                    reply.content[name] = encoded(decoded(arrays_of(arrays), self.like), "float32")
         return super().aggregate_train(server_round, received)  # type: ignore[misc]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 
 import ddcore as dd
+from ddapps.federated.transport import arrays_of, encoded
 from ddcore.errors import DistillationError, SummaryFormatError
 from ddcore.factorization import Pixels
 from ddcore.summary import DataSummary, Part, check_examples, pack_tensors, unpack_tensors
@@ -22,11 +23,18 @@ if TYPE_CHECKING:
     from ddapps.federated.settings import Settings
 
 TASK, SUMMARY, WEIGHTS, KNOWLEDGE = "task", "summary", "arrays", "knowledge"
+REFUSAL = "refusal"
+REFUSED = "the client gives nothing: its privacy budget is spent, or its private distillation has failed; its own log says which"
 HEADERS = 4096
 """Bytes that names, shapes and the recipe may take beside the agreed size."""
 MAX_COUNT = 10**9
-MAX_NUMBER = 100.0
-"""The largest normalised number that an example may hold, where it need not be a pixel in [0, 1]; and the largest soft label."""
+MAX_NUMBER, MAX_LABEL = 100.0, 10.0
+"""The largest normalised number that an example may hold, where it need not be a pixel in [0, 1]; and the largest number in a soft label."""
+AGREED_WORDS = ("labels", "storage", "factor")
+"""Settings of a decoder that must be those of the agreed method; others are sizes, which may differ."""
+MAX_WHOLE = 2**28
+"""Bytes that a client may send where it sends all of its examples."""
+MAX_TEXT = 2**16
 EDGE = 0.01
 MOST_EXAMPLES = 64
 """Examples per real image that the agreed bytes would hold."""
@@ -41,18 +49,20 @@ class Task:
         nonce: of this client in this round; its reply repeats it.
         weights: of the global model, by name; None where the form does not send it.
         knowledge: another client's summary of the round before, where the form sends it.
+        transport: of weights, see `ddapps.federated.transport`.
     """
 
     round: int
     nonce: str
     weights: Mapping[str, torch.Tensor] | None = None
     knowledge: tuple[bytes, str] | None = None
+    transport: str = "float32"
 
     def to_content(self) -> RecordDict:
         """Return the content of a message."""
         content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
         if self.weights is not None:
-            content[WEIGHTS] = ArrayRecord(dict(self.weights))
+            content[WEIGHTS] = encoded(self.weights, self.transport)
         if self.knowledge is not None:
             content[KNOWLEDGE] = ConfigRecord({"tensors": self.knowledge[0], "part": self.knowledge[1]})
         return content
@@ -67,7 +77,7 @@ class Task:
         return cls(
             int(task["round"]),  # type: ignore[arg-type]
             str(task["nonce"]),
-            None if weights is None else weights.to_torch_state_dict(),
+            None if weights is None else arrays_of(weights),
             None if knowledge is None else (bytes(knowledge["tensors"]), str(knowledge["part"])),  # type: ignore[arg-type]
         )
 
@@ -145,6 +155,11 @@ def unsqueezed(content: bytes, limit: int) -> bytes:
     return found
 
 
+def refusal() -> RecordDict:
+    """Return the reply of a private client that gives nothing; it says the same whatever the reason."""
+    return RecordDict({REFUSAL: ConfigRecord({"refused": True})})
+
+
 def part_text(part: Part) -> str:
     """Return the settings that decode a part, as text."""
     return json.dumps({"name": part.factorization.name, **part.factorization.decoder()})
@@ -165,14 +180,13 @@ class Agreement:
         method = compression.at(1)
         self._method = {"name": method.name}
         self._cites = list(method.cites)
-        self._loss = (
-            "cross_entropy" if method.matching is None else method.matching.recipe_loss(compression.learns_labels)
-        )
-        self._learned = 0 if method.matching is None else method.matching.recipe_bytes()
+        soft = compression.learns_labels
+        self._recipe = dd.Recipe() if method.matching is None else method.matching.first_recipe(soft)
         self._per_class = None if settings.bytes or settings.whole else settings.ipc
-        self.max_bytes = compression.most_bytes(settings.limit(spec), spec)
+        most = compression.most_bytes(settings.limit(spec), spec)
+        self.max_bytes = min(most, MAX_WHOLE) if settings.whole else most
         self._max_examples = max(MOST_EXAMPLES * self.max_bytes // math.prod(spec.shape), MOST_EXAMPLES)
-        self._private = settings.private
+        self._budget = (settings.epsilon, settings.delta) if settings.private else None
 
     def read(self, message: Message, task: Task) -> Contribution:
         """Return what a reply holds.
@@ -196,6 +210,8 @@ class Agreement:
             raise SummaryFormatError(f"malformed: {error}") from error
 
     def _read(self, message: Message, task: Task) -> Contribution:
+        if message.has_content() and REFUSAL in message.content.config_records:
+            raise SummaryFormatError(REFUSED)
         if message.has_error():
             raise SummaryFormatError(f"the client failed: {_last_line(message.error.reason)}")
         content = message.content
@@ -234,10 +250,9 @@ class Agreement:
         summary = self.summary_of(tensors, part, dd.Recipe.restore(recipe), self._kept(record))
         if summary.stored_bytes > self.max_bytes:
             raise SummaryFormatError(f"it stores {summary.stored_bytes} bytes, agreed are {self.max_bytes}")
-        if summary.recipe.loss != self._loss or summary.recipe.stored_bytes != self._learned:
+        if not summary.recipe.same_form(self._recipe):
             raise SummaryFormatError(
-                f"its recipe ({summary.recipe.loss}, {summary.recipe.stored_bytes} bytes of learned numbers) is not that of the agreed "
-                f"method ({self._loss}, {self._learned})"
+                f"its recipe ({summary.recipe.loss}) does not have the form of the agreed method's ({self._recipe.loss})"
             )
         self._check(summary)
         return summary
@@ -260,6 +275,12 @@ class Agreement:
                 f"it stores {str(settings.get('name'))[:40]!r}, agreed is {self._factorization.name!r}"
             )
         decoder = {name: value for name, value in settings.items() if name != "name"}
+        agreed = self._factorization.decoder()
+        for name in AGREED_WORDS:
+            if decoder.get(name) != agreed.get(name):
+                raise SummaryFormatError(
+                    f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}"
+                )
         stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
         return Part(self._factorization.loader().from_decoder(decoder), stored)
 
@@ -275,7 +296,7 @@ class Agreement:
                 raise SummaryFormatError(f"it has {each} examples of one class, agreed are {self._per_class}")
         check_examples(summary)
         inputs, targets = summary.tensors()
-        if targets.ndim == 2 and float(targets.abs().max()) > MAX_NUMBER:
+        if targets.ndim == 2 and float(targets.abs().max()) > MAX_LABEL:
             raise SummaryFormatError(f"a soft label of {float(targets.abs().max()):.3g} is out of range")
         normalisation = self.spec.normalisation
         if isinstance(self._factorization, Pixels) and self._factorization.clip and normalisation.exact:
@@ -294,23 +315,38 @@ class Agreement:
         return {class_id: n for class_id, value in enumerate(values) if (n := _whole(value))}
 
     def _kept(self, record: object) -> dict[str, Any]:
-        """Return the entries that a private summary keeps of its record."""
-        if not self._private:
+        """Return the entries that a private summary keeps of its record: certificate and steps."""
+        if self._budget is None:
             return {}
         kept = {} if record is None else parsed(record)
-        if not set(kept) <= {"privacy", "steps"} or "privacy" not in kept:
+        if set(kept) != {"privacy", "steps"}:
             raise SummaryFormatError("a private run was agreed, and the reply carries no certificate")
-        return kept
+        from ddapps.privacy import Certificate
+
+        certificate = Certificate.from_json(kept["privacy"])
+        epsilon, delta = self._budget
+        if certificate.epsilon > epsilon * (1 + 1e-6) or certificate.delta > delta:
+            raise SummaryFormatError(
+                f"its certificate claims epsilon {certificate.epsilon:.4g} at delta {certificate.delta:.3g}, agreed are {epsilon:g} and {delta:g}"
+            )
+        return {"privacy": certificate.to_json(), "steps": _whole(kept["steps"])}
 
 
 def parsed(text: object) -> dict[str, Any]:
     """Return the JSON object in a text from a stranger."""
-    if not isinstance(text, str) or len(text) > 2**20:
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise SummaryFormatError("its settings are no text of reasonable length")
-    value = json.loads(text)
+    try:
+        value = json.loads(text, parse_constant=_refused)
+    except RecursionError as error:
+        raise SummaryFormatError("its settings are nested too deeply") from error
     if not isinstance(value, dict):
         raise SummaryFormatError("its settings are no JSON object")
     return value
+
+
+def _refused(constant: str) -> float:
+    raise SummaryFormatError(f"its settings hold {constant}, which is not a JSON number")
 
 
 def _last_line(text: str | None) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 
 from opacus.accountants import IAccountant
 
-from ddapps.privacy.accounting import MAX_EPSILON, check_accountant, history_of, noise_multiplier_for
+from ddapps.privacy.accounting import MAX_EPSILON, check_accountant, epsilon_of, history_of, noise_multiplier_for
 from ddapps.privacy.certificate import ALWAYS_PUBLIC
 from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.signal import Mechanism
 from ddcore import TargetData
 from ddcore.data import Standardise
-from ddcore.errors import InputDataError
+from ddcore.errors import BudgetError, InputDataError
 from ddcore.settings import require
 
 PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
@@ -47,6 +47,7 @@ def plan(
     counts: Mapping[int, int] | None = None,
     initialisation: str = "noise",
     assumed_public: Sequence[str] = (),
+    noise_multiplier: float | None = None,
 ) -> Mechanism:
     """Return the public constants for some data: the noise follows from budget, sampling rate and number of questions.
 
@@ -62,11 +63,12 @@ def plan(
         counts: as in `privatize`.
         initialisation: for the certificate.
         assumed_public: for the certificate, beside what always is.
+        noise_multiplier: in place of the least noise that the budget allows.
 
     Raises:
         InputDataError: class set or normalisation were read from the private examples.
         SettingsError: delta is not below one over the number of examples.
-        BudgetError: a caller's accountant has spent the budget already.
+        BudgetError: a caller's accountant has spent the budget already, or the noise that was given is too weak for it.
     """
     check_budget(epsilon, delta, sample_rate, accountant)
     public = _public_counts(target, counts)
@@ -75,8 +77,16 @@ def plan(
     rate = sample_rate or min(1.0, real_batch * len(public) / examples)
     name = accountant if isinstance(accountant, str) else accountant.mechanism()
     history = [] if isinstance(accountant, str) else history_of(accountant)
+    if noise_multiplier is None:
+        noise_multiplier = noise_multiplier_for(epsilon, delta, rate, steps, name, history)
+    else:
+        total = epsilon_of([*history, (noise_multiplier, rate, steps)], delta, name)
+        if total > epsilon:
+            raise BudgetError(
+                f"{steps} answers with noise {noise_multiplier:.4g} would bring the total to epsilon {total:.4g}, of {epsilon}"
+            )
     return Mechanism(
-        noise_multiplier=noise_multiplier_for(epsilon, delta, rate, steps, name, history),
+        noise_multiplier=noise_multiplier,
         max_grad_norm=max_grad_norm,
         sample_rate=rate,
         steps=steps,

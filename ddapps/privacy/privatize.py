@@ -35,6 +35,7 @@ class PrivateMethod:
     Attributes:
         changes: what `privatize` had to change of the method, in words.
         questions: how many it asks; None: one per step.
+        noise_multiplier: of every answer; None: what the budget allows.
         signal: answers them.
     """
 
@@ -47,6 +48,7 @@ class PrivateMethod:
     counts: Mapping[int, int] | None = field(default=None, hash=False)
     changes: tuple[str, ...] = ()
     questions: int | None = None
+    noise_multiplier: float | None = None
     signal: type[PrivateSignal] = PrivateSignal
 
     def mechanism(self, target: dd.TargetData, initialisation: str = "noise") -> Mechanism:
@@ -65,6 +67,7 @@ class PrivateMethod:
             counts=self.counts,
             initialisation=initialisation,
             assumed_public=given,
+            noise_multiplier=self.noise_multiplier,
         )
 
     def distill(
@@ -209,6 +212,7 @@ def privatize(
     accountant: str | IAccountant = "prv",
     counts: Mapping[int, int] | None = None,
     questions: int | None = None,
+    noise_multiplier: float | None = None,
 ) -> PrivateMethod:
     r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy for adding or removing one example.
 
@@ -226,6 +230,7 @@ def privatize(
         accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours: it is told of every answer, and what it was told before
             counts against ``epsilon``.
         questions: how many the method asks in all; default: one per step.
+        noise_multiplier: of every answer; default: the least that keeps ``questions`` answers within the budget.
         counts: public examples per class; default: the true ones, taken for public. `release_counts` pays for noisy ones.
 
     Raises:
@@ -262,7 +267,16 @@ def privatize(
                 "same accountant (FixedNetworks)"
             )
     return PrivateMethod(
-        method, float(epsilon), float(delta), max_grad_norm, sample_rate, accountant, counts, changes, questions
+        method,
+        float(epsilon),
+        float(delta),
+        max_grad_norm,
+        sample_rate,
+        accountant,
+        counts,
+        changes,
+        questions,
+        noise_multiplier,
     )
 
 

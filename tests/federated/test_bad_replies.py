@@ -15,6 +15,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
 from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.forms.updates import averaged, norm
 from ddapps.federated.server import Server, shares, tempered
 from ddapps.federated.wire import Agreement, Task, unsqueezed
 from ddcore.errors import InputDataError, SummaryFormatError
@@ -142,9 +143,91 @@ def test_soft_labels_out_of_range_are_rejected(parts: list[dd.TargetData], data:
         agreement.read(reply(1, edited(record, _put("labels", _at(3, 1e4)))), Task(1, "n"))
     with pytest.raises(SummaryFormatError, match="NaN"):
         agreement.read(reply(1, edited(record, _put("labels", _at(3, float("nan"))))), Task(1, "n"))
-    other = {**json.loads(record["recipe"]), "loss": "squared_error"}
-    with pytest.raises(SummaryFormatError, match="is not that of the agreed method"):
-        agreement.read(reply(1, {**record, "recipe": json.dumps(other)}), Task(1, "n"))
+    recipe = json.loads(record["recipe"])
+    for change in (
+        {"loss": "squared_error"},
+        {"learning_rate": 0.1},
+        {"steps": None},
+        {"steps": {**recipe["steps"], "momentum": 0.5}},
+        {"steps": {**recipe["steps"], "rates": recipe["steps"]["rates"][:-1]}},
+    ):
+        with pytest.raises(SummaryFormatError, match="does not have the form of the agreed"):
+            agreement.read(reply(1, {**record, "recipe": json.dumps({**recipe, **change})}), Task(1, "n"))
+    nested = "[" * 5000 + "]" * 5000
+    for text, message in (
+        (f'{{"a": {nested}}}', "nested too deeply"),
+        ('{"a": NaN}', "NaN"),
+        (" " * 70000, "reasonable length"),
+    ):
+        with pytest.raises(SummaryFormatError, match=message):
+            agreement.read(reply(1, {**record, "recipe": text}), Task(1, "n"))
+
+
+def test_soft_labels_in_place_of_hard_ones_are_rejected(honest: list[dict[str, Any]], data: ServerData) -> None:
+    agreement = Agreement(SETTINGS, data.spec)
+    part = {**json.loads(honest[0]["part"]), "labels": "soft"}
+
+    def labelled(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["labels"] = torch.ones(len(tensors["classes"]), 10)
+
+    soft = {**edited(honest[0], labelled), "part": json.dumps(part)}
+    with pytest.raises(SummaryFormatError, match="its labels is 'soft', agreed is 'hard'"):
+        agreement.read(reply(1, soft), Task(1, "nonce 1"))
+
+
+def test_a_reason_is_one_short_line(honest: list[dict[str, Any]], data: ServerData) -> None:
+    server = Server(SETTINGS, data)
+    server.tasks([1])
+    server._open = {1: {"nonce 1": Task(1, "nonce 1")}}
+    part = json.dumps({**json.loads(honest[0]["part"]), "x\n" * 10000: 1})
+    assert server.take([reply(1, {**honest[0], "part": part})]) == []
+    reason = server.rejections[-1].reason
+    assert len(reason) < 500 and reason.isprintable()
+
+
+def test_one_wild_update_neither_breaks_nor_leads_the_global_model(
+    parts: list[dd.TargetData], data: ServerData
+) -> None:
+    settings = quick(form="goetz-tewari", ipc=1, steps=3, local_epochs=1)
+    for rate in (1e6, 1e30):
+
+        def wild(content: RecordDict, rate: float = rate) -> RecordDict:
+            record = content.config_records["summary"]
+            recipe = json.dumps({"loss": "cross_entropy", "learning_rate": min(rate, 1e6)})
+            return RecordDict({"summary": ConfigRecord({**record, "recipe": recipe})})
+
+        server = Server(settings, data)
+        before = {name: weight.clone() for name, weight in server.weights.items()}
+        tasks = server.tasks([1, 2, 3, 4])
+        for node, target in enumerate(parts, start=1):
+            content = FORMS["goetz-tewari"].answer(Client(target, settings, str(node), RecordDict()), tasks[node])
+            server.take([reply(node, wild(content) if node == 4 else content)])
+        server.finish_round()
+        moved = {name: weight - before[name] for name, weight in server.weights.items()}
+        assert 0 < norm(moved) < 10
+    updates = [{"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([0.0, 1.0])}, {"w": torch.tensor([0.0, 1e9])}]
+    assert torch.allclose(averaged(updates, [0.25, 0.25, 0.5])["w"], torch.tensor([0.25, 0.25 + 0.5 * 5.0]))
+
+
+def test_a_round_that_cannot_be_trained_on_keeps_the_model(digits: dd.TargetData) -> None:
+    target = digits.with_validation(0.3)
+    wrong = dd.data.Split(target.train.inputs, (target.train.targets + 1) % 10)
+    settings = quick(method="random", ipc=5, screening=True)
+    outcome = simulate(settings, [dd.TargetData("wrong", target.spec, wrong)], ServerData.of(target))
+    first = Server(settings, ServerData.of(target)).weights
+    if outcome.union is None:
+        pytest.fail("the summary itself is well-formed")
+    assert all(torch.equal(outcome.weights[name], weight) for name, weight in first.items())
+
+
+def test_a_connection_has_one_name(honest: list[dict[str, Any]], data: ServerData) -> None:
+    server = Server(SETTINGS, data)
+    server.tasks([1])
+    server._open = {1: {"nonce 1": Task(1, "nonce 1")}}
+    assert server.take([reply(1, honest[0])])
+    server._open = {1: {"nonce 1": Task(1, "nonce 1")}}
+    assert server.take([reply(1, {**honest[0], "client": "another"})]) == []
+    assert "has answered as '0' before" in server.rejections[-1].reason
 
 
 def test_a_bomb_is_never_unpacked() -> None:
@@ -160,6 +243,7 @@ def test_a_bomb_is_never_unpacked() -> None:
 def test_what_clients_say_of_themselves_is_capped() -> None:
     assert shares([10, 10, 10**9], cap=2.0) == pytest.approx([0.25, 0.25, 0.5])
     assert shares([0, 0], cap=2.0) == [0.5, 0.5]
+    assert shares([100, 10**9], cap=2.0) == pytest.approx([1 / 3, 2 / 3])
     assert sum(shares([1, 2, 3, 4], cap=10.0)) == pytest.approx(1)
     rates = [0.1, 0.1, 1e6]
     assert [r.learning_rate for r in tempered([Recipe(learning_rate=rate) for rate in rates])] == [0.1, 0.1, 1.0]
@@ -183,7 +267,7 @@ def test_class_sizes_weigh_examples_up_to_the_cap(digits: dd.TargetData, data: S
     assert float(weights.mean()) == pytest.approx(1)
     for class_id in (0, 1):
         sizes = [large.counts()[class_id], small.counts()[class_id]]
-        limit = 1.5 * sum(sizes) / 2
+        limit = 1.5 * sorted([*large.counts().values(), *small.counts().values()])[1]
         first, second = weights[union.members()[class_id]].split(2)
         assert float(first.sum() / second.sum()) == pytest.approx(min(sizes[0], limit) / sizes[1], rel=1e-5)
 

@@ -85,14 +85,14 @@ class Matching(ABC):
         """Return how to train on the summary."""
         return Recipe()
 
-    def recipe_bytes(self) -> int:
-        """Return the bytes of the numbers that its recipe will have learned."""
-        return 0
-
-    def recipe_loss(self, soft_labels: bool) -> str:
-        """Return the loss that its recipe will name.
+    def first_recipe(self, soft_labels: bool) -> Recipe:
+        """Return the recipe before anything of it was learned: it has the form of all that follow.
 
         Args:
             soft_labels: whether the synthetic labels are learned.
         """
-        return "cross_entropy"
+        return Recipe()
+
+    def recipe_bytes(self) -> int:
+        """Return the bytes of the numbers that its recipe will have learned."""
+        return self.first_recipe(soft_labels=False).stored_bytes

@@ -85,6 +85,10 @@ class Recipe:
             steps = replace(steps, rates=tuple(_geometric_mean(rates) for rates in each))
         return cls(first.loss, rate, steps)
 
+    def same_form(self, other: Recipe) -> bool:
+        """Whether two recipes differ in their learned rates at most."""
+        return (self.loss, _form(self)) == (other.loss, _form(other))
+
     def to_json(self) -> dict[str, Any]:
         """Return what a summary records."""
         recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
@@ -110,8 +114,8 @@ class Recipe:
 
 def _form(recipe: Recipe) -> str:
     if recipe.steps is not None:
-        steps = recipe.steps
-        return f"{len(steps.rates)} steps of {steps.per_class or 'all'} examples per class, momentum {steps.momentum:g}"
+        steps, beside = recipe.steps, "" if recipe.learning_rate is None else ", and a learned rate"
+        return f"{len(steps.rates)} steps of {steps.per_class or 'all'} examples per class, momentum {steps.momentum:g}{beside}"
     return "a learned rate" if recipe.learning_rate is not None else "no rate of its own"
 
 

@@ -12,6 +12,7 @@ import torch
 from flwr.app import RecordDict
 
 import ddcore as dd
+from ddapps.federated.transport import decoded
 from ddapps.sizing import Compression
 from ddcore.engine import derive_seed, resolve_device
 from ddcore.networks import Network, as_architecture
@@ -44,8 +45,8 @@ class Client:
     directory: Path | None = None
 
     def seed(self, round: int) -> int:
-        """Return the seed of one round's public random numbers."""
-        return derive_seed(self.settings.seed, "client", self.name, round)
+        """Return the seed of one round's public random numbers; where one answer is enough, it is the same in whatever round it is asked."""
+        return derive_seed(self.settings.seed, "client", self.name, 0 if self.settings.one_answer else round)
 
     def network(self, weights: Weights) -> Network:
         """Return the global model."""
@@ -74,8 +75,22 @@ class Form(ABC):
     stays: ClassVar[bool] = True
 
     def check(self, settings: Settings) -> None:
-        """Raise unless the settings suit this form."""
+        """Raise unless the settings suit this form: a setting that it would ignore is an error."""
         require(not self.whole or not settings.private, "whole partitions cannot be sent privately: epsilon = 0")
+        if not self.sends_weights:
+            self._require_defaults(settings, "transport")
+        if settings.private:
+            from ddapps.privacy import privatize
+
+            privatize(self.compression(settings).at(1), epsilon=settings.epsilon, delta=settings.delta)
+
+    def _require_defaults(self, settings: Settings, *names: str) -> None:
+        for name in names:
+            default = type(settings).__dataclass_fields__[name].default
+            require(
+                getattr(settings, name) == default,
+                f"form {settings.form!r} has no use for {name.replace('_', '-')}: leave it out (its default is {default!r})",
+            )
 
     def compression(self, settings: Settings) -> Compression:
         """Return the method, before its size is known."""
@@ -109,6 +124,7 @@ def with_weights(settings: Settings, spec: dd.Spec, weights: Weights) -> Network
     """
     network = initial_network(settings, spec)
     held = network.module.state_dict()
+    weights = decoded(weights, held)
     same = set(held) == set(weights) and all(held[name].shape == weights[name].shape for name in held)
     require(
         same,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from ddapps.federated.forms.base import Client
 from ddapps.federated.remembered import Remembered
 from ddapps.federated.wire import SUMMARY, pack
 from ddcore.networks import NetworkSource
+from ddcore.settings import describe
 
 if TYPE_CHECKING:
     from ddapps.federated.wire import Task
@@ -30,7 +33,7 @@ def answer(
     target: dd.TargetData | None = None,
     start: dd.DataSummary | None = None,
 ) -> RecordDict:
-    """Return the reply with a summary of a client's data: distilled now, or, where one answer is enough, the one that was given before.
+    """Return the reply with a summary of a client's data: distilled now, or, where the same was asked before, what was given then.
 
     Args:
         client: at work.
@@ -39,13 +42,25 @@ def answer(
         target: what is distilled, in place of the client's data.
         start: a summary to go on from.
     """
-    settings, memory = client.settings, Remembered(client)
-    given = memory.get(REPLY) if settings.one_answer else None
-    if given is None:
-        given = _made(client, task, source, target, start).config_records[SUMMARY]
-        if settings.one_answer:
-            memory.put(REPLY, given)
-    return RecordDict({SUMMARY: ConfigRecord({**given, "round": task.round, "nonce": task.nonce})})
+    memory, wanted = Remembered(client), _digest(client, task)
+    given = memory.get(REPLY)
+    if given is None or given["task"] != wanted:
+        given = ConfigRecord({**_made(client, task, source, target, start).config_records[SUMMARY], "task": wanted})
+        memory.put(REPLY, given)
+    sent = {name: value for name, value in given.items() if name != "task"}
+    return RecordDict({SUMMARY: ConfigRecord({**sent, "round": task.round, "nonce": task.nonce})})
+
+
+def _digest(client: Client, task: Task) -> str:
+    """Return what tells a task from others that would be answered differently: settings, data and, where they count, round and weights."""
+    digest = hashlib.sha256(
+        json.dumps([describe(client.settings), client.target.fingerprint()], sort_keys=True).encode()
+    )
+    if not client.settings.one_answer:
+        digest.update(str(task.round).encode())
+        for name, weight in (task.weights or {}).items():
+            digest.update(name.encode() + weight.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _made(

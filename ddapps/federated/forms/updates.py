@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -19,7 +22,7 @@ from ddcore.evaluation import TrainingSource
 from ddcore.factorization import Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.networks import GivenSegment, Network
-from ddcore.training import Recipe, Steps, Training, fit
+from ddcore.training import Recipe, Steps, Training
 
 if TYPE_CHECKING:
     from ddapps.federated.server import Server
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from ddapps.federated.wire import Task
 
 CPU_STEPS, PAPER_STEPS = 100, 1000
+LONGEST = 5.0
+"""Median lengths that one client's update may have."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class SyntheticUpdate(Form):
     .. math:: \min_{x, y, \alpha} \frac{\|w_N - w^{(k)}\|^2}{\|w_0 - w^{(k)}\|^2}, \qquad w_{i+1} = w_i - \alpha \nabla \ell(x, y; w_i)
 
     The batch has soft labels and one learned step size. The server takes the same steps from the same weights, for each client, and averages
-    the ends with the clients' numbers of examples, capped.
+    the ends with the clients' numbers of examples, capped. An update that is longer than `LONGEST` times the median of all is cut to that length.
 
     Attributes:
         inner_steps: :math:`N`, unless the settings say another.
@@ -51,7 +56,7 @@ class SyntheticUpdate(Form):
     stays: ClassVar[bool] = False
 
     def check(self, settings: Settings) -> None:
-        super().check(settings)
+        self._require_defaults(settings, "screening", "weighting", "bytes")
         if settings.method != "":
             raise UnsupportedError(f"form {settings.form} has its own method: leave method out")
         if settings.private:
@@ -86,19 +91,43 @@ class SyntheticUpdate(Form):
         return answer(client, task, GivenSegment(start.module, trained.module))
 
     def next_weights(self, server: Server) -> Weights:
-        contributions = server.answers()
-        shares = server.shares([c.num_examples for c in contributions])
-        total = {name: torch.zeros_like(w, dtype=torch.float64) for name, w in server.weights.items()}
-        for contribution, share in zip(contributions, shares, strict=True):
+        updates = {}
+        for contribution in server.answers():
             replayed = with_weights(server.settings, server.data.spec, server.weights)
             replay(replayed, contribution.summary, server.settings.inner_steps or self.inner_steps)
-            for name, weight in replayed.module.state_dict().items():
-                total[name] += share * weight.cpu().double()
-        return {name: weight.to(server.weights[name].dtype) for name, weight in total.items()}
+            ends = replayed.module.state_dict()
+            update = {name: ends[name].cpu().double() - weight.double() for name, weight in server.weights.items()}
+            if math.isfinite(norm(update)):
+                updates[contribution.client] = (contribution.num_examples, update)
+            else:
+                server.reject(contribution.node, "its update is not finite")
+                del server.contributions[contribution.client]
+        moved = averaged([update for _, update in updates.values()], server.shares([n for n, _ in updates.values()]))
+        return {
+            name: (weight.double() + moved[name]).to(weight.dtype) if moved else weight
+            for name, weight in server.weights.items()
+        }
 
 
 _NOWHERE: torch.nn.Module = torch.nn.Linear(1, 1)
 """Stands where a client's own segment will."""
+
+
+def norm(update: Mapping[str, torch.Tensor]) -> float:
+    """Return the Euclidean length of an update."""
+    return math.sqrt(sum(float(part.square().sum()) for part in update.values()))
+
+
+def averaged(updates: Sequence[Mapping[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
+    """Return the weighted sum of updates, each no longer than `LONGEST` times their median length."""
+    lengths = [norm(update) for update in updates]
+    limit = LONGEST * median_low(lengths) if lengths else 0.0
+    total: dict[str, torch.Tensor] = {}
+    for update, length, share in zip(updates, lengths, shares, strict=True):
+        factor = share * min(1.0, limit / length if length else 1.0)
+        for name, part in update.items():
+            total[name] = total[name] + factor * part if name in total else factor * part
+    return total
 
 
 def replay(network: Network, summary: dd.DataSummary, steps: int) -> None:
@@ -109,7 +138,7 @@ def replay(network: Network, summary: dd.DataSummary, steps: int) -> None:
     if rate is None:
         raise SummaryFormatError("a synthetic update has a learned step size, this one has none")
     recipe = Recipe(summary.recipe.loss, None, Steps((rate,) * steps))
-    fit(
+    dd.training.fit(
         network, source.batch_of, source.size, Training(), generator=generator(0), recipe=recipe, members=source.members
     )
 

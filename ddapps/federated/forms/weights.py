@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flwr.app import MetricRecord, RecordDict
 
-from ddapps.federated.forms.base import Client, Form, Weights, initial_network
+from ddapps.federated.forms.base import Client, Form, Weights
 from ddapps.federated.local_training import train_locally
-from ddapps.federated.transport import decoded, encoded
+from ddapps.federated.transport import arrays_of, encoded
 from ddcore.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ModelWeights(Form):
     sends_weights: ClassVar[bool] = True
 
     def check(self, settings: Settings) -> None:
-        super().check(settings)
+        self._require_defaults(settings, "screening", "weighting", "bytes", "method", "levels", "storage")
         if settings.private:
             raise UnsupportedError(
                 "weights are sent as they are: for privacy choose form 'one-shot' or 'feddm' with epsilon"
@@ -45,8 +45,7 @@ class ModelWeights(Form):
     def train(self, client: Client, content: RecordDict) -> RecordDict:
         """Return the reply to one of Flower's own strategies."""
         (arrays,), (config,) = content.array_records.values(), content.config_records.values()
-        first = initial_network(client.settings, client.target.spec)
-        network = client.network(decoded(arrays, first.module.state_dict()))
+        network = client.network(arrays_of(arrays))
         mu = float(config.get("proximal-mu", 0.0)) if self.proximal else 0.0  # type: ignore[arg-type]
         trained = train_locally(client, network, int(config["server-round"]), proximal_mu=mu)  # type: ignore[arg-type]
         state = {name: weight.detach().cpu() for name, weight in trained.module.state_dict().items()}

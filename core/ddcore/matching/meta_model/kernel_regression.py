@@ -113,12 +113,12 @@ class KernelRegression(Matching):
         squared = 0.5 * (predictions - targets).square().sum()
         return squared / targets.shape[1] if self.mean_over_classes else squared
 
-    def recipe_loss(self, soft_labels: bool) -> str:
-        return "squared_error" if soft_labels else "cross_entropy"
+    def first_recipe(self, soft_labels: bool) -> Recipe:
+        return Recipe("squared_error" if soft_labels else "cross_entropy")
 
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, _KernelState)
-        return Recipe(self.recipe_loss(state.soft_labels))
+        return self.first_recipe(state.soft_labels)
 
 
 class _KernelState(MatchingState):

@@ -111,17 +111,14 @@ class UnrolledTraining(Matching):
         along = torch.stack([(g * w).sum() for g, w in zip(real.tensors, trained, strict=True)]).sum()
         yield Term(along - along.detach() + (0.0 if real.loss is None else real.loss), classes=tuple(classes))
 
-    def recipe_bytes(self) -> int:
-        if self.order == "fixed":
-            return 4 * self.inner_steps
-        return 4 if self.step_sizes.learned == "shared" else 0
-
-    def recipe_loss(self, soft_labels: bool) -> str:
-        return self.loss
+    def first_recipe(self, soft_labels: bool) -> Recipe:
+        return self._recipe((self.step_sizes.initial,) * self.inner_steps)
 
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)
-        rates = state.numbers()
+        return self._recipe(state.numbers())
+
+    def _recipe(self, rates: tuple[float, ...]) -> Recipe:
         if self.order == "fixed":
             return Recipe(self.loss, steps=Steps(rates, self.synthetic_batch, self.momentum))
         return Recipe(self.loss, learning_rate=rates[0] if self.step_sizes.learned == "shared" else None)

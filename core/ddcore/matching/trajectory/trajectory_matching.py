@@ -125,11 +125,8 @@ class TrajectoryMatching(Matching):
             ]
         run.examples.assign_labels(torch.cat(parts).to(run.dtype).softmax(dim=1))
 
-    def recipe_bytes(self) -> int:
-        return 4 if self.step_sizes.learned in ("shared", "per_step") else 0
-
-    def recipe_loss(self, soft_labels: bool) -> str:
-        return self.loss
+    def first_recipe(self, soft_labels: bool) -> Recipe:
+        return Recipe(self.loss, None if self.step_sizes.learned == "fixed" else self.step_sizes.initial)
 
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, StepSizeState)
