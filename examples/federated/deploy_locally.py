@@ -21,14 +21,14 @@ import ddcore as dd
 PROJECT = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 CONFIG = (
-    "distillation.rounds=6 distillation.clients=2 distillation.timeout=15.0 distillation.ipc=1 distillation.steps={steps} "
+    "distillation.rounds=20 distillation.clients=2 distillation.timeout=8.0 distillation.ipc=1 distillation.steps={steps} "
     'distillation.network="convnet(width=4)" distillation.epochs=20 out="{out}"'
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400, help="of each client: long enough to be killed in the middle")
+    parser.add_argument("--steps", type=int, default=200, help="of each client: long enough to be killed in the middle")
     parser.add_argument("--out", type=Path, help="where union and results go (default: nowhere)")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="deployment-") as temporary:

@@ -277,7 +277,7 @@ def test_a_poisoned_summary_weighs_less_where_a_validation_split_judges(digits: 
     halves = dd.data.partitions.iid(target, 3, seed=0)
     flipped = dd.data.Split(halves[2].train.inputs, (halves[2].train.targets + 1) % 10)
     poisoned = dd.TargetData("poisoned", halves[2].spec, flipped)
-    settings = Settings(network="convnet(width=8)", method="random", ipc=5, epochs=40, screening=True, min_clients=1)
+    settings = Settings(network="convnet(width=4)", method="random", ipc=5, epochs=40, screening=True, min_clients=1)
     data = ServerData.of(target)
     server = Server(settings, data)
     tasks = server.tasks([1, 2, 3])

@@ -144,7 +144,7 @@ def test_what_failed_inside_stays_with_the_client(parts: list[dd.TargetData], da
     reasons.add(
         run_server(InProcessGrid(client_app(broken), 2, SETTINGS.to_config()), SETTINGS, data).rejections[0].reason
     )
-    few = parts[0].with_train(torch.arange(15), "few")
+    few = parts[0].with_train(torch.arange(5), "few")
     reasons |= {r.reason for r in simulate(replace(SETTINGS, counts="noised"), [few], data).rejections}
     assert reasons == {REFUSED}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ def answer(
     *,
     target: dd.TargetData | None = None,
     start: dd.DataSummary | None = None,
+    settle: Callable[[dd.Method], dd.Method] = lambda method: method,
 ) -> RecordDict:
     """Return the reply with a summary of a client's data: distilled now, or, where the same was asked before, what was given then.
 
@@ -41,11 +42,14 @@ def answer(
         source: networks to distil on, in place of the method's.
         target: what is distilled, in place of the client's data.
         start: a summary to go on from.
+        settle: last changes of the method, once it has its size.
     """
     memory, wanted = Remembered(client), _digest(client, task)
     given = memory.get(REPLY)
     if given is None or given["task"] != wanted:
-        given = ConfigRecord({**_made(client, task, source, target, start).config_records[SUMMARY], "task": wanted})
+        given = ConfigRecord(
+            {**_made(client, task, source, target, start, settle).config_records[SUMMARY], "task": wanted}
+        )
         memory.put(REPLY, given)
     sent = {name: value for name, value in given.items() if name != "task"}
     return RecordDict({SUMMARY: ConfigRecord({**sent, "round": task.round, "nonce": task.nonce})})
@@ -64,14 +68,19 @@ def _digest(client: Client, task: Task) -> str:
 
 
 def _made(
-    client: Client, task: Task, source: NetworkSource | None, target: dd.TargetData | None, start: dd.DataSummary | None
+    client: Client,
+    task: Task,
+    source: NetworkSource | None,
+    target: dd.TargetData | None,
+    start: dd.DataSummary | None,
+    settle: Callable[[dd.Method], dd.Method],
 ) -> RecordDict:
     settings = client.settings
     if settings.private:
         from ddapps.federated.private import private_answer
 
         return private_answer(client, task, source)
-    method = sized(client, target or client.target, source)
+    method = settle(sized(client, target or client.target, source))
     summary = dd.distill(
         target or client.target,
         method,

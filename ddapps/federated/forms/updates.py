@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ddapps.federated.wire import Task
 
 CPU_STEPS, PAPER_STEPS = 100, 1000
+GRADIENT_BATCH, LEAST_STEP, MOST_STEP = 256, 1e-4, 10.0
 LONGEST = 5.0
 """Median lengths that one client's update may have."""
 
@@ -77,7 +78,7 @@ class SyntheticUpdate(Form):
             ),
             networks=GivenSegment(_NOWHERE, _NOWHERE),
             optimiser=dd.Optimiser(
-                "adam", learning_rate=0.05, group_learning_rates={"labels": 0.05, "step_sizes": 0.05}, schedule="cosine"
+                "adam", learning_rate=0.05, group_learning_rates={"labels": 0.05, "step_sizes": 0.2}, schedule="cosine"
             ),
             steps=settings.steps or (CPU_STEPS if settings.preset == "cpu" else PAPER_STEPS),
         )
@@ -88,7 +89,14 @@ class SyntheticUpdate(Form):
             raise SummaryFormatError("the message has no weights: its server does not speak this form")
         start = client.network(task.weights)
         trained = train_locally(client, client.network(task.weights), task.round)
-        return answer(client, task, GivenSegment(start.module, trained.module))
+        steps = client.settings.inner_steps or self.inner_steps
+        first = first_step(client, start, trained, steps)
+        return answer(
+            client,
+            task,
+            GivenSegment(start.module, trained.module),
+            settle=lambda method: dd.override(method, "matching.step_sizes.initial", first),
+        )
 
     def next_weights(self, server: Server) -> Weights:
         updates = {}
@@ -111,6 +119,18 @@ class SyntheticUpdate(Form):
 
 _NOWHERE: torch.nn.Module = torch.nn.Linear(1, 1)
 """Stands where a client's own segment will."""
+
+
+def first_step(client: Client, start: Network, end: Network, steps: int) -> float:
+    r"""Return a first step size at which ``steps`` gradients of the client's data are as long as its update: :math:`\|w^{(k)} - w_0\| / (N \|g\|)`."""
+    source = TrainingSource.of(client.target, next(start.parameters()).device, torch.float32)
+    batch = source.batch_of(torch.arange(min(source.size, GRADIENT_BATCH)))
+    loss = torch.nn.functional.cross_entropy(start(batch.inputs), batch.targets)
+    gradient = torch.autograd.grad(loss, list(start.module.parameters()))
+    pairs = zip(end.module.parameters(), start.module.parameters(), strict=True)
+    moved = math.sqrt(sum(float((a - b).detach().square().sum()) for a, b in pairs))
+    slope = math.sqrt(sum(float(part.square().sum()) for part in gradient))
+    return min(max(moved / (steps * max(slope, 1e-12)), LEAST_STEP), MOST_STEP)
 
 
 def norm(update: Mapping[str, torch.Tensor]) -> float:
