@@ -18,6 +18,33 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
+    "goetz_tewari": """@article{goetz2020federated,
+  title={Federated Learning via Synthetic Data}, author={Goetz, Jack and Tewari, Ambuj},
+  journal={arXiv preprint arXiv:2008.04489}, year={2020}
+}""",
+    "dosfl": """@article{zhou2020dosfl,
+  title={Distilled One-Shot Federated Learning}, author={Zhou, Yanlin and Pu, George and Ma, Xiyao and Li, Xiaolin and Wu, Dapeng},
+  journal={arXiv preprint arXiv:2009.07999}, year={2020}
+}""",
+    "feddm": """@inproceedings{xiong2023feddm,
+  title={{FedDM}: Iterative Distribution Matching for Communication-Efficient Federated Learning},
+  author={Xiong, Yuanhao and Wang, Ruochen and Cheng, Minhao and Yu, Felix and Hsieh, Cho-Jui},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2023}
+}""",
+    "fedsynth": """@article{hu2022fedsynth,
+  title={{FedSynth}: Gradient Compression via Synthetic Data in Federated Learning},
+  author={Hu, Shengyuan and Goetz, Jack and Malik, Kshitiz and Zhan, Hongyuan and Liu, Zhe and Liu, Yue},
+  journal={arXiv preprint arXiv:2204.01273}, year={2022}
+}""",
+    "fedd3": """@article{song2022fedd3,
+  title={Federated Learning via Decentralized Dataset Distillation in Resource-Constrained Edge Environments},
+  author={Song, Rui and Liu, Dai and Chen, Dave Zhenyu and Festag, Andreas and Trinitis, Carsten and Schulz, Martin and Knoll, Alois},
+  journal={arXiv preprint arXiv:2208.11311}, year={2022}
+}""",
+    "fedmk": """@article{liu2022fedmk,
+  title={Meta Knowledge Condensation for Federated Learning}, author={Liu, Ping and Yu, Xin and Zhou, Joey Tianyi},
+  journal={arXiv preprint arXiv:2209.14851}, year={2022}
+}""",
     "dcc": """@inproceedings{lee2022dcc,
   title={Dataset Condensation with Contrastive Signals},
   author={Lee, Saehyung and Chun, Sanghyuk and Jung, Sangwon and Yun, Sangdoo and Yoon, Sungroh},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from ddapps.federated.wire import Task, refusal
 from ddcore.errors import InputDataError
 from ddcore.settings import require
 
-ERROR = 40
 LoadPartition = Callable[[Context], dd.TargetData]
 
 
@@ -36,20 +36,20 @@ def client_app(
 
     A node's ``node_config`` may name it (``name``; default: its ``partition-id``), so that it is known again after a restart, and give it a
     folder of its own (``directory``), where what it has spent and sent outlives it.
-    ``max-epsilon`` is the client's own limit: it gives nothing to runs without privacy, or with a larger epsilon.
+    ``max-epsilon`` and ``max-delta`` are the client's own limits: it gives nothing to runs without privacy, or with larger ones.
     """
     app = ClientApp(mods=mods)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        private = Settings.from_config(context.run_config).private
+        private = "max-epsilon" in context.node_config or Settings.from_config(context.run_config).private
         try:
             return Message(_answer(message.content, client_of(context, load_partition, method)), reply_to=message)
         except Exception as error:
             if not private:
                 raise
             # Raised, it would tell the server more than was paid for, and Flower would forget what this client has spent.
-            log(ERROR, "nothing is sent: %s: %s", type(error).__name__, error)
+            log(logging.ERROR, "nothing is sent: %s: %s", type(error).__name__, error)
             return Message(refusal(), reply_to=message)
 
     return app
@@ -67,17 +67,17 @@ def client_of(context: Context, load_partition: LoadPartition, method: dd.Method
     settings = Settings.from_config(context.run_config)
     if method is not None:
         settings = replace(settings, method=method)
+    node = context.node_config
+    for name, asked in (("epsilon", settings.epsilon), ("delta", settings.delta)):
+        most = node.get(f"max-{name}")
+        require(
+            most is None or (settings.private and asked <= float(most)),
+            f"this client gives nothing beyond {name} {most} (max-{name} in its node_config), the run's is {asked if settings.private else 'none'}",
+        )
     target = load_partition(context)
     if not isinstance(target, dd.TargetData):
         raise InputDataError(
             f"load_partition must return a ddcore.TargetData, not {type(target).__name__}: see load_data"
-        )
-    node = context.node_config
-    most = node.get("max-epsilon")
-    if most is not None:
-        require(
-            settings.private and settings.epsilon <= float(most),
-            f"this client gives nothing beyond epsilon {most} (max-epsilon in its node_config), the run's is {settings.epsilon or 'none'}",
         )
     name = str(node.get("name", node.get("partition-id", context.node_id)))
     directory = node.get("directory")

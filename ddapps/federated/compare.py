@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.server import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
-from ddapps.federated.wire import Task
+from ddapps.federated.wire import Agreement, Task
 from ddapps.kept_results import KeptResults
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
@@ -36,6 +37,11 @@ WEIGHTS = {
 """Baselines that send weights: form and transport."""
 BASELINES = (*WEIGHTS, *SELECTION, "everything")
 NEVER, MOST_IPC = 2**62, 4096
+RUN = ("network", "fraction", "min_clients", "timeout", "seed", "device")
+EVERYTHING = (*RUN, "protocol", "weighting", "weight_cap", "screening")
+IMAGES = (*EVERYTHING, "epochs", "storage", "levels")
+WEIGHTS_SHARED = (*RUN, "batch_size", "momentum", "proximal_mu")
+"""What baselines have of the first row's settings."""
 EVERYTHING_EPOCHS = 20
 """Of the server's training on all real examples."""
 
@@ -85,7 +91,7 @@ def compare(
         alpha: of the Dirichlet distribution of each class over clients; small: few classes per client.
         baselines: of ``BASELINES``: weights by Flower's own strategies, tuned on a validation split and run until they have reached the first row's
             accuracy on the same partition, or for ``rounds``; selection rules, with as many images as their messages hold in
-            the first row's bytes; ``everything``: all real examples.
+            the first row's bytes, one per class at least; ``everything``: all real examples.
         variants: further rows by their names.
         seeds: partitions; weights and draws go with them.
         rounds: most rounds of baselines that send weights.
@@ -102,7 +108,9 @@ def compare(
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}")
     held_out_split(target, "test")
-    settings.require_consistent()
+    for checked in (settings, *(variants or {}).values()):
+        checked.require_consistent()
+        Agreement(checked, target.spec)
     if settings.private and baselines:
         raise UnsupportedError(
             f"baselines are not private: compare private summaries without them, not with {', '.join(baselines)}"
@@ -115,15 +123,11 @@ def compare(
         for name in baselines:
             if name in WEIGHTS:
                 form, transport = WEIGHTS[name]
-                sending = weights_settings(settings, form, transport, rounds)
-                tuned = work.tuned(name, sending, grid or Grid())
+                untuned = sending(settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
+                tuned = work.tuned(name, untuned, grid or Grid())
                 rows.append(work.row(name, tuned, until=rows[0].final))
             elif name == "everything":
-                rows.append(
-                    work.row(
-                        name, replace(settings, form=name, method="", rounds=1, epochs=EVERYTHING_EPOCHS, levels=256)
-                    )
-                )
+                rows.append(work.row(name, sending(settings, EVERYTHING, form=name, epochs=EVERYTHING_EPOCHS)))
             else:
                 rows.append(work.equal_row(name, [course.total[-1] for course in rows[0].courses]))
     return Comparison(target.name, clients, alpha, tuple(rows))
@@ -153,7 +157,7 @@ class _Work:
         """Return the row of a selection rule whose messages take, on every partition, at most as many bytes as the first row's."""
         courses, sizes = [], []
         for seed, limit in zip(self.seeds, limits, strict=True):
-            settings = replace(self.settings, form="one-shot", method=name, bytes="", rounds=1, seed=seed)
+            settings = sending(self.settings, IMAGES, method=name, seed=seed)
             parts = self.parts(seed)
             count = largest(partial(_bytes_at, settings, parts), limit)
             sizes.append(count)
@@ -204,6 +208,13 @@ class _Work:
             if until is not None:
                 stop = partial(_over, until, most_bytes)
             outcome = simulate(settings, self.parts(settings.seed), data, stop=stop)
+            if math.isnan(outcome.accuracy):
+                reason = outcome.rejections[0].reason if outcome.rejections else "no client was asked"
+                raise SettingsError(f"{name}: nothing came of partition {settings.seed}: {reason}")
+            if outcome.rejections and self.progress is not None:
+                self.progress(
+                    f"{name}: {len(outcome.rejections)} replies did not count: {outcome.rejections[0].reason}"
+                )
             return asdict(Course.of(outcome.history, outcome.seconds, len(outcome.rejections)))
 
         kept = KeptResults(self.directory).get(f"{name} {self.split} {settings.seed}", facts, run)
@@ -216,20 +227,9 @@ class _Work:
         )
 
 
-def weights_settings(settings: Settings, form: str, transport: str, rounds: int) -> Settings:
-    """Return settings of a baseline that sends weights: what it shares with a form that sends summaries."""
-    shared = (
-        "network",
-        "fraction",
-        "min_clients",
-        "timeout",
-        "seed",
-        "device",
-        "batch_size",
-        "momentum",
-        "proximal_mu",
-    )
-    return Settings(form=form, transport=transport, rounds=rounds, **{name: getattr(settings, name) for name in shared})
+def sending(settings: Settings, shared: Sequence[str], **changes: Any) -> Settings:
+    """Return settings of a baseline: what it shares with the first row, and what it does not."""
+    return Settings(**{**{name: getattr(settings, name) for name in shared}, **changes})
 
 
 def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:

@@ -71,6 +71,7 @@ class Row:
             "bytes_up": round(fmean(course.bytes_up[-1] for course in self.courses)),
             "bytes_down": round(fmean(course.bytes_down[-1] for course in self.courses)),
             "seconds": round(fmean(course.seconds for course in self.courses), 1),
+            "rejected": sum(course.rejected for course in self.courses),
             "settings": dict(self.settings),
             "courses": [
                 {"accuracy": [round(a, 3) for a in course.accuracies], "bytes": list(course.total)}

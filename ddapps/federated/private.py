@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from ddapps.privacy import Certificate, PrivateMethod, epsilon_of, privatize, re
 from ddapps.privacy.accounting import history_of
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.networks import NetworkSource
-from ddcore.settings import describe
+from ddcore.settings import require
 from ddcore.summary import DataSummary
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ ACCOUNTANT = "rdp"
 MOST_BEFORE = 0.5
 """Share of the budget that may be gone before a run: with less left, an answer would be noise."""
 PAID, SIZES, NOISE = "paid", "sizes", "noise"
-WARNING = 30
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,21 @@ def private_answer(client: Client, task: Task, source: NetworkSource | None) -> 
         BudgetError: the budget is spent.
     """
     memory, settings = Remembered(client), client.settings
-    accountant = _accountant(memory)
     if client.directory is None:
         log(
-            WARNING,
-            "this client has no folder (directory in its node_config): once it is restarted, nobody knows what it has spent",
+            logging.WARNING,
+            "no folder (directory in node_config): the next run, or a restart, knows nothing of what this client has spent",
         )
+    require(
+        settings.delta * len(client.target.train) < 1, "delta must lie below one over this client's number of examples"
+    )
+    with memory.locked():
+        return _paid_answer(client, task, source, memory)
+
+
+def _paid_answer(client: Client, task: Task, source: NetworkSource | None, memory: Remembered) -> RecordDict:
+    settings, accountant = client.settings, _accountant(memory)
+    require_left(memory, client, accountant)
     try:
         public = told(client, memory, accountant)
         method = sized(client, public.target, source, public.counts)
@@ -76,7 +85,7 @@ def private_answer(client: Client, task: Task, source: NetworkSource | None) -> 
             "accountant": accountant,
             "counts": public.counts,
         }
-        noise = _noise(memory, client, public, accountant, partial(privatize, method, **budget), method.steps)
+        noise = _noise(memory, client, public, partial(privatize, method, **budget), method.steps)
         private = privatize(method, **budget, noise_multiplier=noise)
         summary = private.distill(public.target, seed=client.seed(task.round), device=settings.device)
     finally:
@@ -90,24 +99,43 @@ def _noise(
     memory: Remembered,
     client: Client,
     public: Public,
-    accountant: IAccountant,
     planned: Callable[..., PrivateMethod],
     steps: int,
 ) -> float:
     """Return the noise multiplier of all rounds: chosen in the first, remembered after it."""
-    settings = json.dumps(describe(client.settings), sort_keys=True)
     known = memory.get(NOISE)
-    if known is None or known["settings"] != settings:
-        spent = epsilon_of(history_of(accountant), client.settings.delta, ACCOUNTANT)
-        if spent > MOST_BEFORE * client.settings.epsilon:
-            raise BudgetError(
-                f"epsilon {spent:.4g} of {client.settings.epsilon} was spent before this run: what is left is too little for another"
-            )
+    if not _is_of(known, client):
         rounds = 1 if client.settings.one_answer else client.settings.rounds
         sigma = planned(questions=rounds * steps).mechanism(public.target).noise_multiplier
-        known = ConfigRecord({"sigma": sigma, "settings": settings})
+        known = ConfigRecord({"sigma": sigma, "settings": _key(client)})
         memory.put(NOISE, known)
+    assert known is not None
     return float(known["sigma"])  # type: ignore[arg-type]
+
+
+def _key(client: Client) -> str:
+    return json.dumps(client.settings.of_clients(), sort_keys=True)
+
+
+def _is_of(noise: ConfigRecord | None, client: Client) -> bool:
+    """Whether the noise that is remembered was chosen for this run."""
+    return noise is not None and noise["settings"] == _key(client)
+
+
+def require_left(memory: Remembered, client: Client, accountant: IAccountant) -> None:
+    """Raise `BudgetError` if so much was spent before this run that its answers would be noise."""
+    if _is_of(memory.get(NOISE), client):
+        return
+    spent = epsilon_of(history_of(accountant), client.settings.delta, ACCOUNTANT)
+    if spent > MOST_BEFORE * client.settings.epsilon:
+        raise BudgetError(
+            f"epsilon {spent:.4g} of {client.settings.epsilon} was spent before this run: what is left is too little for another"
+        )
+
+
+def least_epsilon(delta: float) -> float:
+    """Return the smallest budget that leaves enough beside noisy class sizes."""
+    return epsilon_of([(COUNT_NOISE, 1.0, 1)], delta, ACCOUNTANT) / MOST_BEFORE
 
 
 def told(client: Client, memory: Remembered, accountant: IAccountant) -> Public:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord
@@ -26,6 +29,24 @@ class Remembered:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs of this client out of its folder inside the block.
+
+        Raises:
+            CheckpointError: another run is in it.
+        """
+        if self._client.directory is None:
+            yield
+            return
+        self._client.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._client.directory / "lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CheckpointError("another run of this client is at work: ask again when it has ended") from error
+            yield
 
     def get(self, name: str) -> ConfigRecord | None:
         """Return a record, or None if there is none.

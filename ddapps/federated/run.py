@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ import ddcore as dd
 from ddapps.federated.forms.base import Weights
 from ddapps.federated.server import Rejection, Server, ServerData
 from ddapps.federated.settings import Settings
-from ddapps.federated.strategy import INFO, DistillationStrategy, as_arrays
+from ddapps.federated.strategy import DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer
 from ddapps.federated.transport import ByteTransport, arrays_of, decoded
 from ddcore.summary import DataSummary, write_atomically
@@ -153,7 +154,7 @@ def server_app(load_evaluation: Callable[[Context], ServerData], *, method: dd.M
         out = str(context.run_config.get("out", ""))
         outcome = run_server(grid, settings, load_evaluation(context), out or None)
         log(
-            INFO,
+            logging.INFO,
             "accuracy %.2f %% after %s round(s): %s bytes up, %s bytes down, %s replies rejected",
             outcome.accuracy,
             len(outcome.history),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median, median_low
+from statistics import median_low
 from typing import Any
 
 import torch
@@ -24,13 +25,13 @@ from ddapps.federated.transport import arrays_of, decoded, encoded
 from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Task, part_text, squeezed
 from ddcore.data import Split
 from ddcore.engine import generator, resolve_device
-from ddcore.errors import DistillationError, InputDataError, SummaryFormatError
+from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource, predict
 from ddcore.networks import Network
 from ddcore.summary import DataSummary
 from ddcore.training import Recipe
 
-WARNING, MAX_REASON = 30, 400
+MAX_REASON = 400
 FARTHEST_RATE = 10.0
 """How many times a client's learned step size may differ from the median of all before it is cut to that."""
 
@@ -185,7 +186,7 @@ class Server:
         """Log a reply that does not count."""
         reason = readable(reason)
         self.rejections.append(Rejection(self.round, node, reason))
-        log(WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
+        log(logging.WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
 
     def complete(self) -> bool:
         """Whether all clients have answered for good."""
@@ -206,14 +207,29 @@ class Server:
         if self.journal is not None:
             self.journal.write(self)
 
+    def begin_from(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Let the global model begin from these weights.
+
+        Raises:
+            UnsupportedError: the form sends none: what it trains begins from the settings' seed.
+        """
+        if not self.form.sends_weights:
+            raise UnsupportedError(f"form {self.settings.form!r} sends no weights: leave initial_arrays out")
+        network = with_weights(self.settings, self.data.spec, weights)
+        self.weights = self._as_sent({name: weight.cpu() for name, weight in network.module.state_dict().items()})
+
     def _move_on(self) -> None:
         try:
             weights = {name: weight.cpu() for name, weight in self.form.next_weights(self).items()}
         except (DistillationError, ValueError, ArithmeticError, RuntimeError) as error:
-            log(WARNING, "round %s: the global model stays as it was: %s", self.round, readable(str(error)))
+            log(logging.WARNING, "round %s: the global model stays as it was: %s", self.round, readable(str(error)))
             return
         if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
-            log(WARNING, "round %s: the global model stays as it was: training on the union has diverged", self.round)
+            log(
+                logging.WARNING,
+                "round %s: the global model stays as it was: training on the union has diverged",
+                self.round,
+            )
             return
         self.weights = self._as_sent(weights)
 
@@ -334,8 +350,11 @@ class Server:
         return self.agreement
 
     def facts(self) -> dict[str, Any]:
-        """Return what tells this run from another in the same directory."""
-        return {"settings": dd.describe(self.settings), "spec": dd.describe(self.data.spec)}
+        """Return what tells this run from another in the same directory; a run may go on with more rounds or patience."""
+        lasting = {**dd.describe(self.settings)}
+        for name in ("rounds", "timeout", "min_clients", "clients"):
+            del lasting[name]
+        return {"settings": lasting, "spec": dd.describe(self.data.spec)}
 
 
 def readable(text: str) -> str:
@@ -358,8 +377,8 @@ def tempered(recipes: Sequence[Recipe]) -> list[Recipe]:
     """Return the recipes with learned step sizes that lie within a factor of ten of the median of all."""
     rates = [recipe.learning_rate for recipe in recipes if recipe.learning_rate is not None]
     steps = [recipe.steps.rates for recipe in recipes if recipe.steps is not None]
-    middle = median(rates) if rates else None
-    middles = [median(at) for at in zip(*steps, strict=True)] if steps else []
+    middle = median_low(rates) if rates else None
+    middles = [median_low(at) for at in zip(*steps, strict=True)] if steps else []
     found = []
     for recipe in recipes:
         if recipe.learning_rate is not None and middle is not None:

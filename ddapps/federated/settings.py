@@ -17,6 +17,18 @@ PREFIX = "distillation."
 COUNTS = ("public", "noised", "withheld")
 WEIGHTINGS = ("uniform", "counts")
 TRANSPORTS = ("float32", "uint8")
+SERVER_ALONE = (
+    "fraction",
+    "min_clients",
+    "clients",
+    "timeout",
+    "weighting",
+    "weight_cap",
+    "screening",
+    "protocol",
+    "epochs",
+)
+"""Settings that clients have no use for."""
 EVERYTHING = 10**6
 """Examples per class, where all are sent."""
 
@@ -178,6 +190,12 @@ class Settings:
         found.require_consistent()
         return found
 
+    def of_clients(self) -> dict[str, Any]:
+        """Return the settings that a client's answer depends on, as JSON data; rounds are among them where a privacy budget is shared by several."""
+        described: dict[str, Any] = dd.describe(self)
+        left_out = SERVER_ALONE if self.private and not self.one_answer else (*SERVER_ALONE, "rounds")
+        return {name: value for name, value in described.items() if name not in left_out}
+
     def to_config(self) -> dict[str, bool | float | int | str]:
         """Return the settings that differ from the defaults as a Flower run's configuration; a method that has no name of its own stays out."""
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
@@ -189,6 +207,11 @@ class Settings:
     def chosen_method(self) -> str:
         """Name of the method that clients distil with."""
         return self.method.name if isinstance(self.method, dd.Method) else self.method or FORMS[self.form].method
+
+    @property
+    def cites(self) -> tuple[str, ...]:
+        """Keys of ``ddcore.citations`` for the form."""
+        return FORMS[self.form].cites
 
     @property
     def one_answer(self) -> bool:

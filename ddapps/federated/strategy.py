@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,8 +19,6 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import arrays_of, decoded, encoded
 from ddcore.errors import UnsupportedError
-
-INFO = 20
 
 
 class DistillationStrategy(Strategy):
@@ -48,8 +47,8 @@ class DistillationStrategy(Strategy):
 
     def summary(self) -> None:
         settings = self.server.settings
-        log(INFO, "\t├──> form %s, method %s", settings.form, settings.chosen_method)
-        log(INFO, "\t└──> a reply may have %s bytes", self.server._agreed().max_bytes)
+        log(logging.INFO, "\t├──> form %s, method %s", settings.form, settings.chosen_method)
+        log(logging.INFO, "\t└──> a reply may store %s bytes", self.server._agreed().max_bytes)
 
     def start(
         self,
@@ -65,7 +64,7 @@ class DistillationStrategy(Strategy):
 
         Args:
             grid: of Flower.
-            initial_arrays: weights of the global model; default: drawn from the settings' seed, as clients draw them.
+            initial_arrays: weights of the global model, for forms that send them; default: drawn from the settings' seed.
             num_rounds: of the whole run; default: the settings'.
             timeout: seconds of a round; default: the settings'.
             train_config: not used; clients read the run's configuration.
@@ -76,7 +75,7 @@ class DistillationStrategy(Strategy):
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False
         self._grid.enough = self._enough
         if initial_arrays is not None and self.server.round == 0:
-            self.server.weights = decoded(arrays_of(initial_arrays), self.server.weights)
+            self.server.begin_from(decoded(arrays_of(initial_arrays), self.server.weights))
         left = (num_rounds or self.server.settings.rounds) - self.server.round
         return super().start(
             self._grid,
@@ -94,9 +93,9 @@ class DistillationStrategy(Strategy):
         server = self.server
         if self._grid is not None:
             self._grid.round = server.round + 1
-        nodes = connected(grid, server.settings)
+        nodes = [] if server.complete() else connected(grid, server.settings)
         tasks = server.tasks(server.asks(nodes, server.settings.seed))
-        log(INFO, "round %s asks %s of %s clients", server.round, len(tasks), len(nodes))
+        log(logging.INFO, "round %s asks %s of %s clients", server.round, len(tasks), len(nodes))
         return [
             Message(task.to_content(), dst_node_id=node, message_type=MessageType.TRAIN, group_id=str(task.round))
             for node, task in tasks.items()
@@ -144,7 +143,7 @@ def connected(grid: Grid, settings: Settings) -> list[int]:
     """Return the connected nodes; wait until there are enough, up to the settings' timeout."""
     ends = time.monotonic() + settings.timeout
     while len(nodes := sorted(grid.get_node_ids())) < settings.min_clients and time.monotonic() < ends:
-        log(INFO, "waiting for clients: %s of %s are connected", len(nodes), settings.min_clients)
+        log(logging.INFO, "waiting for clients: %s of %s are connected", len(nodes), settings.min_clients)
         time.sleep(1)
     return nodes
 

@@ -82,9 +82,11 @@ class MeteredGrid(Grid):
                 Transfer(self.round, message.metadata.dst_node_id, up=False, bytes=message_bytes(message))
             )
         ids = list(self._grid.push_messages(sent))
-        for message, message_id in zip(sent, ids, strict=False):
-            self._asked[message_id] = message.metadata.dst_node_id
-            self._waiting[message_id] = self.round
+        for message in sent:
+            # Flower gives a message its id when it is pushed; one that could not be pushed has none.
+            if message.metadata.message_id:
+                self._asked[message.metadata.message_id] = message.metadata.dst_node_id
+                self._waiting[message.metadata.message_id] = self.round
         return ids
 
     def asked(self, reply: Message) -> int:

@@ -179,7 +179,7 @@ class Agreement:
         self._factorization = compression.factorization
         method = compression.at(1)
         self._method = {"name": method.name}
-        self._cites = list(method.cites)
+        self._cites = list(dict.fromkeys([*method.cites, *settings.cites]))
         soft = compression.learns_labels
         self._recipe = dd.Recipe() if method.matching is None else method.matching.first_recipe(soft)
         self._per_class = None if settings.bytes or settings.whole else settings.ipc

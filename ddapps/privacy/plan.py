@@ -81,7 +81,7 @@ def plan(
         noise_multiplier = noise_multiplier_for(epsilon, delta, rate, steps, name, history)
     else:
         total = epsilon_of([*history, (noise_multiplier, rate, steps)], delta, name)
-        if total > epsilon:
+        if not total <= epsilon:
             raise BudgetError(
                 f"{steps} answers with noise {noise_multiplier:.4g} would bring the total to epsilon {total:.4g}, of {epsilon}"
             )

@@ -244,6 +244,10 @@ def privatize(
     require(
         max_grad_norm is None or 0 < max_grad_norm < float("inf"), f"max_grad_norm must be above 0, not {max_grad_norm}"
     )
+    require(
+        noise_multiplier is None or 0 < noise_multiplier < float("inf"),
+        f"noise_multiplier must be above 0, not {noise_multiplier}",
+    )
     matching = method.matching
     if matching is None:
         raise UnsupportedError(

@@ -188,23 +188,25 @@ def test_a_reason_is_one_short_line(honest: list[dict[str, Any]], data: ServerDa
 def test_one_wild_update_neither_breaks_nor_leads_the_global_model(
     parts: list[dd.TargetData], data: ServerData
 ) -> None:
-    settings = quick(form="goetz-tewari", ipc=1, steps=3, local_epochs=1)
-    for rate in (1e6, 1e30):
+    for form, finite in (("goetz-tewari", True), ("fedsynth", False)):
+        settings = quick(form=form, ipc=1, steps=3, local_epochs=1)
 
-        def wild(content: RecordDict, rate: float = rate) -> RecordDict:
+        def wild(content: RecordDict) -> RecordDict:
             record = content.config_records["summary"]
-            recipe = json.dumps({"loss": "cross_entropy", "learning_rate": min(rate, 1e6)})
+            recipe = json.dumps({"loss": "cross_entropy", "learning_rate": 1e6})
             return RecordDict({"summary": ConfigRecord({**record, "recipe": recipe})})
 
         server = Server(settings, data)
         before = {name: weight.clone() for name, weight in server.weights.items()}
         tasks = server.tasks([1, 2, 3, 4])
         for node, target in enumerate(parts, start=1):
-            content = FORMS["goetz-tewari"].answer(Client(target, settings, str(node), RecordDict()), tasks[node])
+            content = FORMS[form].answer(Client(target, settings, str(node), RecordDict()), tasks[node])
             server.take([reply(node, wild(content) if node == 4 else content)])
         server.finish_round()
         moved = {name: weight - before[name] for name, weight in server.weights.items()}
         assert 0 < norm(moved) < 10
+        assert [r.reason for r in server.rejections] == ([] if finite else ["its update is not finite"])
+        assert server.history[-1]["clients"] == (4 if finite else 3)
     updates = [{"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([0.0, 1.0])}, {"w": torch.tensor([0.0, 1e9])}]
     assert torch.allclose(averaged(updates, [0.25, 0.25, 0.5])["w"], torch.tensor([0.25, 0.25 + 0.5 * 5.0]))
 
@@ -248,6 +250,7 @@ def test_what_clients_say_of_themselves_is_capped() -> None:
     rates = [0.1, 0.1, 1e6]
     assert [r.learning_rate for r in tempered([Recipe(learning_rate=rate) for rate in rates])] == [0.1, 0.1, 1.0]
     recipes = [Recipe(steps=Steps((a, b))) for a, b in ((0.1, 0.2), (0.1, 0.2), (1e-9, 1e5))]
+    assert [r.learning_rate for r in tempered([Recipe(learning_rate=0.1), Recipe(learning_rate=1e6)])] == [0.1, 1.0]
     steps = tempered(recipes)[2].steps
     assert steps is not None and steps.rates == pytest.approx((0.01, 2.0))
 

@@ -59,6 +59,21 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
         compare(digits, replace(SETTINGS, ipc=1), clients=3, alpha=0.5, baselines=[], seeds=1, directory=tmp_path)
 
 
+def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
+    """A byte transport, a budget in bytes and grey levels are the first row's alone."""
+    settings = quick(form="feddm", transport="uint8", bytes="1kB", levels=16, min_clients=2)
+    found = compare(digits, settings, clients=2, alpha=5.0, baselines=["random", "everything"], seeds=1)
+    everything = found.rows[2]
+    assert everything.courses[0].bytes_up[0] > 10 * found.rows[1].courses[0].bytes_up[0]
+
+
+def test_a_comparison_without_a_result_says_why(digits: dd.TargetData) -> None:
+    with pytest.raises(SettingsError, match="nothing came of partition 0: the client failed: BudgetError"):
+        compare(digits, replace(SETTINGS, bytes="50B"), clients=2, alpha=5.0, baselines=[], seeds=1)
+    with pytest.raises(UnknownNameError, match="unknown method 'dmm'"):
+        compare(digits, SETTINGS, variants={"dmm": replace(SETTINGS, method="dmm")}, baselines=[])
+
+
 def test_bytes_to_reach_are_those_of_the_first_round_that_does() -> None:
     course = Course.of(
         [

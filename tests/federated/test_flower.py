@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -127,6 +128,7 @@ def test_the_projects_settings_are_settings() -> None:
 
     config = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
     settings = Settings.from_config({f"distillation.{name}": value for name, value in config["distillation"].items()})
+    assert set(config["distillation"]) == {field.name.replace("_", "-") for field in dataclasses.fields(Settings)}
     assert settings.method == "dm" and settings.rounds == 1
 
 

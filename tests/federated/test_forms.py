@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from ddapps.federated import ServerData, Settings, simulate
 from ddapps.federated.forms import FORMS, Client
 from ddapps.federated.forms.base import initial_network
 from ddapps.federated.forms.iterative import easily_fitted
-from ddapps.federated.forms.updates import first_step, relative_error, replay
+from ddapps.federated.forms.updates import first_step, norm, relative_error, replay
 from ddapps.federated.local_training import train_locally
 from ddapps.federated.server import Server
 from ddapps.federated.wire import Agreement, Task
@@ -37,6 +38,8 @@ def test_every_form_runs_and_counts_its_bytes(form: str, parts: list[dd.TargetDa
     assert [entry["round"] for entry in outcome.history] == list(range(1, rounds + 1))
     assert all(0 < entry["accuracy"] <= 100 and entry["bytes_up"] > 0 for entry in outcome.history)
     assert outcome.rejections == ()
+    if outcome.union is not None:
+        assert "Federated" in dd.cite(outcome.union) or form in ("one-shot", "everything")
     assert outcome.bytes_up + outcome.bytes_down == sum(t.bytes for t in outcome.transfers)
     nodes = {t.node for t in outcome.transfers}
     assert len(nodes) == 4 and len(outcome.transfers) == 2 * rounds * 4
@@ -168,22 +171,24 @@ def test_updates_are_averaged_by_capped_numbers_of_examples(digits: dd.TargetDat
     shares = server.shares(list(sizes))
     assert shares == pytest.approx([80 / 160, 40 / 160, 40 / 160])
     assert outcome.union is not None
-    agreement, wanted = Agreement(settings, data.spec), {}
+    agreement, updates = Agreement(settings, data.spec), []
     for index, part in enumerate(outcome.union.parts):
-        replayed = initial_network(settings, data.spec)
         # Recipes are merged in the union: each client's own step size is found again by its own answer.
-        task = Task(1, "n", server.weights)
-        reply = FORMS["goetz-tewari"].answer(client(settings, targets[index], str(index)), task)
+        reply = FORMS["goetz-tewari"].answer(client(settings, targets[index], str(index)), Task(1, "n", server.weights))
         record = reply.config_records["summary"]
-        recipe = dd.Recipe.restore(__import__("json").loads(str(record["recipe"])))
-        summary = replace(
-            agreement.summary_of(bytes(record["tensors"]), {"name": "pixels", **part.factorization.decoder()}),
-            recipe=recipe,
-        )  # type: ignore[arg-type]
-        replay(replayed, summary, 1)
-        for name, weight in replayed.module.state_dict().items():
-            wanted[name] = wanted.get(name, 0) + shares[index] * weight.double()
-    assert all(torch.allclose(outcome.weights[n].double(), w, atol=1e-6) for n, w in wanted.items())
+        words = {"name": "pixels", **part.factorization.decoder()}
+        summary = agreement.summary_of(bytes(record["tensors"]), words)  # type: ignore[arg-type]
+        replayed = initial_network(settings, data.spec)
+        replay(replayed, replace(summary, recipe=dd.Recipe.restore(json.loads(str(record["recipe"])))), 1)
+        ends = replayed.module.state_dict()
+        updates.append({name: ends[name].double() - weight.double() for name, weight in server.weights.items()})
+    lengths = sorted(norm(update) for update in updates)
+    for name, weight in server.weights.items():
+        moved = sum(
+            share * min(1.0, 5 * lengths[1] / norm(update)) * update[name]
+            for share, update in zip(shares, updates, strict=True)
+        )
+        assert torch.allclose(outcome.weights[name].double(), weight.double() + moved, atol=1e-6)
 
 
 def test_dynamic_weights_draw_what_the_model_fits(digits: dd.TargetData) -> None:

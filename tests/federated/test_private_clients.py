@@ -178,20 +178,26 @@ def test_an_answer_that_fails_is_paid_and_sizes_are_drawn_once(
 
 
 def test_no_change_of_settings_or_data_refills_the_budget(digits: dd.TargetData, tmp_path: Path) -> None:
-    asked(SETTINGS, client(SETTINGS, digits, RecordDict(), tmp_path), 1)
-    more = digits.with_train(torch.arange(1000), "fewer")
-    for settings, target in (
-        (replace(SETTINGS, seed=1), digits),
-        (replace(SETTINGS, timeout=9.0), digits),
-        (SETTINGS, more),
-    ):
-        worker = client(settings, target, RecordDict(), tmp_path)
+    given = asked(SETTINGS, client(SETTINGS, digits, RecordDict(), tmp_path), 1)
+    first = paid(client(SETTINGS, digits, RecordDict(), tmp_path))
+    for changes in ({"seed": 1}, {"delta": 2e-4}, {"epsilon": 6.0}, {"steps": 4}):
+        settings = replace(SETTINGS, **changes)  # type: ignore[arg-type]
         for _ in range(2):
-            with pytest.raises(BudgetError, match=r"was spent before this run|would bring the total"):
-                asked(settings, worker, 1)
-        assert spent(worker, settings) <= 5.0
+            with pytest.raises(BudgetError, match="was spent before this run"):
+                asked(settings, client(settings, digits, RecordDict(), tmp_path), 1)
+    # What clients have no use for, or has become of the data: the answer is the one that was given, and costs nothing.
+    fewer = digits.with_train(torch.arange(1000), "fewer")
+    for settings, target in ((replace(SETTINGS, timeout=9.0), digits), (SETTINGS, fewer)):
+        assert asked(settings, client(settings, target, RecordDict(), tmp_path), 1)["tensors"] == given["tensors"]
+    assert paid(client(SETTINGS, digits, RecordDict(), tmp_path)) == first
     with pytest.raises(CheckpointError, match="belongs to client '0'"):
         asked(SETTINGS, Client(digits, SETTINGS, "1", RecordDict(), tmp_path), 1)
+    with (
+        Remembered(client(SETTINGS, digits, RecordDict(), tmp_path)).locked(),
+        pytest.raises(CheckpointError, match="another run"),
+    ):
+        settings = replace(SETTINGS, seed=2)
+        asked(settings, client(settings, digits, RecordDict(), tmp_path), 1)
 
 
 def test_the_same_round_asked_again_gets_the_same_answer_for_free(digits: dd.TargetData) -> None:
@@ -240,6 +246,7 @@ def test_certificates_are_read_with_suspicion(parts: list[dd.TargetData], data: 
 
 def test_methods_that_cannot_be_private_are_refused_before_anything_is_sent(data: ServerData) -> None:
     for changes in (
+        {"counts": "noised", "epsilon": 0.5},
         {"method": "idc"},
         {"method": "random"},
         {"form": "fedd3", "method": ""},

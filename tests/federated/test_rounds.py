@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from ddapps.federated.local_training import train_locally
 from ddapps.federated.server import Server
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import arrays_of, decoded, encoded
-from ddcore.errors import CheckpointError, OutputExistsError
+from ddcore.errors import CheckpointError, OutputExistsError, UnsupportedError
 from tests.federated.conftest import quick
 
 SETTINGS = quick(method="random", rounds=2, timeout=0.3)
@@ -125,6 +126,38 @@ def test_a_share_of_the_clients_is_asked_until_all_have_answered(parts: list[dd.
     assert [entry["in_union"] for entry in outcome.history] == [2, 4, 4]
     assert outcome.history[2]["bytes_down"] == 0
     assert outcome.history[2]["accuracy"] == outcome.history[1]["accuracy"]
+
+
+def test_a_run_that_has_all_answers_waits_for_nobody(parts: list[dd.TargetData], data: ServerData) -> None:
+    settings = replace(SETTINGS, clients=3, min_clients=4, rounds=3, timeout=60.0)
+
+    class Leaving(FaultyGrid):
+        def get_node_ids(self) -> Iterable[int]:
+            return [1, 2, 3, 4] if self.deliveries == 0 else []
+
+    started = time.monotonic()
+    outcome = run_server(Leaving(parts, settings, {(1, 4): "lost"}), settings, data)
+    assert [entry["in_union"] for entry in outcome.history] == [3, 3, 3]
+    assert time.monotonic() - started < 20
+
+
+def test_weights_in_bytes_are_what_updates_start_from(parts: list[dd.TargetData], data: ServerData) -> None:
+    settings = quick(form="goetz-tewari", ipc=1, steps=3, local_epochs=1)
+    plain, small = (simulate(replace(settings, transport=t), parts, data) for t in ("float32", "uint8"))
+    assert small.bytes_down < plain.bytes_down and small.rejections == ()
+    again = Server(replace(settings, transport="uint8"), data)
+    sent = decoded(arrays_of(encoded(again.weights, "uint8")), again.weights)
+    assert all(torch.allclose(sent[name], weight, atol=1e-6) for name, weight in again.weights.items())
+
+
+def test_given_weights_begin_a_form_that_sends_them(parts: list[dd.TargetData], data: ServerData) -> None:
+    other = initial_network(replace(SETTINGS, seed=9), data.spec).module.state_dict()
+    grid = InProcessGrid(client_app(lambda c: parts[int(c.node_config["partition-id"])]), 4, {})
+    with pytest.raises(UnsupportedError, match="leave initial_arrays out"):
+        DistillationStrategy(SETTINGS, data).start(grid, encoded(other, "float32"))
+    strategy = DistillationStrategy(quick(form="feddm"), data)
+    strategy.server.begin_from(other)
+    assert all(torch.equal(strategy.server.weights[name], weight) for name, weight in other.items())
 
 
 class Killed(BaseException):

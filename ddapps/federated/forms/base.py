@@ -66,6 +66,7 @@ class Form(ABC):
         sends_knowledge: whether another client's summary does.
         whole: whether a client sends all of its examples.
         stays: whether an answer to an earlier round still counts.
+        cites: keys of ``ddcore.citations``, beside the method's.
     """
 
     method: ClassVar[str] = "dm"
@@ -73,9 +74,10 @@ class Form(ABC):
     sends_knowledge: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     stays: ClassVar[bool] = True
+    cites: ClassVar[tuple[str, ...]] = ()
 
     def check(self, settings: Settings) -> None:
-        """Raise unless the settings suit this form: a setting that it would ignore is an error."""
+        """Raise unless the settings suit this form; of those that it would ignore, some that promise much are errors."""
         require(not self.whole or not settings.private, "whole partitions cannot be sent privately: epsilon = 0")
         if not self.sends_weights:
             self._require_defaults(settings, "transport")
@@ -83,6 +85,14 @@ class Form(ABC):
             from ddapps.privacy import privatize
 
             privatize(self.compression(settings).at(1), epsilon=settings.epsilon, delta=settings.delta)
+            if settings.counts == "noised":
+                from ddapps.federated.private import least_epsilon
+
+                least = least_epsilon(settings.delta)
+                require(
+                    settings.epsilon >= least,
+                    f"noisy class sizes leave too little of epsilon {settings.epsilon}: from {least:.3g} on",
+                )
 
     def _require_defaults(self, settings: Settings, *names: str) -> None:
         for name in names:

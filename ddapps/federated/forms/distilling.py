@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,78 +16,83 @@ from ddapps.federated.forms.base import Client
 from ddapps.federated.remembered import Remembered
 from ddapps.federated.wire import SUMMARY, pack
 from ddcore.networks import NetworkSource
-from ddcore.settings import describe
 
 if TYPE_CHECKING:
     from ddapps.federated.wire import Task
 
-
 REPLY = "reply"
 
 
-def answer(
-    client: Client,
-    task: Task,
-    source: NetworkSource | None = None,
-    *,
-    target: dd.TargetData | None = None,
-    start: dd.DataSummary | None = None,
-    settle: Callable[[dd.Method], dd.Method] = lambda method: method,
-) -> RecordDict:
+def _unchanged(method: dd.Method) -> dd.Method:
+    return method
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a client distils.
+
+    Attributes:
+        source: networks to distil on; None: the method's.
+        target: in place of the client's data.
+        start: a summary to go on from.
+        settle: last changes of the method, once it has its size.
+    """
+
+    source: NetworkSource | None = None
+    target: dd.TargetData | None = None
+    start: dd.DataSummary | None = None
+    settle: Callable[[dd.Method], dd.Method] = _unchanged
+
+
+def answer(client: Client, task: Task, prepare: Callable[[], Work]) -> RecordDict:
     """Return the reply with a summary of a client's data: distilled now, or, where the same was asked before, what was given then.
 
     Args:
         client: at work.
         task: that it answers.
-        source: networks to distil on, in place of the method's.
-        target: what is distilled, in place of the client's data.
-        start: a summary to go on from.
-        settle: last changes of the method, once it has its size.
+        prepare: returns what there is to distil; it is not called where the reply is remembered.
     """
     memory, wanted = Remembered(client), _digest(client, task)
     given = memory.get(REPLY)
     if given is None or given["task"] != wanted:
-        given = ConfigRecord(
-            {**_made(client, task, source, target, start, settle).config_records[SUMMARY], "task": wanted}
-        )
+        made = _made(client, task, prepare()).config_records[SUMMARY]
+        given = ConfigRecord({**made, "task": wanted})
         memory.put(REPLY, given)
     sent = {name: value for name, value in given.items() if name != "task"}
     return RecordDict({SUMMARY: ConfigRecord({**sent, "round": task.round, "nonce": task.nonce})})
 
 
 def _digest(client: Client, task: Task) -> str:
-    """Return what tells a task from others that would be answered differently: settings, data and, where they count, round and weights."""
-    digest = hashlib.sha256(
-        json.dumps([describe(client.settings), client.target.fingerprint()], sort_keys=True).encode()
-    )
-    if not client.settings.one_answer:
+    """Return what tells a task from others that would be answered differently.
+
+    These are the settings that clients follow, the data, and, where more than one answer is given, the round and what came with it. What a private
+    client has given it gives again, whatever has become of its data: that tells nothing new.
+    """
+    settings = client.settings
+    data = "" if settings.private else client.target.fingerprint()
+    digest = hashlib.sha256(json.dumps([settings.of_clients(), data], sort_keys=True).encode())
+    if not settings.one_answer:
         digest.update(str(task.round).encode())
         for name, weight in (task.weights or {}).items():
             digest.update(name.encode() + weight.numpy().tobytes())
+        for piece in task.knowledge or ():
+            digest.update(piece if isinstance(piece, bytes) else piece.encode())
     return digest.hexdigest()
 
 
-def _made(
-    client: Client,
-    task: Task,
-    source: NetworkSource | None,
-    target: dd.TargetData | None,
-    start: dd.DataSummary | None,
-    settle: Callable[[dd.Method], dd.Method],
-) -> RecordDict:
-    settings = client.settings
+def _made(client: Client, task: Task, work: Work) -> RecordDict:
+    settings, target = client.settings, work.target or client.target
     if settings.private:
         from ddapps.federated.private import private_answer
 
-        return private_answer(client, task, source)
-    method = settle(sized(client, target or client.target, source))
+        return private_answer(client, task, work.source)
     summary = dd.distill(
-        target or client.target,
-        method,
+        target,
+        work.settle(sized(client, target, work.source)),
         seed=client.seed(task.round),
         device=settings.device,
         max_seconds=settings.max_seconds or None,
-        start=start,
+        start=work.start,
     )
     counts = client.counts()
     return pack(

@@ -11,7 +11,7 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated.forms.base import Client, Form, Weights, with_weights
-from ddapps.federated.forms.distilling import answer, sized
+from ddapps.federated.forms.distilling import Work, answer, sized
 from ddapps.federated.wire import Agreement, parsed
 from ddcore.engine import generator, resolve_device
 from ddcore.errors import SummaryFormatError
@@ -36,9 +36,10 @@ class FedDM(Form):
 
     sends_weights: ClassVar[bool] = True
     stays: ClassVar[bool] = False
+    cites: ClassVar[tuple[str, ...]] = ("feddm",)
 
     def answer(self, client: Client, task: Task) -> RecordDict:
-        return answer(client, task, self.source(client, task))
+        return answer(client, task, lambda: Work(self.source(client, task)))
 
     def source(self, client: Client, task: Task) -> PerturbedNetworks:
         """Return networks around the global model."""
@@ -57,6 +58,7 @@ class FedMK(FedDM):
     """
 
     sends_knowledge: ClassVar[bool] = True
+    cites: ClassVar[tuple[str, ...]] = ("feddm", "fedmk")
 
     def check(self, settings: Settings) -> None:
         super().check(settings)
@@ -70,10 +72,12 @@ class FedMK(FedDM):
         )
 
     def answer(self, client: Client, task: Task) -> RecordDict:
-        target = easily_fitted(client, _sent(task))
-        source = self.source(client, task)
+        return answer(client, task, lambda: self._work(client, task))
+
+    def _work(self, client: Client, task: Task) -> Work:
+        target, source = easily_fitted(client, _sent(task)), self.source(client, task)
         start = None if task.knowledge is None else begun_from(client, target, task, source)
-        return answer(client, task, source, target=target, start=start)
+        return Work(source, target, start)
 
 
 def _sent(task: Task) -> Weights:
@@ -100,7 +104,7 @@ def begun_from(client: Client, target: dd.TargetData, task: Task, source: Pertur
     assert task.knowledge is not None
     tensors, settings = task.knowledge
     method = sized(client, target, source)
-    own = dd.distill(target, method.with_steps(0), seed=client.seed(task.round))
+    own = dd.distill(target, method.with_steps(0), seed=client.seed(task.round), device=client.settings.device)
     (examples,) = own.examples()
     theirs = Agreement(client.settings, target.spec).summary_of(tensors, parsed(settings))
     batch, known = examples.decode(), {c: theirs.tensors()[0][i] for c, i in theirs.members().items()}

@@ -9,7 +9,7 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated.forms.base import Client, Form, Weights, initial_network
-from ddapps.federated.forms.distilling import answer
+from ddapps.federated.forms.distilling import Work, answer
 from ddapps.sizing import Compression
 from ddcore.kernels import AnalyticKernel
 from ddcore.networks import PerturbedNetworks
@@ -28,7 +28,7 @@ class OneShot(Form):
     """Any method; the server trains the first global model on the union of what has come so far."""
 
     def answer(self, client: Client, task: Task) -> RecordDict:
-        return answer(client, task, self.source(client))
+        return answer(client, task, lambda: Work(self.source(client)))
 
     def source(self, client: Client) -> PerturbedNetworks | None:
         """Return the networks that clients distil on, where the method does not say."""
@@ -45,6 +45,10 @@ class Everything(OneShot):
     method: ClassVar[str] = "random"
     whole: ClassVar[bool] = True
 
+    def check(self, settings: Settings) -> None:
+        super().check(settings)
+        self._require_defaults(settings, "bytes", "method", "levels", "storage")
+
 
 @dataclass(frozen=True)
 class DOSFL(OneShot):
@@ -55,6 +59,7 @@ class DOSFL(OneShot):
     """
 
     method: ClassVar[str] = "dd"
+    cites: ClassVar[tuple[str, ...]] = ("dosfl",)
 
     def compression(self, settings: Settings) -> Compression:
         made = super().compression(settings)
@@ -74,6 +79,7 @@ class FedD3(OneShot):
     """Kernel ridge regression on every client: KIP with a tangent kernel of four hidden layers (Song et al. 2022, arXiv:2208.11311)."""
 
     method: ClassVar[str] = "kip"
+    cites: ClassVar[tuple[str, ...]] = ("fedd3",)
 
     def compression(self, settings: Settings) -> Compression:
         made = super().compression(settings)

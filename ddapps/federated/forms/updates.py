@@ -13,7 +13,7 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated.forms.base import Client, Form, Weights, with_weights
-from ddapps.federated.forms.distilling import answer
+from ddapps.federated.forms.distilling import Work, answer
 from ddapps.federated.local_training import train_locally
 from ddapps.sizing import Compression
 from ddcore.engine import generator
@@ -69,7 +69,7 @@ class SyntheticUpdate(Form):
         method = dd.Method(
             name=settings.form,
             preset=settings.preset,
-            cites=("fedsynth",) if self.inner_steps > 1 else ("goetz_tewari",),
+            cites=("goetz_tewari", "fedsynth"),
             factorization=Pixels(ipc=1, init="random", labels="softmax", storage=settings.storage),
             matching=TrajectoryMatching(
                 inner_steps=settings.inner_steps or self.inner_steps,
@@ -85,15 +85,16 @@ class SyntheticUpdate(Form):
         return Compression(method, settings.preset, settings.storage)
 
     def answer(self, client: Client, task: Task) -> RecordDict:
+        return answer(client, task, lambda: self._work(client, task))
+
+    def _work(self, client: Client, task: Task) -> Work:
         if task.weights is None:
             raise SummaryFormatError("the message has no weights: its server does not speak this form")
         start = client.network(task.weights)
         trained = train_locally(client, client.network(task.weights), task.round)
         steps = client.settings.inner_steps or self.inner_steps
         first = first_step(client, start, trained, steps)
-        return answer(
-            client,
-            task,
+        return Work(
             GivenSegment(start.module, trained.module),
             settle=lambda method: dd.override(method, "matching.step_sizes.initial", first),
         )
@@ -110,11 +111,11 @@ class SyntheticUpdate(Form):
             else:
                 server.reject(contribution.node, "its update is not finite")
                 del server.contributions[contribution.client]
+                server.arrived -= 1
+        if not updates:
+            return server.weights
         moved = averaged([update for _, update in updates.values()], server.shares([n for n, _ in updates.values()]))
-        return {
-            name: (weight.double() + moved[name]).to(weight.dtype) if moved else weight
-            for name, weight in server.weights.items()
-        }
+        return {name: (weight.double() + moved[name]).to(weight.dtype) for name, weight in server.weights.items()}
 
 
 _NOWHERE: torch.nn.Module = torch.nn.Linear(1, 1)
@@ -141,7 +142,7 @@ def norm(update: Mapping[str, torch.Tensor]) -> float:
 def averaged(updates: Sequence[Mapping[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
     """Return the weighted sum of updates, each no longer than `LONGEST` times their median length."""
     lengths = [norm(update) for update in updates]
-    limit = LONGEST * median_low(lengths) if lengths else 0.0
+    limit = LONGEST * median_low([length for length in lengths if length] or [0.0])
     total: dict[str, torch.Tensor] = {}
     for update, length, share in zip(updates, lengths, shares, strict=True):
         factor = share * min(1.0, limit / length if length else 1.0)
