@@ -42,6 +42,7 @@ def blocks(page: str) -> list[str]:
         ("docs/methods.md", ".distill("),
         ("docs/privacy.md", ".distill("),
         ("docs/continual.md", "CompressThenRecall("),
+        ("docs/federated.md", "client_app("),
     ],
 )
 def test_the_python_of_a_page_runs(page: str, shows: str) -> None:

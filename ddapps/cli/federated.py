@@ -61,7 +61,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3, help="partitions (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
     parser.add_argument(
-        "--network", default="convnet(width=32)", help="of clients and server (default: convnet(width=32))"
+        "--network", default="convnet(width=16)", help="of clients and server (default: convnet(width=16))"
     )
     parser.add_argument("--protocol", default="dc", help="of training on the union: dc, dsa or quick (default: dc)")
     parser.add_argument("--steps", type=int, default=0, help="outer steps of methods, instead of the preset's")

@@ -62,7 +62,7 @@ class Grid:
 
     networks: tuple[str, ...] = ("convnet(width=8)", "convnet(width=16)")
     local_epochs: tuple[int, ...] = (1, 5)
-    learning_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    learning_rates: tuple[float, ...] = (0.03, 0.1)
     proximal_mus: tuple[float, ...] = (0.001, 0.01, 0.1)
     rounds: int = 20
     validation: float = 0.2

@@ -46,6 +46,7 @@ class Deployment:
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
             "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         }
         self.port, *self.node_ports = free_ports(4)
@@ -53,8 +54,7 @@ class Deployment:
 
     def run(self, steps: int, out: Path) -> None:
         (self.folder / "home").mkdir()
-        connection = f'[superlink.here]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
-        (self.folder / "home" / "config.toml").write_text(connection)
+        self.connect()
         try:
             self.start("superlink", "--insecure", "--host", "127.0.0.1", "--port", str(self.port))
             self.wait_for(lambda: answers(self.port), "the SuperLink to listen")
@@ -74,6 +74,23 @@ class Deployment:
             self.stop()
         union = dd.DataSummary.load(out / "union")
         say(f"the union has {len(union.parts)} clients, {len(union)} images, accuracy in {out / 'results.json'}")
+
+    def simulate(self, config: str, nodes: int) -> None:
+        """Run the project in Flower's simulation engine, on a SuperLink that ends with it."""
+        (self.folder / "home").mkdir()
+        self.connect()
+        try:
+            self.start("superlink", "--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(self.port))
+            self.wait_for(lambda: answers(self.port), "the SuperLink to listen")
+            words = [str(BIN / "flwr"), "run", str(PROJECT), "here", "--stream", "--run-config", config]
+            size = f"num-supernodes={nodes} client-resources-num-cpus=1 init-args-num-cpus=2"
+            self.spawn("run", [*words, "--federation-config", size]).wait(timeout=250)
+        finally:
+            self.stop()
+
+    def connect(self) -> None:
+        connection = f'[superlink.here]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        (self.folder / "home" / "config.toml").write_text(connection)
 
     def start_node(self, index: int, port: int, name: str = "") -> subprocess.Popen[bytes]:
         name = name or f"node-{index}"

@@ -64,7 +64,7 @@ def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
     settings = quick(form="feddm", transport="uint8", bytes="1kB", levels=16, min_clients=2)
     found = compare(digits, settings, clients=2, alpha=5.0, baselines=["random", "everything"], seeds=1)
     everything = found.rows[2]
-    assert everything.courses[0].bytes_up[0] > 10 * found.rows[1].courses[0].bytes_up[0]
+    assert everything.courses[0].bytes_up[0] > 5 * found.rows[1].courses[0].bytes_up[0]
 
 
 def test_a_comparison_without_a_result_says_why(digits: dd.TargetData) -> None:

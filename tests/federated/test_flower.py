@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +23,12 @@ from ddcore.errors import InputDataError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "examples" / "federated"
-BIN = Path(sys.executable).parent
 
 
-def environment(home: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}",
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        "FLWR_HOME": str(home),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
+_spec = importlib.util.spec_from_file_location("deploy_locally", PROJECT / "deploy_locally.py")
+assert _spec is not None and _spec.loader is not None
+deployment = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(deployment)
 
 
 def same_in_process(settings: Settings, clients: int) -> dd.DataSummary:
@@ -63,7 +52,8 @@ def assert_alike(found: dd.DataSummary, wanted: dd.DataSummary) -> None:
 @pytest.mark.timeout(300)
 def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Path) -> None:
     words = [sys.executable, str(PROJECT / "deploy_locally.py"), "--out", str(tmp_path / "out")]
-    done = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert "client 1 is killed at work" in done.stdout
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -77,44 +67,12 @@ def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_flwr_run_gives_what_one_process_gives(tmp_path: Path) -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "config.toml").write_text(f'[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n')
-    link = [str(BIN / "flower-superlink"), "--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)]
-    log = (tmp_path / "superlink.log").open("wb")
-    superlink = subprocess.Popen(
-        link, env=environment(home), cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
-    )
-    try:
-        ends = time.monotonic() + 60
-        while time.monotonic() < ends:
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        changes = (
-            'distillation.ipc=1 distillation.steps=2 distillation.network="convnet(width=4)" distillation.epochs=2 '
-        )
-        words = [
-            str(BIN / "flwr"),
-            "run",
-            str(PROJECT),
-            "here",
-            "--stream",
-            "--run-config",
-            f'{changes} out="{tmp_path / "out"}"',
-        ]
-        words += ["--federation-config", "num-supernodes=3 client-resources-num-cpus=1 init-args-num-cpus=2"]
-        done = subprocess.run(words, env=environment(home), cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (tmp_path / "out" / "results.json").exists(), done.stdout[-5000:] + done.stderr[-2000:]
-    finally:
-        os.killpg(superlink.pid, signal.SIGKILL)
-        superlink.wait()
-        log.close()
+def test_flwr_run_gives_what_one_process_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'core'}:{ROOT}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    changes = 'distillation.ipc=1 distillation.steps=2 distillation.network="convnet(width=4)" distillation.epochs=2'
+    deployment.Deployment(tmp_path).simulate(f'{changes} out="{tmp_path / "out"}"', nodes=3)
+    assert (tmp_path / "out" / "results.json").exists(), (tmp_path / "run.log").read_text()[-5000:]
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["history"][0]["clients"] == 3 and results["rejections"] == []
     wanted = same_in_process(

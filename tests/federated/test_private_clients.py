@@ -192,12 +192,11 @@ def test_no_change_of_settings_or_data_refills_the_budget(digits: dd.TargetData,
     assert paid(client(SETTINGS, digits, RecordDict(), tmp_path)) == first
     with pytest.raises(CheckpointError, match="belongs to client '0'"):
         asked(SETTINGS, Client(digits, SETTINGS, "1", RecordDict(), tmp_path), 1)
-    with (
-        Remembered(client(SETTINGS, digits, RecordDict(), tmp_path)).locked(),
-        pytest.raises(CheckpointError, match="another run"),
-    ):
-        settings = replace(SETTINGS, seed=2)
-        asked(settings, client(settings, digits, RecordDict(), tmp_path), 1)
+    other = replace(SETTINGS, seed=2)
+    with Remembered(client(SETTINGS, digits, RecordDict(), tmp_path)).locked():
+        worker = client(other, digits, RecordDict(), tmp_path)
+        with pytest.raises(CheckpointError, match="another run"):
+            asked(other, worker, 1)
 
 
 def test_the_same_round_asked_again_gets_the_same_answer_for_free(digits: dd.TargetData) -> None:
