@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,31 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
     """Load the data that the options describe."""
     mirror = False if options.no_mirror else None
     return dd.load_data(source, size=options.size, root=options.data_root, mirror=mirror, **settings)
+
+
+def add_actions(
+    commands: Any, name: str, help: str, *adding: Callable[[Any], argparse.ArgumentParser]
+) -> argparse.ArgumentParser:
+    """Add a command that has actions of its own, each with ``act`` among its defaults.
+
+    Args:
+        commands: what commands are added to.
+        name: of the command.
+        help: what it does.
+        adding: each adds one action and returns its parser.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help)
+    actions = parser.add_subparsers(dest="action", required=True)
+    for add in adding:
+        add(actions).add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
+    return parser
+
+
+def act(options: argparse.Namespace) -> None:
+    """Run the action that was chosen."""
+    options.act(options)
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

@@ -6,26 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, add_data_options, load, say, write_json
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, say, write_json
 from ddcore.methods import METHODS
+
+run = act
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the commands' words."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "continual", help="continual learning from distilled memory: compare with replay"
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    action = _add_run(actions)
-    action.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )
-    return parser
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run one of the commands."""
-    options.act(options)
+    return add_actions(commands, "continual", "continual learning from distilled memory: compare with replay", _add_run)
 
 
 def _add_run(actions: Any) -> argparse.ArgumentParser:

@@ -6,25 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say, write_json
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, say, write_json
+
+run = act
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the commands' words."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "federated", help="federated learning from summaries: compare with federated averaging, in bytes"
+    return add_actions(
+        commands, "federated", "federated learning from summaries: compare with federated averaging, in bytes", _add_run
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    action = _add_run(actions)
-    action.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )
-    return parser
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run one of the commands."""
-    options.act(options)
 
 
 def _add_run(actions: Any) -> argparse.ArgumentParser:

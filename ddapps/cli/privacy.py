@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
+from ddapps.cli.arguments import (
+    DATA_HELP,
+    act,
+    add_actions,
+    add_data_options,
+    add_device_options,
+    load,
+    say,
+    write_json,
+)
 from ddapps.cli.distill import add_run_options, method_from
 from ddcore.data import Standardise
 from ddcore.errors import CertificateError, OutputExistsError, SettingsError
@@ -25,23 +34,13 @@ BASELINE_REFUSES = {
 }
 
 
+run = act
+
+
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the commands' words."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "privacy", help="distill under differential privacy; verify, audit, compare"
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    for add in (_add_distill, _add_verify, _add_audit, _add_compare):
-        action = add(actions)
-        action.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-        )
-    return parser
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run one of the commands."""
-    options.act(options)
+    words = "distill under differential privacy; verify, audit, compare"
+    return add_actions(commands, "privacy", words, _add_distill, _add_verify, _add_audit, _add_compare)
 
 
 def _add_distill(actions: Any) -> argparse.ArgumentParser:

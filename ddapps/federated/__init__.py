@@ -33,7 +33,7 @@ from ddapps.federated.in_process import InProcessGrid, simulate
 from ddapps.federated.outcomes import Comparison
 from ddapps.federated.plot import plot
 from ddapps.federated.run import Outcome, run_server, server_app
-from ddapps.federated.server import ServerData
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import DistillationStrategy
 

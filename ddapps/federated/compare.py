@@ -17,7 +17,7 @@ import ddcore as dd
 from ddapps.federated.client import client_app
 from ddapps.federated.in_process import InProcessGrid, simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
-from ddapps.federated.server import ServerData
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Agreement, Task

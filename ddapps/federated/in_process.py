@@ -18,7 +18,7 @@ from flwr.supercore.task_identity import TaskIdentity
 import ddcore as dd
 from ddapps.federated.client import client_app
 from ddapps.federated.run import Outcome, Stop, run_server
-from ddapps.federated.server import ServerData
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 
 CLIENT_FAILED = 2

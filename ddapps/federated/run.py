@@ -19,7 +19,8 @@ from flwr.supercore.logger import log
 
 import ddcore as dd
 from ddapps.federated.forms.base import Weights
-from ddapps.federated.server import Rejection, Server, ServerData
+from ddapps.federated.server import Rejection, Server
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer

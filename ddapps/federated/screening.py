@@ -14,7 +14,7 @@ from ddcore.evaluation import TrainingSource
 from ddcore.training import Training
 
 if TYPE_CHECKING:
-    from ddapps.federated.server import ServerData
+    from ddapps.federated.server_data import ServerData
     from ddapps.federated.settings import Settings
     from ddapps.federated.wire import Contribution
 

@@ -16,48 +16,21 @@ from flwr.app import Message
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.caps import readable, shares, tempered
 from ddapps.federated.forms import FORMS
 from ddapps.federated.forms.base import initial_network, with_weights
 from ddapps.federated.journal import Journal
 from ddapps.federated.screening import scores
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import arrays_of, decoded, encoded
 from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Task, part_text, squeezed
-from ddcore.data import Split
 from ddcore.engine import generator, resolve_device
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource, predict
 from ddcore.networks import Network
 from ddcore.summary import DataSummary
 from ddcore.training import Recipe
-
-MAX_REASON = 400
-FARTHEST_RATE = 10.0
-"""How many times a client's learned step size may differ from the median of all before it is cut to that."""
-
-
-@dataclass(frozen=True, eq=False)
-class ServerData:
-    """What the server has of real data.
-
-    Attributes:
-        spec: public facts: shape, number of classes, normalisation. Clients must declare the same.
-        test: what the global model is tested on.
-        validation: what screening looks at; None: there is none.
-        name: for reports.
-    """
-
-    spec: dd.Spec
-    test: Split
-    validation: Split | None = None
-    name: str = "test data"
-
-    @classmethod
-    def of(cls, target: dd.TargetData, split: str = "test") -> ServerData:
-        """Return the held-out parts of some data; its training split stays out."""
-        from ddcore.evaluation import held_out_split
-
-        return cls(target.spec, held_out_split(target, split), target.validation, target.name)
 
 
 @dataclass(frozen=True)
@@ -355,40 +328,3 @@ class Server:
         for name in ("rounds", "timeout", "min_clients", "clients"):
             del lasting[name]
         return {"settings": lasting, "spec": dd.describe(self.data.spec)}
-
-
-def readable(text: str) -> str:
-    """Return a text from a stranger as one short printable line."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[:MAX_REASON])
-    return line + (" ..." if len(text) > MAX_REASON else "")
-
-
-def shares(sizes: Sequence[int], cap: float) -> list[float]:
-    """Return positive weights that add up to 1, in proportion to sizes that are cut at ``cap`` times their median."""
-    positive = [size for size in sizes if size > 0]
-    if not positive:
-        return [1 / len(sizes)] * len(sizes)
-    limit = cap * median_low(positive)
-    cut = [min(float(max(size, 1)), limit) for size in sizes]
-    return [size / sum(cut) for size in cut]
-
-
-def tempered(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Return the recipes with learned step sizes that lie within a factor of ten of the median of all."""
-    rates = [recipe.learning_rate for recipe in recipes if recipe.learning_rate is not None]
-    steps = [recipe.steps.rates for recipe in recipes if recipe.steps is not None]
-    middle = median_low(rates) if rates else None
-    middles = [median_low(at) for at in zip(*steps, strict=True)] if steps else []
-    found = []
-    for recipe in recipes:
-        if recipe.learning_rate is not None and middle is not None:
-            recipe = replace(recipe, learning_rate=_near(recipe.learning_rate, middle))
-        if recipe.steps is not None:
-            near = tuple(_near(rate, at) for rate, at in zip(recipe.steps.rates, middles, strict=True))
-            recipe = replace(recipe, steps=replace(recipe.steps, rates=near))
-        found.append(recipe)
-    return found
-
-
-def _near(rate: float, middle: float) -> float:
-    return min(max(rate, middle / FARTHEST_RATE), middle * FARTHEST_RATE)

@@ -14,7 +14,8 @@ from flwr.supercore.logger import log
 
 import ddcore as dd
 from ddapps.federated.forms.base import Weights
-from ddapps.federated.server import Server, ServerData
+from ddapps.federated.server import Server
+from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import arrays_of, decoded, encoded

@@ -14,9 +14,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
+from ddapps.federated.caps import shares, tempered
 from ddapps.federated.forms import FORMS, Client
 from ddapps.federated.forms.updates import averaged, norm
-from ddapps.federated.server import Server, shares, tempered
+from ddapps.federated.server import Server
 from ddapps.federated.wire import Agreement, Task, unsqueezed
 from ddcore.errors import InputDataError, SummaryFormatError
 from ddcore.summary import pack_tensors, unpack_tensors

@@ -14,7 +14,7 @@ from ddapps.federated import simulate
 from ddapps.federated.compare import Grid, compare, largest, sent_bytes
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.plot import plot
-from ddapps.federated.server import ServerData
+from ddapps.federated.server_data import ServerData
 from ddcore.errors import OutputExistsError, SettingsError, UnknownNameError
 from tests.federated.conftest import quick
 
