@@ -70,7 +70,7 @@ class DistillationStrategy(Strategy):
             timeout: seconds of a round; default: the settings'.
             train_config: not used; clients read the run's configuration.
             evaluate_config: not used.
-            evaluate_fn: as in `Strategy.start`; default: accuracy on the server's test data.
+            evaluate_fn: as in `Strategy.start`; the accuracy on the server's test data is in ``server.history`` in any case.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False

@@ -26,7 +26,7 @@ TASK, SUMMARY, WEIGHTS, KNOWLEDGE = "task", "summary", "arrays", "knowledge"
 REFUSAL = "refusal"
 REFUSED = "the client gives nothing: its privacy budget is spent, or its private distillation has failed; its own log says which"
 HEADERS = 4096
-"""Bytes that names, shapes and the recipe may take beside the agreed size."""
+"""Bytes that names and shapes may take beside the agreed size."""
 MAX_COUNT = 10**9
 MAX_NUMBER, MAX_LABEL = 100.0, 10.0
 """The largest normalised number that an example may hold, where it need not be a pixel in [0, 1]; and the largest number in a soft label."""
@@ -48,7 +48,7 @@ class Task:
         round: from 1.
         nonce: of this client in this round; its reply repeats it.
         weights: of the global model, by name; None where the form does not send it.
-        knowledge: another client's summary of the round before, where the form sends it.
+        knowledge: another client's last summary, where the form sends it.
         transport: of weights, see `ddapps.federated.transport`.
     """
 
