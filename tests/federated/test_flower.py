@@ -1,9 +1,8 @@
-"""Under Flower's own engines: a simulation by `flwr run`, and processes that talk over the network."""
+"""Under Flower itself: processes that talk over the network; its projects and datasets."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -23,12 +22,6 @@ from ddcore.errors import InputDataError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "examples" / "federated"
-
-
-_spec = importlib.util.spec_from_file_location("deploy_locally", PROJECT / "deploy_locally.py")
-assert _spec is not None and _spec.loader is not None
-deployment = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(deployment)
 
 
 def same_in_process(settings: Settings, clients: int) -> dd.DataSummary:
@@ -61,22 +54,6 @@ def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Pat
     assert results["history"][0]["clients"] < 2
     wanted = same_in_process(
         Settings(method="dm", ipc=1, steps=200, levels=16, network="convnet(width=4)", epochs=1), 2
-    )
-    assert_alike(dd.DataSummary.load(tmp_path / "out" / "union"), wanted)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_flwr_run_gives_what_one_process_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'core'}:{ROOT}")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    changes = 'distillation.ipc=1 distillation.steps=2 distillation.network="convnet(width=4)" distillation.epochs=2'
-    deployment.Deployment(tmp_path).simulate(f'{changes} out="{tmp_path / "out"}"', nodes=3)
-    assert (tmp_path / "out" / "results.json").exists(), (tmp_path / "run.log").read_text()[-5000:]
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["history"][0]["clients"] == 3 and results["rejections"] == []
-    wanted = same_in_process(
-        Settings(method="dm", ipc=1, steps=2, levels=16, network="convnet(width=4)", epochs=2, min_clients=3), 3
     )
     assert_alike(dd.DataSummary.load(tmp_path / "out" / "union"), wanted)
 
