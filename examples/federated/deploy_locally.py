@@ -61,7 +61,7 @@ class Deployment:
             nodes = [self.start_node(index, self.node_ports[index]) for index in (0, 1)]
             words = CONFIG.format(steps=steps, out=out)
             run = [str(BIN / "flwr"), "run", str(PROJECT), "here", "--stream", "--run-config", words]
-            flower = self.spawn("run", run)
+            self.spawn("run", run)
             self.wait_for(lambda: self.saw("node-1", "[RUN"), "client 1 to be at work")
             time.sleep(1.0)
             say("client 1 is killed at work")
@@ -69,7 +69,6 @@ class Deployment:
             say("client 1 is started again")
             self.start_node(1, self.node_ports[2], name="node-1-again")
             self.wait_for(lambda: (out / "results.json").exists(), "the run to end", seconds=200)
-            flower.wait(timeout=60)
         finally:
             self.stop()
         union = dd.DataSummary.load(out / "union")
