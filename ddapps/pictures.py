@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ddcore.errors import SettingsError
+from ddcore.errors import MissingExtraError, SettingsError
 
 
 def as_png(path: str | Path) -> Path:
-    """Return the path of a picture, or raise `SettingsError`."""
+    """Return the path of a picture that can be drawn; its folder is made.
+
+    Raises:
+        SettingsError: its name is not that of a PNG.
+        MissingExtraError: matplotlib is not installed.
+    """
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise SettingsError(f"the picture is a PNG: give it a name that ends in .png, not {path.name}")
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("a picture", "matplotlib", "benchmarks")
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

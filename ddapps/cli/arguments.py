@@ -66,6 +66,7 @@ def write_json(value: object, path: str) -> None:
     if path == "-":
         sys.stdout.write(text + "\n")
     else:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
 

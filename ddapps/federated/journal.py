@@ -16,7 +16,7 @@ from ddcore.tensorfile import read_json
 if TYPE_CHECKING:
     from ddapps.federated.server import Server
 
-STATE, WEIGHTS = "state.json", "weights"
+STATE = "state.json"
 MAX_STATE = 2**26
 
 

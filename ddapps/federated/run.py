@@ -125,7 +125,7 @@ def run_server(
         outcome = Outcome(
             settings, tuple(server.history), tuple(metered.transfers), server.weights, union, tuple(server.rejections)
         )
-    object.__setattr__(outcome, "seconds", time.monotonic() - started)
+    outcome = replace(outcome, seconds=time.monotonic() - started)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
         if outcome.union is not None:

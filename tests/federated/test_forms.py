@@ -14,7 +14,7 @@ import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
 from ddapps.federated.forms import FORMS, Client
 from ddapps.federated.forms.base import initial_network
-from ddapps.federated.forms.iterative import easily_fitted
+from ddapps.federated.forms.iterative import begun_from, easily_fitted
 from ddapps.federated.forms.updates import first_step, norm, relative_error, replay
 from ddapps.federated.local_training import train_locally
 from ddapps.federated.server import Server
@@ -123,29 +123,27 @@ def test_feddms_loss_is_that_of_the_means_of_features_and_logits(digits: dd.Targ
 
 
 @pytest.mark.parametrize(("form", "steps"), [("goetz-tewari", 1), ("fedsynth", 4)])
-def test_the_server_arrives_where_the_clients_unrolled_steps_did(
-    form: str, steps: int, parts: list[dd.TargetData], digits: dd.TargetData
-) -> None:
+def test_the_server_arrives_where_the_clients_unrolled_steps_did(form: str, steps: int, digits: dd.TargetData) -> None:
     settings = quick(form=form, ipc=1, steps=30, inner_steps=steps, local_epochs=1, storage="float32")
-    worker = client(settings, parts[0])
+    target = digits.with_train(torch.arange(300), "300")
+    worker = client(settings, target)
     start = initial_network(settings, digits.spec)
     task = Task(1, "n", {name: w.clone() for name, w in start.module.state_dict().items()})
     trained = train_locally(worker, worker.network(task.weights or {}), 1)
     distances = []
-    for few in (1, 50):
-        method = replace(settings, steps=few).compression.within(settings.limit(parts[0].spec), parts[0])
+    for few in (1, 100):
+        method = replace(settings, steps=few).compression.within(settings.limit(target.spec), target)
         method = method.on_networks(GivenSegment(start.module, trained.module))
         first = first_step(worker, start, trained, steps)
         method = dd.override(method, "matching.step_sizes.initial", first)
         losses: list[float] = []
-        summary = dd.distill(parts[0], method, seed=3, callbacks=[lambda p, kept=losses: kept.append(float(p.loss))])
+        summary = dd.distill(target, method, seed=3, callbacks=[lambda p, kept=losses: kept.append(float(p.loss))])
         again = initial_network(settings, digits.spec)
         replay(again, summary, steps)
         distances.append(relative_error(again, start, trained))
     # The loss before the last update, of a run that is almost over, is the squared error of what it sends.
     assert distances[1] ** 2 == pytest.approx(losses[-1], rel=0.02)
-    assert max(distances) < 0.95  # 1: nothing of the update is there
-    assert distances[1] < 0.6
+    assert distances[1] < 0.75 * distances[0] < 0.75  # 1: nothing of the update is there
 
 
 def test_one_client_whose_update_is_replayed_moves_the_global_model_there(
@@ -208,22 +206,26 @@ def test_dynamic_weights_draw_what_the_model_fits(digits: dd.TargetData) -> None
     assert loss(drawn) < loss(digits)
 
 
-def test_meta_knowledge_starts_from_another_clients_images(parts: list[dd.TargetData], data: ServerData) -> None:
-    settings = quick(form="fedmk", rounds=2, steps=1, method="dm", storage="float32")
-    still = dd.override(dd.methods.dm(ipc=2, preset="cpu"), "optimiser.learning_rate", 1e-12)
-    still = still.on_networks(settings.network)
-    outcome = simulate(replace(settings, method=still), parts, data)
-    once = simulate(replace(settings, method=still, rounds=1), parts, data)
-    assert outcome.union is not None and once.union is not None
-    before, after = ({c: u.tensors()[0][i] for c, i in u.members().items()} for u in (once.union, outcome.union))
-    known = torch.cat(list(before.values())).flatten(1)
-    arrived = torch.cat(list(after.values())).flatten(1)
-    found = (torch.cdist(arrived, known).min(dim=1).values < 1e-3).double().mean()
-    anew = simulate(replace(settings, form="feddm", method=still), parts, data)
-    assert anew.union is not None
-    drawn = (torch.cdist(anew.union.tensors()[0].flatten(1), known).min(dim=1).values < 1e-3).double().mean()
-    # Those of classes that the other client did not have are drawn anew, as all are without knowledge.
-    assert float(found) > 0.4 > 0.3 > float(drawn)
+def test_meta_knowledge_starts_from_another_clients_images(digits: dd.TargetData) -> None:
+    """Classes that both have begin as the other's images, in its order; the rest as own real ones; of fewer images, as many as there are."""
+    settings = quick(form="fedmk", method="dm", storage="float32", ipc=3)
+    first = initial_network(settings, digits.spec)
+    weights = dict(first.module.state_dict())
+    theirs, mine = digits.of_classes([1, 2]), digits.of_classes([2, 5])
+    one_of_two = torch.cat([(theirs.train.targets == c).nonzero().flatten()[:n] for c, n in ((1, 9), (2, 2))])
+    reply = FORMS["fedmk"].answer(client(settings, theirs.with_train(one_of_two, "t"), "1"), Task(1, "n", weights))
+    record = reply.config_records["summary"]
+    task = Task(2, "n", weights, (bytes(record["tensors"]), str(record["part"])))  # type: ignore[arg-type]
+    worker = client(settings, mine, "0")
+    source = PerturbedNetworks(first.module)
+    started = begun_from(worker, mine, task, source)
+    known = Agreement(settings, digits.spec).summary_of(task.knowledge[0], json.loads(task.knowledge[1]))  # type: ignore[index]
+    ours, others = started.tensors()[0], known.tensors()[0]
+    two, five = started.members()[2], started.members()[5]
+    assert torch.equal(ours[two[:2]], others[known.members()[2]])
+    real = mine.spec.normalisation.apply(mine.train.inputs, torch.float32).flatten(1)
+    own = ours[torch.cat([two[2:], five])].flatten(1)
+    assert float(torch.cdist(own, real).min(dim=1).values.max()) < 1e-3
 
 
 def test_proximal_training_stays_near(parts: list[dd.TargetData]) -> None:
