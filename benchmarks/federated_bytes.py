@@ -90,12 +90,11 @@ def main() -> None:
 
 def rows(found: Comparison) -> list[dict[str, object]]:
     """Return the table: bytes are means over partitions."""
-    reached, first = found.bytes_to_reach(), [course.total[-1] for course in found.rows[0].courses]
     table = []
     for row in found.rows:
         entry = row.to_json()
         accuracy = entry["accuracy"]
-        ratios = [b / f for b, f in zip(reached[row.name], first, strict=True) if b is not None]
+        ratios = found.ratios()[row.name]
         table.append(
             {
                 "": row.name,
@@ -105,7 +104,7 @@ def rows(found: Comparison) -> list[dict[str, object]]:
                 "kB up": f"{entry['bytes_up'] / 1000:.1f}",
                 "kB down": f"{entry['bytes_down'] / 1000:.1f}",
                 "bytes until as accurate as the first row": f"{fmean(ratios):.1f} times" if ratios else "never",
-                "partitions where it got there": f"{len(ratios)} of {len(first)}",
+                "partitions where it got there": f"{len(ratios)} of {len(row.courses)}",
                 "seconds": entry["seconds"],
             }
         )

@@ -70,6 +70,16 @@ def write_json(value: object, path: str) -> None:
         Path(path).write_text(text + "\n", encoding="utf-8")
 
 
+def present(found: Any, options: argparse.Namespace, plot: Callable[[Any, Path], Any]) -> None:
+    """Print a comparison, or write its JSON to standard output; write its JSON and its picture where ``--json`` and ``--png`` say."""
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+    if options.png is not None:
+        plot(found, options.png)
+
+
 def parse_settings(pairs: list[str]) -> dict[str, object]:
     """Return ``key=value`` pairs as settings; values are JSON, or text where they are not."""
     settings: dict[str, object] = {}

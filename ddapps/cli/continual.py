@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, say, write_json
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, present, say
 from ddcore.methods import METHODS
 
 run = act
@@ -73,7 +73,8 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.continual.plot import plot
     from ddapps.pictures import as_png
 
-    picture = None if options.png is None else as_png(options.png)
+    if options.png is not None:
+        as_png(options.png)
     validation = 0.2 if options.split == "validation" else 0.0
     found = compare(
         load(options, options.data, normalisation=options.normalisation, validation=validation),
@@ -93,12 +94,7 @@ def _run(options: argparse.Namespace) -> None:
         directory=options.out,
         progress=None if options.quiet else say,
     )
-    if options.json != "-":
-        print(found)
-    if options.json is not None:
-        write_json(found.to_json(), options.json)
-    if picture is not None:
-        plot(found, picture)
+    present(found, options, plot)
 
 
 def _names(text: str) -> list[str]:

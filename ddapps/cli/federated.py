@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, say, write_json
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, present, say
 
 run = act
 
@@ -89,7 +89,8 @@ def _run(options: argparse.Namespace) -> None:
     from ddcore.networks import split_names
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    picture = None if options.png is None else as_png(options.png)
+    if options.png is not None:
+        as_png(options.png)
     first, *others = split_names(options.method) if options.method else [""]
     words = ("form", "ipc", "bytes", "rounds", "seed", "network", "protocol", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
@@ -107,9 +108,4 @@ def _run(options: argparse.Namespace) -> None:
         directory=options.out,
         progress=None if options.quiet else say,
     )
-    if options.json != "-":
-        print(found)
-    if options.json is not None:
-        write_json(found.to_json(), options.json)
-    if picture is not None:
-        plot(found, picture)
+    present(found, options, plot)

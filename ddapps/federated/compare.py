@@ -38,8 +38,8 @@ WEIGHTS = {
 BASELINES = (*WEIGHTS, *SELECTION, "everything")
 NEVER, MOST_IPC = 2**62, 4096
 RUN = ("network", "fraction", "min_clients", "timeout", "seed", "device")
-EVERYTHING = (*RUN, "protocol", "weighting", "weight_cap", "screening")
-IMAGES = (*EVERYTHING, "epochs", "storage", "levels")
+UNION = (*RUN, "protocol", "weighting", "weight_cap", "screening")
+IMAGES = (*UNION, "epochs", "storage", "levels")
 WEIGHTS_SHARED = (*RUN, "batch_size", "momentum", "proximal_mu")
 """What baselines have of the first row's settings."""
 EVERYTHING_EPOCHS = 20
@@ -108,7 +108,7 @@ def compare(
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}")
     held_out_split(target, "test")
-    for checked in (settings, *(variants or {}).values()):
+    for checked in (settings, *variants.values()):
         checked.require_consistent()
         Agreement(checked, target.spec)
     if settings.private and baselines:
@@ -127,7 +127,7 @@ def compare(
                 tuned = work.tuned(name, untuned, grid or Grid())
                 rows.append(work.row(name, tuned, until=rows[0].final))
             elif name == "everything":
-                rows.append(work.row(name, sending(settings, EVERYTHING, form=name, epochs=EVERYTHING_EPOCHS)))
+                rows.append(work.row(name, sending(settings, UNION, form=name, epochs=EVERYTHING_EPOCHS)))
             else:
                 rows.append(work.equal_row(name, [course.total[-1] for course in rows[0].courses]))
     return Comparison(target.name, clients, alpha, tuple(rows))

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddapps.federated.wire import Contribution, part_text, squeezed
+from ddapps.federated.wire import Contribution, Rejection, part_text, squeezed
 from ddcore import Recipe
 from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
 from ddcore.summary import DataSummary, pack_tensors, unpack_tensors, write_atomically
@@ -75,8 +75,6 @@ class Journal:
             raise OutputExistsError(f"{self.directory} holds a run of other settings or data: choose another directory")
 
     def _restore(self, server: Server, state: dict[str, Any]) -> None:
-        from ddapps.federated.server import Rejection
-
         server.round = int(state["round"])
         server.weights = unpack_tensors(self._content(state["weights"]), state["weights"])
         for entry in state["contributions"]:

@@ -104,6 +104,14 @@ class Comparison:
             for row in self.rows
         }
 
+    def ratios(self) -> dict[str, list[float]]:
+        """Return `bytes_to_reach` over the first row's bytes, of the partitions where a row got there."""
+        first = [course.total[-1] for course in self.rows[0].courses]
+        reached = self.bytes_to_reach()
+        return {
+            name: [b / f for b, f in zip(each, first, strict=True) if b is not None] for name, each in reached.items()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``ddapps federated run --json`` writes."""
         reached = self.bytes_to_reach()
@@ -111,9 +119,8 @@ class Comparison:
         return {"data": self.data, "clients": self.clients, "alpha": self.alpha, "results": results}
 
     def __str__(self) -> str:
-        reached = self.bytes_to_reach()
-        first = [course.total[-1] for course in self.rows[0].courses]
-        head = f"{self.data}, {self.clients} clients, Dirichlet({self.alpha:g}), {len(first)} partition(s)"
+        ratios, partitions = self.ratios(), len(self.rows[0].courses)
+        head = f"{self.data}, {self.clients} clients, Dirichlet({self.alpha:g}), {partitions} partition(s)"
         columns = f"{'':<22} {'rounds':>6} {'accuracy %':>10} {'ci95':>6} {'kB up':>9} {'kB down':>9} {'seconds':>8}  bytes to reach the first row"
         lines = [head, columns]
         for row in self.rows:
@@ -122,15 +129,14 @@ class Comparison:
             ci95 = "" if accuracy["ci95"] is None else f"{accuracy['ci95']:.2f}"
             lines.append(
                 f"{row.name:<22} {entry['rounds']:>6} {accuracy['mean']:>10.2f} {ci95:>6} {entry['bytes_up'] / 1000:>9.1f} "
-                f"{entry['bytes_down'] / 1000:>9.1f} {entry['seconds']:>8.1f}  {_ratio(reached[row.name], first)}"
+                f"{entry['bytes_down'] / 1000:>9.1f} {entry['seconds']:>8.1f}  {_times(ratios[row.name], partitions)}"
             )
         return "\n".join(lines)
 
 
-def _ratio(reached: Sequence[int | None], first: Sequence[int]) -> str:
-    """Return how many times the first row's bytes others needed, on the mean of the partitions where they got there."""
-    there = [b / f for b, f in zip(reached, first, strict=True) if b is not None]
-    if not there:
+def _times(ratios: Sequence[float], partitions: int) -> str:
+    """Return the mean of ratios in words."""
+    if not ratios:
         return "never"
-    missing = len(reached) - len(there)
-    return f"{fmean(there):.1f} times" + (f", {missing} of {len(reached)} never" if missing else "")
+    missing = partitions - len(ratios)
+    return f"{fmean(ratios):.1f} times" + (f", {missing} of {partitions} never" if missing else "")

@@ -18,13 +18,15 @@ from flwr.serverapp.strategy import FedAvg, FedProx, Strategy
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.forms import FORMS
 from ddapps.federated.forms.base import Weights
-from ddapps.federated.server import Rejection, Server
+from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer
 from ddapps.federated.transport import ByteTransport, arrays_of, decoded
+from ddapps.federated.wire import Rejection
 from ddcore.summary import DataSummary, write_atomically
 
 Stop = Callable[[float, int], bool]
@@ -115,7 +117,7 @@ def run_server(
     """
     started, metered = time.monotonic(), MeteredGrid(grid)
     place = None if directory is None else Path(directory)
-    if settings.form in ("fedavg", "fedprox"):
+    if not FORMS[settings.form].sends_summaries:
         outcome = _run_weights(metered, settings, data, stop)
     else:
         strategy = DistillationStrategy(settings, data, None if place is None else place / "state")

@@ -6,7 +6,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -24,28 +24,13 @@ from ddapps.federated.screening import scores
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import arrays_of, decoded, encoded
-from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Task, part_text, squeezed
+from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Rejection, Task, part_text, squeezed
 from ddcore.engine import generator, resolve_device
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource, predict
 from ddcore.networks import Network
 from ddcore.summary import DataSummary
 from ddcore.training import Recipe
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A reply that did not count.
-
-    Attributes:
-        round: in which it came.
-        node: the connection that it came from.
-        reason: why.
-    """
-
-    round: int
-    node: int
-    reason: str
 
 
 class Server:
@@ -63,7 +48,7 @@ class Server:
             raise InputDataError("screening needs a validation split on the server: ServerData(..., validation=...)")
         self.settings, self.data = settings, data
         self.form = FORMS[settings.form]
-        self.agreement = None if settings.form in ("fedavg", "fedprox") else Agreement(settings, data.spec)
+        self.agreement = Agreement(settings, data.spec) if self.form.sends_summaries else None
         first = initial_network(settings, data.spec).module.state_dict()
         self.weights = self._as_sent({name: weight.clone() for name, weight in first.items()})
         self.contributions: dict[str, Contribution] = {}

@@ -103,6 +103,21 @@ class Contribution:
     num_examples: int
 
 
+@dataclass(frozen=True)
+class Rejection:
+    """A reply that did not count.
+
+    Attributes:
+        round: in which it came.
+        node: the connection that it came from.
+        reason: why.
+    """
+
+    round: int
+    node: int
+    reason: str
+
+
 def facts_of(spec: dd.Spec) -> str:
     """Return a hash of what client and server must agree on about the data."""
     facts = (spec.shape, spec.num_classes, spec.normalisation.describe())

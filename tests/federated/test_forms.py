@@ -15,15 +15,22 @@ from ddapps.federated import ServerData, Settings, simulate
 from ddapps.federated.forms import FORMS, Client
 from ddapps.federated.forms.base import initial_network
 from ddapps.federated.forms.iterative import begun_from, easily_fitted
-from ddapps.federated.forms.updates import first_step, norm, relative_error, replay
+from ddapps.federated.forms.updates import first_step, norm, replay
 from ddapps.federated.local_training import train_locally
 from ddapps.federated.server import Server
 from ddapps.federated.wire import Agreement, Task
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import TrainingSource
-from ddcore.networks import GivenSegment, PerturbedNetworks
+from ddcore.networks import GivenSegment, Network, PerturbedNetworks
 from tests.federated.conftest import quick
 from tests.running import parameter_gradient, shrunk, started
+
+
+def relative_error(network: Network, start: Network, end: Network) -> float:
+    here, first, last = (
+        torch.cat([w.detach().flatten() for w in n.module.parameters()]) for n in (network, start, end)
+    )
+    return float((here - last).norm() / (first - last).norm())
 
 
 def client(settings: Settings, target: dd.TargetData, name: str = "0") -> Client:

@@ -62,6 +62,7 @@ class Form(ABC):
 
     Attributes:
         method: that clients distil with, unless the settings name another.
+        sends_summaries: whether clients answer with summaries; otherwise with weights, to one of Flower's own strategies.
         sends_weights: whether the global model goes to the clients.
         sends_knowledge: whether another client's summary does.
         whole: whether a client sends all of its examples.
@@ -70,6 +71,7 @@ class Form(ABC):
     """
 
     method: ClassVar[str] = "dm"
+    sends_summaries: ClassVar[bool] = True
     sends_weights: ClassVar[bool] = False
     sends_knowledge: ClassVar[bool] = False
     whole: ClassVar[bool] = False

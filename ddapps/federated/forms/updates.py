@@ -162,12 +162,3 @@ def replay(network: Network, summary: dd.DataSummary, steps: int) -> None:
     dd.training.fit(
         network, source.batch_of, source.size, Training(), generator=generator(0), recipe=recipe, members=source.members
     )
-
-
-def relative_error(network: Network, start: Network, end: Network) -> float:
-    r"""Return :math:`\|w - w^{(k)}\| / \|w_0 - w^{(k)}\|`: 0 where an update is reproduced, 1 where nothing of it is."""
-
-    def flat(of: Network) -> torch.Tensor:
-        return torch.cat([w.detach().double().flatten().cpu() for w in of.module.parameters()])
-
-    return float((flat(network) - flat(end)).norm() / (flat(start) - flat(end)).norm())

@@ -27,6 +27,7 @@ class ModelWeights(Form):
     """
 
     proximal: bool = False
+    sends_summaries: ClassVar[bool] = False
     sends_weights: ClassVar[bool] = True
 
     def check(self, settings: Settings) -> None:
