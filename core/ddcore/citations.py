@@ -28,7 +28,7 @@ ENTRIES: dict[str, str] = {
 }""",
     "feddm": """@inproceedings{xiong2023feddm,
   title={{FedDM}: Iterative Distribution Matching for Communication-Efficient Federated Learning},
-  author={Xiong, Yuanhao and Wang, Ruochen and Cheng, Minhao and Yu, Felix and Hsieh, Cho-Jui},
+  author={Xiong, Yuanhao and Wang, Ruochen and others},
   booktitle={Conference on Computer Vision and Pattern Recognition}, year={2023}
 }""",
     "fedsynth": """@article{hu2022fedsynth,
@@ -38,7 +38,7 @@ ENTRIES: dict[str, str] = {
 }""",
     "fedd3": """@article{song2022fedd3,
   title={Federated Learning via Decentralized Dataset Distillation in Resource-Constrained Edge Environments},
-  author={Song, Rui and Liu, Dai and Chen, Dave Zhenyu and Festag, Andreas and Trinitis, Carsten and Schulz, Martin and Knoll, Alois},
+  author={Song, Rui and others},
   journal={arXiv preprint arXiv:2208.11311}, year={2022}
 }""",
     "fedmk": """@article{liu2022fedmk,
