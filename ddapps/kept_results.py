@@ -36,23 +36,39 @@ class KeptResults:
             OutputExistsError: the file holds a result of other facts.
             CheckpointError: it is damaged.
         """
-        path, wanted = self.directory / f"{file_name(name)}.json", json.loads(json.dumps(facts))
-        if path.exists():
-            try:
-                known = read_json(path, MAX_RESULT)
-                before, result = known["facts"], dict(known["outcome"])
-            except (DistillationError, KeyError, TypeError, ValueError) as error:
-                raise CheckpointError(f"{path} is damaged ({error}): delete it, and its run is made again") from error
-            if before != wanted:
-                odd = [name for name in wanted if before.get(name) != wanted[name]]
-                raise OutputExistsError(
-                    f"{path} is of another comparison ({', '.join(odd)} differ): choose another directory"
-                )
-            return result
-        result = json.loads(json.dumps(run()))
+        known = self.find(name, facts)
+        return self.keep(name, facts, run()) if known is None else known
+
+    def find(self, name: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what a run gave before, or None; errors are those of `get`."""
+        path, wanted = self._path(name), _as_json(facts)
+        if not path.exists():
+            return None
+        try:
+            known = read_json(path, MAX_RESULT)
+            before, result = known["facts"], dict(known["outcome"])
+        except (DistillationError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}): delete it, and its run is made again") from error
+        if before != wanted:
+            odd = [name for name in wanted if before.get(name) != wanted[name]]
+            raise OutputExistsError(
+                f"{path} is of another comparison ({', '.join(odd)} differ): choose another directory"
+            )
+        return result
+
+    def keep(self, name: str, facts: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write what a run gave; return it as it will be found again."""
+        path, outcome = self._path(name), _as_json(result)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"facts": wanted, "outcome": result}, indent=1).encode())
-        return dict(result)
+        write_atomically(path, json.dumps({"facts": _as_json(facts), "outcome": outcome}, indent=1).encode())
+        return outcome
+
+    def _path(self, name: str) -> Path:
+        return self.directory / f"{file_name(name)}.json"
+
+
+def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(value)))
 
 
 def file_name(text: str) -> str:

@@ -91,3 +91,7 @@ class DivergenceError(NumericalError):
 
 class ExpertsError(DistillationError, ValueError):
     """Experts that are damaged, of another network, data or normalisation, or too few or short for what is asked of them."""
+
+
+class CandidateError(NumericalError):
+    """An architecture that cannot be scored: its network crashed, or its training diverged."""

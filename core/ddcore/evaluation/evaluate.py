@@ -21,7 +21,7 @@ from ddcore.evaluation.report import Report, Result
 from ddcore.networks import Architecture, Network, architecture_label, as_architecture
 from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
-from ddcore.training import Recipe, Training, fit
+from ddcore.training import Recipe, Training, Watch, fit
 from ddcore.version import __version__
 
 
@@ -159,8 +159,20 @@ def train_one(
     seed: int,
     run: int,
     precision: str = "fp32",
+    watch: Callable[[Network], Watch] | None = None,
 ) -> Network:
-    """Return one network, trained; its weights depend on (seed, architecture, run), not on what it is trained on."""
+    """Return one network, trained; its weights depend on (seed, architecture, run), not on what it is trained on.
+
+    Args:
+        architecture: of the network.
+        source: what it is trained on.
+        training: the schedule.
+        spec: facts about the data.
+        seed: of weights, order and augmentation.
+        run: tells networks of one seed apart.
+        precision: of forward passes.
+        watch: given the new network, returns what is called after each of its updates (see `ddcore.training.fit`).
+    """
     label = architecture_label(architecture)
     device = source.batch_of(torch.zeros(1, dtype=torch.int64)).inputs.device
     network = architecture.build(
@@ -175,6 +187,7 @@ def train_one(
         recipe=source.recipe,
         members=source.members,
         precision=precision,
+        watch=None if watch is None else watch(network),
     )
     return network
 

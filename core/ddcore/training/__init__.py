@@ -1,7 +1,17 @@
 """Training of one network, on real or synthetic examples, by a schedule and a summary's recipe."""
 
-from ddcore.training.fit import Training, fit, reproducible_dropout, take_step
+from ddcore.training.fit import Training, Watch, fit, reproducible_dropout, take_step
 from ddcore.training.recipe import LOSSES, Recipe
 from ddcore.training.steps import Steps, step_batches
 
-__all__ = ["LOSSES", "Recipe", "Steps", "Training", "fit", "reproducible_dropout", "step_batches", "take_step"]
+__all__ = [
+    "LOSSES",
+    "Recipe",
+    "Steps",
+    "Training",
+    "Watch",
+    "fit",
+    "reproducible_dropout",
+    "step_batches",
+    "take_step",
+]

@@ -1,0 +1,50 @@
+"""Architecture search on proxy datasets, and the evidence whether their ranking can be trusted.
+
+Nothing here imports NNI until a space of its is used.
+
+```python
+import ddcore as dd
+from ddapps.nas import rank_correlation
+
+found = rank_correlation([71.0, 64.5, 80.2, 77.0], [91.2, 90.1, 93.0, 93.4], top=(1,))
+```
+"""
+
+from ddapps.nas.candidates import Workers
+from ddapps.nas.correlation import RankCorrelation, TauDifference, rank_correlation, split_half_tau, tau_difference
+from ddapps.nas.evaluator import PROXY, SCORES, Measurement, ProxyEvaluator
+from ddapps.nas.outcomes import Ranking
+from ddapps.nas.proxies import EarlyStopping, Proxy, SummaryProxy, parse_proxies
+from ddapps.nas.rank import rank
+from ddapps.nas.spaces import SPACES, Candidate, ConvNetSpace, NasBench201, SearchSpace, UserSpace, as_space
+from ddapps.nas.truth import FULL, Table, Truth, load_table
+
+__all__ = [
+    "FULL",
+    "PROXY",
+    "SCORES",
+    "SPACES",
+    "Candidate",
+    "ConvNetSpace",
+    "EarlyStopping",
+    "Measurement",
+    "NasBench201",
+    "Proxy",
+    "ProxyEvaluator",
+    "RankCorrelation",
+    "Ranking",
+    "SearchSpace",
+    "SummaryProxy",
+    "Table",
+    "TauDifference",
+    "Truth",
+    "UserSpace",
+    "Workers",
+    "as_space",
+    "load_table",
+    "parse_proxies",
+    "rank",
+    "rank_correlation",
+    "split_half_tau",
+    "tau_difference",
+]

@@ -1,0 +1,187 @@
+"""``ProxyEvaluator``: what an architecture is worth, by a training that costs seconds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddcore import Batch, DataSummary, TargetData
+from ddcore.engine import resolve_device
+from ddcore.errors import CandidateError, MissingExtraError, SettingsError, UnknownNameError
+from ddcore.evaluation import (
+    Protocol,
+    TrainingSource,
+    as_protocol,
+    check_compatible,
+    held_out_split,
+    predict,
+    train_one,
+)
+from ddcore.networks import Architecture, Network, as_architecture
+from ddcore.settings import require_counts
+from ddcore.training import LOSSES, Training, Watch
+
+PROXY = Protocol("proxy", Training(epochs=30, batch_size=20))
+"""How a candidate is trained on a proxy: 150 updates on 100 examples."""
+
+CHECKPOINTS = 4
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one training told of a candidate.
+
+    Attributes:
+        accuracy: of the final iterate on held-out examples, in percent.
+        loss: its mean cross-entropy there.
+        training_loss: mean loss of all updates' batches, each before its update: small where training is fast.
+        area: mean held-out accuracy after each quarter of the updates, in percent; NaN unless it was asked for.
+        seconds: of training and testing.
+    """
+
+    accuracy: float
+    loss: float
+    training_loss: float
+    area: float
+    seconds: float
+
+    def score(self, kind: str) -> float:
+        """Return one of `SCORES`."""
+        return SCORES[kind](self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON data; NaN is null."""
+        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, numbers: dict[str, Any]) -> Measurement:
+        """Return what `to_json` wrote."""
+        return cls(**{name: math.nan if value is None else float(value) for name, value in numbers.items()})
+
+
+SCORES: dict[str, Callable[[Measurement], float]] = {
+    "accuracy": lambda measured: measured.accuracy,
+    "loss": lambda measured: -measured.loss,
+    "area": lambda measured: measured.area,
+    "training-loss": lambda measured: -measured.training_loss,
+}
+"""What candidates can be ranked by; higher is better."""
+
+
+@dataclass(frozen=True)
+class ProxyEvaluator:
+    """Scores architectures: each is trained from scratch on a proxy, and tested on held-out real examples.
+
+    It is a function of an architecture. Inside an NNI experiment or trial it is used as ``reporting(evaluator)`` (`ddapps.nas.reporting`).
+
+    Attributes:
+        proxy: a summary, or the data itself (its training split is then trained on); or several, whose scores are averaged.
+        target: whose held-out split is tested on.
+        protocol: how candidates are trained: a `Protocol` or its name.
+        score: ``accuracy``, ``loss``, ``area`` (under the learning curve), ``training-loss``.
+        split: ``validation``, or ``test`` for a reference that nothing is chosen by.
+        runs: trainings per proxy, each with weights and order of its own, averaged.
+        seed: of weights and order. The same architecture starts from the same weights on every proxy.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+    """
+
+    proxy: DataSummary | TargetData | Sequence[DataSummary | TargetData]
+    target: TargetData
+    protocol: Protocol | str = PROXY
+    score: str = "accuracy"
+    split: str = "validation"
+    runs: int = 1
+    seed: int = 0
+    device: str = "auto"
+    proxies: tuple[DataSummary | TargetData, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UnknownNameError("score", self.score, SCORES)
+        require_counts(runs=self.runs)
+        proxies = tuple(self.proxy) if isinstance(self.proxy, list | tuple) else (self.proxy,)
+        if not proxies:
+            raise SettingsError("proxy is empty: give at least one summary")
+        object.__setattr__(self, "proxies", proxies)
+        held_out_split(self.target, self.split)
+        for proxy in proxies:
+            if not isinstance(proxy, DataSummary | TargetData):
+                raise SettingsError(f"a proxy is a DataSummary or a TargetData, not a {type(proxy).__name__}")
+            check_compatible(proxy, self.target)
+
+    def __call__(self, network: object) -> float:
+        """Return the score of an architecture, in any form that ``ddcore.networks.as_architecture`` takes; higher is better.
+
+        Raises:
+            CandidateError: it crashed, or its numbers are not finite.
+        """
+        return fmean(measured.score(self.score) for measured in self.measure(network))
+
+    def measure(self, network: object) -> list[Measurement]:
+        """Return what each training of an architecture told, proxy by proxy.
+
+        Raises:
+            CandidateError: it crashed, or its numbers are not finite.
+        """
+        return [self.measure_one(network, proxy, run) for proxy in self.proxies for run in range(self.runs)]
+
+    def measure_one(self, network: object, proxy: DataSummary | TargetData, run: int = 0) -> Measurement:
+        """Return what one training told."""
+        try:
+            return self._train(as_architecture(network), proxy, run)
+        except (CandidateError, MissingExtraError):
+            raise
+        except Exception as error:
+            raise CandidateError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+
+    def _train(self, architecture: Architecture, proxy: DataSummary | TargetData, run: int) -> Measurement:
+        protocol, place, spec = as_protocol(self.protocol), resolve_device(self.device), self.target.spec
+        augmentation = protocol.training.augmentation.suited_to(proxy.spec).suited_to(spec)
+        training = replace(protocol.training, augmentation=augmentation)
+        source = TrainingSource.of(proxy, place, torch.float32)
+        observed = _Observed(self, source, training)
+        started = time.monotonic()
+        trained = train_one(architecture, source, training, spec, seed=self.seed, run=run, watch=observed.start)
+        accuracy, loss = self.test(trained)
+        seconds = time.monotonic() - started
+        if not math.isfinite(loss):
+            raise CandidateError(f"diverged: the loss on held-out examples is {loss}")
+        area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
+        return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
+
+    def test(self, network: Network) -> tuple[float, float]:
+        """Return a network's accuracy in percent and its mean cross-entropy on the held-out split."""
+        held_out = held_out_split(self.target, self.split)
+        logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
+        accuracy = 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
+        return accuracy, float(F.cross_entropy(logits, held_out.targets))
+
+
+class _Observed:
+    """What is seen of one training while it goes on."""
+
+    def __init__(self, evaluator: ProxyEvaluator, source: TrainingSource, training: Training) -> None:
+        self.updates, self.training_loss, self.accuracies = 0, 0.0, list[float]()
+        self._evaluator, self._loss = evaluator, LOSSES[source.recipe.loss]
+        steps = source.recipe.steps
+        total = training.epochs * math.ceil(source.size / training.batch_size) if steps is None else len(steps.rates)
+        quarters = {total * quarter // CHECKPOINTS for quarter in range(1, CHECKPOINTS)}
+        self._checkpoints = quarters if evaluator.score == "area" else set()
+
+    def start(self, network: Network) -> Watch:
+        def after_update(indices: Tensor, batch: Batch, logits: Tensor) -> None:
+            self.updates += 1
+            self.training_loss += float(self._loss(logits, batch.targets).mean())
+            if self.updates in self._checkpoints:
+                self.accuracies.append(self._evaluator.test(network)[0])
+                network.train()
+
+        return after_update

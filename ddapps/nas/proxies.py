@@ -1,0 +1,233 @@
+"""What stands for the full data while architectures are ranked, by name: ``dm:10``, ``random:10(averaged=True)``, ``early-stop:0.5``."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from ddapps.kept_results import KeptResults, file_name
+from ddapps.nas.evaluator import SCORES
+from ddapps.nas.spaces import SearchSpace
+from ddcore import DataSummary, Method, TargetData
+from ddcore.engine import generator
+from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
+from ddcore.evaluation import Protocol
+from ddcore.methods import METHODS, build_method
+from ddcore.networks import NoNetworks, split_names
+from ddcore.settings import require, require_counts, settings_from_text
+
+EARLY_STOPPING = "early-stop"
+
+
+@dataclass(frozen=True)
+class Proxy(ABC):
+    """A way to score candidates without full training.
+
+    Attributes:
+        score: one of ``SCORES``: ``accuracy``, ``loss``, ``area``, ``training-loss``.
+        averaged: whether the score is the mean over all seeds, instead of one that every seed gives anew.
+    """
+
+    score: str = "accuracy"
+    averaged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UnknownNameError("score", self.score, SCORES)
+
+    @property
+    @abstractmethod
+    def data_name(self) -> str:
+        """Name of what is trained on: proxies that differ in their score alone share it."""
+
+    @abstractmethod
+    def data(self, bench: Bench, seed: int) -> DataSummary | TargetData:
+        """Return what candidates are trained on."""
+
+    def protocol(self, given: Protocol) -> Protocol:
+        """Return how candidates are trained on it."""
+        return given
+
+    @property
+    def name(self) -> str:
+        """The proxy in words, as they are parsed."""
+        differing = [] if self.score == "accuracy" else [f"score={self.score}"]
+        differing += ["averaged=True"] if self.averaged else []
+        name, bracket, inside = self.data_name.rstrip(")").partition("(")
+        settings = [inside] * bool(bracket) + differing
+        return f"{name}({','.join(settings)})" if settings else name
+
+
+@dataclass(frozen=True)
+class SummaryProxy(Proxy):
+    """A summary by a method.
+
+    Attributes:
+        method: its name, a selection rule included.
+        ipc: examples per class.
+        pool: how many architectures of the space it is distilled on, one drawn whenever a network is; 0: on ``network`` alone.
+        network: what it is distilled on without a pool; empty: what the bench says.
+    """
+
+    method: str = "random"
+    ipc: int = 10
+    pool: int = 0
+    network: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in METHODS:
+            raise UnknownNameError("proxy", self.method, (*METHODS, EARLY_STOPPING))
+        require_counts(ipc=self.ipc)
+        require(self.pool >= 0, f"pool must not be negative, it is {self.pool}")
+
+    @property
+    def data_name(self) -> str:
+        pairs = [("pool", self.pool, 0), ("network", self.network, "")]
+        differing = [f"{name}={value}" for name, value, default in pairs if value != default]
+        return f"{self.method}:{self.ipc}" + (f"({','.join(differing)})" if differing else "")
+
+    def method_for(self, bench: Bench, seed: int) -> Method:
+        """Return the method, on the networks that it is to be distilled on."""
+        method = build_method(self.method, ipc=self.ipc, preset="cpu", target=bench.target)
+        if method.matching is None:
+            if self.pool or self.network:
+                raise SettingsError(
+                    f"{self.method} selects examples without networks of the space: leave out pool and network"
+                )
+            return method
+        if not isinstance(method.networks, NoNetworks):
+            method = method.on_networks(
+                bench.space.pool(self.pool, seed) if self.pool else self.network or bench.network
+            )
+        return method.with_steps(bench.steps)
+
+    def data(self, bench: Bench, seed: int) -> DataSummary:
+        return bench.summary(f"{self.data_name} seed {seed}", self.method_for(bench, seed), seed)
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Proxy):
+    """Training on the full data for few epochs. Less than one is one pass over a random share of every class.
+
+    Attributes:
+        epochs: passes over the training split.
+    """
+
+    epochs: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole = self.epochs == int(self.epochs)
+        require(
+            self.epochs > 0 and (whole or self.epochs < 1),
+            f"epochs must be whole, or a share below 1, not {self.epochs:g}",
+        )
+
+    @property
+    def data_name(self) -> str:
+        return f"{EARLY_STOPPING}:{self.epochs:g}"
+
+    def data(self, bench: Bench, seed: int) -> TargetData:
+        if self.epochs >= 1:
+            return bench.target
+        kept = []
+        for class_id, count in bench.target.counts().items():
+            members = (bench.target.train.targets == class_id).nonzero().flatten()
+            drawn = torch.randperm(count, generator=generator(seed, "early-stop", class_id))
+            kept.append(members[drawn[: max(1, round(self.epochs * count))]])
+        return bench.target.with_train(torch.cat(kept).sort().values, f"{self.epochs:g} of {bench.target.name}")
+
+    def protocol(self, given: Protocol) -> Protocol:
+        # What is stopped early has not come to the drop of its learning rate.
+        training = replace(given.training, epochs=max(1, int(self.epochs)), drop_at=1.0)
+        return Protocol(f"{given.name}, stopped early", training)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What proxies of one comparison share.
+
+    Attributes:
+        target: the data, with a validation split.
+        space: of the candidates.
+        network: what summaries are distilled on.
+        steps: of distillation; None: those of the method's preset ``cpu``.
+        directory: where summaries are kept.
+        progress: called with a line of text before every distillation.
+    """
+
+    target: TargetData
+    space: SearchSpace
+    network: str
+    steps: int | None
+    directory: Path
+    progress: Callable[[str], None] | None = None
+
+    def summary(self, name: str, method: Method, seed: int) -> DataSummary:
+        """Return the summary by a method, from before where it is known."""
+        place = self.directory / "summaries" / file_name(name)
+        facts = {
+            "data": self.target.fingerprint(),
+            "method": method.describe(),
+            "seed": seed,
+            "version": dd.__version__,
+        }
+        made: list[DataSummary] = []
+
+        def make() -> dict[str, Any]:
+            if self.progress is not None and method.steps:
+                self.progress(f"{name}: {method.steps} steps of {method.name}")
+            started = time.monotonic()
+            made.append(dd.distill(self.target, method, seed=seed))
+            made[0].save(place, overwrite=True)
+            return {"sha256": made[0].sha256(), "seconds": time.monotonic() - started}
+
+        known = KeptResults(self.directory).get(f"summary {name}", facts, make)
+        summary = made[0] if made else DataSummary.load(place)
+        if summary.sha256() != known["sha256"]:
+            raise CheckpointError(f"{place} is not the summary that was kept there: delete {self.directory}")
+        return summary
+
+
+def parse_proxies(text: str) -> list[Proxy]:
+    """Return the proxies of a comma-separated list, such as ``dm:10,dm:10(pool=20,averaged=True),early-stop:1``.
+
+    Raises:
+        SettingsError: an entry has no size, or the list is empty, or names a proxy twice.
+    """
+    proxies = [parse_proxy(entry) for entry in split_names(text)]
+    if not proxies:
+        raise SettingsError("name at least one proxy, such as dm:10")
+    return checked(proxies)
+
+
+def checked(proxies: Sequence[Proxy]) -> list[Proxy]:
+    """Return the proxies, or raise `SettingsError` where two have one name."""
+    names = [proxy.name for proxy in proxies]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingsError(f"{twice[0]} is named twice")
+    return list(proxies)
+
+
+def parse_proxy(text: str) -> Proxy:
+    """Return the proxy that ``method:ipc`` or ``early-stop:epochs`` names, with settings in brackets."""
+    match = re.fullmatch(r"\s*([\w-]+)\s*:\s*(\d+|\d*\.\d+)\s*(\(.*\))?\s*", text)
+    if match is None:
+        raise SettingsError(f"{text!r} is not of the form method:ipc or {EARLY_STOPPING}:epochs, such as dm:10")
+    name, size, settings = match.groups()
+    if name == EARLY_STOPPING:
+        plain: Proxy = EarlyStopping(epochs=float(size))
+    else:
+        require("." not in size, f"examples per class must be a whole number, not {size}")
+        plain = SummaryProxy(method=name, ipc=int(size))
+    return settings_from_text(f"{name}{settings or ''}", {name: plain}, "proxy")

@@ -1,0 +1,161 @@
+"""What architectures are truly worth: trained on the full data here, or read from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from ddapps.nas.correlation import split_half_tau
+from ddapps.nas.spaces import Candidate, SearchSpace
+from ddcore.engine import derive_seed
+from ddcore.errors import InputDataError, SettingsError
+from ddcore.evaluation import Protocol
+from ddcore.settings import require_counts
+from ddcore.training import Training
+
+FULL = Protocol("full", Training(epochs=5, learning_rate=0.03, batch_size=64))
+"""How a candidate is trained on the full data, unless said otherwise."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Accuracies after full training.
+
+    Attributes:
+        source: where they come from.
+        accuracies: candidates x runs, in percent; a run that failed is NaN.
+        seconds: of one full training, per candidate; None where they were read.
+    """
+
+    source: str
+    accuracies: tuple[tuple[float, ...], ...]
+    seconds: tuple[float, ...] | None = None
+
+    @property
+    def means(self) -> list[float]:
+        """Mean over runs, per candidate; NaN where one failed."""
+        return [fmean(runs) for runs in self.accuracies]
+
+    def of(self, kept: Sequence[int]) -> Truth:
+        """Return the truth about some of the candidates."""
+        seconds = None if self.seconds is None else tuple(self.seconds[index] for index in kept)
+        return Truth(self.source, tuple(self.accuracies[index] for index in kept), seconds)
+
+    def ceiling_tau(self) -> float | None:
+        """Return the mean tau between two halves of the runs: what a proxy can reach; None for one run."""
+        return split_half_tau(self.accuracies)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Accuracies that a user supplies.
+
+    Attributes:
+        source: the file.
+        candidates: architectures of a space.
+        accuracies: candidates x runs, in percent.
+        classes: equal numbers mark architectures that compute the same.
+    """
+
+    source: str
+    candidates: tuple[Candidate, ...]
+    accuracies: np.ndarray[Any, np.dtype[np.float64]]
+    classes: np.ndarray[Any, np.dtype[np.int64]]
+
+    def sample(self, count: int, seed: int = 0) -> tuple[tuple[Candidate, ...], Truth]:
+        """Return different architectures, drawn with equal chance among classes, and the truth about them.
+
+        Raises:
+            SettingsError: the table has fewer.
+        """
+        require_counts(sample=count)
+        random = np.random.default_rng(derive_seed(seed, "table"))
+        order = random.permutation(len(self.candidates))
+        _, first = np.unique(self.classes[order], return_index=True)
+        if count > len(first):
+            raise SettingsError(
+                f"{self.source} has {len(first)} different architectures: {count} cannot be drawn from it"
+            )
+        rows = order[np.sort(first)[:count]]
+        truth = Truth(self.source, tuple(tuple(map(float, self.accuracies[row])) for row in rows))
+        return tuple(self.candidates[row] for row in rows), truth
+
+
+def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
+    """Read a table of accuracies from a ``.npz`` file.
+
+    It holds one array per choice of the space (``n`` values each, as text or numbers), and ``accuracy``: ``n``, or ``n`` x runs, in percent.
+    The layout of NAS-Bench-201 is read too: ``ops`` (``n`` x 6, places in ``op_names``), ``edge_order`` (``0->1``, ...), and ``test_acc`` (``n`` x
+    data sets, whose names are ``datasets``). ``iso_class`` (``n``) may mark architectures that compute the same: one of each is drawn.
+
+    Args:
+        path: the file.
+        space: whose architectures the rows are.
+        data: name of the data set, which picks the column where there are several.
+
+    Raises:
+        InputDataError: the file is not such a table, or its architectures are not of the space.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise InputDataError(f"{path} is not a .npz file of plain arrays: {error}") from error
+    columns = _columns(arrays, space, path)
+    accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
+    accuracies = accuracies[:, None] if accuracies.ndim == 1 else accuracies
+    rows = len(accuracies)
+    classes = np.asarray(arrays.get("iso_class", np.arange(rows)))
+    if any(len(column) != rows for column in (*columns.values(), classes)):
+        raise InputDataError(f"{path}: its columns differ in length")
+    if not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
+        raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
+    candidates = []
+    for row in range(rows):
+        try:
+            candidates.append(space.candidate({name: column[row] for name, column in columns.items()}))
+        except SettingsError as error:
+            raise InputDataError(f"{path}, row {row}: {error}") from error
+    return Table(str(path), tuple(candidates), accuracies, classes.astype(np.int64))
+
+
+def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[str, list[Any]]:
+    """Return the values of each choice, row by row."""
+    if "ops" in arrays:
+        arrays = {**arrays, **_from_cells(arrays, path)}
+    missing = [name for name in space.values() if name not in arrays]
+    if missing:
+        raise InputDataError(
+            f"{path} has no column {missing[0]!r}, which {space.name} needs: its architectures are of another space, or "
+            f"name the columns {', '.join(space.values())} and accuracy"
+        )
+    return {name: arrays[name].tolist() for name in space.values()}
+
+
+def _from_cells(arrays: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return NAS-Bench-201's rows as columns named after the edges of a cell."""
+    try:
+        names = np.array([str(name).removeprefix("nor_") for name in arrays["op_names"]])
+        edges = [str(edge).replace("->", "_") for edge in arrays["edge_order"]]
+        return {f"cell/{edge}": names[arrays["ops"][:, place]] for place, edge in enumerate(edges)}
+    except (KeyError, IndexError, TypeError) as error:
+        raise InputDataError(f"{path}: ops, op_names and edge_order do not fit together: {error}") from error
+
+
+def _accuracies(arrays: Mapping[str, Any], data: str, path: Path) -> Any:
+    if "accuracy" in arrays:
+        return arrays["accuracy"]
+    if "test_acc" not in arrays or "datasets" not in arrays:
+        raise InputDataError(f"{path} has no column 'accuracy', nor 'test_acc' with 'datasets'")
+    known = [str(name) for name in arrays["datasets"]]
+    if data not in known:
+        raise InputDataError(f"{path} has accuracies on {', '.join(known)}, not on {data}")
+    return arrays["test_acc"][:, known.index(data)]
