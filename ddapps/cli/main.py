@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, federated, methods, privacy, show
+from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show
 from ddcore import __version__
 from ddcore.errors import DistillationError
 
-COMMANDS = (distill, evaluate, show, methods, experts, privacy, continual, federated)
+COMMANDS = (distill, evaluate, show, methods, experts, privacy, continual, federated, nas)
 
 
 class _Parser(argparse.ArgumentParser):

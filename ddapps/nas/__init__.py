@@ -12,10 +12,14 @@ found = rank_correlation([71.0, 64.5, 80.2, 77.0], [91.2, 90.1, 93.0, 93.4], top
 
 from ddapps.nas.candidates import Workers
 from ddapps.nas.correlation import RankCorrelation, TauDifference, rank_correlation, split_half_tau, tau_difference
+from ddapps.nas.dataset import ProxyDataset, make_proxy
 from ddapps.nas.evaluator import PROXY, SCORES, Measurement, ProxyEvaluator
 from ddapps.nas.outcomes import Ranking
+from ddapps.nas.plot import plot
 from ddapps.nas.proxies import EarlyStopping, Proxy, SummaryProxy, parse_proxies
 from ddapps.nas.rank import rank
+from ddapps.nas.reporting import reporting
+from ddapps.nas.search import STRATEGIES, Found, search
 from ddapps.nas.spaces import SPACES, Candidate, ConvNetSpace, NasBench201, SearchSpace, UserSpace, as_space
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 
@@ -24,12 +28,15 @@ __all__ = [
     "PROXY",
     "SCORES",
     "SPACES",
+    "STRATEGIES",
     "Candidate",
     "ConvNetSpace",
     "EarlyStopping",
+    "Found",
     "Measurement",
     "NasBench201",
     "Proxy",
+    "ProxyDataset",
     "ProxyEvaluator",
     "RankCorrelation",
     "Ranking",
@@ -42,9 +49,13 @@ __all__ = [
     "Workers",
     "as_space",
     "load_table",
+    "make_proxy",
     "parse_proxies",
+    "plot",
     "rank",
     "rank_correlation",
+    "reporting",
+    "search",
     "split_half_tau",
     "tau_difference",
 ]

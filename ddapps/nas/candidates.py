@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
 import torch
@@ -43,6 +44,21 @@ class Outcome:
         return cls(None if measured is None else Measurement.from_json(measured), str(kept["failure"]))
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """One way to measure every candidate.
+
+    Attributes:
+        name: tells its kept results from others.
+        evaluator: with a single proxy.
+        facts: what the results depend on besides the candidate, as JSON data.
+    """
+
+    name: str
+    evaluator: ProxyEvaluator
+    facts: Mapping[str, Any]
+
+
 @dataclass
 class Workers:
     """Measures candidates, in ``count`` processes of Ray with a thread each, or in this process with one thread: the same numbers.
@@ -73,61 +89,79 @@ class Workers:
 
     def measure(
         self,
-        evaluator: ProxyEvaluator,
+        evaluations: Sequence[Evaluation],
         candidates: Sequence[Candidate],
-        *,
-        name: str,
-        facts: Mapping[str, Any],
         kept: KeptResults,
-        run: int = 0,
         progress: Progress | None = None,
-    ) -> list[Outcome]:
-        """Return the outcome of each candidate, from before where it is known.
+    ) -> dict[str, list[Outcome]]:
+        """Return the outcomes of all candidates by the name of the evaluation; what was kept before is not measured again.
 
         Args:
-            evaluator: with a single proxy.
+            evaluations: of different names.
             candidates: architectures.
-            name: of the evaluation; tells its kept results from others.
-            facts: what the results depend on besides the candidate.
             kept: where results are found and written.
-            run: of the evaluator.
             progress: called with a line of text whenever one is done.
         """
-        names = [f"{name} {candidate.label}" for candidate in candidates]
-        each = [{**facts, "candidate": candidate.describe(), "run": run} for candidate in candidates]
-        found: list[dict[str, Any] | None] = [kept.find(*known) for known in zip(names, each, strict=True)]
-        missing = [index for index, known in enumerate(found) if known is None]
-        for done, (index, outcome) in enumerate(self._measured(evaluator, candidates, missing, run), start=1):
-            found[index] = kept.keep(names[index], each[index], outcome.to_json())
+        found: dict[tuple[int, int], Mapping[str, Any]] = {}
+        missing = []
+        for job in product(range(len(evaluations)), range(len(candidates))):
+            known = kept.find(*self._key(evaluations, candidates, job))
+            if known is None:
+                missing.append(job)
+            else:
+                found[job] = known
+        for done, (job, outcome) in enumerate(self._measured(evaluations, candidates, missing), start=1):
+            found[job] = kept.keep(*self._key(evaluations, candidates, job), outcome.to_json())
             if progress is not None:
                 told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
-                progress(f"{name}: {done} of {len(missing)}, {candidates[index].label}: {told}")
-        return [Outcome.from_json(known) for known in found if known is not None]
+                name, label = evaluations[job[0]].name, candidates[job[1]].label
+                progress(f"{done} of {len(missing)}: {name}, {label}: {told}")
+        return {
+            evaluation.name: [Outcome.from_json(found[place, index]) for index in range(len(candidates))]
+            for place, evaluation in enumerate(evaluations)
+        }
+
+    @staticmethod
+    def _key(
+        evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], job: tuple[int, int]
+    ) -> tuple[str, dict[str, Any]]:
+        evaluation, candidate = evaluations[job[0]], candidates[job[1]]
+        return f"{evaluation.name} {candidate.label}", {**evaluation.facts, "candidate": candidate.describe()}
 
     def _measured(
-        self, evaluator: ProxyEvaluator, candidates: Sequence[Candidate], missing: Sequence[int], run: int
-    ) -> Iterator[tuple[int, Outcome]]:
-        if self.count == 1 or len(missing) < 2:
-            for index in missing:
-                yield index, outcome_of(evaluator, candidates[index], run)
+        self, evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], jobs: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, int], Outcome]]:
+        if self.count == 1 or len(jobs) < 2:
+            for job in jobs:
+                yield job, outcome_of(evaluations[job[0]].evaluator, candidates[job[1]])
             return
         import ray
 
         if not ray.is_initialized():
             ray.init(num_cpus=self.count, include_dashboard=False, log_to_driver=False, configure_logging=False)
             self._started = True
-        shared, task = ray.put(evaluator), ray.remote(num_cpus=1)(outcome_of)
-        running = {task.remote(shared, candidates[index], run): index for index in missing}
-        while running:
+        task, waiting = ray.remote(outcome_of), list(reversed(jobs))
+        shared: dict[int, Any] = {}
+        running: dict[Any, tuple[int, int]] = {}
+        while waiting or running:
+            while waiting and len(running) < 2 * self.count:
+                place, index = waiting.pop()
+                if place not in shared:
+                    # Jobs come evaluation by evaluation: data that no job waits for is let go.
+                    shared = {
+                        known: data for known, data in shared.items() if known in {p for p, _ in running.values()}
+                    }
+                    shared[place] = ray.put(evaluations[place].evaluator)
+                running[task.remote(shared[place], candidates[index])] = (place, index)
             (done, *_), _ = ray.wait(list(running))
             yield running.pop(done), ray.get(done)
 
 
-def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate, run: int = 0) -> Outcome:
+def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
     """Return what becomes of a candidate, on one thread; a failure is an outcome."""
     with one_thread():
         try:
-            return Outcome(evaluator.measure_one(candidate, evaluator.proxies[0], run))
+            return Outcome(evaluator.measure_one(candidate, evaluator.proxies[0]))
         except CandidateError as error:
             return Outcome(None, str(error))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -25,7 +26,7 @@ from ddcore.evaluation import (
     predict,
     train_one,
 )
-from ddcore.networks import Architecture, Network, as_architecture
+from ddcore.networks import Network, as_architecture
 from ddcore.settings import require_counts
 from ddcore.training import LOSSES, Training, Watch
 
@@ -135,27 +136,31 @@ class ProxyEvaluator:
 
     def measure_one(self, network: object, proxy: DataSummary | TargetData, run: int = 0) -> Measurement:
         """Return what one training told."""
-        try:
-            return self._train(as_architecture(network), proxy, run)
-        except (CandidateError, MissingExtraError):
-            raise
-        except Exception as error:
-            raise CandidateError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        with _failures_of_a_candidate():
+            observed, started = _Observed(self), time.monotonic()
+            trained = self.train(network, proxy, run, observed)
+            accuracy, loss = self.test(trained)
+            seconds = time.monotonic() - started
+            if not math.isfinite(loss):
+                raise CandidateError(f"diverged: the loss on held-out examples is {loss}")
+            area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
+            return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
 
-    def _train(self, architecture: Architecture, proxy: DataSummary | TargetData, run: int) -> Measurement:
-        protocol, place, spec = as_protocol(self.protocol), resolve_device(self.device), self.target.spec
+    def train(
+        self, network: object, proxy: DataSummary | TargetData, run: int = 0, observed: _Observed | None = None
+    ) -> Network:
+        """Return a network of an architecture, trained on a proxy.
+
+        Raises:
+            CandidateError: it crashed.
+        """
+        protocol, spec = as_protocol(self.protocol), self.target.spec
         augmentation = protocol.training.augmentation.suited_to(proxy.spec).suited_to(spec)
         training = replace(protocol.training, augmentation=augmentation)
-        source = TrainingSource.of(proxy, place, torch.float32)
-        observed = _Observed(self, source, training)
-        started = time.monotonic()
-        trained = train_one(architecture, source, training, spec, seed=self.seed, run=run, watch=observed.start)
-        accuracy, loss = self.test(trained)
-        seconds = time.monotonic() - started
-        if not math.isfinite(loss):
-            raise CandidateError(f"diverged: the loss on held-out examples is {loss}")
-        area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
-        return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
+        source = TrainingSource.of(proxy, resolve_device(self.device), torch.float32)
+        watch = None if observed is None else observed.of(source, training)
+        with _failures_of_a_candidate():
+            return train_one(as_architecture(network), source, training, spec, seed=self.seed, run=run, watch=watch)
 
     def test(self, network: Network) -> tuple[float, float]:
         """Return a network's accuracy in percent and its mean cross-entropy on the held-out split."""
@@ -165,23 +170,39 @@ class ProxyEvaluator:
         return accuracy, float(F.cross_entropy(logits, held_out.targets))
 
 
+@contextmanager
+def _failures_of_a_candidate() -> Iterator[None]:
+    """Turn whatever a candidate's code raises into `CandidateError`."""
+    try:
+        yield
+    except (CandidateError, MissingExtraError):
+        raise
+    except Exception as error:
+        raise CandidateError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
 class _Observed:
     """What is seen of one training while it goes on."""
 
-    def __init__(self, evaluator: ProxyEvaluator, source: TrainingSource, training: Training) -> None:
+    def __init__(self, evaluator: ProxyEvaluator) -> None:
         self.updates, self.training_loss, self.accuracies = 0, 0.0, list[float]()
-        self._evaluator, self._loss = evaluator, LOSSES[source.recipe.loss]
-        steps = source.recipe.steps
+        self._evaluator = evaluator
+
+    def of(self, source: TrainingSource, training: Training) -> Callable[[Network], Watch]:
+        """Return what `train_one` calls with the new network."""
+        loss, steps = LOSSES[source.recipe.loss], source.recipe.steps
         total = training.epochs * math.ceil(source.size / training.batch_size) if steps is None else len(steps.rates)
         quarters = {total * quarter // CHECKPOINTS for quarter in range(1, CHECKPOINTS)}
-        self._checkpoints = quarters if evaluator.score == "area" else set()
+        checkpoints = quarters if self._evaluator.score == "area" else set()
 
-    def start(self, network: Network) -> Watch:
-        def after_update(indices: Tensor, batch: Batch, logits: Tensor) -> None:
-            self.updates += 1
-            self.training_loss += float(self._loss(logits, batch.targets).mean())
-            if self.updates in self._checkpoints:
-                self.accuracies.append(self._evaluator.test(network)[0])
-                network.train()
+        def start(network: Network) -> Watch:
+            def after_update(indices: Tensor, batch: Batch, logits: Tensor) -> None:
+                self.updates += 1
+                self.training_loss += float(loss(logits, batch.targets).mean())
+                if self.updates in checkpoints:
+                    self.accuracies.append(self._evaluator.test(network)[0])
+                    network.train()
 
-        return after_update
+            return after_update
+
+        return start

@@ -16,7 +16,7 @@ import ddcore as dd
 from ddapps.kept_results import KeptResults, file_name
 from ddapps.nas.evaluator import SCORES
 from ddapps.nas.spaces import SearchSpace
-from ddcore import DataSummary, Method, TargetData
+from ddcore import DataSummary, Method, Optimiser, TargetData
 from ddcore.engine import generator
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol
@@ -25,6 +25,8 @@ from ddcore.networks import NoNetworks, split_names
 from ddcore.settings import require, require_counts, settings_from_text
 
 EARLY_STOPPING = "early-stop"
+POOLED = Optimiser("adam", learning_rate=0.02)
+"""Of distillation on a pool: features of architectures differ in scale a thousandfold, and these steps do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,25 @@ class SummaryProxy(Proxy):
         ipc: examples per class.
         pool: how many architectures of the space it is distilled on, one drawn whenever a network is; 0: on ``network`` alone.
         network: what it is distilled on without a pool; empty: what the bench says.
+        steps: of distillation; 0: what the bench says.
     """
 
     method: str = "random"
     ipc: int = 10
     pool: int = 0
     network: str = ""
+    steps: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.method not in METHODS:
             raise UnknownNameError("proxy", self.method, (*METHODS, EARLY_STOPPING))
         require_counts(ipc=self.ipc)
-        require(self.pool >= 0, f"pool must not be negative, it is {self.pool}")
+        require(self.pool >= 0 and self.steps >= 0, "pool and steps must not be negative")
 
     @property
     def data_name(self) -> str:
-        pairs = [("pool", self.pool, 0), ("network", self.network, "")]
+        pairs = [("pool", self.pool, 0), ("network", self.network, ""), ("steps", self.steps, 0)]
         differing = [f"{name}={value}" for name, value, default in pairs if value != default]
         return f"{self.method}:{self.ipc}" + (f"({','.join(differing)})" if differing else "")
 
@@ -99,16 +103,17 @@ class SummaryProxy(Proxy):
         """Return the method, on the networks that it is to be distilled on."""
         method = build_method(self.method, ipc=self.ipc, preset="cpu", target=bench.target)
         if method.matching is None:
-            if self.pool or self.network:
+            if self.pool or self.network or self.steps:
                 raise SettingsError(
-                    f"{self.method} selects examples without networks of the space: leave out pool and network"
+                    f"{self.method} selects examples without networks of the space: leave out pool, network and steps"
                 )
             return method
+        if self.pool:
+            pooled = method.on_networks(bench.space.pool(self.pool, seed))
+            return replace(pooled, optimiser=POOLED, preset="custom").with_steps(self.steps or bench.steps)
         if not isinstance(method.networks, NoNetworks):
-            method = method.on_networks(
-                bench.space.pool(self.pool, seed) if self.pool else self.network or bench.network
-            )
-        return method.with_steps(bench.steps)
+            method = method.on_networks(self.network or bench.network)
+        return method.with_steps(self.steps or bench.steps)
 
     def data(self, bench: Bench, seed: int) -> DataSummary:
         return bench.summary(f"{self.data_name} seed {seed}", self.method_for(bench, seed), seed)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import ddcore as dd
 from ddapps.kept_results import KeptResults
-from ddapps.nas.candidates import Outcome, Workers
+from ddapps.nas.candidates import Evaluation, Outcome, Workers
 from ddapps.nas.correlation import rank_correlation, tau_difference
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.outcomes import Ranking, Row
-from ddapps.nas.proxies import Bench, Proxy, SummaryProxy, checked, parse_proxies
+from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 from ddcore.errors import InputDataError, SettingsError
@@ -72,25 +72,25 @@ def rank(
     if not any(k <= sample for k in top):
         raise SettingsError(f"top holds no k from 1 to {sample}, the size of the sample")
     target = with_validation(target)
-    table = truth if isinstance(truth, Table) else None
-    if table is None and truth != "train":
-        table = load_table(truth, space, target.name)
+    table = None
+    if truth != "train":
+        table = truth if isinstance(truth, Table) else load_table(truth, space, target.name)
     with TemporaryDirectory() as temporary, Workers(workers) as crew:
         place = Path(temporary if directory is None else directory)
         bench = Bench(target, space, network, steps, place, progress)
-        # What cannot be made is found out before anything is trained.
-        for proxy in proxies:
-            if isinstance(proxy, SummaryProxy):
-                proxy.method_for(bench, seed)
-        run_seeds = range(seed, seed + seeds)
-        trial = _Trial(bench, crew, KeptResults(place), run_seeds, progress)
+        trial = _Trial(bench, range(seed, seed + seeds))
+        # Proxies first: what cannot be made is found out before candidates are trained.
+        by_proxy = {proxy.name: trial.on_proxy(proxy, protocol) for proxy in proxies}
+        on_all = [] if table is not None else trial.on_full_data(full)
         if table is None:
             candidates = space.sample(sample, seed)
-            true = trial.truth(candidates, full)
         else:
             candidates, true = table.sample(sample, seed)
-        measured = {proxy.name: trial.outcomes(proxy, candidates, protocol) for proxy in proxies}
-    rows = [(proxy, measured[proxy.name]) for proxy in proxies]
+        evaluations = {e.name: e for e in (*on_all, *(e for each in by_proxy.values() for e in each))}
+        outcomes = crew.measure(list(evaluations.values()), candidates, KeptResults(place), progress)
+    if table is None:
+        true = _truth([outcomes[evaluation.name] for evaluation in on_all])
+    rows = [(proxy, [outcomes[evaluation.name] for evaluation in by_proxy[proxy.name]]) for proxy in proxies]
     return _ranking(target.name, space, candidates, true, rows, tuple(top))
 
 
@@ -103,53 +103,58 @@ def with_validation(target: dd.TargetData) -> dd.TargetData:
 
 @dataclass(frozen=True)
 class _Trial:
-    """Trainings of one comparison."""
+    """The evaluations of one comparison."""
 
     bench: Bench
-    crew: Workers
-    kept: KeptResults
     seeds: range
-    progress: Callable[[str], None] | None
 
-    def truth(self, candidates: Sequence[Candidate], full: Protocol) -> Truth:
-        """Return the accuracies on the test split after full training."""
+    def on_full_data(self, full: Protocol) -> list[Evaluation]:
+        """Return the evaluations that make the truth, one per seed: full training, tested on the test split."""
         target = self.bench.target
         held_out_split(target, "test")
-        runs = []
-        for seed in self.seeds:
-            evaluator = ProxyEvaluator(target, target, full, split="test", seed=seed)
-            runs.append(self.measure(f"truth {seed}", evaluator, candidates, {"trained_on": "all"}))
-        each = list(zip(*runs, strict=True))
-        accuracies = tuple(tuple(_number(outcome, "accuracy") for outcome in outcomes) for outcomes in each)
-        seconds = tuple(fmean(_number(outcome, "seconds") for outcome in outcomes) for outcomes in each)
-        return Truth("train", accuracies, seconds)
+        return [
+            self._evaluation(f"truth {seed}", ProxyEvaluator(target, target, full, split="test", seed=seed), "all")
+            for seed in self.seeds
+        ]
 
-    def outcomes(self, proxy: Proxy, candidates: Sequence[Candidate], protocol: Protocol) -> list[list[Outcome]]:
-        """Return seeds x candidates."""
+    def on_proxy(self, proxy: Proxy, protocol: Protocol) -> list[Evaluation]:
+        """Return the evaluations on a proxy, one per seed, each on data of its own."""
         found = []
         for seed in self.seeds:
             data = proxy.data(self.bench, seed)
             # A proxy whose score needs no curve shares its trainings with others on the same data.
             score = proxy.score if proxy.score == "area" else "accuracy"
             evaluator = ProxyEvaluator(data, self.bench.target, proxy.protocol(protocol), score=score, seed=seed)
-            facts = data.sha256() if isinstance(data, dd.DataSummary) else data.fingerprint()
+            hashed = data.sha256() if isinstance(data, dd.DataSummary) else data.fingerprint()
             name = f"{proxy.data_name} {seed}" + (" area" if score == "area" else "")
-            found.append(self.measure(name, evaluator, candidates, {"trained_on": facts}))
+            found.append(self._evaluation(name, evaluator, hashed))
         return found
 
-    def measure(
-        self, name: str, evaluator: ProxyEvaluator, candidates: Sequence[Candidate], more: dict[str, Any]
-    ) -> list[Outcome]:
+    def _evaluation(self, name: str, evaluator: ProxyEvaluator, trained_on: str) -> Evaluation:
         facts = {
-            "data": self.bench.target.fingerprint(),
+            "data": self.fingerprint,
             "protocol": dd.describe(evaluator.protocol),
             "split": evaluator.split,
             "held_out": len(held_out_split(evaluator.target, evaluator.split)),
             "seed": evaluator.seed,
             "version": dd.__version__,
-            **more,
+            "trained_on": trained_on,
+            "run": 0,
         }
-        return self.crew.measure(evaluator, candidates, name=name, facts=facts, kept=self.kept, progress=self.progress)
+        return Evaluation(name, evaluator, facts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the data."""
+        return self.bench.target.fingerprint()
+
+
+def _truth(runs: Sequence[Sequence[Outcome]]) -> Truth:
+    """Return the truth that full trainings found, seeds x candidates."""
+    each = list(zip(*runs, strict=True))
+    accuracies = tuple(tuple(_number(outcome, "accuracy") for outcome in outcomes) for outcomes in each)
+    seconds = tuple(fmean(_number(outcome, "seconds") for outcome in outcomes) for outcomes in each)
+    return Truth("train", accuracies, seconds)
 
 
 def _number(outcome: Outcome, name: str) -> float:

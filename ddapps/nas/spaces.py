@@ -36,7 +36,7 @@ PLAIN_SHAPE, PLAIN_CLASSES = (3, 32, 32), 10
 
 
 class SearchSpace(ABC):
-    """A set of architectures, each told from the others by its choices."""
+    """A set of architectures, each told from the others by its choices; a frozen dataclass that says `values` and `build` is one."""
 
     name: ClassVar[str]
 
@@ -48,9 +48,12 @@ class SearchSpace(ABC):
     def build(self, choices: Choices, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a new module; its weights come from torch's default generator."""
 
-    @abstractmethod
     def model_space(self, shape: tuple[int, ...], num_classes: int) -> ModelSpace:
         """Return the space for NNI's strategies."""
+        require_nni()
+        from ddapps.nas.model_spaces import GridModelSpace
+
+        return GridModelSpace(self, shape, num_classes)
 
     def __len__(self) -> int:
         return math.prod(len(values) for values in self.values().values())
@@ -163,12 +166,6 @@ class ConvNetSpace(SearchSpace):
             return network.module(shape, num_classes)
         return nn.Sequential(Resized(RESIZED), network.module((shape[0], RESIZED, RESIZED), num_classes))
 
-    def model_space(self, shape: tuple[int, ...], num_classes: int) -> ModelSpace:
-        require_nni()
-        from ddapps.nas.model_spaces import GridModelSpace
-
-        return GridModelSpace(self, shape, num_classes)
-
 
 @dataclass(frozen=True)
 class NasBench201(SearchSpace):
@@ -238,21 +235,22 @@ class UserSpace(SearchSpace):
         require_nni()
         return self._made(shape, num_classes)
 
-    def _made(self, shape: tuple[int, ...], num_classes: int) -> Any:
+    def _made(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         takes = [
             p
             for p in signature(self.make).parameters.values()
             if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty
         ]
         made = self.make(shape, num_classes) if len(takes) >= 2 else self.make()
-        if not callable(getattr(made, "simplify", None)):
+        if not isinstance(made, nn.Module) or not callable(getattr(made, "simplify", None)):
             raise UnsupportedError(f"{self.title} gives a {type(made).__name__}, not an nni.nas.nn.pytorch.ModelSpace")
         return made
 
     @property
     def title(self) -> str:
         """Name of the function or class."""
-        return str(getattr(self.make, "__qualname__", type(self.make).__name__))
+        made_by = self.make.func if isinstance(self.make, partial) else self.make
+        return str(getattr(made_by, "__qualname__", type(made_by).__name__))
 
     def describe(self) -> dict[str, Any]:
         """Record the function by name, and the choices."""
@@ -292,7 +290,7 @@ def as_space(given: object) -> SearchSpace:
             return UserSpace(_imported(given))
         return settings_from_text(given, SPACES, "space")
     if isinstance(given, nn.Module) and hasattr(given, "trace_symbol"):
-        return UserSpace(partial(type(given), *given.trace_args, **given.trace_kwargs))  # type: ignore[arg-type]
+        return UserSpace(partial(type(given), *given.trace_args, **given.trace_kwargs))  # type: ignore[misc, arg-type]
     if callable(given):
         return UserSpace(given)
     raise UnsupportedError(f"{type(given).__name__} is not a space: give a name, a SearchSpace or an NNI ModelSpace")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import ddcore as dd
 from ddapps.nas.correlation import split_half_tau
 from ddapps.nas.spaces import Candidate, SearchSpace
 from ddcore.engine import derive_seed
@@ -102,21 +103,18 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
         InputDataError: the file is not such a table, or its architectures are not of the space.
     """
     path = Path(path)
+    arrays = dd.data.read_npz(path)
+    columns: dict[str, Sequence[Any]] = _columns(arrays, space, path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise InputDataError(f"{path} is not a .npz file of plain arrays: {error}") from error
-    columns = _columns(arrays, space, path)
-    accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
+        accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
+    except ValueError as error:
+        raise InputDataError(f"{path}: its accuracies are not numbers: {error}") from error
     accuracies = accuracies[:, None] if accuracies.ndim == 1 else accuracies
     rows = len(accuracies)
     classes = np.asarray(arrays.get("iso_class", np.arange(rows)))
-    if any(len(column) != rows for column in (*columns.values(), classes)):
+    if {len(column) for column in columns.values()} | {len(classes)} != {rows}:
         raise InputDataError(f"{path}: its columns differ in length")
-    if not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
+    if not accuracies.size or not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
         raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
     candidates = []
     for row in range(rows):
@@ -127,7 +125,7 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     return Table(str(path), tuple(candidates), accuracies, classes.astype(np.int64))
 
 
-def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[str, list[Any]]:
+def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[str, Sequence[Any]]:
     """Return the values of each choice, row by row."""
     if "ops" in arrays:
         arrays = {**arrays, **_from_cells(arrays, path)}

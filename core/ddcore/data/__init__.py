@@ -5,7 +5,7 @@ from ddcore.data.loading import load_data
 from ddcore.data.normalisation import ZCA, Identity, Normalisation, Standardise, fit_normalisation
 from ddcore.data.pool import Pool
 from ddcore.data.real_signal import ExactSignal, Features, Gradients, RealSignal
-from ddcore.data.sources import NAMED
+from ddcore.data.sources import NAMED, read_npz
 from ddcore.data.spec import Spec
 from ddcore.data.target import Split, TargetData, stratified_split
 
@@ -26,5 +26,6 @@ __all__ = [
     "fit_normalisation",
     "load_data",
     "partitions",
+    "read_npz",
     "stratified_split",
 ]

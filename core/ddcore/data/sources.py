@@ -111,7 +111,7 @@ NAMED: dict[str, Callable[[Path], Arrays]] = {
 def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read a ``.npz`` file; pickled objects in it are refused."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
         raise InputDataError(f"{path.name} is not a readable .npz file of plain arrays: {error}") from error

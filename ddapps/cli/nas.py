@@ -1,0 +1,186 @@
+"""``ddapps nas``: proxy datasets for architecture search, how they rank a space, and searches on them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, say, write_json
+
+run = act
+
+SPACE_HELP = (
+    "convnet, nasbench201, with settings in brackets such as 'nasbench201(channels=4,cells=1)', or package.module:Class, an "
+    "NNI ModelSpace of yours (default: convnet)"
+)
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    return add_actions(
+        commands, "nas", "proxy datasets for architecture search", _add_make_proxy, _add_rank, _add_search
+    )
+
+
+def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "make-proxy", help="distil a proxy dataset for a space, and measure how it ranks a sample of it"
+    )
+    _add_shared(parser)
+    parser.add_argument("--method", default="dm", help="a method, or a selection rule such as random (default: dm)")
+    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
+    parser.add_argument(
+        "--pool", type=int, default=20, help="architectures of the space that take turns in distillation (default: 20)"
+    )
+    parser.add_argument("--sample", type=int, default=10, help="architectures that are ranked (default: 10)")
+    _add_trainings(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where it goes; the same words go on from there"
+    )
+    parser.set_defaults(act=_make_proxy)
+    return parser
+
+
+def _add_rank(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "rank", help="compare proxies: how well does each rank a space?"
+    )
+    _add_shared(parser)
+    parser.add_argument("--sample", type=int, default=30, help="architectures (default: 30)")
+    parser.add_argument(
+        "--proxies",
+        default="dm:10,random:10,early-stop:1",
+        help="comma-separated: method:ipc, early-stop:epochs, with settings in brackets: pool (architectures), network, averaged=True, "
+        "score (accuracy, loss, area, training-loss) (default: dm:10,random:10,early-stop:1)",
+    )
+    parser.add_argument(
+        "--truth",
+        default="train",
+        metavar="train|FILE",
+        help="train: on the full data; or a table of accuracies, .npz (default: train)",
+    )
+    parser.add_argument(
+        "--network", default="convnet(width=32)", help="what summaries are distilled on (default: convnet(width=32))"
+    )
+    _add_trainings(parser)
+    parser.add_argument("--png", type=Path, metavar="DIR", help="draw a scatter plot per proxy into this folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
+    parser.set_defaults(act=_rank)
+    return parser
+
+
+def _add_search(actions: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "search", help="search a space on a proxy dataset, then train the best on the full data"
+    )
+    _add_shared(parser)
+    parser.add_argument("--proxy", type=Path, required=True, metavar="DIR", help="what make-proxy or distill wrote")
+    parser.add_argument("--strategy", default="evolution", help="evolution or random (default: evolution)")
+    parser.add_argument("--trials", type=int, default=50, help="candidates (default: 50)")
+    parser.add_argument("--top", type=int, default=3, help="how many are trained on the full data (default: 3)")
+    parser.add_argument("--epochs", type=int, default=0, help="of full training (default: those of the evidence, 5)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
+    parser.set_defaults(act=_search)
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--space", default="convnet", help=SPACE_HELP)
+    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(parser)
+
+
+def _add_trainings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=int, default=3, help="repetitions of all trainings (default: 3)")
+    parser.add_argument("--epochs", type=int, default=0, help="of full training (default: 5)")
+    parser.add_argument("--proxy-epochs", type=int, default=0, help="of training on a proxy (default: 30)")
+    parser.add_argument("--steps", type=int, help="of distillation, instead of the preset's")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes; 0: one per core where Ray is installed, else 1 (default: 0)"
+    )
+
+
+def _trainings(options: argparse.Namespace) -> dict[str, Any]:
+    from ddapps.nas import FULL, PROXY
+
+    return {
+        "sample": options.sample,
+        "seeds": options.seeds,
+        "seed": options.seed,
+        "protocol": PROXY.with_epochs(options.proxy_epochs) if options.proxy_epochs else PROXY,
+        "full": FULL.with_epochs(options.epochs) if options.epochs else FULL,
+        "steps": options.steps,
+        "workers": options.workers,
+        "progress": None if options.quiet else say,
+    }
+
+
+def _make_proxy(options: argparse.Namespace) -> None:
+    from ddapps.nas import make_proxy
+
+    target = load(options, options.data, normalisation=options.normalisation)
+    made = make_proxy(
+        target,
+        options.space,
+        options.method,
+        ipc=options.ipc,
+        pool=options.pool,
+        directory=options.out,
+        **_trainings(options),
+    )
+    if options.json != "-":
+        print(made.card())
+    if options.json is not None:
+        write_json(dict(made.evidence), options.json)
+
+
+def _rank(options: argparse.Namespace) -> None:
+    from ddapps.nas import plot, rank
+    from ddapps.pictures import as_png
+
+    if options.png is not None:
+        as_png(options.png / "scatter.png")
+    found = rank(
+        load(options, options.data, normalisation=options.normalisation),
+        options.space,
+        options.proxies,
+        truth=options.truth,
+        network=options.network,
+        directory=options.out,
+        **_trainings(options),
+    )
+    if options.png is not None:
+        plot(found, options.png)
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)
+
+
+def _search(options: argparse.Namespace) -> None:
+    from ddapps.nas import FULL, search
+    from ddapps.nas.dataset import open_proxy
+
+    proxy = open_proxy(options.proxy, options.space)
+    spec = proxy.summaries[0].spec
+    target = load(options, options.data, normalisation=spec.normalisation, num_classes=spec.num_classes)
+    found = search(
+        options.space,
+        proxy.evaluator(target, seed=options.seed),
+        strategy=options.strategy,
+        trials=options.trials,
+        top=options.top,
+        full=FULL.with_epochs(options.epochs) if options.epochs else FULL,
+        seed=options.seed,
+        directory=options.out,
+        progress=None if options.quiet else say,
+    )
+    if options.json != "-":
+        print(found)
+    if options.json is not None:
+        write_json(found.to_json(), options.json)

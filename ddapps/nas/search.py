@@ -1,0 +1,306 @@
+"""``search``: one of NNI's strategies on a proxy, and full training of what it found."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import ddcore as dd
+from ddapps.kept_results import KeptResults
+from ddapps.nas.candidates import one_thread
+from ddapps.nas.evaluator import ProxyEvaluator
+from ddapps.nas.nni_package import require_nni
+from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
+from ddapps.nas.truth import FULL
+from ddcore.errors import CandidateError, InputDataError, UnknownNameError
+from ddcore.evaluation import Protocol, as_protocol, held_out_split
+from ddcore.settings import require_counts
+
+if TYPE_CHECKING:
+    from nni.nas.nn.pytorch import ModelSpace
+    from nni.nas.strategy.base import Strategy
+
+STRATEGIES = ("evolution", "random")
+POPULATION, TOURNAMENT, MUTATION = 10, 5, 0.2
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate of a search.
+
+    Attributes:
+        candidate: the architecture.
+        score: on the proxy; NaN if it failed.
+        seconds: of its training and testing.
+        failure: why it failed.
+    """
+
+    candidate: Candidate
+    score: float
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One of the best candidates, trained on the full data.
+
+    Attributes:
+        candidate: the architecture.
+        score: on the proxy.
+        validation, test: accuracies, in percent.
+        seconds: of its full training.
+    """
+
+    candidate: Candidate
+    score: float
+    validation: float
+    test: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, and what it cost.
+
+    Attributes:
+        data, space, strategy: names.
+        tried: in the order of the search.
+        finalists: best validation accuracy first.
+    """
+
+    data: str
+    space: str
+    strategy: str
+    tried: tuple[Tried, ...]
+    finalists: tuple[Finalist, ...]
+
+    @property
+    def search_seconds(self) -> float:
+        """Time of all trials on the proxy."""
+        return sum(tried.seconds for tried in self.tried)
+
+    @property
+    def training_seconds(self) -> float:
+        """Time of full training of the finalists."""
+        return sum(finalist.seconds for finalist in self.finalists)
+
+    @property
+    def full_search_seconds(self) -> float:
+        """Time of the same trials on the full data, if each took as long as the finalists did on average."""
+        return len(self.tried) * fmean(finalist.seconds for finalist in self.finalists)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``ddapps nas search --json`` writes."""
+        return {
+            "data": self.data,
+            "space": self.space,
+            "strategy": self.strategy,
+            "trials": len(self.tried),
+            "failed": {tried.candidate.label: tried.failure for tried in self.tried if tried.failure},
+            "found": [
+                {
+                    "choices": dict(finalist.candidate.choices),
+                    "proxy_score": round(finalist.score, 3),
+                    "validation_accuracy": round(finalist.validation, 3),
+                    "test_accuracy": round(finalist.test, 3),
+                    "seconds": round(finalist.seconds, 3),
+                }
+                for finalist in self.finalists
+            ],
+            "seconds": {
+                "search": round(self.search_seconds, 2),
+                "full_training_of_found": round(self.training_seconds, 2),
+                "same_search_on_full_data": round(self.full_search_seconds, 2),
+            },
+            "speedup": round(self.full_search_seconds / self.search_seconds, 2),
+            "tried": [
+                {
+                    "choices": dict(tried.candidate.choices),
+                    "score": None if math.isnan(tried.score) else round(tried.score, 3),
+                    "seconds": round(tried.seconds, 3),
+                }
+                for tried in self.tried
+            ],
+        }
+
+    def __str__(self) -> str:
+        failed = sum(bool(tried.failure) for tried in self.tried)
+        lines = [
+            f"{self.data}, space {self.space}, {self.strategy}: {len(self.tried)} candidates in {self.search_seconds:.1f} s, {failed} failed",
+            f"{'proxy':>7} {'validation %':>12} {'test %':>7} {'seconds':>8}  found",
+        ]
+        lines += [
+            f"{f.score:>7.2f} {f.validation:>12.2f} {f.test:>7.2f} {f.seconds:>8.1f}  {f.candidate.label}"
+            for f in self.finalists
+        ]
+        lines.append(
+            f"full training of these: {self.training_seconds:.1f} s; the same search on the full data would take about "
+            f"{self.full_search_seconds:.0f} s, {self.full_search_seconds / self.search_seconds:.1f} times the search on the proxy"
+        )
+        return "\n".join(lines)
+
+
+def search(
+    space: object,
+    evaluator: ProxyEvaluator,
+    *,
+    strategy: str | Strategy = "evolution",
+    trials: int = 50,
+    top: int = 3,
+    full: str | Protocol = FULL,
+    seed: int = 0,
+    directory: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Found:
+    """Let a strategy search a space on a proxy, then train its best candidates on the full data.
+
+    A candidate that fails counts as a trial; the search goes on.
+
+    Args:
+        space: in any form that `as_space` takes.
+        evaluator: scores candidates, and has the data.
+        strategy: ``evolution`` (regularised, Real et al. 2019), ``random``, or one of NNI's multi-trial strategies.
+        trials: candidates; fewer where the space has no more.
+        top: how many are trained on the full data.
+        full: how.
+        seed: of the strategy.
+        directory: where scores are kept as they come; the same search goes on from there.
+        progress: called with a line of text when a candidate is done.
+
+    Raises:
+        InputDataError: every candidate failed.
+    """
+    space, full, target = as_space(space), as_protocol(full), evaluator.target
+    require_counts(trials=trials, top=top)
+    held_out_split(target, "test")
+    chosen = strategy if not isinstance(strategy, str) else strategy_by_name(strategy, trials, seed)
+    with TemporaryDirectory() as temporary, one_thread():
+        kept = KeptResults(Path(temporary if directory is None else directory))
+        scoring = _Scoring(space, evaluator, kept, progress)
+        _run(space.model_space(target.spec.shape, target.spec.num_classes), chosen, scoring, trials)
+        sound = [tried for tried in scoring.tried if not tried.failure]
+        if not sound:
+            reason = scoring.tried[0].failure if scoring.tried else "the strategy proposed none"
+            raise InputDataError(f"no candidate could be scored: {reason}")
+        best = sorted(sound, key=lambda tried: -tried.score)
+        trained = (
+            _finalist(tried, replace(evaluator, protocol=full, proxy=target, runs=1), progress) for tried in best
+        )
+        finals = list(islice((finalist for finalist in trained if finalist is not None), top))
+    if not finals:
+        raise InputDataError("no candidate could be trained on the full data")
+    name = strategy if isinstance(strategy, str) else type(strategy).__name__
+    finalists = tuple(sorted(finals, key=lambda finalist: -finalist.validation))
+    return Found(target.name, space_label(space), name, tuple(scoring.tried), finalists)
+
+
+def strategy_by_name(name: str, trials: int, seed: int) -> Strategy:
+    """Return a strategy of NNI for a number of trials."""
+    if name not in STRATEGIES:
+        raise UnknownNameError("strategy", name, STRATEGIES)
+    require_nni()
+    from nni.nas.strategy import Random, RegularizedEvolution
+
+    if name == "random":
+        return Random(seed=seed)
+    population = max(1, min(POPULATION, trials // 2))
+    return RegularizedEvolution(
+        population_size=population, sample_size=min(TOURNAMENT, population), mutation_prob=MUTATION, seed=seed
+    )
+
+
+class _Scoring:
+    """Scores what a strategy proposes, and remembers it."""
+
+    def __init__(
+        self, space: SearchSpace, evaluator: ProxyEvaluator, kept: KeptResults, progress: Callable[[str], None] | None
+    ) -> None:
+        self.tried: list[Tried] = []
+        self._space, self._evaluator, self._kept, self._progress = space, evaluator, kept, progress
+        self._facts = {
+            "data": evaluator.target.fingerprint(),
+            "proxies": [
+                proxy.sha256() if isinstance(proxy, dd.DataSummary) else proxy.fingerprint()
+                for proxy in evaluator.proxies
+            ],
+            "protocol": dd.describe(as_protocol(evaluator.protocol)),
+            "settings": [evaluator.score, evaluator.split, evaluator.runs, evaluator.seed],
+            "version": dd.__version__,
+        }
+
+    def __call__(self, model: object) -> None:
+        """Score the candidate that NNI is at, and report it."""
+        import nni
+
+        # NNI built the model that it hands over; the same architecture is scored as everywhere else, from its choices.
+        candidate = self._space.candidate(dict(nni.get_current_parameter().sample))
+        result = self._kept.get(candidate.label, self._facts, lambda: self._scored(candidate))
+        failure = str(result["failure"])
+        score = math.nan if failure else float(result["score"])
+        self.tried.append(Tried(candidate, score, float(result["seconds"]), failure))
+        if self._progress is not None:
+            self._progress(f"{len(self.tried)}: {candidate.label}: {failure or f'{score:.2f}'}")
+        if failure:
+            raise CandidateError(failure)
+        nni.report_final_result(score)
+
+    def _scored(self, candidate: Candidate) -> dict[str, Any]:
+        started = time.monotonic()
+        try:
+            score, failure = self._evaluator(candidate), ""
+        except CandidateError as error:
+            score, failure = None, str(error)
+        return {"score": score, "failure": failure, "seconds": time.monotonic() - started}
+
+
+def _run(space: ModelSpace, strategy: Strategy, scoring: Callable[[object], None], trials: int) -> None:
+    """Run a strategy to its end in this process, without NNI's experiment: that writes into the home directory."""
+    require_nni()
+    from nni.nas.evaluator import FunctionalEvaluator
+    from nni.nas.execution import SequentialExecutionEngine
+    from nni.nas.space import SimplifiedModelSpace
+
+    engine = SequentialExecutionEngine(max_model_count=trials, continue_on_failure=True)
+    with _quiet():
+        strategy(SimplifiedModelSpace.from_model(space, FunctionalEvaluator(scoring)), engine)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep NNI from logging the traceback of every failed candidate: failures are reported as results."""
+    logger = logging.getLogger("nni")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _finalist(tried: Tried, evaluator: ProxyEvaluator, progress: Callable[[str], None] | None) -> Finalist | None:
+    """Train on the full data; the validation split decides among finalists, the test split tells what came of it. None: it failed."""
+    started = time.monotonic()
+    try:
+        network = evaluator.train(tried.candidate, evaluator.target)
+        seconds = time.monotonic() - started
+        (validation, loss), (test, _) = (
+            replace(evaluator, split=split).test(network) for split in ("validation", "test")
+        )
+        failure = "" if math.isfinite(loss) else "diverged"
+    except CandidateError as error:
+        failure = str(error)
+    if progress is not None:
+        progress(
+            f"trained on the full data: {tried.candidate.label}: {failure or f'{validation:.2f} % on the validation split'}"
+        )
+    return None if failure else Finalist(tried.candidate, tried.score, validation, test, seconds)

@@ -1,0 +1,196 @@
+"""Searches, proxy datasets, and their commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ddcore as dd
+from ddapps.cli.main import main
+from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, make_proxy, rank, search
+from ddapps.nas.dataset import open_proxy
+from ddcore.errors import InputDataError, OutputExistsError, SettingsError, SummaryFormatError, UnknownNameError
+from tests.nas.conftest import SHORT, Tiny
+
+
+def searched(digits: dd.TargetData, summary: dd.DataSummary, **changes: object) -> Found:
+    settings: dict[str, object] = {"trials": 6, "top": 2, "full": SHORT.with_epochs(5), **changes}
+    space = settings.pop("space", Tiny())
+    return search(space, ProxyEvaluator(summary, digits, SHORT), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", ["evolution", "random"])
+def test_a_search_scores_by_the_proxy_and_trains_the_best(
+    digits: dd.TargetData, summary: dd.DataSummary, strategy: str
+) -> None:
+    found = searched(digits, summary, strategy=strategy)
+    evaluator = ProxyEvaluator(summary, digits, SHORT)
+    assert 3 <= len(found.tried) <= 6 and len({tried.candidate for tried in found.tried}) == len(found.tried)
+    assert [tried.score for tried in found.tried[:2]] == [evaluator(tried.candidate) for tried in found.tried[:2]]
+    best = sorted((tried.score for tried in found.tried), reverse=True)[:2]
+    assert sorted((f.score for f in found.finalists), reverse=True) == best
+    assert found.finalists[0].validation >= found.finalists[1].validation
+    full = ProxyEvaluator(digits, digits, SHORT.with_epochs(5), split="test")
+    assert found.finalists[0].test == full(found.finalists[0].candidate)
+    entry = found.to_json()
+    assert entry["trials"] == len(found.tried) and entry["seconds"]["search"] > 0 and entry["failed"] == {}
+    assert [f.label for f in (t.candidate for t in found.tried)] == [
+        t.candidate.label for t in searched(digits, summary, strategy=strategy).tried
+    ]
+
+
+def test_a_strategy_of_nni_and_a_search_that_goes_on(
+    digits: dd.TargetData, summary: dd.DataSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddapps.nas.nni_package import require_nni
+
+    require_nni()
+    from nni.nas.strategy import GridSearch
+
+    first = searched(digits, summary, strategy=GridSearch(seed=1), trials=20, directory=tmp_path)
+    assert len(first.tried) == 8, "the whole space"
+    assert first.strategy == "GridSearch"
+    monkeypatch.setattr(ProxyEvaluator, "measure", lambda *_: pytest.fail("scored again"))
+    again = searched(digits, summary, strategy=GridSearch(seed=1), trials=20, directory=tmp_path)
+    assert [tried.score for tried in again.tried] == [tried.score for tried in first.tried]
+
+
+def test_failed_candidates_are_recorded_and_the_search_goes_on(digits: dd.TargetData, summary: dd.DataSummary) -> None:
+    logger = logging.getLogger("nni")
+    level = logger.level
+    found = searched(digits, summary, space=Tiny(failing="none"), trials=8, strategy="random")
+    failed = found.to_json()["failed"]
+    assert len(found.tried) == 8 and len(failed) == 4
+    assert all("this one crashes" in reason for reason in failed.values())
+    assert all(finalist.candidate.choices["norm"] == "instance" for finalist in found.finalists)
+    assert logger.level == level
+
+
+def test_a_search_in_which_all_fail_says_why(digits: dd.TargetData, summary: dd.DataSummary) -> None:
+    with pytest.raises(InputDataError, match=r"no candidate could be scored: .*always"):
+        searched(digits, summary, space="tests.nas.test_rank:Broken", trials=3)
+    with pytest.raises(UnknownNameError, match="unknown strategy 'wish'"):
+        searched(digits, summary, strategy="wish")
+
+
+@pytest.fixture(scope="module")
+def made(digits: dd.TargetData, tmp_path_factory: pytest.TempPathFactory) -> tuple[ProxyDataset, Path]:
+    directory = tmp_path_factory.mktemp("proxy") / "tiny"
+    return build(digits, directory), directory
+
+
+def build(digits: dd.TargetData, directory: Path) -> ProxyDataset:
+    return make_proxy(
+        digits,
+        Tiny(),
+        "dm",
+        ipc=2,
+        pool=3,
+        seeds=2,
+        sample=4,
+        protocol=SHORT,
+        full=SHORT,
+        steps=2,
+        workers=1,
+        directory=directory,
+    )
+
+
+def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tuple[ProxyDataset, Path]) -> None:
+    proxy, directory = made
+    assert len(proxy.summaries) == 2 and proxy.summaries[0].sha256() != proxy.summaries[1].sha256()
+    names = "dm:2(pool=3,averaged=True),random:2(averaged=True)"
+    found = rank(digits, Tiny(), names, sample=4, seeds=2, protocol=SHORT, full=SHORT, steps=2, workers=1).to_json()
+    assert [row["scores"] for row in proxy.evidence["proxies"]] == [row["scores"] for row in found["proxies"]]
+    card = (directory / "README.md").read_text()
+    assert f"| dm:2(pool=3,averaged=True) | {proxy.evidence['proxies'][0]['tau']} |" in card
+    assert len(list(directory.glob("*.png"))) == 2
+    loaded = ProxyDataset.load(directory)
+    assert loaded.protocol == SHORT and loaded.space == "tiny" and loaded.evidence == proxy.evidence
+    assert [s.sha256() for s in loaded.summaries] == [s.sha256() for s in proxy.summaries]
+    candidate = Tiny().sample(1)[0]
+    assert loaded.evaluator(digits)(candidate) == ProxyEvaluator(proxy.summaries, digits, SHORT)(candidate)
+    with pytest.raises(OutputExistsError, match="holds a proxy dataset already"):
+        build(digits, directory)
+
+
+def test_a_proxy_is_for_its_space(made: tuple[ProxyDataset, Path], tmp_path: Path) -> None:
+    _, directory = made
+    with pytest.raises(SettingsError, match="was made for the space tiny"):
+        open_proxy(directory, "convnet")
+    plain = open_proxy(directory / "summary-0", "convnet")
+    assert len(plain.summaries) == 1 and plain.space == "convnet"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"format": 2},
+        {"protocol": {"name": "x"}},
+        {"protocol": {"name": "x", "epochs": -1}},
+        {"sha256": ["0" * 64, "0" * 64]},
+        {"sha256": []},
+        {"sha256": 3},
+        {"evidence": 7},
+    ],
+)
+def test_damaged_proxy_datasets_are_refused(
+    made: tuple[ProxyDataset, Path], tmp_path: Path, damage: dict[str, object]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made[1], copy)
+    facts = json.loads((copy / "proxy.json").read_text())
+    (copy / "proxy.json").write_text(json.dumps({**facts, **damage}))
+    with pytest.raises(SummaryFormatError):
+        ProxyDataset.load(copy)
+
+
+def test_too_few_architectures_for_evidence(digits: dd.TargetData, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="at least 3"):
+        make_proxy(digits, Tiny(), sample=2, directory=tmp_path)
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["digits", "--space", "tests.nas.test_spaces:Kernels", "--quiet"]
+    brief = ["--epochs", "1", "--proxy-epochs", "2", "--seeds", "1", "--workers", "1"]
+    out = tmp_path / "proxy"
+    assert (
+        main(
+            [
+                "nas",
+                "make-proxy",
+                *words,
+                *brief,
+                "--method",
+                "random",
+                "--ipc",
+                "3",
+                "--sample",
+                "3",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    assert "random proxy of digits for the space `Kernels`" in capsys.readouterr().out
+    pictures = tmp_path / "new" / "pictures"
+    ranked = ["nas", "rank", *words, *brief, "--sample", "4", "--proxies", "random:3,early-stop:0.2", "--json", "-"]
+    assert main([*ranked, "--png", str(pictures)]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == ["random:3", "early-stop:0.2"]
+    assert {"tau", "tau_ci95", "rho", "rho_ci95", "regret_at_1", "seconds_per_candidate", "speedup"} <= set(
+        entry["proxies"][0]
+    )
+    assert len(list(pictures.glob("*.png"))) == 2
+    file = tmp_path / "json" / "found.json"
+    searching = ["nas", "search", *words, "--proxy", str(out), "--trials", "3", "--top", "1", "--epochs", "1"]
+    assert main([*searching, "--json", str(file)]) == 0
+    assert "the same search on the full data" in capsys.readouterr().out
+    assert json.loads(file.read_text())["found"][0]["test_accuracy"] > 0
+    assert main(["nas", "search", "digits", "--space", "convnet", "--proxy", str(out)]) == 1
+    assert "was made for the space Kernels" in capsys.readouterr().err

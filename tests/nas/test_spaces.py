@@ -1,0 +1,148 @@
+"""Spaces: what is in them, that NNI's spaces are the same, and bad ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from ddapps.nas import ConvNetSpace, NasBench201, UserSpace, as_space, nni_package
+from ddapps.nas.nni_package import require_nni
+from ddapps.nas.spaces import space_label
+from ddcore.errors import MissingExtraError, SettingsError, UnknownNameError, UnsupportedError
+from ddcore.networks import ConvNet, OneOf
+
+require_nni()
+
+import nni  # noqa: E402
+from nni.nas.hub.pytorch import NasBench201 as Hub  # noqa: E402
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableConv2d, MutableLinear  # noqa: E402
+
+
+class Kernels(ModelSpace):
+    """Two widths and two kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = nni.choice("width", [4, 8])
+        self.convolution = LayerChoice(
+            [MutableConv2d(1, width, 3, padding=1), MutableConv2d(1, width, 5, padding=2)], label="kernel"
+        )
+        self.head = MutableLinear(width, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.convolution(images).mean(dim=(2, 3)))
+
+
+def test_the_convnet_space_is_the_papers() -> None:
+    space = ConvNetSpace(width_divisor=1)
+    assert len(space) == 720 and space.values()["width"] == (32, 64, 128, 256)
+    everything = space.sample(720)
+    assert len({candidate.label for candidate in everything}) == 720
+    assert Counter(candidate.choices["norm"] for candidate in everything) == dict.fromkeys(space.values()["norm"], 144)
+    assert space.sample(5, seed=3) == space.sample(5, seed=3) != space.sample(5, seed=4)
+    pool = space.pool(4, seed=1)
+    assert isinstance(pool, OneOf) and pool.architectures == space.sample(4, seed=1)
+
+
+def test_a_candidate_is_the_cores_network() -> None:
+    space = ConvNetSpace()
+    choices = {"depth": 3, "width": 8, "norm": "batch", "activation": "sigmoid", "pooling": "max"}
+    ours = space.candidate(choices).build((1, 28, 28), 10, seed=5)
+    theirs = ConvNet(**choices).build((1, 28, 28), 10, seed=5)  # type: ignore[arg-type]
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(ours(images), theirs(images))
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_small_images_are_resized_so_that_every_depth_is_valid(depth: int) -> None:
+    choices = {"depth": depth, "width": 4, "norm": "none", "activation": "relu", "pooling": "avg"}
+    network = ConvNetSpace().candidate(choices).build((1, 8, 8), 10, seed=0)
+    resized = ConvNet(**choices).build((1, 32, 32), 10, seed=0)  # type: ignore[arg-type]
+    images = torch.rand(2, 1, 8, 8)
+    large = nn.functional.interpolate(images, size=32, mode="bilinear")
+    torch.testing.assert_close(network(images), resized(large))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_nni_freezes_to_the_same_networks(shape: tuple[int, ...]) -> None:
+    space = ConvNetSpace()
+    nnis = space.model_space(shape, 10)
+    assert {name: list(values) for name, values in space.values().items()} == {
+        name: mutable.values for name, mutable in nnis.simplify().items()
+    }
+    candidate = space.sample(1, seed=2)[0]
+    frozen = nnis.freeze(candidate.choices)
+    ours = candidate.build(shape, 10, seed=0).module
+    assert [p.shape for p in frozen.parameters()] == [p.shape for p in ours.parameters()]
+    frozen.network.load_state_dict(ours.state_dict())
+    images = torch.rand(2, *shape)
+    assert torch.equal(frozen.eval()(images), ours.eval()(images))
+
+
+def test_nas_bench_201_is_nnis() -> None:
+    space = as_space("nasbench201(channels=4,cells=1)")
+    assert space == NasBench201(4, 1) and len(space) == 15625
+    assert set(space.values()) == set(Hub(4, 1).simplify())
+    candidate = space.sample(1, seed=7)[0]
+    ours, users = (
+        s.candidate(candidate.choices).build((3, 32, 32), 10, seed=0) for s in (space, as_space(Hub(4, 1, 10)))
+    )
+    images = torch.rand(2, 3, 32, 32)
+    # A space of its own, from NNI's class, builds the frozen network at once: other draws, the same layers.
+    users.module.load_state_dict(ours.module.state_dict())
+    torch.testing.assert_close(ours(images), users(images))
+
+
+@pytest.mark.parametrize("given", [Kernels, Kernels(), "tests.nas.test_spaces:Kernels"])
+def test_a_users_space(given: object) -> None:
+    space = as_space(given)
+    assert len(space) == 4 and dict(space.values()) == {"kernel": (0, 1), "width": (4, 8)}
+    assert space_label(space) == "Kernels"
+    network = space.candidate({"kernel": 1, "width": 8}).build((1, 8, 8), 10, seed=0)
+    assert next(network.parameters()).shape == (8, 1, 5, 5)
+    assert network(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"depth": 1}, "has the choices depth, width, norm, activation, pooling, not depth"),
+        (
+            {"depth": 9, "width": 4, "norm": "none", "activation": "relu", "pooling": "avg"},
+            "depth of convnet is one of 1, 2, 3, 4, not 9",
+        ),
+    ],
+)
+def test_choices_of_another_space_are_refused(choices: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        ConvNetSpace().candidate(choices)
+
+
+def test_what_is_not_a_space() -> None:
+    with pytest.raises(UnknownNameError, match="unknown space 'resnets'"):
+        as_space("resnets")
+    with pytest.raises(SettingsError, match="cannot be imported"):
+        as_space("no.such.module:Space")
+    with pytest.raises(SettingsError, match="has no class or function 'Missing'"):
+        as_space("tests.nas.test_spaces:Missing")
+    with pytest.raises(UnsupportedError, match=r"not an nni\.nas"):
+        as_space(lambda: nn.Linear(2, 2)).values()
+    with pytest.raises(UnsupportedError, match="int is not a space"):
+        as_space(3)
+    with pytest.raises(SettingsError, match="721 cannot be drawn"):
+        ConvNetSpace().sample(721)
+    with pytest.raises(SettingsError, match="width_divisor must be"):
+        ConvNetSpace(width_divisor=16)
+    with pytest.raises(UnsupportedError, match="takes colour images"):
+        NasBench201().sample(1)[0].build((1, 32, 32), 10, seed=0)
+
+
+def test_without_nni_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nni_package, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"ddapps\[nas\]"):
+        NasBench201(4, 1).sample(1)[0].build((3, 32, 32), 10, seed=0)
+    with pytest.raises(MissingExtraError, match=r"ddapps\[nas\]"):
+        UserSpace(Kernels).values()
