@@ -43,6 +43,7 @@ def blocks(page: str) -> list[str]:
         ("docs/privacy.md", ".distill("),
         ("docs/continual.md", "CompressThenRecall("),
         ("docs/federated.md", "client_app("),
+        ("docs/nas.md", "rank_correlation("),
     ],
 )
 def test_the_python_of_a_page_runs(page: str, shows: str) -> None:

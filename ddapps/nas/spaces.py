@@ -169,7 +169,7 @@ class ConvNetSpace(SearchSpace):
 
 @dataclass(frozen=True)
 class NasBench201(SearchSpace):
-    """The 15 625 cells of NAS-Bench-201 (Dong & Yang 2020), as NNI's hub builds them.
+    """The 15 625 cells of NAS-Bench-201, as NNI's hub builds them.
 
     Attributes:
         channels: of the stem; published: 16.
