@@ -49,7 +49,7 @@ def main() -> None:
     shared = {"sample": options.sample, "seeds": options.seeds, "protocol": protocol, "full": full}
     known = rank(target, space, "random:10", **shared, workers=options.workers, directory=place, progress=print)
     accuracies, each = known.truth.means, fmean(known.truth.seconds or ())
-    bench = Bench(target, space, options.network, options.steps, place, print)
+    bench = Bench(target, space, options.network, options.steps, place, "cpu", print)
     table = []
     for proxy in parse_proxies(options.proxies):
         assert isinstance(proxy, SummaryProxy)

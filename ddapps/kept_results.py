@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
 from ddcore.tensorfile import read_json, write_atomically
 
 MAX_RESULT = 2**22
+LONGEST_NAME = 160
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ class KeptResults:
         return outcome
 
     def _path(self, name: str) -> Path:
-        return self.directory / f"{file_name(name)}.json"
+        plain = file_name(name)
+        if len(plain) > LONGEST_NAME:
+            plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        return self.directory / f"{plain}.json"
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--space", default="convnet", help=SPACE_HELP)
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
     parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
@@ -115,6 +116,7 @@ def _trainings(options: argparse.Namespace) -> dict[str, Any]:
         "protocol": PROXY.with_epochs(options.proxy_epochs) if options.proxy_epochs else PROXY,
         "full": FULL.with_epochs(options.epochs) if options.epochs else FULL,
         "steps": options.steps,
+        "device": options.device,
         "workers": options.workers,
         "progress": None if options.quiet else say,
     }
@@ -171,7 +173,7 @@ def _search(options: argparse.Namespace) -> None:
     target = load(options, options.data, normalisation=spec.normalisation, num_classes=spec.num_classes)
     found = search(
         options.space,
-        proxy.evaluator(target, seed=options.seed),
+        proxy.evaluator(target, seed=options.seed, device=options.device),
         strategy=options.strategy,
         trials=options.trials,
         top=options.top,

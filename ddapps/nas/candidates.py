@@ -15,7 +15,8 @@ import torch
 from ddapps.kept_results import KeptResults
 from ddapps.nas.evaluator import Measurement, ProxyEvaluator
 from ddapps.nas.spaces import Candidate
-from ddcore.errors import CandidateError, MissingExtraError
+from ddcore.engine import resolve_device
+from ddcore.errors import CandidateError, MissingExtraError, UnsupportedError
 from ddcore.settings import require
 
 Progress = Callable[[str], None]
@@ -64,18 +65,23 @@ class Workers:
     """Measures candidates, in ``count`` processes of Ray with a thread each, or in this process with one thread: the same numbers.
 
     Attributes:
-        count: processes; 1: this one; 0: one per core where Ray is installed, this one otherwise.
+        count: processes; 1: this one; 0: one per core where Ray is installed and the device is a processor, this one otherwise.
+        device: where candidates are trained.
     """
 
     count: int = 0
+    device: str = "auto"
     _started: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         require(self.count >= 0, f"workers must not be negative, it is {self.count}")
         if self.count > 1 and find_spec("ray") is None:
             raise MissingExtraError("candidates in several processes", "ray", "ray")
+        on_cpu = resolve_device(self.device).type == "cpu"
+        if self.count > 1 and not on_cpu:
+            raise UnsupportedError(f"{self.count} processes cannot share {self.device}: use workers=1, or device='cpu'")
         if self.count == 0:
-            self.count = (os.cpu_count() or 1) if find_spec("ray") is not None else 1
+            self.count = (os.cpu_count() or 1) if on_cpu and find_spec("ray") is not None else 1
 
     def __enter__(self) -> Workers:
         return self

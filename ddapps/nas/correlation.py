@@ -112,7 +112,7 @@ def rank_correlation(
 
     Source: Kendall 1945; Efron 1979 (the bootstrap).
     """
-    proxies, truth = _repetitions(proxy_scores, "proxy"), _checked(true_scores, "true")
+    proxies, truth = _repetitions(proxy_scores, "proxy"), require_ranking(true_scores, "true")
     _same_length(proxies, truth)
     within = _top_within(top, len(truth))
     draws = _draws(len(truth), resamples, seed)
@@ -150,7 +150,7 @@ def tau_difference(
     one, other, truth = (
         _repetitions(first, "first"),
         _repetitions(second, "second"),
-        _checked(true_scores, "true"),
+        require_ranking(true_scores, "true"),
     )
     _same_length(one, truth)
     _same_length(other, truth)
@@ -268,10 +268,11 @@ def _top_within(top: Sequence[int], n: int) -> list[int]:
 
 def _repetitions(scores: Scores, what: str) -> list[Values]:
     repeated = len(scores) and np.ndim(scores[0]) == 1
-    return [_checked(row, what) for row in (scores if repeated else [scores])]  # type: ignore[arg-type]
+    return [require_ranking(row, what) for row in (scores if repeated else [scores])]  # type: ignore[arg-type]
 
 
-def _checked(scores: Sequence[float], what: str) -> Values:
+def require_ranking(scores: Sequence[float], what: str) -> Values:
+    """Return scores as an array, or raise `InputDataError` if they cannot rank."""
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or len(values) < 3:
         raise InputDataError(f"{what} scores must be a list of at least three numbers, not of shape {values.shape}")

@@ -16,6 +16,7 @@ from ddapps.nas.rank import rank, with_validation
 from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL
 from ddcore import DataSummary, TargetData
+from ddcore.engine import resolve_device
 from ddcore.errors import DistillationError, OutputExistsError, SettingsError, SummaryFormatError
 from ddcore.evaluation import Protocol, as_protocol
 from ddcore.settings import override, require_counts
@@ -137,6 +138,7 @@ def make_proxy(
     protocol: str | Protocol = PROXY,
     full: str | Protocol = FULL,
     steps: int | None = None,
+    device: str = "auto",
     workers: int = 0,
     directory: str | Path,
     progress: Callable[[str], None] | None = None,
@@ -155,6 +157,7 @@ def make_proxy(
         protocol: of training on the proxy.
         full: of training on the full data.
         steps: of distillation, instead of the preset's.
+        device: ``auto``, ``cpu``, ``cuda``, ...
         workers: processes, see `Workers`.
         directory: where it is written; what was finished there before is taken up.
         progress: called with a line of text when a training is done.
@@ -171,7 +174,7 @@ def make_proxy(
     selects = dd.methods.build_method(method, ipc=ipc, preset="cpu").matching is None
     proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, averaged=True)
     random = SummaryProxy(method="random", ipc=ipc, averaged=True)
-    bench = Bench(with_validation(target), space, "", steps, directory / "work", progress)
+    bench = Bench(with_validation(target), space, "", steps, directory / "work", str(resolve_device(device)), progress)
     summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     found = rank(
         target,
@@ -183,6 +186,7 @@ def make_proxy(
         protocol=protocol,
         full=full,
         steps=steps,
+        device=device,
         workers=workers,
         directory=bench.directory,
         progress=progress,

@@ -40,6 +40,7 @@ class Ranking:
         truth: about them.
         rows: a proxy each.
         failed: architectures that are left out, and why.
+        unranked: proxies that could not tell architectures apart, and why.
     """
 
     data: str
@@ -48,6 +49,7 @@ class Ranking:
     truth: Truth
     rows: tuple[Row, ...]
     failed: Mapping[str, str]
+    unranked: Mapping[str, str]
 
     def speedup(self, row: Row) -> float | None:
         """Return the time of one full training over that of one score; None where the truth was read from a table."""
@@ -72,6 +74,7 @@ class Ranking:
             "truth": truth,
             "proxies": [self._row_json(row) for row in self.rows],
             "failed": dict(self.failed),
+            "unranked": dict(self.unranked),
         }
 
     def _row_json(self, row: Row) -> dict[str, Any]:
@@ -110,6 +113,7 @@ class Ranking:
                 if other in {later.name for later in self.rows[place + 1 :]}
             ]
         lines += [f"left out: {label}: {reason}" for label, reason in self.failed.items()]
+        lines += [f"no row: {name}: {reason}" for name, reason in self.unranked.items()]
         return "\n".join(lines)
 
 

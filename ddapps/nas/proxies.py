@@ -167,6 +167,7 @@ class Bench:
         network: what summaries are distilled on.
         steps: of distillation; None: those of the method's preset ``cpu``.
         directory: where summaries are kept.
+        device: of distillation and training.
         progress: called with a line of text before every distillation.
     """
 
@@ -175,6 +176,7 @@ class Bench:
     network: str
     steps: int | None
     directory: Path
+    device: str = "auto"
     progress: Callable[[str], None] | None = None
 
     def summary(self, name: str, method: Method, seed: int) -> DataSummary:
@@ -184,6 +186,7 @@ class Bench:
             "data": self.target.fingerprint(),
             "method": method.describe(),
             "seed": seed,
+            "device": self.device,
             "version": dd.__version__,
         }
         made: list[DataSummary] = []
@@ -192,7 +195,7 @@ class Bench:
             if self.progress is not None and method.steps:
                 self.progress(f"{name}: {method.steps} steps of {method.name}")
             started = time.monotonic()
-            made.append(dd.distill(self.target, method, seed=seed))
+            made.append(dd.distill(self.target, method, seed=seed, device=self.device))
             made[0].save(place, overwrite=True)
             return {"sha256": made[0].sha256(), "seconds": time.monotonic() - started}
 

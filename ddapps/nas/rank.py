@@ -13,12 +13,13 @@ from tempfile import TemporaryDirectory
 import ddcore as dd
 from ddapps.kept_results import KeptResults
 from ddapps.nas.candidates import Evaluation, Outcome, Workers
-from ddapps.nas.correlation import rank_correlation, tau_difference
+from ddapps.nas.correlation import rank_correlation, require_ranking, tau_difference
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.outcomes import Ranking, Row
 from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
+from ddcore.engine import resolve_device
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.settings import require_counts
@@ -41,6 +42,7 @@ def rank(
     network: str = "convnet(width=32)",
     steps: int | None = None,
     top: Sequence[int] = (1, 5),
+    device: str = "auto",
     workers: int = 0,
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -62,6 +64,7 @@ def rank(
         network: what summaries are distilled on, unless they say otherwise.
         steps: of distillation, instead of the preset's.
         top: the values of k for precision and regret.
+        device: ``auto``, ``cpu``, ``cuda``, ...
         workers: processes, see `Workers`.
         directory: where results are kept as they come; the same comparison goes on from there.
         progress: called with a line of text when a training is done.
@@ -75,9 +78,9 @@ def rank(
     table = None
     if truth != "train":
         table = truth if isinstance(truth, Table) else load_table(truth, space, target.name)
-    with TemporaryDirectory() as temporary, Workers(workers) as crew:
+    with TemporaryDirectory() as temporary, Workers(workers, device) as crew:
         place = Path(temporary if directory is None else directory)
-        bench = Bench(target, space, network, steps, place, progress)
+        bench = Bench(target, space, network, steps, place, str(resolve_device(device)), progress)
         trial = _Trial(bench, range(seed, seed + seeds))
         # Proxies first: what cannot be made is found out before candidates are trained.
         by_proxy = {proxy.name: trial.on_proxy(proxy, protocol) for proxy in proxies}
@@ -113,7 +116,11 @@ class _Trial:
         target = self.bench.target
         held_out_split(target, "test")
         return [
-            self._evaluation(f"truth {seed}", ProxyEvaluator(target, target, full, split="test", seed=seed), "all")
+            self._evaluation(
+                f"truth {seed}",
+                ProxyEvaluator(target, target, full, split="test", seed=seed, device=self.bench.device),
+                "all",
+            )
             for seed in self.seeds
         ]
 
@@ -124,7 +131,9 @@ class _Trial:
             data = proxy.data(self.bench, seed)
             # A proxy whose score needs no curve shares its trainings with others on the same data.
             score = proxy.score if proxy.score == "area" else "accuracy"
-            evaluator = ProxyEvaluator(data, self.bench.target, proxy.protocol(protocol), score=score, seed=seed)
+            evaluator = ProxyEvaluator(
+                data, self.bench.target, proxy.protocol(protocol), score=score, seed=seed, device=self.bench.device
+            )
             hashed = data.sha256() if isinstance(data, dd.DataSummary) else data.fingerprint()
             name = f"{proxy.data_name} {seed}" + (" area" if score == "area" else "")
             found.append(self._evaluation(name, evaluator, hashed))
@@ -137,6 +146,7 @@ class _Trial:
             "split": evaluator.split,
             "held_out": len(held_out_split(evaluator.target, evaluator.split)),
             "seed": evaluator.seed,
+            "device": evaluator.device,
             "version": dd.__version__,
             "trained_on": trained_on,
             "run": 0,
@@ -183,14 +193,22 @@ def _ranking(
         reason = next(iter(failed.values()))
         raise InputDataError(f"only {len(sound)} of {len(candidates)} architectures could be trained: {reason}")
     true = truth.of(sound)
-    rows = []
+    require_ranking(true.means, "true")
+    rows, unranked = [], {}
     for proxy, seeds in measured:
         each = [[outcomes[index] for index in sound] for outcomes in seeds]
         scores = [[o.measured.score(proxy.score) for o in outcomes if o.measured is not None] for outcomes in each]
         seconds = [fmean(_number(o, "seconds") for o in outcomes) for outcomes in each]
         if proxy.averaged:
             scores, seconds = [[fmean(column) for column in zip(*scores, strict=True)]], [sum(seconds)]
-        rows.append(Row(proxy.name, scores, fmean(seconds), rank_correlation(scores, true.means, top=top), {}))
+        try:
+            correlation = rank_correlation(scores, true.means, top=top)
+        except InputDataError as error:
+            unranked[proxy.name] = str(error)
+        else:
+            rows.append(Row(proxy.name, scores, fmean(seconds), correlation, {}))
+    if not rows:
+        raise InputDataError(f"no proxy ranks these architectures: {next(iter(unranked.values()))}")
     compared = [
         replace(
             row, differences={o.name: tau_difference(row.scores, o.scores, true.means) for o in rows if o is not row}
@@ -198,4 +216,4 @@ def _ranking(
         for row in rows
     ]
     labels = tuple(candidates[index].label for index in sound)
-    return Ranking(data, space_label(space), labels, true, tuple(compared), failed)
+    return Ranking(data, space_label(space), labels, true, tuple(compared), failed, unranked)

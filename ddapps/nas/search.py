@@ -21,6 +21,7 @@ from ddapps.nas.evaluator import ProxyEvaluator
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL
+from ddcore.engine import resolve_device
 from ddcore.errors import CandidateError, InputDataError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.settings import require_counts
@@ -234,7 +235,13 @@ class _Scoring:
                 for proxy in evaluator.proxies
             ],
             "protocol": dd.describe(as_protocol(evaluator.protocol)),
-            "settings": [evaluator.score, evaluator.split, evaluator.runs, evaluator.seed],
+            "settings": [
+                evaluator.score,
+                evaluator.split,
+                evaluator.runs,
+                evaluator.seed,
+                str(resolve_device(evaluator.device)),
+            ],
             "version": dd.__version__,
         }
 

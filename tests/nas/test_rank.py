@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
@@ -18,6 +19,7 @@ from ddapps.nas import (
     Candidate,
     ConvNetSpace,
     EarlyStopping,
+    Measurement,
     NasBench201,
     ProxyEvaluator,
     Ranking,
@@ -29,11 +31,13 @@ from ddapps.nas import (
     rank_correlation,
 )
 from ddapps.nas import candidates as candidates_module
+from ddapps.nas.candidates import Outcome, Workers
 from ddapps.nas.proxies import Bench
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
     InputDataError,
+    MissingExtraError,
     OutputExistsError,
     SettingsError,
     UnknownNameError,
@@ -142,6 +146,35 @@ def test_a_candidate_that_fails_is_left_out_of_all_rows(digits: dd.TargetData) -
     assert ranking.truth.ceiling_tau() is None and "ceiling of tau unknown" in str(ranking)
 
 
+def measured(monkeypatch: pytest.MonkeyPatch, accuracy: Callable[[ProxyEvaluator, Candidate], float]) -> None:
+    """Let candidates have given accuracies, without training."""
+
+    def outcome(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
+        return Outcome(Measurement(accuracy(evaluator, candidate), 1.0, 1.0, 1.0, 0.1))
+
+    monkeypatch.setattr(candidates_module, "outcome_of", outcome)
+
+
+def test_a_proxy_that_ranks_nothing_has_no_row_and_costs_no_other_one(
+    digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = {candidate: 10.0 + place for place, candidate in enumerate(Tiny().sample(8))}
+
+    def blind(evaluator: ProxyEvaluator, candidate: Candidate) -> float:
+        return 10.0 if isinstance(evaluator.proxies[0], dd.DataSummary) else order[candidate]
+
+    measured(monkeypatch, blind)
+    ranking = ranked(digits, proxies="random:4,early-stop:1", seeds=1)
+    assert [row.name for row in ranking.rows] == ["early-stop:1"] and ranking.rows[0].correlation.tau == pytest.approx(1)
+    assert "all proxy scores are 10" in ranking.to_json()["unranked"]["random:4"]
+    assert "no row: random:4: all proxy scores are 10" in str(ranking)
+    with pytest.raises(InputDataError, match="no proxy ranks these architectures"):
+        ranked(digits, proxies="random:4", seeds=1)
+    measured(monkeypatch, lambda evaluator, candidate: 50.0)
+    with pytest.raises(InputDataError, match="all true scores are 50"):
+        ranked(digits, proxies="random:4", seeds=1)
+
+
 def test_if_all_fail_the_reason_is_told(digits: dd.TargetData) -> None:
     with pytest.raises(InputDataError, match=r"only 0 of 3 architectures could be trained"):
         ranked(
@@ -151,6 +184,18 @@ def test_if_all_fail_the_reason_is_told(digits: dd.TargetData) -> None:
             seeds=1,
             proxies="random:4",
         )
+
+
+def test_processes_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates_module, "resolve_device", lambda device: torch.device("cuda"))
+    assert Workers(0, "cuda").count == 1
+    with pytest.raises(UnsupportedError, match="2 processes cannot share cuda"):
+        Workers(2, "cuda")
+    monkeypatch.setattr(candidates_module, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
+        Workers(2)
+    with pytest.raises(SettingsError, match="must not be negative"):
+        Workers(-1)
 
 
 def test_processes_of_ray_find_the_same(digits: dd.TargetData, found: tuple[Ranking, Path], tmp_path: Path) -> None:
