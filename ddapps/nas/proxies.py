@@ -54,9 +54,9 @@ class Proxy(ABC):
     def data(self, bench: Bench, seed: int) -> DataSummary | TargetData:
         """Return what candidates are trained on."""
 
-    def protocol(self, given: Protocol) -> Protocol:
-        """Return how candidates are trained on it."""
-        return given
+    def protocol(self, short: Protocol, full: Protocol) -> Protocol:
+        """Return how candidates are trained on it: ``short``, unless it is full training that ends early."""
+        return short
 
     @property
     def name(self) -> str:
@@ -151,10 +151,10 @@ class EarlyStopping(Proxy):
             kept.append(members[drawn[: max(1, round(self.epochs * count))]])
         return bench.target.with_train(torch.cat(kept).sort().values, f"{self.epochs:g} of {bench.target.name}")
 
-    def protocol(self, given: Protocol) -> Protocol:
+    def protocol(self, short: Protocol, full: Protocol) -> Protocol:
         # What is stopped early has not come to the drop of its learning rate.
-        training = replace(given.training, epochs=max(1, int(self.epochs)), drop_at=1.0)
-        return Protocol(f"{given.name}, stopped early", training)
+        training = replace(full.training, epochs=max(1, int(self.epochs)), drop_at=1.0)
+        return Protocol(f"{full.name}, stopped early", training)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ddapps.nas.outcomes import Ranking, Row
 from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
-from ddcore.engine import resolve_device
+from ddcore.engine import derive_seed, resolve_device
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.settings import require_counts
@@ -83,7 +83,7 @@ def rank(
         bench = Bench(target, space, network, steps, place, str(resolve_device(device)), progress)
         trial = _Trial(bench, range(seed, seed + seeds))
         # Proxies first: what cannot be made is found out before candidates are trained.
-        by_proxy = {proxy.name: trial.on_proxy(proxy, protocol) for proxy in proxies}
+        by_proxy = {proxy.name: trial.on_proxy(proxy, protocol, full) for proxy in proxies}
         on_all = [] if table is not None else trial.on_full_data(full)
         if table is None:
             candidates = space.sample(sample, seed)
@@ -124,7 +124,7 @@ class _Trial:
             for seed in self.seeds
         ]
 
-    def on_proxy(self, proxy: Proxy, protocol: Protocol) -> list[Evaluation]:
+    def on_proxy(self, proxy: Proxy, protocol: Protocol, full: Protocol) -> list[Evaluation]:
         """Return the evaluations on a proxy, one per seed, each on data of its own."""
         found = []
         for seed in self.seeds:
@@ -132,7 +132,13 @@ class _Trial:
             # A proxy whose score needs no curve shares its trainings with others on the same data.
             score = proxy.score if proxy.score == "area" else "accuracy"
             evaluator = ProxyEvaluator(
-                data, self.bench.target, proxy.protocol(protocol), score=score, seed=seed, device=self.bench.device
+                data,
+                self.bench.target,
+                proxy.protocol(protocol, full),
+                score=score,
+                # Other weights and order than in full training: what chance does to the truth must not help a proxy.
+                seed=derive_seed(seed, "proxy"),
+                device=self.bench.device,
             )
             hashed = data.sha256() if isinstance(data, dd.DataSummary) else data.fingerprint()
             name = f"{proxy.data_name} {seed}" + (" area" if score == "area" else "")

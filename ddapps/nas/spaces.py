@@ -75,14 +75,20 @@ class SearchSpace(ABC):
 
     def sample(self, count: int, seed: int = 0) -> tuple[Candidate, ...]:
         """Return different architectures, drawn with equal chance."""
-        require_counts(sample=count)
-        require(count <= len(self), f"{self.name} has {len(self)} architectures: {count} cannot be drawn from it")
-        random = np.random.default_rng(derive_seed(seed, "sample"))
-        return tuple(self._at(int(index)) for index in random.choice(len(self), count, replace=False))
+        return self._drawn(count, derive_seed(seed, "sample"))
 
     def pool(self, count: int, seed: int = 0) -> OneOf:
-        """Return some architectures as one, which stands for a random one of them whenever a network is drawn."""
-        return OneOf(self.sample(min(count, len(self)), seed))
+        """Return some architectures as one, which stands for a random one of them whenever a network is drawn.
+
+        They are drawn independently of `sample`: what a proxy is distilled on is not what its ranking is measured on.
+        """
+        return OneOf(self._drawn(min(count, len(self)), derive_seed(seed, "pool")))
+
+    def _drawn(self, count: int, seed: int) -> tuple[Candidate, ...]:
+        require_counts(count=count)
+        require(count <= len(self), f"{self.name} has {len(self)} architectures: {count} cannot be drawn from it")
+        picked = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return tuple(self._at(int(index)) for index in picked)
 
     def _at(self, index: int) -> Candidate:
         picked = {}

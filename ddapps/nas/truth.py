@@ -76,13 +76,13 @@ class Table:
         """
         require_counts(sample=count)
         random = np.random.default_rng(derive_seed(seed, "table"))
-        order = random.permutation(len(self.candidates))
-        _, first = np.unique(self.classes[order], return_index=True)
-        if count > len(first):
+        different = np.unique(self.classes)
+        if count > len(different):
             raise SettingsError(
-                f"{self.source} has {len(first)} different architectures: {count} cannot be drawn from it"
+                f"{self.source} has {len(different)} different architectures: {count} cannot be drawn from it"
             )
-        rows = order[np.sort(first)[:count]]
+        drawn = random.choice(different, count, replace=False)
+        rows = [int(random.choice(np.flatnonzero(self.classes == number))) for number in drawn]
         truth = Truth(self.source, tuple(tuple(map(float, self.accuracies[row])) for row in rows))
         return tuple(self.candidates[row] for row in rows), truth
 

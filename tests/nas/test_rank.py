@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -16,6 +17,7 @@ import torch
 
 import ddcore as dd
 from ddapps.nas import (
+    PROXY,
     Candidate,
     ConvNetSpace,
     EarlyStopping,
@@ -33,6 +35,7 @@ from ddapps.nas import (
 from ddapps.nas import candidates as candidates_module
 from ddapps.nas.candidates import Outcome, Workers
 from ddapps.nas.proxies import Bench
+from ddcore.engine import derive_seed
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
@@ -83,7 +86,7 @@ def test_every_number_is_that_of_its_parts(digits: dd.TargetData, found: tuple[R
     np.testing.assert_allclose(ranking.truth.accuracies, truth, atol=1e-9)
     summaries = [dd.distill(digits, dd.methods.random(ipc=4, preset="cpu"), seed=seed) for seed in (0, 1)]
     scores = [
-        [ProxyEvaluator(summary, digits, SHORT, seed=seed)(candidate) for candidate in sample]
+        [ProxyEvaluator(summary, digits, SHORT, seed=derive_seed(seed, "proxy"))(candidate) for candidate in sample]
         for seed, summary in enumerate(summaries)
     ]
     single, averaged = ranking.rows[0], ranking.rows[1]
@@ -105,9 +108,9 @@ def test_early_stopping_trains_on_a_share_or_for_few_epochs(digits: dd.TargetDat
     data = half.data(bench, 0)
     assert isinstance(data, dd.TargetData)
     assert data.counts() == {c: round(0.5 * count) for c, count in digits.counts().items()}
-    assert half.protocol(SHORT).training.epochs == 1 and half.protocol(SHORT).training.drop_at == 1
+    assert half.protocol(PROXY, SHORT).training == replace(SHORT.training, epochs=1, drop_at=1.0)
     twice = EarlyStopping(epochs=2)
-    assert twice.data(bench, 0) is digits and twice.protocol(SHORT).training.epochs == 2
+    assert twice.data(bench, 0) is digits and twice.protocol(PROXY, SHORT).training.epochs == 2
 
 
 def test_what_is_finished_is_not_done_again(
@@ -165,7 +168,9 @@ def test_a_proxy_that_ranks_nothing_has_no_row_and_costs_no_other_one(
 
     measured(monkeypatch, blind)
     ranking = ranked(digits, proxies="random:4,early-stop:1", seeds=1)
-    assert [row.name for row in ranking.rows] == ["early-stop:1"] and ranking.rows[0].correlation.tau == pytest.approx(1)
+    assert [row.name for row in ranking.rows] == ["early-stop:1"] and ranking.rows[0].correlation.tau == pytest.approx(
+        1
+    )
     assert "all proxy scores are 10" in ranking.to_json()["unranked"]["random:4"]
     assert "no row: random:4: all proxy scores are 10" in str(ranking)
     with pytest.raises(InputDataError, match="no proxy ranks these architectures"):

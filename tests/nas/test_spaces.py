@@ -44,7 +44,8 @@ def test_the_convnet_space_is_the_papers() -> None:
     assert Counter(candidate.choices["norm"] for candidate in everything) == dict.fromkeys(space.values()["norm"], 144)
     assert space.sample(5, seed=3) == space.sample(5, seed=3) != space.sample(5, seed=4)
     pool = space.pool(4, seed=1)
-    assert isinstance(pool, OneOf) and pool.architectures == space.sample(4, seed=1)
+    assert isinstance(pool, OneOf) and len(set(pool.architectures)) == 4 and space.pool(4, seed=1) == pool
+    assert not set(space.pool(20).architectures) & set(space.sample(20))
 
 
 def test_a_candidate_is_the_cores_network() -> None:
