@@ -94,12 +94,24 @@ def settings_from_text(text: str, named: Mapping[str, S], kind: str) -> S:
     if match is None or match.group(1) not in named:
         raise UnknownNameError(kind, text, named)
     settings = named[match.group(1)]
-    for pair in filter(None, (match.group(2) or "").split(",")):
+    for pair in filter(None, split_names(match.group(2) or "")):
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
             raise SettingsError(f"{pair!r} in {text!r} is not of the form name=value")
         settings = override(settings, name, _literal(value))
     return settings
+
+
+def split_names(text: str) -> list[str]:
+    """Split ``a,b(c=1,d=2)`` at the commas outside of brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 def settings_text(name: str, settings: Any) -> str:

@@ -70,13 +70,13 @@ def write_json(value: object, path: str) -> None:
         Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def present(found: Any, options: argparse.Namespace, plot: Callable[[Any, Path], Any]) -> None:
+def present(found: Any, options: argparse.Namespace, plot: Callable[[Any, Path], Any] | None = None) -> None:
     """Print a comparison, or write its JSON to standard output; write its JSON and its picture where ``--json`` and ``--png`` say."""
     if options.json != "-":
         print(found)
     if options.json is not None:
         write_json(found.to_json(), options.json)
-    if options.png is not None:
+    if plot is not None and options.png is not None:
         plot(found, options.png)
 
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, say, write_json
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, present, say
+from ddcore.errors import SettingsError
 
 run = act
 
@@ -33,7 +34,7 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--pool", type=int, default=20, help="architectures of the space that take turns in distillation (default: 20)"
     )
-    parser.add_argument("--sample", type=int, default=10, help="architectures that are ranked (default: 10)")
+    parser.add_argument("--sample", type=int, default=20, help="architectures that are ranked (default: 20)")
     _add_trainings(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="where it goes; the same words go on from there"
@@ -64,6 +65,9 @@ def _add_rank(actions: Any) -> argparse.ArgumentParser:
         "--network", default="convnet(width=32)", help="what summaries are distilled on (default: convnet(width=32))"
     )
     _add_trainings(parser)
+    parser.add_argument(
+        "--top", default="1,5", help="values of k for precision and regret, comma-separated (default: 1,5)"
+    )
     parser.add_argument("--png", type=Path, metavar="DIR", help="draw a scatter plot per proxy into this folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
     parser.set_defaults(act=_rank)
@@ -135,10 +139,7 @@ def _make_proxy(options: argparse.Namespace) -> None:
         directory=options.out,
         **_trainings(options),
     )
-    if options.json != "-":
-        print(made.card())
-    if options.json is not None:
-        write_json(dict(made.evidence), options.json)
+    present(made, options)
 
 
 def _rank(options: argparse.Namespace) -> None:
@@ -153,15 +154,18 @@ def _rank(options: argparse.Namespace) -> None:
         options.proxies,
         truth=options.truth,
         network=options.network,
+        top=_counts(options.top),
         directory=options.out,
         **_trainings(options),
     )
-    if options.png is not None:
-        plot(found, options.png)
-    if options.json != "-":
-        print(found)
-    if options.json is not None:
-        write_json(found.to_json(), options.json)
+    present(found, options, plot)
+
+
+def _counts(text: str) -> list[int]:
+    words = [word for word in text.split(",") if word.strip()]
+    if not all(word.strip().isdecimal() for word in words):
+        raise SettingsError(f"--top wants whole numbers such as 1,5, not {text!r}")
+    return [int(word) for word in words]
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -182,7 +186,4 @@ def _search(options: argparse.Namespace) -> None:
         directory=options.out,
         progress=None if options.quiet else say,
     )
-    if options.json != "-":
-        print(found)
-    if options.json is not None:
-        write_json(found.to_json(), options.json)
+    present(found, options)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import product
 from typing import Any
@@ -52,12 +53,15 @@ class Evaluation:
     Attributes:
         name: tells its kept results from others.
         evaluator: with a single proxy.
-        facts: what the results depend on besides the candidate, as JSON data.
     """
 
     name: str
     evaluator: ProxyEvaluator
-    facts: Mapping[str, Any]
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the results depend on besides the candidate, as JSON data."""
+        return self.evaluator.facts()
 
 
 @dataclass
@@ -160,7 +164,12 @@ class Workers:
                     shared[place] = ray.put(evaluations[place].evaluator)
                 running[task.remote(shared[place], candidates[index])] = (place, index)
             (done, *_), _ = ray.wait(list(running))
-            yield running.pop(done), ray.get(done)
+            job = running.pop(done)
+            try:
+                outcome = ray.get(done)
+            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+                outcome = Outcome(None, f"its process died: {type(error).__name__}")
+            yield job, outcome
 
 
 def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:

@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 Scores = Sequence[float] | Sequence[Sequence[float]]
 """One score per architecture; or repetitions x architectures."""
 
-RESAMPLES = 2000
+RESAMPLES, MOST_RUNS = 2000, 12
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def rank_correlation(
     """
     proxies, truth = _repetitions(proxy_scores, "proxy"), require_ranking(true_scores, "true")
     _same_length(proxies, truth)
-    within = _top_within(top, len(truth))
+    within = top_within(top, len(truth))
     draws = _draws(len(truth), resamples, seed)
     tau = [kendalltau(x, truth) for x in proxies]
     rho = [spearmanr(x, truth) for x in proxies]
@@ -164,13 +164,21 @@ def tau_difference(
 def split_half_tau(scores: Sequence[Sequence[float]]) -> float | None:
     r"""Return the mean :math:`\tau_b` between the means of two halves of the runs, over all ways of halving them.
 
-    It is what a perfect copy of the truth, measured with half of its runs, would reach: a ceiling for proxies. With one run it is
-    not defined, nor where a half cannot tell any architectures apart: None.
+    It is what full training itself reaches when half of its runs stand for the other half. With few runs the halves are noisier
+    than the mean of all that proxies are compared with, so it is a cautious estimate of what can be reached. With one run it is not defined, nor where
+    a half cannot tell any architectures apart: None.
 
     Args:
-        scores: architectures x runs.
+        scores: architectures x runs, at most 12 of them.
+
+    Raises:
+        InputDataError: the scores are not such a table of finite numbers.
     """
     table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or not np.isfinite(table).all() or len(table) < 3 or table.shape[1] > MOST_RUNS:
+        raise InputDataError(
+            f"scores must be finite, at least 3 architectures x at most {MOST_RUNS} runs, not of shape {table.shape}"
+        )
     runs = table.shape[1]
     if runs < 2:
         return None
@@ -257,7 +265,8 @@ def _mean_taus(proxies: Sequence[Values], truth: Values, weights: Values) -> Val
     return np.asarray(np.mean([taus(x, truth, weights) for x in proxies], axis=0))
 
 
-def _top_within(top: Sequence[int], n: int) -> list[int]:
+def top_within(top: Sequence[int], n: int) -> list[int]:
+    """Return the values of k that n architectures allow, or raise `SettingsError` if there is none."""
     for k in top:
         require_counts(k=k)
     within = [k for k in sorted(set(top)) if k <= n]
@@ -267,13 +276,17 @@ def _top_within(top: Sequence[int], n: int) -> list[int]:
 
 
 def _repetitions(scores: Scores, what: str) -> list[Values]:
-    repeated = len(scores) and np.ndim(scores[0]) == 1
-    return [require_ranking(row, what) for row in (scores if repeated else [scores])]  # type: ignore[arg-type]
+    rows: list[Any] = list(scores) if isinstance(scores, Sequence | np.ndarray) else [scores]
+    repeated = bool(rows) and isinstance(rows[0], Sequence | np.ndarray) and not isinstance(rows[0], str)
+    return [require_ranking(row, what) for row in (rows if repeated else [rows])]
 
 
 def require_ranking(scores: Sequence[float], what: str) -> Values:
     """Return scores as an array, or raise `InputDataError` if they cannot rank."""
-    values = np.asarray(scores, dtype=np.float64)
+    try:
+        values = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputDataError(f"{what} scores are not numbers: {error}") from error
     if values.ndim != 1 or len(values) < 3:
         raise InputDataError(f"{what} scores must be a list of at least three numbers, not of shape {values.shape}")
     if not np.isfinite(values).all():

@@ -13,19 +13,21 @@ from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.plot import plot
 from ddapps.nas.proxies import Bench, SummaryProxy
 from ddapps.nas.rank import rank, with_validation
-from ddapps.nas.spaces import as_space, space_label
+from ddapps.nas.spaces import as_space, described, space_label
 from ddapps.nas.truth import FULL
+from ddapps.pictures import as_png
 from ddcore import DataSummary, TargetData
+from ddcore.augmentation import NoAugmentation
 from ddcore.engine import resolve_device
-from ddcore.errors import DistillationError, OutputExistsError, SettingsError, SummaryFormatError
+from ddcore.errors import DistillationError, InputDataError, OutputExistsError, SettingsError, SummaryFormatError
 from ddcore.evaluation import Protocol, as_protocol
 from ddcore.settings import override, require_counts
 from ddcore.tensorfile import read_json, write_atomically
 from ddcore.training import Training
 
 FORMAT, FILE, MAX_JSON = 1, "proxy.json", 2**22
-LENGTHS = ("epochs", "learning_rate", "momentum", "weight_decay", "batch_size", "drop_at", "drop")
-"""Settings of training that a proxy dataset records; proxies train without augmentation."""
+SCHEDULE = ("epochs", "learning_rate", "momentum", "weight_decay", "batch_size", "drop_at", "drop")
+"""Settings of training that a proxy dataset records."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,33 @@ class ProxyDataset:
     Attributes:
         summaries: one per seed; a score is the mean over them.
         space: label of the space that it was made for.
-        protocol: how candidates are trained on it.
+        protocol: how candidates are trained on it, without augmentation.
         evidence: the JSON of `Ranking` on a sample of the space: this proxy, and random examples at equal cost.
+        made_for: what the space's architectures depend on, and the fingerprint of the data without its validation split; empty: not recorded.
     """
 
     summaries: tuple[DataSummary, ...]
     space: str
     protocol: Protocol = PROXY
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    made_for: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.protocol.training.augmentation, NoAugmentation):
+            raise SettingsError("a proxy dataset records a schedule without augmentation: use a protocol that has none")
 
     def evaluator(self, target: TargetData, **settings: Any) -> ProxyEvaluator:
-        """Return the evaluator of a search; it tests on a validation split, carved as it was for the evidence."""
-        return ProxyEvaluator(self.summaries, with_validation(target), self.protocol, **settings)
+        """Return the evaluator of a search; it tests on a validation split, carved as it was for the evidence.
+
+        Raises:
+            InputDataError: the proxy was made of other data.
+        """
+        target = with_validation(target)
+        if self.made_for and self.made_for["data"] != target.fingerprint():
+            raise InputDataError(
+                f"this proxy was made of other data than {target.name}, or of another split or normalisation of it: load the data as it was then"
+            )
+        return ProxyEvaluator(self.summaries, target, self.protocol, **settings)
 
     def save(self, directory: str | Path) -> Path:
         """Write the summaries, ``proxy.json``, and a card ``README.md``.
@@ -64,8 +81,9 @@ class ProxyDataset:
             "space": self.space,
             "protocol": {
                 "name": self.protocol.name,
-                **{name: getattr(self.protocol.training, name) for name in LENGTHS},
+                **{name: getattr(self.protocol.training, name) for name in SCHEDULE},
             },
+            "made_for": dict(self.made_for),
             "sha256": [summary.sha256() for summary in self.summaries],
             "evidence": dict(self.evidence),
         }
@@ -87,15 +105,23 @@ class ProxyDataset:
                 raise SummaryFormatError(f"{directory} is of format {facts['format']!r}, this version reads {FORMAT}")
             protocol = dict(facts["protocol"])
             name, training = str(protocol.pop("name")), Training()
-            for key in LENGTHS:
+            for key in SCHEDULE:
                 training = override(training, key, protocol[key])
-            hashes, space, evidence = list(facts["sha256"]), str(facts["space"]), dict(facts["evidence"])
+            hashes, space = list(facts["sha256"]), str(facts["space"])
+            evidence, made_for = dict(facts["evidence"]), dict(facts["made_for"])
         except (DistillationError, KeyError, TypeError, ValueError) as error:
             raise SummaryFormatError(f"{directory / FILE} is damaged: {error}") from error
         summaries = tuple(DataSummary.load(directory / f"summary-{index}") for index in range(len(hashes)))
         if [summary.sha256() for summary in summaries] != hashes or not summaries:
             raise SummaryFormatError(f"{directory} does not hold the summaries that its {FILE} names")
-        return cls(summaries, space, Protocol(name, training), evidence)
+        return cls(summaries, space, Protocol(name, training), evidence, made_for)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evidence."""
+        return dict(self.evidence)
+
+    def __str__(self) -> str:
+        return self.card()
 
     def card(self) -> str:
         """Return what it is, and how far its ranking can be trusted, in Markdown."""
@@ -122,6 +148,10 @@ class ProxyDataset:
                 f"{row['seconds_per_candidate']} | {row['speedup']} |"
                 for row in self.evidence["proxies"]
             ]
+        for what, left in (("No row", "unranked"), ("Left out", "failed")):
+            lines += ["", *(f"{what}: {name}: {reason}" for name, reason in self.evidence.get(left, {}).items())]
+        seconds = sum(float(summary.record.get("seconds") or 0) for summary in self.summaries)
+        lines += ["", f"Distilling it took {seconds:.0f} seconds."]
         return "\n".join([*lines, "", "`ddapps nas search DATA --space SPACE --proxy` this directory uses it.", ""])
 
 
@@ -134,7 +164,7 @@ def make_proxy(
     pool: int = 20,
     seeds: int = 3,
     seed: int = 0,
-    sample: int = 10,
+    sample: int = 20,
     protocol: str | Protocol = PROXY,
     full: str | Protocol = FULL,
     steps: int | None = None,
@@ -169,12 +199,12 @@ def make_proxy(
     if (directory / FILE).exists():
         raise OutputExistsError(f"{directory} holds a proxy dataset already: choose another directory")
     require_counts(sample=sample, seeds=seeds, pool=pool)
-    if sample < 3:
-        raise SettingsError(f"a correlation needs at least 3 architectures, not {sample}")
+    as_png(directory / "scatter.png")  # drawn last: matplotlib is asked for first
+    target = with_validation(target)
     selects = dd.methods.build_method(method, ipc=ipc, preset="cpu").matching is None
     proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, averaged=True)
     random = SummaryProxy(method="random", ipc=ipc, averaged=True)
-    bench = Bench(with_validation(target), space, "", steps, directory / "work", str(resolve_device(device)), progress)
+    bench = Bench(target, space, "", steps, directory / "work", str(resolve_device(device)), progress)
     summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     found = rank(
         target,
@@ -191,14 +221,10 @@ def make_proxy(
         directory=bench.directory,
         progress=progress,
     )
-    plot(found, directory)
-    made = ProxyDataset(
-        summaries,
-        space_label(space),
-        protocol,
-        found.to_json(),
-    )
+    made_for = {"space": described(space), "data": target.fingerprint()}
+    made = ProxyDataset(summaries, space_label(space), protocol, found.to_json(), json.loads(json.dumps(made_for)))
     made.save(directory)
+    plot(found, directory)
     return made
 
 
@@ -209,13 +235,13 @@ def open_proxy(directory: str | Path, space: object) -> ProxyDataset:
         SettingsError: it was made for another space, so its evidence is not about this one.
         SummaryFormatError: it is damaged.
     """
-    directory, wanted = Path(directory), space_label(as_space(space))
+    directory, space = Path(directory), as_space(space)
     if not (directory / FILE).exists():
-        return ProxyDataset((DataSummary.load(directory),), wanted)
+        return ProxyDataset((DataSummary.load(directory),), space_label(space))
     made = ProxyDataset.load(directory)
-    if made.space != wanted:
+    if made.made_for.get("space") != json.loads(json.dumps(described(space))):
         raise SettingsError(
-            f"{directory} was made for the space {made.space}, and its evidence is about that one, not {wanted}: say --space "
-            f"'{made.space}', or make a proxy for this space"
+            f"{directory} was made for the space {made.space} as it was then, and its evidence is about that one, not about "
+            f"{space_label(space)}: name that space, or make a proxy for this one"
         )
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore import Batch, DataSummary, TargetData
+from ddcore import Batch, DataSummary, TargetData, __version__
+from ddcore.data import Split
 from ddcore.engine import resolve_device
 from ddcore.errors import CandidateError, MissingExtraError, SettingsError, UnknownNameError
 from ddcore.evaluation import (
@@ -27,7 +29,7 @@ from ddcore.evaluation import (
     train_one,
 )
 from ddcore.networks import Network, as_architecture
-from ddcore.settings import require_counts
+from ddcore.settings import describe, require_counts
 from ddcore.training import LOSSES, Training, Watch
 
 PROXY = Protocol("proxy", Training(epochs=30, batch_size=20))
@@ -112,6 +114,8 @@ class ProxyEvaluator:
         if not proxies:
             raise SettingsError("proxy is empty: give at least one summary")
         object.__setattr__(self, "proxies", proxies)
+        as_protocol(self.protocol)
+        resolve_device(self.device)
         held_out_split(self.target, self.split)
         for proxy in proxies:
             if not isinstance(proxy, DataSummary | TargetData):
@@ -134,6 +138,21 @@ class ProxyEvaluator:
         """
         return [self.measure_one(network, proxy, run) for proxy in self.proxies for run in range(self.runs)]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what scores depend on besides the candidate, as JSON data: results are kept under it."""
+        return {
+            "data": self.target.fingerprint(),
+            "held_out": _hash(held_out_split(self.target, self.split)),
+            "proxies": [p.sha256() if isinstance(p, DataSummary) else p.fingerprint() for p in self.proxies],
+            "protocol": describe(as_protocol(self.protocol)),
+            "score": self.score,
+            "split": self.split,
+            "runs": self.runs,
+            "seed": self.seed,
+            "device": str(resolve_device(self.device)),
+            "version": __version__,
+        }
+
     def measure_one(self, network: object, proxy: DataSummary | TargetData, run: int = 0) -> Measurement:
         """Return what one training told."""
         with _failures_of_a_candidate():
@@ -141,8 +160,10 @@ class ProxyEvaluator:
             trained = self.train(network, proxy, run, observed)
             accuracy, loss = self.test(trained)
             seconds = time.monotonic() - started
-            if not math.isfinite(loss):
-                raise CandidateError(f"diverged: the loss on held-out examples is {loss}")
+            if not math.isfinite(loss + observed.training_loss):
+                raise CandidateError(
+                    f"diverged: the loss on held-out examples is {loss}, that of training {observed.training_loss}"
+                )
             area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
             return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
 
@@ -170,13 +191,19 @@ class ProxyEvaluator:
         return accuracy, float(F.cross_entropy(logits, held_out.targets))
 
 
+def _hash(split: Split) -> str:
+    digest = hashlib.sha256(split.inputs.contiguous().numpy().tobytes())
+    digest.update(split.targets.numpy().tobytes())
+    return digest.hexdigest()
+
+
 @contextmanager
 def _failures_of_a_candidate() -> Iterator[None]:
     """Turn whatever a candidate's code raises into `CandidateError`."""
     try:
         yield
-    except (CandidateError, MissingExtraError):
-        raise
+    except (CandidateError, MissingExtraError, MemoryError, OSError):
+        raise  # the last two are the machine's
     except Exception as error:
         raise CandidateError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 

@@ -13,6 +13,21 @@ from torch import Tensor, nn
 from ddapps.nas.spaces import SearchSpace
 
 
+class Choices(ModelSpace):  # type: ignore[misc]
+    """The choices of a space and no network: what a strategy needs to propose candidates, which are built where they are scored.
+
+    Args:
+        space: whose choices are independent of each other.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        super().__init__()
+        self.picked = {
+            name: ensure_frozen(self.add_mutable(nni.choice(name, list(values))))
+            for name, values in space.values().items()
+        }
+
+
 class GridModelSpace(ModelSpace):  # type: ignore[misc]
     """A space whose choices are independent of each other, for NNI's strategies; one choice of values per name.
 

@@ -19,6 +19,7 @@ class Row:
         name: of the proxy.
         scores: repetitions x architectures.
         seconds: mean training and testing time of one architecture, for one score of it.
+        making_seconds: of making what one score needs: distillation, or selection; a proxy is made once per space.
         correlation: with the truth, mean over repetitions.
         differences: name of another proxy -> this one's tau minus that one's.
     """
@@ -26,6 +27,7 @@ class Row:
     name: str
     scores: Sequence[Sequence[float]]
     seconds: float
+    making_seconds: float
     correlation: RankCorrelation
     differences: Mapping[str, TauDifference]
 
@@ -85,6 +87,7 @@ class Ranking:
             **found,
             "regret_at_1": found["regret_at"].get("1"),
             "seconds_per_candidate": round(row.seconds, 3),
+            "making_seconds": round(row.making_seconds, 2),
             "speedup": None if speedup is None else round(speedup, 2),
             "tau_minus": {name: difference.to_json() for name, difference in row.differences.items()},
             "scores": [[round(score, 4) for score in scores] for scores in row.scores],

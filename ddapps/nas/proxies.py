@@ -6,7 +6,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from ddapps.nas.evaluator import SCORES
 from ddapps.nas.spaces import SearchSpace
 from ddcore import DataSummary, Method, Optimiser, TargetData
 from ddcore.engine import generator
-from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
+from ddcore.errors import CheckpointError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol
 from ddcore.methods import METHODS, build_method
-from ddcore.networks import NoNetworks, split_names
+from ddcore.networks import ExpertSegments, NoNetworks, OneOf, split_names
 from ddcore.settings import require, require_counts, settings_from_text
 
 EARLY_STOPPING = "early-stop"
@@ -47,8 +47,25 @@ class Proxy(ABC):
 
     @property
     @abstractmethod
+    def size_name(self) -> str:
+        """Name and size, such as ``dm:10``."""
+
+    def data_settings(self) -> list[str]:
+        """Return the settings of what is trained on that differ from the default, in words."""
+        return []
+
+    @property
     def data_name(self) -> str:
         """Name of what is trained on: proxies that differ in their score alone share it."""
+        return _bracketed(self.size_name, self.data_settings())
+
+    @property
+    def name(self) -> str:
+        """The proxy in words, as they are parsed."""
+        return _bracketed(self.size_name, [*self.data_settings(), *_differing(self, "score", "averaged")])
+
+    def check(self, bench: Bench, seed: int) -> None:
+        """Raise an error if it cannot be made for what `Bench` holds."""
 
     @abstractmethod
     def data(self, bench: Bench, seed: int) -> DataSummary | TargetData:
@@ -57,15 +74,6 @@ class Proxy(ABC):
     def protocol(self, short: Protocol, full: Protocol) -> Protocol:
         """Return how candidates are trained on it: ``short``, unless it is full training that ends early."""
         return short
-
-    @property
-    def name(self) -> str:
-        """The proxy in words, as they are parsed."""
-        differing = [] if self.score == "accuracy" else [f"score={self.score}"]
-        differing += ["averaged=True"] if self.averaged else []
-        name, bracket, inside = self.data_name.rstrip(")").partition("(")
-        settings = [inside] * bool(bracket) + differing
-        return f"{name}({','.join(settings)})" if settings else name
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,19 @@ class SummaryProxy(Proxy):
         require(self.pool >= 0 and self.steps >= 0, "pool and steps must not be negative")
 
     @property
-    def data_name(self) -> str:
-        pairs = [("pool", self.pool, 0), ("network", self.network, ""), ("steps", self.steps, 0)]
-        differing = [f"{name}={value}" for name, value, default in pairs if value != default]
-        return f"{self.method}:{self.ipc}" + (f"({','.join(differing)})" if differing else "")
+    def size_name(self) -> str:
+        return f"{self.method}:{self.ipc}"
+
+    def data_settings(self) -> list[str]:
+        return _differing(self, "pool", "network", "steps")
+
+    def check(self, bench: Bench, seed: int) -> None:
+        method = self.method_for(bench, seed)
+        method.factorization.counts_for(bench.target.counts())
+        if isinstance(getattr(method.networks, "architecture", None), OneOf) and isinstance(
+            method.networks, ExpertSegments
+        ):
+            raise UnsupportedError(f"experts share one architecture: {self.name} cannot take a pool")
 
     def method_for(self, bench: Bench, seed: int) -> Method:
         """Return the method, on the networks that it is to be distilled on."""
@@ -138,7 +155,7 @@ class EarlyStopping(Proxy):
         )
 
     @property
-    def data_name(self) -> str:
+    def size_name(self) -> str:
         return f"{EARLY_STOPPING}:{self.epochs:g}"
 
     def data(self, bench: Bench, seed: int) -> TargetData:
@@ -204,6 +221,16 @@ class Bench:
         if summary.sha256() != known["sha256"]:
             raise CheckpointError(f"{place} is not the summary that was kept there: delete {self.directory}")
         return summary
+
+
+def _differing(settings: Proxy, *names: str) -> list[str]:
+    """Return these settings in words, where they differ from their default."""
+    defaults = {field.name: field.default for field in fields(settings)}
+    return [f"{name}={getattr(settings, name)}" for name in names if getattr(settings, name) != defaults[name]]
+
+
+def _bracketed(name: str, settings: Sequence[str]) -> str:
+    return f"{name}({','.join(settings)})" if settings else name
 
 
 def parse_proxies(text: str) -> list[Proxy]:

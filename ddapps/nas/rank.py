@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -13,16 +12,16 @@ from tempfile import TemporaryDirectory
 import ddcore as dd
 from ddapps.kept_results import KeptResults
 from ddapps.nas.candidates import Evaluation, Outcome, Workers
-from ddapps.nas.correlation import rank_correlation, require_ranking, tau_difference
+from ddapps.nas.correlation import rank_correlation, require_ranking, tau_difference, top_within
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.outcomes import Ranking, Row
 from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 from ddcore.engine import derive_seed, resolve_device
-from ddcore.errors import InputDataError, SettingsError
+from ddcore.errors import InputDataError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
-from ddcore.settings import require_counts
+from ddcore.settings import require, require_counts
 
 VALIDATION = 1000
 """Most examples that are held out for scoring candidates, where the data has no validation split."""
@@ -72,29 +71,32 @@ def rank(
     space, protocol, full = as_space(space), as_protocol(protocol), as_protocol(full)
     proxies = parse_proxies(proxies) if isinstance(proxies, str) else checked(proxies)
     require_counts(sample=sample, seeds=seeds)
-    if not any(k <= sample for k in top):
-        raise SettingsError(f"top holds no k from 1 to {sample}, the size of the sample")
+    require(sample >= 3, f"a correlation needs at least 3 architectures, not {sample}")
+    top_within(top, sample)
     target = with_validation(target)
-    table = None
-    if truth != "train":
+    if truth == "train":
+        held_out_split(target, "test")
+        candidates, true = space.sample(sample, seed), None
+    else:
         table = truth if isinstance(truth, Table) else load_table(truth, space, target.name)
+        candidates, true = table.sample(sample, seed)
     with TemporaryDirectory() as temporary, Workers(workers, device) as crew:
         place = Path(temporary if directory is None else directory)
         bench = Bench(target, space, network, steps, place, str(resolve_device(device)), progress)
         trial = _Trial(bench, range(seed, seed + seeds))
-        # Proxies first: what cannot be made is found out before candidates are trained.
+        # What cannot be made is found out before anything is trained.
+        for proxy in proxies:
+            proxy.check(bench, seed)
         by_proxy = {proxy.name: trial.on_proxy(proxy, protocol, full) for proxy in proxies}
-        on_all = [] if table is not None else trial.on_full_data(full)
-        if table is None:
-            candidates = space.sample(sample, seed)
-        else:
-            candidates, true = table.sample(sample, seed)
+        on_all = trial.on_full_data(full) if true is None else []
         evaluations = {e.name: e for e in (*on_all, *(e for each in by_proxy.values() for e in each))}
         outcomes = crew.measure(list(evaluations.values()), candidates, KeptResults(place), progress)
-    if table is None:
-        true = _truth([outcomes[evaluation.name] for evaluation in on_all])
-    rows = [(proxy, [outcomes[evaluation.name] for evaluation in by_proxy[proxy.name]]) for proxy in proxies]
-    return _ranking(target.name, space, candidates, true, rows, tuple(top))
+    runs = [outcomes[evaluation.name] for evaluation in on_all]
+    rows = [
+        (proxy, [outcomes[evaluation.name] for evaluation in by_proxy[proxy.name]], _making(by_proxy[proxy.name]))
+        for proxy in proxies
+    ]
+    return _ranking(target.name, space, candidates, true or _truth(runs), [("full training", runs)], rows, top)
 
 
 def with_validation(target: dd.TargetData) -> dd.TargetData:
@@ -113,14 +115,9 @@ class _Trial:
 
     def on_full_data(self, full: Protocol) -> list[Evaluation]:
         """Return the evaluations that make the truth, one per seed: full training, tested on the test split."""
-        target = self.bench.target
-        held_out_split(target, "test")
+        target, device = self.bench.target, self.bench.device
         return [
-            self._evaluation(
-                f"truth {seed}",
-                ProxyEvaluator(target, target, full, split="test", seed=seed, device=self.bench.device),
-                "all",
-            )
+            Evaluation(f"truth {seed}", ProxyEvaluator(target, target, full, split="test", seed=seed, device=device))
             for seed in self.seeds
         ]
 
@@ -140,29 +137,9 @@ class _Trial:
                 seed=derive_seed(seed, "proxy"),
                 device=self.bench.device,
             )
-            hashed = data.sha256() if isinstance(data, dd.DataSummary) else data.fingerprint()
             name = f"{proxy.data_name} {seed}" + (" area" if score == "area" else "")
-            found.append(self._evaluation(name, evaluator, hashed))
+            found.append(Evaluation(name, evaluator))
         return found
-
-    def _evaluation(self, name: str, evaluator: ProxyEvaluator, trained_on: str) -> Evaluation:
-        facts = {
-            "data": self.fingerprint,
-            "protocol": dd.describe(evaluator.protocol),
-            "split": evaluator.split,
-            "held_out": len(held_out_split(evaluator.target, evaluator.split)),
-            "seed": evaluator.seed,
-            "device": evaluator.device,
-            "version": dd.__version__,
-            "trained_on": trained_on,
-            "run": 0,
-        }
-        return Evaluation(name, evaluator, facts)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the data."""
-        return self.bench.target.fingerprint()
 
 
 def _truth(runs: Sequence[Sequence[Outcome]]) -> Truth:
@@ -171,6 +148,12 @@ def _truth(runs: Sequence[Sequence[Outcome]]) -> Truth:
     accuracies = tuple(tuple(_number(outcome, "accuracy") for outcome in outcomes) for outcomes in each)
     seconds = tuple(fmean(_number(outcome, "seconds") for outcome in outcomes) for outcomes in each)
     return Truth("train", accuracies, seconds)
+
+
+def _making(evaluations: Sequence[Evaluation]) -> float:
+    """Return the mean seconds that it took to make what candidates are trained on."""
+    summaries = [e.evaluator.proxies[0] for e in evaluations]
+    return fmean(float(s.record.get("seconds") or 0) if isinstance(s, dd.DataSummary) else 0.0 for s in summaries)
 
 
 def _number(outcome: Outcome, name: str) -> float:
@@ -182,44 +165,53 @@ def _ranking(
     space: SearchSpace,
     candidates: Sequence[Candidate],
     truth: Truth,
-    measured: Sequence[tuple[Proxy, list[list[Outcome]]]],
-    top: tuple[int, ...],
+    full: Sequence[tuple[str, Sequence[Sequence[Outcome]]]],
+    measured: Sequence[tuple[Proxy, Sequence[Sequence[Outcome]], float]],
+    top: Sequence[int],
 ) -> Ranking:
     """Compare on the architectures that nothing failed on, so that every row and difference is about the same ones."""
     failed: dict[str, str] = {}
-    for index, candidate in enumerate(candidates):
-        if math.isnan(truth.means[index]):
-            failed[candidate.label] = "full training failed"
-        for proxy, seeds in measured:
-            failures = [outcomes[index].failure for outcomes in seeds if outcomes[index].measured is None]
-            if failures:
-                failed.setdefault(candidate.label, f"{proxy.name}: {failures[0]}")
+    for name, runs in (*full, *((proxy.name, seeds) for proxy, seeds, _ in measured)):
+        for outcomes in runs:
+            for candidate, outcome in zip(candidates, outcomes, strict=True):
+                if outcome.measured is None:
+                    failed.setdefault(candidate.label, f"{name}: {outcome.failure}")
     sound = [index for index, candidate in enumerate(candidates) if candidate.label not in failed]
     if len(sound) < 3:
         reason = next(iter(failed.values()))
         raise InputDataError(f"only {len(sound)} of {len(candidates)} architectures could be trained: {reason}")
     true = truth.of(sound)
     require_ranking(true.means, "true")
+    within = [k for k in top if k <= len(sound)] or [1]
     rows, unranked = [], {}
-    for proxy, seeds in measured:
+    for proxy, seeds, making in measured:
         each = [[outcomes[index] for index in sound] for outcomes in seeds]
         scores = [[o.measured.score(proxy.score) for o in outcomes if o.measured is not None] for outcomes in each]
         seconds = [fmean(_number(o, "seconds") for o in outcomes) for outcomes in each]
         if proxy.averaged:
             scores, seconds = [[fmean(column) for column in zip(*scores, strict=True)]], [sum(seconds)]
         try:
-            correlation = rank_correlation(scores, true.means, top=top)
+            correlation = rank_correlation(scores, true.means, top=within)
         except InputDataError as error:
             unranked[proxy.name] = str(error)
         else:
-            rows.append(Row(proxy.name, scores, fmean(seconds), correlation, {}))
+            rows.append(
+                Row(
+                    proxy.name,
+                    scores,
+                    fmean(seconds),
+                    making * len(seeds) if proxy.averaged else making,
+                    correlation,
+                    {},
+                )
+            )
     if not rows:
         raise InputDataError(f"no proxy ranks these architectures: {next(iter(unranked.values()))}")
-    compared = [
+    compared = tuple(
         replace(
             row, differences={o.name: tau_difference(row.scores, o.scores, true.means) for o in rows if o is not row}
         )
         for row in rows
-    ]
+    )
     labels = tuple(candidates[index].label for index in sound)
-    return Ranking(data, space_label(space), labels, true, tuple(compared), failed, unranked)
+    return Ranking(data, space_label(space), labels, true, compared, failed, unranked)

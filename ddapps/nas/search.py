@@ -21,13 +21,11 @@ from ddapps.nas.evaluator import ProxyEvaluator
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL
-from ddcore.engine import resolve_device
 from ddcore.errors import CandidateError, InputDataError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
-from ddcore.settings import require_counts
+from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
-    from nni.nas.nn.pytorch import ModelSpace
     from nni.nas.strategy.base import Strategy
 
 STRATEGIES = ("evolution", "random")
@@ -77,6 +75,7 @@ class Found:
         data, space, strategy: names.
         tried: in the order of the search.
         finalists: best validation accuracy first.
+        making_seconds: of distilling the proxies; a proxy serves any number of searches.
     """
 
     data: str
@@ -84,6 +83,7 @@ class Found:
     strategy: str
     tried: tuple[Tried, ...]
     finalists: tuple[Finalist, ...]
+    making_seconds: float
 
     @property
     def search_seconds(self) -> float:
@@ -110,7 +110,7 @@ class Found:
             "failed": {tried.candidate.label: tried.failure for tried in self.tried if tried.failure},
             "found": [
                 {
-                    "choices": dict(finalist.candidate.choices),
+                    "choices": finalist.candidate.describe()["choices"],
                     "proxy_score": round(finalist.score, 3),
                     "validation_accuracy": round(finalist.validation, 3),
                     "test_accuracy": round(finalist.test, 3),
@@ -119,6 +119,7 @@ class Found:
                 for finalist in self.finalists
             ],
             "seconds": {
+                "making_the_proxy": round(self.making_seconds, 2),
                 "search": round(self.search_seconds, 2),
                 "full_training_of_found": round(self.training_seconds, 2),
                 "same_search_on_full_data": round(self.full_search_seconds, 2),
@@ -126,7 +127,7 @@ class Found:
             "speedup": round(self.full_search_seconds / self.search_seconds, 2),
             "tried": [
                 {
-                    "choices": dict(tried.candidate.choices),
+                    "choices": tried.candidate.describe()["choices"],
                     "score": None if math.isnan(tried.score) else round(tried.score, 3),
                     "seconds": round(tried.seconds, 3),
                 }
@@ -145,7 +146,7 @@ class Found:
             for f in self.finalists
         ]
         lines.append(
-            f"full training of these: {self.training_seconds:.1f} s; the same search on the full data would take about "
+            f"making the proxy: {self.making_seconds:.0f} s; full training of these: {self.training_seconds:.1f} s; the same search on the full data would take about "
             f"{self.full_search_seconds:.0f} s, {self.full_search_seconds / self.search_seconds:.1f} times the search on the proxy"
         )
         return "\n".join(lines)
@@ -183,26 +184,31 @@ def search(
     """
     space, full, target = as_space(space), as_protocol(full), evaluator.target
     require_counts(trials=trials, top=top)
+    require(
+        evaluator.split == "validation",
+        "a search chooses by the validation split: the test split only tells what came of it",
+    )
     held_out_split(target, "test")
     chosen = strategy if not isinstance(strategy, str) else strategy_by_name(strategy, trials, seed)
     with TemporaryDirectory() as temporary, one_thread():
         kept = KeptResults(Path(temporary if directory is None else directory))
         scoring = _Scoring(space, evaluator, kept, progress)
-        _run(space.model_space(target.spec.shape, target.spec.num_classes), chosen, scoring, trials)
+        scoring.run(chosen, trials)
         sound = [tried for tried in scoring.tried if not tried.failure]
         if not sound:
             reason = scoring.tried[0].failure if scoring.tried else "the strategy proposed none"
             raise InputDataError(f"no candidate could be scored: {reason}")
-        best = sorted(sound, key=lambda tried: -tried.score)
-        trained = (
-            _finalist(tried, replace(evaluator, protocol=full, proxy=target, runs=1), progress) for tried in best
+        training = _FullTraining(
+            replace(evaluator, protocol=full, proxy=target, score="accuracy", runs=1), kept, progress
         )
+        trained = (training(tried) for tried in sorted(sound, key=lambda tried: -tried.score))
         finals = list(islice((finalist for finalist in trained if finalist is not None), top))
     if not finals:
         raise InputDataError("no candidate could be trained on the full data")
+    making = sum(float(p.record.get("seconds") or 0) for p in evaluator.proxies if isinstance(p, dd.DataSummary))
     name = strategy if isinstance(strategy, str) else type(strategy).__name__
     finalists = tuple(sorted(finals, key=lambda finalist: -finalist.validation))
-    return Found(target.name, space_label(space), name, tuple(scoring.tried), finalists)
+    return Found(target.name, space_label(space), name, tuple(scoring.tried), finalists, making)
 
 
 def strategy_by_name(name: str, trials: int, seed: int) -> Strategy:
@@ -228,58 +234,66 @@ class _Scoring:
     ) -> None:
         self.tried: list[Tried] = []
         self._space, self._evaluator, self._kept, self._progress = space, evaluator, kept, progress
-        self._facts = {
-            "data": evaluator.target.fingerprint(),
-            "proxies": [
-                proxy.sha256() if isinstance(proxy, dd.DataSummary) else proxy.fingerprint()
-                for proxy in evaluator.proxies
-            ],
-            "protocol": dd.describe(as_protocol(evaluator.protocol)),
-            "settings": [
-                evaluator.score,
-                evaluator.split,
-                evaluator.runs,
-                evaluator.seed,
-                str(resolve_device(evaluator.device)),
-            ],
-            "version": dd.__version__,
-        }
+        self._facts = evaluator.facts()
+        self._error: Exception | None = None
+
+    def run(self, strategy: Strategy, trials: int) -> None:
+        """Run a strategy to its end in this process, without NNI's experiment: that writes into the home directory."""
+        require_nni()
+        from nni.nas.evaluator import FunctionalEvaluator
+        from nni.nas.execution import SequentialExecutionEngine
+        from nni.nas.space import SimplifiedModelSpace
+
+        from ddapps.nas.model_spaces import Choices
+
+        engine = SequentialExecutionEngine(max_model_count=trials, continue_on_failure=True)
+        proposals = SimplifiedModelSpace.from_model(Choices(self._space), FunctionalEvaluator(self))
+        try:
+            with _quiet():
+                strategy(proposals, engine)
+        except Exception:
+            # A strategy may need one success to go on from; without any, what failed is the better news.
+            if self._error is None and any(not tried.failure for tried in self.tried):
+                raise
+        if self._error is not None:
+            raise self._error
 
     def __call__(self, model: object) -> None:
         """Score the candidate that NNI is at, and report it."""
         import nni
 
-        # NNI built the model that it hands over; the same architecture is scored as everywhere else, from its choices.
-        candidate = self._space.candidate(dict(nni.get_current_parameter().sample))
-        result = self._kept.get(candidate.label, self._facts, lambda: self._scored(candidate))
+        try:
+            self._error_before()
+            tried = self._score(self._space.candidate(dict(nni.get_current_parameter().sample)))
+        except Exception as error:
+            # NNI's engine takes whatever is raised for a failure of the candidate, and goes on: this one is kept, and ends the search.
+            self._error = self._error or error
+            raise
+        if tried.failure:
+            raise CandidateError(tried.failure)
+        nni.report_final_result(tried.score)
+
+    def _error_before(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _score(self, candidate: Candidate) -> Tried:
+        facts = {**self._facts, "candidate": candidate.describe()}
+        result = self._kept.get(candidate.label, facts, lambda: self._scored(candidate))
         failure = str(result["failure"])
-        score = math.nan if failure else float(result["score"])
-        self.tried.append(Tried(candidate, score, float(result["seconds"]), failure))
+        tried = Tried(candidate, math.nan if failure else float(result["score"]), float(result["seconds"]), failure)
+        self.tried.append(tried)
         if self._progress is not None:
-            self._progress(f"{len(self.tried)}: {candidate.label}: {failure or f'{score:.2f}'}")
-        if failure:
-            raise CandidateError(failure)
-        nni.report_final_result(score)
+            self._progress(f"{len(self.tried)}: {candidate.label}: {failure or f'{tried.score:.2f}'}")
+        return tried
 
     def _scored(self, candidate: Candidate) -> dict[str, Any]:
         started = time.monotonic()
         try:
             score, failure = self._evaluator(candidate), ""
         except CandidateError as error:
-            score, failure = None, str(error)
-        return {"score": score, "failure": failure, "seconds": time.monotonic() - started}
-
-
-def _run(space: ModelSpace, strategy: Strategy, scoring: Callable[[object], None], trials: int) -> None:
-    """Run a strategy to its end in this process, without NNI's experiment: that writes into the home directory."""
-    require_nni()
-    from nni.nas.evaluator import FunctionalEvaluator
-    from nni.nas.execution import SequentialExecutionEngine
-    from nni.nas.space import SimplifiedModelSpace
-
-    engine = SequentialExecutionEngine(max_model_count=trials, continue_on_failure=True)
-    with _quiet():
-        strategy(SimplifiedModelSpace.from_model(space, FunctionalEvaluator(scoring)), engine)
+            score, failure = math.nan, str(error)
+        return {"score": None if failure else score, "failure": failure, "seconds": time.monotonic() - started}
 
 
 @contextmanager
@@ -294,20 +308,34 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _finalist(tried: Tried, evaluator: ProxyEvaluator, progress: Callable[[str], None] | None) -> Finalist | None:
-    """Train on the full data; the validation split decides among finalists, the test split tells what came of it. None: it failed."""
-    started = time.monotonic()
-    try:
-        network = evaluator.train(tried.candidate, evaluator.target)
-        seconds = time.monotonic() - started
-        (validation, loss), (test, _) = (
-            replace(evaluator, split=split).test(network) for split in ("validation", "test")
-        )
-        failure = "" if math.isfinite(loss) else "diverged"
-    except CandidateError as error:
-        failure = str(error)
-    if progress is not None:
-        progress(
-            f"trained on the full data: {tried.candidate.label}: {failure or f'{validation:.2f} % on the validation split'}"
-        )
-    return None if failure else Finalist(tried.candidate, tried.score, validation, test, seconds)
+@dataclass(frozen=True)
+class _FullTraining:
+    """Trains candidates on the full data: the validation split decides among them, the test split tells what came of it."""
+
+    evaluator: ProxyEvaluator
+    kept: KeptResults
+    progress: Callable[[str], None] | None
+
+    def __call__(self, tried: Tried) -> Finalist | None:
+        """Return what came of one; None: it failed."""
+        candidate = tried.candidate
+        facts = {**self.evaluator.facts(), "candidate": candidate.describe()}
+        found = self.kept.get(f"full {candidate.label}", facts, lambda: self._trained(candidate))
+        if self.progress is not None:
+            told = found["failure"] or f"{found['validation']:.2f} % on the validation split"
+            self.progress(f"trained on the full data: {candidate.label}: {told}")
+        if found["failure"]:
+            return None
+        return Finalist(candidate, tried.score, found["validation"], found["test"], found["seconds"])
+
+    def _trained(self, candidate: Candidate) -> dict[str, Any]:
+        started = time.monotonic()
+        try:
+            network = self.evaluator.train(candidate, self.evaluator.target)
+            seconds = time.monotonic() - started
+            validation, loss = self.evaluator.test(network)
+            test, _ = replace(self.evaluator, split="test").test(network)
+            failure = "" if math.isfinite(loss) else "diverged"
+        except CandidateError as error:
+            return {"failure": str(error)}
+        return {"failure": failure, "validation": validation, "test": test, "seconds": seconds}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from importlib import import_module
-from inspect import signature
+from inspect import getsource, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddapps.nas.nni_package import require_nni
-from ddcore.engine import derive_seed
+from ddcore.engine import default_generator_seeded, derive_seed
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.networks import Architecture, ConvNet, OneOf
-from ddcore.settings import describe, require, require_counts, settings_from_text, settings_text
+from ddcore.settings import describe, require, require_counts, settings_from_text
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Choices = Mapping[str, Any]
 Values = Mapping[str, Sequence[Any]]
 
-NARROW, RESIZED = 16, 32
+NARROW, RESIZED, FEW = 16, 32, 2**24
 PLAIN_SHAPE, PLAIN_CLASSES = (3, 32, 32), 10
 """What a space is built for where only its choices are asked."""
 
@@ -55,7 +56,9 @@ class SearchSpace(ABC):
 
         return GridModelSpace(self, shape, num_classes)
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
         return math.prod(len(values) for values in self.values().values())
 
     def candidate(self, choices: Choices) -> Candidate:
@@ -67,11 +70,19 @@ class SearchSpace(ABC):
         allowed = self.values()
         if set(choices) != set(allowed):
             raise SettingsError(f"{self.name} has the choices {', '.join(allowed)}, not {', '.join(map(str, choices))}")
-        for name, value in choices.items():
-            if value not in allowed[name]:
-                known = ", ".join(map(str, allowed[name]))
-                raise SettingsError(f"{name} of {self.name} is one of {known}, not {value!r}")
-        return Candidate(self, tuple((name, choices[name]) for name in allowed))
+        return Candidate(
+            self, tuple((name, self._value(name, choices[name], values)) for name, values in allowed.items())
+        )
+
+    def _value(self, name: str, given: Any, values: Sequence[Any]) -> Any:
+        """Return the value of the space that is meant: a table's ``4.0`` or ``"4"`` is its 4."""
+        for value in values:
+            if type(value) is type(given) and value == given:
+                return value
+        for value in values:
+            if value == given or str(value) == given:
+                return value
+        raise SettingsError(f"{name} of {self.name} is one of {', '.join(map(str, values))}, not {given!r}")
 
     def sample(self, count: int, seed: int = 0) -> tuple[Candidate, ...]:
         """Return different architectures, drawn with equal chance."""
@@ -82,20 +93,26 @@ class SearchSpace(ABC):
 
         They are drawn independently of `sample`: what a proxy is distilled on is not what its ranking is measured on.
         """
-        return OneOf(self._drawn(min(count, len(self)), derive_seed(seed, "pool")))
+        return OneOf(self._drawn(min(count, self.size), derive_seed(seed, "pool")))
 
     def _drawn(self, count: int, seed: int) -> tuple[Candidate, ...]:
         require_counts(count=count)
-        require(count <= len(self), f"{self.name} has {len(self)} architectures: {count} cannot be drawn from it")
-        picked = np.random.default_rng(seed).choice(len(self), count, replace=False)
-        return tuple(self._at(int(index)) for index in picked)
-
-    def _at(self, index: int) -> Candidate:
-        picked = {}
-        for name, values in self.values().items():
-            index, place = divmod(index, len(values))
-            picked[name] = values[place]
-        return self.candidate(picked)
+        require(count <= self.size, f"{self.name} has {self.size} architectures: {count} cannot be drawn from it")
+        random, values = np.random.default_rng(seed), self.values()
+        if self.size <= FEW:
+            places = np.unravel_index(
+                random.choice(self.size, count, replace=False), [len(v) for v in values.values()], "F"
+            )
+            drawn = [tuple(int(place[index]) for place in places) for index in range(count)]
+        else:
+            found: dict[tuple[int, ...], None] = {}
+            while len(found) < count:
+                found[tuple(int(random.integers(len(v))) for v in values.values())] = None
+            drawn = list(found)
+        return tuple(
+            Candidate(self, tuple((name, v[at]) for (name, v), at in zip(values.items(), one, strict=True)))
+            for one in drawn
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,7 @@ class Candidate(Architecture):
         return {
             "type": "Candidate",
             "function": self.label,
-            "space": describe(self.space),
+            "space": described(self.space),
             "choices": json.loads(json.dumps(self.choices, default=str)),
         }
 
@@ -220,14 +237,22 @@ class UserSpace(SearchSpace):
     name: ClassVar[str] = "user"
 
     def values(self) -> Values:
+        return self._values
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[Any, ...]]:
+        require_nni()
+        from nni.mutable import Categorical
+
         found = {}
-        for name, mutable in self.model_space(PLAIN_SHAPE, PLAIN_CLASSES).simplify().items():
-            values = getattr(mutable, "values", None)
-            if values is None:
+        with default_generator_seeded(0):
+            mutables = self._made(PLAIN_SHAPE, PLAIN_CLASSES).simplify()  # type: ignore[operator]
+        for name, mutable in mutables.items():
+            if type(mutable) is not Categorical:
                 raise UnsupportedError(
                     f"choice {name!r} is a {type(mutable).__name__}: give spaces whose choices are nni.choice or LayerChoice"
                 )
-            found[str(name)] = tuple(values)
+            found[str(name)] = tuple(mutable.values)
         return found
 
     def build(self, choices: Choices, shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -242,26 +267,46 @@ class UserSpace(SearchSpace):
         return self._made(shape, num_classes)
 
     def _made(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        takes = [
-            p
-            for p in signature(self.make).parameters.values()
-            if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty
-        ]
-        made = self.make(shape, num_classes) if len(takes) >= 2 else self.make()
+        made_by, given, named = self._parts
+        # NNI wraps the constructors of its spaces, and keeps what was wrapped.
+        asked = signature(getattr(made_by, "_init_wrapped", made_by)).parameters.values()
+        free = [p for p in asked if p.name != "self" and p.kind is p.POSITIONAL_OR_KEYWORD][len(given) :]
+        takes = [p for p in free if p.default is p.empty and p.name not in named]
+        if len(takes) not in (0, 2):
+            raise UnsupportedError(
+                f"{self.title} must take shape and num_classes, or nothing, not {len(takes)} arguments"
+            )
+        made = self.make(shape, num_classes) if takes else self.make()
         if not isinstance(made, nn.Module) or not callable(getattr(made, "simplify", None)):
             raise UnsupportedError(f"{self.title} gives a {type(made).__name__}, not an nni.nas.nn.pytorch.ModelSpace")
         return made
 
     @property
     def title(self) -> str:
-        """Name of the function or class."""
-        made_by = self.make.func if isinstance(self.make, partial) else self.make
-        return str(getattr(made_by, "__qualname__", type(made_by).__name__))
+        """Name of the function or class, and the arguments that it is given."""
+        made_by, given, named = self._parts
+        name = str(getattr(made_by, "__qualname__", type(made_by).__name__))
+        words = [*map(repr, given), *(f"{key}={value!r}" for key, value in named.items())]
+        return f"{name}({','.join(words)})" if words else name
+
+    @property
+    def _parts(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """What makes the space, and the arguments that it is given."""
+        if isinstance(self.make, partial):
+            return self.make.func, self.make.args, self.make.keywords
+        return self.make, (), {}
 
     def describe(self) -> dict[str, Any]:
-        """Record the function by name, and the choices."""
+        """Record the function by name, source and arguments, and the choices."""
+        made_by, _, _ = self._parts
         values = {name: [str(value) for value in values] for name, values in self.values().items()}
-        return {"type": "UserSpace", "make": self.title, "values": values}
+        return {
+            "type": "UserSpace",
+            "make": self.title,
+            "module": str(getattr(made_by, "__module__", "")),
+            "source_sha256": _source_hash(made_by),
+            "values": values,
+        }
 
 
 class Resized(nn.Module):
@@ -295,7 +340,9 @@ def as_space(given: object) -> SearchSpace:
         if ":" in given:
             return UserSpace(_imported(given))
         return settings_from_text(given, SPACES, "space")
-    if isinstance(given, nn.Module) and hasattr(given, "trace_symbol"):
+    if isinstance(given, nn.Module):
+        if not hasattr(given, "trace_kwargs"):
+            raise UnsupportedError(f"a {type(given).__name__} is one network: give an NNI ModelSpace")
         return UserSpace(partial(type(given), *given.trace_args, **given.trace_kwargs))  # type: ignore[misc, arg-type]
     if callable(given):
         return UserSpace(given)
@@ -303,8 +350,27 @@ def as_space(given: object) -> SearchSpace:
 
 
 def space_label(space: SearchSpace) -> str:
-    """Return a space's name, with the settings that differ from the default."""
-    return space.title if isinstance(space, UserSpace) else settings_text(space.name, space)
+    """Return a space's name with its settings."""
+    if isinstance(space, UserSpace):
+        return space.title
+    settings = ",".join(f"{field.name}={getattr(space, field.name)}" for field in fields(space))  # type: ignore[arg-type]
+    return f"{space.name}({settings})" if settings else space.name
+
+
+def described(space: SearchSpace) -> dict[str, Any]:
+    """Return what the architectures of a space depend on, as JSON data: of a user's class, its source too."""
+    facts: dict[str, Any] = describe(space)
+    if not type(space).__module__.startswith("ddapps."):
+        facts["source_sha256"] = _source_hash(type(space))
+    return facts
+
+
+def _source_hash(made_by: Any) -> str | None:
+    """Return a hash of the source of a class or function, or None where Python cannot read it."""
+    try:
+        return hashlib.sha256(getsource(made_by).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 def _imported(path: str) -> Any:

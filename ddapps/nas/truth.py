@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import ddcore as dd
-from ddapps.nas.correlation import split_half_tau
+from ddapps.nas.correlation import MOST_RUNS, split_half_tau
 from ddapps.nas.spaces import Candidate, SearchSpace
 from ddcore.engine import derive_seed
 from ddcore.errors import InputDataError, SettingsError
@@ -48,8 +48,8 @@ class Truth:
         return Truth(self.source, tuple(self.accuracies[index] for index in kept), seconds)
 
     def ceiling_tau(self) -> float | None:
-        """Return the mean tau between two halves of the runs: what a proxy can reach; None for one run."""
-        return split_half_tau(self.accuracies)
+        """Return the mean tau between two halves of the runs (`split_half_tau`); None for one run, or more than are halved."""
+        return split_half_tau(self.accuracies) if len(self.accuracies[0]) <= MOST_RUNS else None
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,12 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
         accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
     except ValueError as error:
         raise InputDataError(f"{path}: its accuracies are not numbers: {error}") from error
-    accuracies = accuracies[:, None] if accuracies.ndim == 1 else accuracies
+    accuracies = accuracies[:, None] if accuracies.ndim == 1 else np.atleast_1d(accuracies)
     rows = len(accuracies)
-    classes = np.asarray(arrays.get("iso_class", np.arange(rows)))
-    if {len(column) for column in columns.values()} | {len(classes)} != {rows}:
-        raise InputDataError(f"{path}: its columns differ in length")
+    marked = np.asarray(arrays.get("iso_class", np.arange(rows)))
+    if accuracies.ndim != 2 or marked.ndim != 1 or {len(c) for c in columns.values()} | {len(marked)} != {rows}:
+        raise InputDataError(f"{path}: its columns must have one entry per architecture, and differ in length or shape")
+    _, classes = np.unique(marked, return_inverse=True)
     if not accuracies.size or not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
         raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
     candidates = []
@@ -135,7 +136,7 @@ def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[
             f"{path} has no column {missing[0]!r}, which {space.name} needs: its architectures are of another space, or "
             f"name the columns {', '.join(space.values())} and accuracy"
         )
-    return {name: arrays[name].tolist() for name in space.values()}
+    return {name: np.atleast_1d(arrays[name]).tolist() for name in space.values()}
 
 
 def _from_cells(arrays: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import nn
 import ddcore as dd
 from ddapps.nas import ProxyEvaluator, reporting
 from ddapps.nas.nni_package import require_nni
-from ddcore.errors import CandidateError, InputDataError, SettingsError, UnknownNameError
+from ddcore.errors import CandidateError, DistillationError, InputDataError, SettingsError, UnknownNameError
 from ddcore.evaluation import TrainingSource, predict, train_one
 from ddcore.networks import ConvNet
 from tests.nas.conftest import SHORT, Tiny
@@ -135,17 +135,43 @@ def test_inside_an_nni_experiment(
     for handler in left_open:
         handler.close()
     assert len(scores) == 3 and all(10 <= score <= 100 for score in scores)
-    assert dict(best) in [candidate.choices for candidate in space.sample(len(space))]
+    assert dict(best) in [candidate.choices for candidate in space.sample(space.size)]
 
 
-def test_inside_a_trial_of_nni(digits: dd.TargetData, summary: dd.DataSummary, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_trial_of_nni(digits: dd.TargetData, summary: dd.DataSummary) -> None:
     require_nni()
     import nni
+    from nni.runtime import trial_command_channel as channels
 
-    told: list[float] = []
-    choices = {"width": 8, "norm": "none", "pooling": "max"}
-    monkeypatch.setattr(nni, "get_next_parameter", lambda: choices)
-    monkeypatch.setattr(nni, "report_final_result", told.append)
-    evaluator, space = ProxyEvaluator(summary, digits, SHORT), Tiny()
-    score = reporting(evaluator)(space.candidate(nni.get_next_parameter()))
-    assert told == [score] == [evaluator(space.candidate(choices))]
+    choices, told = {"width": 8, "norm": "none", "pooling": "max"}, []
+
+    class Manager(channels.TrialCommandChannel):  # type: ignore[misc]
+        """What a trial talks to."""
+
+        def receive_parameter(self) -> dict[str, Any]:
+            return {"parameter_id": 0, "parameters": choices}
+
+        def send_metric(self, type: str, parameter_id: int, trial_job_id: str, sequence: int, value: float) -> None:
+            told.append((type, value))
+
+    before = channels.get_default_trial_command_channel()
+    channels.set_default_trial_command_channel(Manager())
+    try:
+        evaluator, space = ProxyEvaluator(summary, digits, SHORT), Tiny()
+        score = reporting(evaluator)(space.candidate(nni.get_next_parameter()))
+    finally:
+        channels.set_default_trial_command_channel(before)
+    assert told == [("FINAL", score)] and score == evaluator(space.candidate(choices))
+
+
+def test_settings_are_not_a_candidates_fault(digits: dd.TargetData, summary: dd.DataSummary) -> None:
+    with pytest.raises(UnknownNameError, match="unknown protocol"):
+        ProxyEvaluator(summary, digits, "dcc")
+    with pytest.raises(DistillationError):
+        ProxyEvaluator(summary, digits, SHORT, device="cuda:77")
+    with pytest.raises(OSError, match="disk"):
+        ProxyEvaluator(summary, digits, SHORT)(_on_a_bad_disk)
+
+
+def _on_a_bad_disk() -> nn.Module:
+    raise OSError("disk")

@@ -181,7 +181,10 @@ def test_a_proxy_that_ranks_nothing_has_no_row_and_costs_no_other_one(
 
 
 def test_if_all_fail_the_reason_is_told(digits: dd.TargetData) -> None:
-    with pytest.raises(InputDataError, match=r"only 0 of 3 architectures could be trained"):
+    wild = replace(SHORT, training=replace(SHORT.training, learning_rate=1e30))
+    with pytest.raises(InputDataError, match=r"only 0 of 6 architectures could be trained: random:4: diverged"):
+        ranked(digits, proxies="random:4", protocol=wild, seeds=1, full=SHORT.with_epochs(1))
+    with pytest.raises(InputDataError, match=r"only 0 of 3 .*: full training: .*always"):
         ranked(
             digits,
             space="tests.nas.test_rank:Broken",
@@ -222,7 +225,10 @@ Path({str(tmp_path / "found.json")!r}).write_text(json.dumps(found))
 
 
 def test_proxies_by_name() -> None:
-    text = "dm:10(pool=20,score=loss),random:5(averaged=True),early-stop:0.25,dsa:1(network=convnet)"
+    text = (
+        "dm:10(pool=20,score=loss),random:5(averaged=True),early-stop:0.25,"
+        "dsa:1(network=convnet(width=16,depth=2),steps=3,score=area)"
+    )
     proxies = parse_proxies(text)
     assert ",".join(proxy.name for proxy in proxies) == text
     assert proxies[0] == SummaryProxy(method="dm", ipc=10, pool=20, score="loss")
@@ -250,7 +256,14 @@ def test_proxies_that_are_none(digits: dd.TargetData, text: str, error: type[Exc
         ranked(digits, proxies=text)
 
 
-def test_samples_and_tops_that_cannot_be(digits: dd.TargetData) -> None:
+def test_samples_and_tops_that_cannot_be(digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dd, "distill", lambda *_, **__: pytest.fail("distilled"))
+    with pytest.raises(SettingsError, match="at least 3 architectures"):
+        ranked(digits, sample=2, top=(1,))
+    with pytest.raises(InputDataError, match="has no test split"):
+        ranked(replace(digits, test=None))
+    with pytest.raises(UnknownNameError):
+        ranked(digits, proxies="random:4,dm:4(network=nothing)")
     with pytest.raises(SettingsError, match="top holds no k"):
         ranked(digits, top=())
     with pytest.raises(SettingsError, match="top holds no k"):
@@ -319,6 +332,23 @@ def test_the_truth_may_come_from_a_table(digits: dd.TargetData, tmp_path: Path) 
         ranked(digits, truth=path, proxies="random:4", sample=8)
 
 
+def test_classes_of_a_table_are_drawn_with_equal_chance(tmp_path: Path) -> None:
+    sample = Tiny().sample(8)
+    rows = [sample[0]] * 60 + list(sample[1:])
+    columns = {name: np.array([c.choices[name] for c in rows]) for name in Tiny().values()}
+    marks = np.array(["many"] * 60 + [f"one {place}" for place in range(7)])
+    np.savez(tmp_path / "t.npz", accuracy=np.linspace(50, 90, 67), iso_class=marks, **columns)
+    table = load_table(tmp_path / "t.npz", Tiny(), "digits")
+    drawn = sum(table.sample(1, seed)[0][0] == sample[0] for seed in range(400))
+    assert abs(drawn - 50) <= 3 * np.sqrt(400 * 1 / 8 * 7 / 8)
+
+
+def test_values_of_a_table_are_those_of_the_space(tmp_path: Path) -> None:
+    for widths in (np.full(8, 4.0), np.full(8, "4"), np.full(8, 4, dtype=np.int8)):
+        table = load_table(write_table(tmp_path / "t.npz", width=widths), Tiny(), "digits")
+        assert all(type(c.choices["width"]) is int and c.choices["width"] == 4 for c in table.candidates)
+
+
 def test_the_layout_of_nas_bench_201(tmp_path: Path) -> None:
     names = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
     edges = ["0->1", "0->2", "1->2", "0->3", "1->3", "2->3"]
@@ -364,6 +394,8 @@ def test_the_layout_of_nas_bench_201(tmp_path: Path) -> None:
         ({"accuracy": np.array(["a"] * 8)}, "not numbers"),
         ({"accuracy": np.array([{}] * 8, dtype=object)}, "plain arrays"),
         ({"accuracy": np.zeros((8, 0))}, "must be percent"),
+        ({"accuracy": np.zeros((8, 1, 1))}, "differ in length or shape"),
+        ({"width": np.array(4)}, "differ in length or shape"),
     ],
 )
 def test_tables_that_do_not_fit(tmp_path: Path, changes: dict[str, object], message: str) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, make_proxy, rank, search
 from ddapps.nas.dataset import open_proxy
-from ddcore.errors import InputDataError, OutputExistsError, SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.errors import (
+    CheckpointError,
+    InputDataError,
+    OutputExistsError,
+    SettingsError,
+    SummaryFormatError,
+    UnknownNameError,
+)
+from ddcore.evaluation import PROTOCOLS
 from tests.nas.conftest import SHORT, Tiny
 
 
@@ -70,6 +80,21 @@ def test_failed_candidates_are_recorded_and_the_search_goes_on(digits: dd.Target
     assert logger.level == level
 
 
+def test_errors_that_are_no_candidates_end_the_search(
+    digits: dd.TargetData, summary: dd.DataSummary, tmp_path: Path
+) -> None:
+    searched(digits, summary, directory=tmp_path)
+    other = ProxyEvaluator(summary, digits, SHORT, seed=1)
+    with pytest.raises(OutputExistsError, match="seed differ"):
+        search(Tiny(), other, trials=6, directory=tmp_path)
+    damaged = next(tmp_path.glob("width*.json"))
+    damaged.write_text("{")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        searched(digits, summary, directory=tmp_path)
+    with pytest.raises(SettingsError, match="chooses by the validation split"):
+        search(Tiny(), ProxyEvaluator(summary, digits, SHORT, split="test"))
+
+
 def test_a_search_in_which_all_fail_says_why(digits: dd.TargetData, summary: dd.DataSummary) -> None:
     with pytest.raises(InputDataError, match=r"no candidate could be scored: .*always"):
         searched(digits, summary, space="tests.nas.test_rank:Broken", trials=3)
@@ -110,7 +135,7 @@ def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tu
     assert f"| dm:2(pool=3,averaged=True) | {proxy.evidence['proxies'][0]['tau']} |" in card
     assert len(list(directory.glob("*.png"))) == 2
     loaded = ProxyDataset.load(directory)
-    assert loaded.protocol == SHORT and loaded.space == "tiny" and loaded.evidence == proxy.evidence
+    assert loaded.protocol == SHORT and loaded.space == "tiny(failing=)" and loaded.evidence == proxy.evidence
     assert [s.sha256() for s in loaded.summaries] == [s.sha256() for s in proxy.summaries]
     candidate = Tiny().sample(1)[0]
     assert loaded.evaluator(digits)(candidate) == ProxyEvaluator(proxy.summaries, digits, SHORT)(candidate)
@@ -123,7 +148,20 @@ def test_a_proxy_is_for_its_space(made: tuple[ProxyDataset, Path], tmp_path: Pat
     with pytest.raises(SettingsError, match="was made for the space tiny"):
         open_proxy(directory, "convnet")
     plain = open_proxy(directory / "summary-0", "convnet")
-    assert len(plain.summaries) == 1 and plain.space == "convnet"
+    assert len(plain.summaries) == 1 and plain.space == "convnet(width_divisor=8)"
+
+
+def test_a_proxy_is_for_its_data_and_schedule(digits: dd.TargetData, made: tuple[ProxyDataset, Path]) -> None:
+    with pytest.raises(InputDataError, match="made of other data"):
+        made[0].evaluator(digits.with_train(torch.arange(100), "digits"))
+    with pytest.raises(SettingsError, match="without augmentation"):
+        ProxyDataset(made[0].summaries, "tiny", PROTOCOLS["dsa"])
+
+
+def test_the_card_names_what_has_no_row(made: tuple[ProxyDataset, Path]) -> None:
+    evidence = {**made[0].evidence, "unranked": {"dm:2": "all proxy scores are 10"}, "failed": {"width=4": "diverged"}}
+    card = replace(made[0], evidence=evidence).card()
+    assert "No row: dm:2: all proxy scores are 10" in card and "Left out: width=4: diverged" in card
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ require_nni()
 
 import nni  # noqa: E402
 from nni.nas.hub.pytorch import NasBench201 as Hub  # noqa: E402
-from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableConv2d, MutableLinear  # noqa: E402
+from nni.nas.nn.pytorch import InputChoice, LayerChoice, ModelSpace, MutableConv2d, MutableLinear  # noqa: E402
 
 
 class Kernels(ModelSpace):
@@ -38,7 +40,7 @@ class Kernels(ModelSpace):
 
 def test_the_convnet_space_is_the_papers() -> None:
     space = ConvNetSpace(width_divisor=1)
-    assert len(space) == 720 and space.values()["width"] == (32, 64, 128, 256)
+    assert space.size == 720 and space.values()["width"] == (32, 64, 128, 256)
     everything = space.sample(720)
     assert len({candidate.label for candidate in everything}) == 720
     assert Counter(candidate.choices["norm"] for candidate in everything) == dict.fromkeys(space.values()["norm"], 144)
@@ -85,7 +87,7 @@ def test_nni_freezes_to_the_same_networks(shape: tuple[int, ...]) -> None:
 
 def test_nas_bench_201_is_nnis() -> None:
     space = as_space("nasbench201(channels=4,cells=1)")
-    assert space == NasBench201(4, 1) and len(space) == 15625
+    assert space == NasBench201(4, 1) and space.size == 15625
     assert set(space.values()) == set(Hub(4, 1).simplify())
     candidate = space.sample(1, seed=7)[0]
     ours, users = (
@@ -100,11 +102,55 @@ def test_nas_bench_201_is_nnis() -> None:
 @pytest.mark.parametrize("given", [Kernels, Kernels(), "tests.nas.test_spaces:Kernels"])
 def test_a_users_space(given: object) -> None:
     space = as_space(given)
-    assert len(space) == 4 and dict(space.values()) == {"kernel": (0, 1), "width": (4, 8)}
+    assert space.size == 4 and dict(space.values()) == {"kernel": (0, 1), "width": (4, 8)}
     assert space_label(space) == "Kernels"
     network = space.candidate({"kernel": 1, "width": 8}).build((1, 8, 8), 10, seed=0)
     assert next(network.parameters()).shape == (8, 1, 5, 5)
     assert network(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+class Shaped(ModelSpace):
+    """A space that is told what it is for, and whose layers depend on an argument of its own."""
+
+    def __init__(self, shape: tuple[int, ...], num_classes: int, kernel: int = 3) -> None:
+        super().__init__()
+        width = nni.choice("width", [2, 4])
+        self.convolution = MutableConv2d(shape[0], width, kernel, padding="same")
+        self.head = MutableLinear(width, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.convolution(images).mean(dim=(2, 3)))
+
+
+class Several(ModelSpace):
+    """One choice takes two of three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = InputChoice(n_candidates=3, n_chosen=2, label="inputs")
+
+
+def test_a_users_space_may_take_shape_and_classes() -> None:
+    candidate = as_space(Shaped).sample(1)[0]
+    assert candidate.build((3, 8, 8), 7, seed=0)(torch.rand(2, 3, 8, 8)).shape == (2, 7)
+    wide = as_space(partial(Shaped, kernel=5))
+    assert wide.sample(1)[0].describe() != candidate.describe(), "another space, other results"
+    assert as_space(Shaped).sample(1)[0].describe() == candidate.describe()
+    state = torch.get_rng_state()
+    as_space(Shaped).values()
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_large_space_is_sampled_choice_by_choice() -> None:
+    @dataclass(frozen=True)
+    class Large(ConvNetSpace):
+        def values(self) -> dict[str, tuple[int, ...]]:
+            return {f"choice {place}": tuple(range(10)) for place in range(40)}
+
+    drawn = Large().sample(30, seed=1)
+    assert Large().size == 10**40 and len({candidate.label for candidate in drawn}) == 30
+    counts = Counter(value for candidate in drawn for value in candidate.choices.values())
+    assert all(abs(counts[value] - 120) <= 4 * (1200 * 0.1 * 0.9) ** 0.5 for value in range(10))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +177,12 @@ def test_what_is_not_a_space() -> None:
         as_space("tests.nas.test_spaces:Missing")
     with pytest.raises(UnsupportedError, match=r"not an nni\.nas"):
         as_space(lambda: nn.Linear(2, 2)).values()
+    with pytest.raises(UnsupportedError, match="a Linear is one network"):
+        as_space(nn.Linear(2, 2))
+    with pytest.raises(UnsupportedError, match="'inputs' is a CategoricalMultiple"):
+        as_space(Several).values()
+    with pytest.raises(UnsupportedError, match="must take shape and num_classes, or nothing, not 1"):
+        as_space(lambda shape: None).values()
     with pytest.raises(UnsupportedError, match="int is not a space"):
         as_space(3)
     with pytest.raises(SettingsError, match="721 cannot be drawn"):

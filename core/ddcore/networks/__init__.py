@@ -4,7 +4,7 @@ from ddcore.networks.architecture import Architecture, Factory, OneOf, Redrawn, 
 from ddcore.networks.classic import MLP, VGG11, AlexNet, LeNet
 from ddcore.networks.convnet import ConvNet
 from ddcore.networks.experts import ExpertBuffer, ExpertData, ExpertTraining, train_experts
-from ddcore.networks.names import ARCHITECTURES, architecture_label, parse_architecture, split_names
+from ddcore.networks.names import ARCHITECTURES, architecture_label, parse_architecture
 from ddcore.networks.network import Network
 from ddcore.networks.resnet import ResNet18
 from ddcore.networks.sources import (
@@ -23,6 +23,7 @@ from ddcore.networks.sources import (
     TrainedOnReal,
     TrainedOnSynthetic,
 )
+from ddcore.settings import split_names
 
 __all__ = [
     "ARCHITECTURES",

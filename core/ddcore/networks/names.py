@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from ddcore.networks.architecture import Architecture
 from ddcore.networks.classic import MLP, VGG11, AlexNet, LeNet
 from ddcore.networks.convnet import ConvNet
@@ -18,11 +16,6 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 def parse_architecture(text: str) -> Architecture:
     """Return the architecture that ``text`` names."""
     return settings_from_text(text, {name: kind() for name, kind in ARCHITECTURES.items()}, "network")
-
-
-def split_names(text: str) -> list[str]:
-    """Split ``a,b(c=1,d=2)`` at the commas outside of brackets."""
-    return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
 
 
 def architecture_label(architecture: Architecture) -> str:
