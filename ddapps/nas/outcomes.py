@@ -107,14 +107,10 @@ class Ranking:
                 f"{row.name:<34} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {found.rho:>6.3f} {_words(found.rho_ci95):>15} "
                 f"{'' if regret is None else f'{regret:.2f}':>8} {row.seconds:>7.2f} {'' if speedup is None else f'{speedup:.1f} x':>8}"
             )
-        if len(self.rows) > 1:
-            lines += ["", "difference of tau, 95 % (paired)"]
-            lines += [
-                f"{row.name} - {other}: {difference.difference:+.3f} {_words(difference.ci95)}"
-                for place, row in enumerate(self.rows)
-                for other, difference in row.differences.items()
-                if other in {later.name for later in self.rows[place + 1 :]}
-            ]
+        first = self.rows[0]
+        if first.differences:
+            lines += ["", f"tau of {first.name}, minus that of another, 95 % (paired)"]
+            lines += [f"{name:<34} {d.difference:>+6.3f} {_words(d.ci95):>15}" for name, d in first.differences.items()]
         lines += [f"left out: {label}: {reason}" for label, reason in self.failed.items()]
         lines += [f"no row: {name}: {reason}" for name, reason in self.unranked.items()]
         return "\n".join(lines)

@@ -26,7 +26,7 @@ from ddcore.settings import require, require_counts, settings_from_text
 
 EARLY_STOPPING = "early-stop"
 POOLED = Optimiser("adam", learning_rate=0.02)
-"""Of distillation on a pool: features of architectures differ in scale a thousandfold, and these steps do not depend on it."""
+"""Of distillation on a pool: features of architectures differ widely in number and scale, and these steps do not depend on it."""
 
 
 @dataclass(frozen=True)
