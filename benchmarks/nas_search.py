@@ -15,9 +15,11 @@ from statistics import fmean, median
 
 from benchmarks.common import data_argument, markdown, write_results
 from benchmarks.nas_rank import load_data
+from ddapps.kept_results import stem
 from ddapps.nas import FULL, PROXY, ProxyEvaluator, SummaryProxy, as_space, parse_proxies, rank, search
 from ddapps.nas.candidates import one_thread
 from ddapps.nas.proxies import Bench
+from ddcore.engine import resolve_device
 
 
 def main() -> None:
@@ -49,13 +51,13 @@ def main() -> None:
     shared = {"sample": options.sample, "seeds": options.seeds, "protocol": protocol, "full": full}
     known = rank(target, space, "random:10", **shared, workers=options.workers, directory=place, progress=print)
     accuracies, each = known.truth.means, fmean(known.truth.seconds or ())
-    bench = Bench(target, space, options.network, options.steps, place, "cpu", print)
+    bench = Bench(target, space, options.network, options.steps, place, str(resolve_device("auto")), print)
     table = []
     for proxy in parse_proxies(options.proxies):
         assert isinstance(proxy, SummaryProxy)
         for seed in range(options.searches):
             evaluator = ProxyEvaluator(proxy.data(bench, seed), target, protocol, score=proxy.score, seed=seed)
-            kept = place / f"search {proxy.name} {seed}"
+            kept = place / stem(f"search {proxy.name} {seed}")
             found = search(
                 space,
                 evaluator,

@@ -66,10 +66,7 @@ class KeptResults:
         return outcome
 
     def _path(self, name: str) -> Path:
-        plain = file_name(name)
-        if len(plain) > LONGEST_NAME:
-            plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-        return self.directory / f"{plain}.json"
+        return self.directory / f"{stem(name)}.json"
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,3 +76,8 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
 def file_name(text: str) -> str:
     """Return a text as the name of a file."""
     return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in text)
+
+
+def stem(text: str) -> str:
+    """Return a text as a name of a file that no other text has: readable, then a hash."""
+    return f"{file_name(text)[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -83,7 +83,7 @@ def _add_search(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--strategy", default="evolution", help="evolution or random (default: evolution)")
     parser.add_argument("--trials", type=int, default=50, help="candidates (default: 50)")
     parser.add_argument("--top", type=int, default=3, help="how many are trained on the full data (default: 3)")
-    parser.add_argument("--epochs", type=int, default=0, help="of full training (default: those of the evidence, 5)")
+    parser.add_argument("--epochs", type=int, help="of full training (default: as the evidence was made)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
     parser.set_defaults(act=_search)
     return parser
@@ -93,7 +93,6 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--space", default="convnet", help=SPACE_HELP)
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
-    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -101,9 +100,10 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_trainings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions of all trainings (default: 3)")
-    parser.add_argument("--epochs", type=int, default=0, help="of full training (default: 5)")
-    parser.add_argument("--proxy-epochs", type=int, default=0, help="of training on a proxy (default: 30)")
+    parser.add_argument("--epochs", type=int, help="of full training (default: 5)")
+    parser.add_argument("--proxy-epochs", type=int, help="of training on a proxy (default: 30)")
     parser.add_argument("--steps", type=int, help="of distillation, instead of the preset's")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one per core where Ray is installed, else 1 (default: 0)"
@@ -117,8 +117,8 @@ def _trainings(options: argparse.Namespace) -> dict[str, Any]:
         "sample": options.sample,
         "seeds": options.seeds,
         "seed": options.seed,
-        "protocol": PROXY.with_epochs(options.proxy_epochs) if options.proxy_epochs else PROXY,
-        "full": FULL.with_epochs(options.epochs) if options.epochs else FULL,
+        "protocol": PROXY if options.proxy_epochs is None else PROXY.with_epochs(options.proxy_epochs),
+        "full": FULL if options.epochs is None else FULL.with_epochs(options.epochs),
         "steps": options.steps,
         "device": options.device,
         "workers": options.workers,
@@ -169,7 +169,7 @@ def _counts(text: str) -> list[int]:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from ddapps.nas import FULL, search
+    from ddapps.nas import search
     from ddapps.nas.dataset import open_proxy
 
     proxy = open_proxy(options.proxy, options.space)
@@ -181,7 +181,7 @@ def _search(options: argparse.Namespace) -> None:
         strategy=options.strategy,
         trials=options.trials,
         top=options.top,
-        full=FULL.with_epochs(options.epochs) if options.epochs else FULL,
+        full=proxy.full if options.epochs is None else proxy.full.with_epochs(options.epochs),
         seed=options.seed,
         directory=options.out,
         progress=None if options.quiet else say,

@@ -30,10 +30,12 @@ class Outcome:
     Attributes:
         measured: what its training told; None if it failed.
         failure: why it failed.
+        lasting: whether it would be the same another time; a process that died may have been the machine's fault, and is not kept.
     """
 
     measured: Measurement | None
     failure: str = ""
+    lasting: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
@@ -121,7 +123,9 @@ class Workers:
             else:
                 found[job] = known
         for done, (job, outcome) in enumerate(self._measured(evaluations, candidates, missing), start=1):
-            found[job] = kept.keep(*self._key(evaluations, candidates, job), outcome.to_json())
+            found[job] = outcome.to_json()
+            if outcome.lasting:
+                kept.keep(*self._key(evaluations, candidates, job), outcome.to_json())
             if progress is not None:
                 told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
                 name, label = evaluations[job[0]].name, candidates[job[1]].label
@@ -168,7 +172,7 @@ class Workers:
             try:
                 outcome = ray.get(done)
             except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-                outcome = Outcome(None, f"its process died: {type(error).__name__}")
+                outcome = Outcome(None, f"its process died: {type(error).__name__}", lasting=False)
             yield job, outcome
 
 

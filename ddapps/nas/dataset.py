@@ -25,7 +25,7 @@ from ddcore.settings import override, require_counts
 from ddcore.tensorfile import read_json, write_atomically
 from ddcore.training import Training
 
-FORMAT, FILE, MAX_JSON = 1, "proxy.json", 2**22
+FORMAT, FILE, CARD, MAX_JSON = 1, "proxy.json", "README.md", 2**22
 SCHEDULE = ("epochs", "learning_rate", "momentum", "weight_decay", "batch_size", "drop_at", "drop")
 """Settings of training that a proxy dataset records."""
 
@@ -39,18 +39,23 @@ class ProxyDataset:
         space: label of the space that it was made for.
         protocol: how candidates are trained on it, without augmentation.
         evidence: the JSON of `Ranking` on a sample of the space: this proxy, and random examples at equal cost.
-        made_for: what the space's architectures depend on, and the fingerprint of the data without its validation split; empty: not recorded.
+        full: how a search trains on the full data what it has found, unless told otherwise.
+        made_for: ``space``: what its architectures depend on; ``data``: the fingerprint of the data without its validation split. Empty: not recorded.
     """
 
     summaries: tuple[DataSummary, ...]
     space: str
     protocol: Protocol = PROXY
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    full: Protocol = FULL
     made_for: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.protocol.training.augmentation, NoAugmentation):
-            raise SettingsError("a proxy dataset records a schedule without augmentation: use a protocol that has none")
+        for protocol in (self.protocol, self.full):
+            if not isinstance(protocol.training.augmentation, NoAugmentation):
+                raise SettingsError(f"a proxy dataset records schedules without augmentation: {protocol.name} has one")
+        if self.made_for and set(self.made_for) != {"space", "data"}:
+            raise SettingsError(f"made_for has the keys space and data, not {', '.join(self.made_for)}")
 
     def evaluator(self, target: TargetData, **settings: Any) -> ProxyEvaluator:
         """Return the evaluator of a search; it tests on a validation split, carved as it was for the evidence.
@@ -72,22 +77,19 @@ class ProxyDataset:
             OutputExistsError: the directory holds one already.
         """
         directory = Path(directory)
-        if (directory / FILE).exists():
-            raise OutputExistsError(f"{directory} holds a proxy dataset already: choose another directory")
+        _require_new(directory)
         for index, summary in enumerate(self.summaries):
             summary.save(directory / f"summary-{index}", overwrite=True)
         facts = {
             "format": FORMAT,
             "space": self.space,
-            "protocol": {
-                "name": self.protocol.name,
-                **{name: getattr(self.protocol.training, name) for name in SCHEDULE},
-            },
+            "protocol": _protocol_json(self.protocol),
+            "full": _protocol_json(self.full),
             "made_for": dict(self.made_for),
             "sha256": [summary.sha256() for summary in self.summaries],
             "evidence": dict(self.evidence),
         }
-        write_atomically(directory / "README.md", self.card().encode())
+        write_atomically(directory / CARD, self.card().encode())
         write_atomically(directory / FILE, json.dumps(facts, indent=1).encode())
         return directory
 
@@ -101,20 +103,21 @@ class ProxyDataset:
         directory = Path(directory)
         try:
             facts = read_json(directory / FILE, MAX_JSON)
-            if facts["format"] != FORMAT:
-                raise SummaryFormatError(f"{directory} is of format {facts['format']!r}, this version reads {FORMAT}")
-            protocol = dict(facts["protocol"])
-            name, training = str(protocol.pop("name")), Training()
-            for key in SCHEDULE:
-                training = override(training, key, protocol[key])
+            version = facts["format"]
+            protocol, full = _protocol(facts["protocol"]), _protocol(facts["full"])
             hashes, space = list(facts["sha256"]), str(facts["space"])
             evidence, made_for = dict(facts["evidence"]), dict(facts["made_for"])
         except (DistillationError, KeyError, TypeError, ValueError) as error:
-            raise SummaryFormatError(f"{directory / FILE} is damaged: {error}") from error
+            raise SummaryFormatError(f"{directory / FILE} is damaged, or of another version: {error}") from error
+        if version != FORMAT:
+            raise SummaryFormatError(f"{directory} is of format {version!r}, this version reads {FORMAT}")
         summaries = tuple(DataSummary.load(directory / f"summary-{index}") for index in range(len(hashes)))
         if [summary.sha256() for summary in summaries] != hashes or not summaries:
             raise SummaryFormatError(f"{directory} does not hold the summaries that its {FILE} names")
-        return cls(summaries, space, Protocol(name, training), evidence, made_for)
+        try:
+            return cls(summaries, space, protocol, evidence, full, made_for)
+        except SettingsError as error:
+            raise SummaryFormatError(f"{directory / FILE}: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence."""
@@ -153,6 +156,24 @@ class ProxyDataset:
         seconds = sum(float(summary.record.get("seconds") or 0) for summary in self.summaries)
         lines += ["", f"Distilling it took {seconds:.0f} seconds."]
         return "\n".join([*lines, "", "`ddapps nas search DATA --space SPACE --proxy` this directory uses it.", ""])
+
+
+def _protocol_json(protocol: Protocol) -> dict[str, Any]:
+    return {"name": protocol.name, **{name: getattr(protocol.training, name) for name in SCHEDULE}}
+
+
+def _protocol(facts: Mapping[str, Any]) -> Protocol:
+    training = Training()
+    for name in SCHEDULE:
+        training = override(training, name, facts[name])
+    return Protocol(str(facts["name"]), training)
+
+
+def _require_new(directory: Path) -> None:
+    """Raise `OutputExistsError` if what is written would replace something."""
+    for name in (FILE, CARD, "summary-0"):
+        if (directory / name).exists():
+            raise OutputExistsError(f"{directory} holds {name} already: choose another directory")
 
 
 def make_proxy(
@@ -195,9 +216,8 @@ def make_proxy(
     Raises:
         OutputExistsError: the directory holds a proxy dataset already.
     """
-    directory, space, protocol = Path(directory), as_space(space), as_protocol(protocol)
-    if (directory / FILE).exists():
-        raise OutputExistsError(f"{directory} holds a proxy dataset already: choose another directory")
+    directory, space, protocol, full = Path(directory), as_space(space), as_protocol(protocol), as_protocol(full)
+    _require_new(directory)
     require_counts(sample=sample, seeds=seeds, pool=pool)
     as_png(directory / "scatter.png")  # drawn last: matplotlib is asked for first
     target = with_validation(target)
@@ -205,7 +225,6 @@ def make_proxy(
     proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, averaged=True)
     random = SummaryProxy(method="random", ipc=ipc, averaged=True)
     bench = Bench(target, space, "", steps, directory / "work", str(resolve_device(device)), progress)
-    summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     found = rank(
         target,
         space,
@@ -221,8 +240,11 @@ def make_proxy(
         directory=bench.directory,
         progress=progress,
     )
+    summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     made_for = {"space": described(space), "data": target.fingerprint()}
-    made = ProxyDataset(summaries, space_label(space), protocol, found.to_json(), json.loads(json.dumps(made_for)))
+    made = ProxyDataset(
+        summaries, space_label(space), protocol, found.to_json(), full, json.loads(json.dumps(made_for))
+    )
     made.save(directory)
     plot(found, directory)
     return made
@@ -239,7 +261,7 @@ def open_proxy(directory: str | Path, space: object) -> ProxyDataset:
     if not (directory / FILE).exists():
         return ProxyDataset((DataSummary.load(directory),), space_label(space))
     made = ProxyDataset.load(directory)
-    if made.made_for.get("space") != json.loads(json.dumps(described(space))):
+    if made.made_for and made.made_for["space"] != json.loads(json.dumps(described(space))):
         raise SettingsError(
             f"{directory} was made for the space {made.space} as it was then, and its evidence is about that one, not about "
             f"{space_label(space)}: name that space, or make a proxy for this one"

@@ -154,18 +154,21 @@ class ProxyEvaluator:
         }
 
     def measure_one(self, network: object, proxy: DataSummary | TargetData, run: int = 0) -> Measurement:
-        """Return what one training told."""
-        with _failures_of_a_candidate():
-            observed, started = _Observed(self), time.monotonic()
-            trained = self.train(network, proxy, run, observed)
-            accuracy, loss = self.test(trained)
-            seconds = time.monotonic() - started
-            if not math.isfinite(loss + observed.training_loss):
-                raise CandidateError(
-                    f"diverged: the loss on held-out examples is {loss}, that of training {observed.training_loss}"
-                )
-            area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
-            return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
+        """Return what one training told.
+
+        Raises:
+            CandidateError: it crashed, or its numbers are not finite.
+        """
+        observed, started = _Observed(self), time.monotonic()
+        trained = self.train(network, proxy, run, observed)
+        accuracy, loss = self.test(trained)
+        seconds = time.monotonic() - started
+        if not math.isfinite(loss + observed.training_loss):
+            raise CandidateError(
+                f"diverged: the loss on held-out examples is {loss}, that of training {observed.training_loss}"
+            )
+        area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
+        return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
 
     def train(
         self, network: object, proxy: DataSummary | TargetData, run: int = 0, observed: _Observed | None = None
@@ -184,9 +187,14 @@ class ProxyEvaluator:
             return train_one(as_architecture(network), source, training, spec, seed=self.seed, run=run, watch=watch)
 
     def test(self, network: Network) -> tuple[float, float]:
-        """Return a network's accuracy in percent and its mean cross-entropy on the held-out split."""
+        """Return a network's accuracy in percent and its mean cross-entropy on the held-out split.
+
+        Raises:
+            CandidateError: it crashed.
+        """
         held_out = held_out_split(self.target, self.split)
-        logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
+        with _failures_of_a_candidate():
+            logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
         accuracy = 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
         return accuracy, float(F.cross_entropy(logits, held_out.targets))
 

@@ -22,10 +22,8 @@ class Choices(ModelSpace):  # type: ignore[misc]
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__()
-        self.picked = {
-            name: ensure_frozen(self.add_mutable(nni.choice(name, list(values))))
-            for name, values in space.values().items()
-        }
+        for name, values in space.values().items():
+            self.add_mutable(nni.choice(name, list(values)))
 
 
 class GridModelSpace(ModelSpace):  # type: ignore[misc]

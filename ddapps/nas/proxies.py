@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from ddapps.kept_results import KeptResults, file_name
+from ddapps.kept_results import KeptResults, stem
 from ddapps.nas.evaluator import SCORES
 from ddapps.nas.spaces import SearchSpace
 from ddcore import DataSummary, Method, Optimiser, TargetData
@@ -198,7 +198,7 @@ class Bench:
 
     def summary(self, name: str, method: Method, seed: int) -> DataSummary:
         """Return the summary by a method, from before where it is known."""
-        place = self.directory / "summaries" / file_name(name)
+        place = self.directory / "summaries" / stem(name)
         facts = {
             "data": self.target.fingerprint(),
             "method": method.describe(),

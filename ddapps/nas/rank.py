@@ -19,7 +19,7 @@ from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 from ddcore.engine import derive_seed, resolve_device
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, MissingExtraError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.settings import require, require_counts
 
@@ -85,6 +85,7 @@ def rank(
         bench = Bench(target, space, network, steps, place, str(resolve_device(device)), progress)
         trial = _Trial(bench, range(seed, seed + seeds))
         # What cannot be made is found out before anything is trained.
+        _require_suited(candidates[0], target.spec)
         for proxy in proxies:
             proxy.check(bench, seed)
         by_proxy = {proxy.name: trial.on_proxy(proxy, protocol, full) for proxy in proxies}
@@ -104,6 +105,16 @@ def with_validation(target: dd.TargetData) -> dd.TargetData:
     if target.validation is not None:
         return target
     return target.with_validation(min(0.2, VALIDATION / len(target.train)))
+
+
+def _require_suited(candidate: Candidate, spec: dd.Spec) -> None:
+    """Raise `UnsupportedError` if a space cannot take such examples, or `MissingExtraError`; a candidate that fails otherwise is one that fails."""
+    try:
+        candidate.module(spec.shape, spec.num_classes)
+    except (MissingExtraError, UnsupportedError):
+        raise
+    except Exception:
+        return
 
 
 @dataclass(frozen=True)

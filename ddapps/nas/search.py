@@ -21,7 +21,7 @@ from ddapps.nas.evaluator import ProxyEvaluator
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL
-from ddcore.errors import CandidateError, InputDataError, UnknownNameError
+from ddcore.errors import CandidateError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.settings import require, require_counts
 
@@ -189,7 +189,7 @@ def search(
         "a search chooses by the validation split: the test split only tells what came of it",
     )
     held_out_split(target, "test")
-    chosen = strategy if not isinstance(strategy, str) else strategy_by_name(strategy, trials, seed)
+    chosen = strategy_by_name(strategy, trials, seed) if isinstance(strategy, str) else _multi_trial(strategy)
     with TemporaryDirectory() as temporary, one_thread():
         kept = KeptResults(Path(temporary if directory is None else directory))
         scoring = _Scoring(space, evaluator, kept, progress)
@@ -226,6 +226,19 @@ def strategy_by_name(name: str, trials: int, seed: int) -> Strategy:
     )
 
 
+def _multi_trial(strategy: object) -> Strategy:
+    """Return a strategy of NNI that proposes candidates one by one, or raise `UnsupportedError`."""
+    require_nni()
+    from nni.nas.oneshot.pytorch.strategy import OneShotStrategy
+    from nni.nas.strategy.base import Strategy
+
+    if not isinstance(strategy, Strategy) or isinstance(strategy, OneShotStrategy):
+        raise UnsupportedError(
+            f"strategy must be one of {', '.join(STRATEGIES)}, or an instance of a multi-trial strategy of NNI, not {strategy!r}"
+        )
+    return strategy
+
+
 class _Scoring:
     """Scores what a strategy proposes, and remembers it."""
 
@@ -252,8 +265,8 @@ class _Scoring:
             with _quiet():
                 strategy(proposals, engine)
         except Exception:
-            # A strategy may need one success to go on from; without any, what failed is the better news.
-            if self._error is None and any(not tried.failure for tried in self.tried):
+            # A strategy may need one success to go on from; where all failed, their reasons are the better news.
+            if self._error is None and not (self.tried and all(tried.failure for tried in self.tried)):
                 raise
         if self._error is not None:
             raise self._error
@@ -319,7 +332,8 @@ class _FullTraining:
     def __call__(self, tried: Tried) -> Finalist | None:
         """Return what came of one; None: it failed."""
         candidate = tried.candidate
-        facts = {**self.evaluator.facts(), "candidate": candidate.describe()}
+        tested = replace(self.evaluator, split="test").facts()["held_out"]
+        facts = {**self.evaluator.facts(), "tested_on": tested, "candidate": candidate.describe()}
         found = self.kept.get(f"full {candidate.label}", facts, lambda: self._trained(candidate))
         if self.progress is not None:
             told = found["failure"] or f"{found['validation']:.2f} % on the validation split"

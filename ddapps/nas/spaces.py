@@ -89,9 +89,9 @@ class SearchSpace(ABC):
         return self._drawn(count, derive_seed(seed, "sample"))
 
     def pool(self, count: int, seed: int = 0) -> OneOf:
-        """Return some architectures as one, which stands for a random one of them whenever a network is drawn.
+        """Return some architectures (all, where the space has fewer) as one, which stands for a random one of them whenever a network is drawn.
 
-        They are drawn independently of `sample`: what a proxy is distilled on is not what its ranking is measured on.
+        The draw is independent of that of `sample`: what a proxy is distilled on is not chosen by what its ranking is measured on.
         """
         return OneOf(self._drawn(min(count, self.size), derive_seed(seed, "pool")))
 
@@ -253,6 +253,8 @@ class UserSpace(SearchSpace):
                     f"choice {name!r} is a {type(mutable).__name__}: give spaces whose choices are nni.choice or LayerChoice"
                 )
             found[str(name)] = tuple(mutable.values)
+        if not found:
+            raise UnsupportedError(f"{self.title} has no choices: there is nothing to search")
         return found
 
     def build(self, choices: Choices, shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -269,10 +271,11 @@ class UserSpace(SearchSpace):
     def _made(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         made_by, given, named = self._parts
         # NNI wraps the constructors of its spaces, and keeps what was wrapped.
-        asked = signature(getattr(made_by, "_init_wrapped", made_by)).parameters.values()
+        asked = tuple(signature(getattr(made_by, "_init_wrapped", made_by)).parameters.values())
         free = [p for p in asked if p.name != "self" and p.kind is p.POSITIONAL_OR_KEYWORD][len(given) :]
         takes = [p for p in free if p.default is p.empty and p.name not in named]
-        if len(takes) not in (0, 2):
+        hidden = [p.name for p in asked if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
+        if len(takes) not in (0, 2) or set(hidden) - set(named):
             raise UnsupportedError(
                 f"{self.title} must take shape and num_classes, or nothing, not {len(takes)} arguments"
             )
@@ -286,7 +289,7 @@ class UserSpace(SearchSpace):
         """Name of the function or class, and the arguments that it is given."""
         made_by, given, named = self._parts
         name = str(getattr(made_by, "__qualname__", type(made_by).__name__))
-        words = [*map(repr, given), *(f"{key}={value!r}" for key, value in named.items())]
+        words = [*map(_word, given), *(f"{key}={_word(value)}" for key, value in named.items())]
         return f"{name}({','.join(words)})" if words else name
 
     @property
@@ -298,13 +301,13 @@ class UserSpace(SearchSpace):
 
     def describe(self) -> dict[str, Any]:
         """Record the function by name, source and arguments, and the choices."""
-        made_by, _, _ = self._parts
+        made_by, given, named = self._parts
         values = {name: [str(value) for value in values] for name, values in self.values().items()}
         return {
             "type": "UserSpace",
             "make": self.title,
             "module": str(getattr(made_by, "__module__", "")),
-            "source_sha256": _source_hash(made_by),
+            "source_sha256": [_source_hash(part) for part in (made_by, *given, *named.values()) if callable(part)],
             "values": values,
         }
 
@@ -365,6 +368,11 @@ def described(space: SearchSpace) -> dict[str, Any]:
     return facts
 
 
+def _word(value: Any) -> str:
+    """Return an argument in words that are the same in every process."""
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+
+
 def _source_hash(made_by: Any) -> str | None:
     """Return a hash of the source of a class or function, or None where Python cannot read it."""
     try:
@@ -381,7 +389,7 @@ def _imported(path: str) -> Any:
         sys.path.insert(0, here)
     try:
         found = getattr(import_module(module), name, None)
-    except ImportError as error:
+    except Exception as error:  # whatever the user's module raises
         raise SettingsError(f"the space {path!r} cannot be imported: {error}") from error
     finally:
         if added:

@@ -107,8 +107,8 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     columns: dict[str, Sequence[Any]] = _columns(arrays, space, path)
     try:
         accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
-    except ValueError as error:
-        raise InputDataError(f"{path}: its accuracies are not numbers: {error}") from error
+    except (IndexError, TypeError, ValueError) as error:
+        raise InputDataError(f"{path}: its accuracies are no table of numbers: {error}") from error
     accuracies = accuracies[:, None] if accuracies.ndim == 1 else np.atleast_1d(accuracies)
     rows = len(accuracies)
     marked = np.asarray(arrays.get("iso_class", np.arange(rows)))
@@ -117,12 +117,20 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     _, classes = np.unique(marked, return_inverse=True)
     if not accuracies.size or not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
         raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
+    if accuracies.max() <= 1:
+        raise InputDataError(
+            f"{path}: accuracies must be percent, and the highest is {accuracies.max():g}: multiply them by 100"
+        )
     candidates = []
     for row in range(rows):
         try:
             candidates.append(space.candidate({name: column[row] for name, column in columns.items()}))
         except SettingsError as error:
             raise InputDataError(f"{path}, row {row}: {error}") from error
+    if len(set(candidates)) < rows:
+        raise InputDataError(
+            f"{path}: an architecture stands in several rows: give each one row, and accuracy as n x runs"
+        )
     return Table(str(path), tuple(candidates), accuracies, classes.astype(np.int64))
 
 
@@ -143,9 +151,11 @@ def _from_cells(arrays: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return NAS-Bench-201's rows as columns named after the edges of a cell."""
     try:
         names = np.array([str(name).removeprefix("nor_") for name in arrays["op_names"]])
+        if arrays["ops"].min() < 0:
+            raise IndexError("ops has a negative place")
         edges = [str(edge).replace("->", "_") for edge in arrays["edge_order"]]
         return {f"cell/{edge}": names[arrays["ops"][:, place]] for place, edge in enumerate(edges)}
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputDataError(f"{path}: ops, op_names and edge_order do not fit together: {error}") from error
 
 

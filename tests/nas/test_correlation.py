@@ -25,7 +25,6 @@ def test_equals_scipy_with_ties(seed: int) -> None:
     found = rank_correlation(x, y, resamples=1)
     tau, rho = kendalltau(x, y), spearmanr(x, y)
     assert abs(found.tau - tau.statistic) <= 1e-12 and abs(found.rho - rho.statistic) <= 1e-12
-    assert found.tau_p == tau.pvalue and found.rho_p == rho.pvalue
     whole = np.ones((1, len(x)))
     assert abs(taus(x, y, whole)[0] - tau.statistic) <= 1e-12
     assert abs(rhos(x, y, whole)[0] - rho.statistic) <= 1e-12

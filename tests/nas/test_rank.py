@@ -264,6 +264,8 @@ def test_samples_and_tops_that_cannot_be(digits: dd.TargetData, monkeypatch: pyt
         ranked(replace(digits, test=None))
     with pytest.raises(UnknownNameError):
         ranked(digits, proxies="random:4,dm:4(network=nothing)")
+    with pytest.raises(UnsupportedError, match="takes colour images"):
+        ranked(digits, space="nasbench201(channels=4,cells=1)")
     with pytest.raises(SettingsError, match="top holds no k"):
         ranked(digits, top=())
     with pytest.raises(SettingsError, match="top holds no k"):
@@ -333,20 +335,23 @@ def test_the_truth_may_come_from_a_table(digits: dd.TargetData, tmp_path: Path) 
 
 
 def test_classes_of_a_table_are_drawn_with_equal_chance(tmp_path: Path) -> None:
-    sample = Tiny().sample(8)
-    rows = [sample[0]] * 60 + list(sample[1:])
-    columns = {name: np.array([c.choices[name] for c in rows]) for name in Tiny().values()}
-    marks = np.array(["many"] * 60 + [f"one {place}" for place in range(7)])
-    np.savez(tmp_path / "t.npz", accuracy=np.linspace(50, 90, 67), iso_class=marks, **columns)
-    table = load_table(tmp_path / "t.npz", Tiny(), "digits")
-    drawn = sum(table.sample(1, seed)[0][0] == sample[0] for seed in range(400))
+    """One class of seventy architectures, seven of one."""
+    space = ConvNetSpace()
+    rows = space.sample(77)
+    columns = {name: np.array([c.choices[name] for c in rows]) for name in space.values()}
+    marks = np.array(["many"] * 70 + [f"one {place}" for place in range(7)])
+    np.savez(tmp_path / "t.npz", accuracy=np.linspace(50, 90, 77), iso_class=marks, **columns)
+    table, many = load_table(tmp_path / "t.npz", space, "digits"), set(rows[:70])
+    drawn = sum(table.sample(1, seed)[0][0] in many for seed in range(400))
     assert abs(drawn - 50) <= 3 * np.sqrt(400 * 1 / 8 * 7 / 8)
 
 
 def test_values_of_a_table_are_those_of_the_space(tmp_path: Path) -> None:
-    for widths in (np.full(8, 4.0), np.full(8, "4"), np.full(8, 4, dtype=np.int8)):
+    plain = np.array([c.choices["width"] for c in Tiny().sample(8)])
+    for widths in (plain.astype(float), plain.astype(str), plain.astype(np.int8)):
         table = load_table(write_table(tmp_path / "t.npz", width=widths), Tiny(), "digits")
-        assert all(type(c.choices["width"]) is int and c.choices["width"] == 4 for c in table.candidates)
+        assert table.candidates == Tiny().sample(8)
+        assert all(type(candidate.choices["width"]) is int for candidate in table.candidates)
 
 
 def test_the_layout_of_nas_bench_201(tmp_path: Path) -> None:
@@ -380,6 +385,14 @@ def test_the_layout_of_nas_bench_201(tmp_path: Path) -> None:
     np.savez(tmp_path / "o.npz", ops=ops, op_names=names, edge_order=edges, accuracy=accuracies)
     with pytest.raises(InputDataError, match="do not fit together"):
         load_table(tmp_path / "o.npz", NasBench201(), "cifar10")
+    ops[0, 0] = -1
+    np.savez(tmp_path / "o.npz", ops=ops, op_names=names, edge_order=edges, accuracy=accuracies)
+    with pytest.raises(InputDataError, match="negative place"):
+        load_table(tmp_path / "o.npz", NasBench201(), "cifar10")
+    ops[0] = ops[1]
+    np.savez(tmp_path / "o.npz", ops=ops, op_names=names, edge_order=edges, accuracy=accuracies)
+    with pytest.raises(InputDataError, match="stands in several rows"):
+        load_table(tmp_path / "o.npz", NasBench201(), "cifar10")
 
 
 @pytest.mark.parametrize(
@@ -391,7 +404,8 @@ def test_the_layout_of_nas_bench_201(tmp_path: Path) -> None:
         ({"accuracy": np.full(8, np.nan)}, "must be percent"),
         ({"accuracy": np.full(8, 101.0)}, "must be percent"),
         ({"accuracy": np.full(7, 50.0)}, "differ in length"),
-        ({"accuracy": np.array(["a"] * 8)}, "not numbers"),
+        ({"accuracy": np.array(["a"] * 8)}, "no table of numbers"),
+        ({"accuracy": np.linspace(0.5, 0.9, 8)}, "multiply them by 100"),
         ({"accuracy": np.array([{}] * 8, dtype=object)}, "plain arrays"),
         ({"accuracy": np.zeros((8, 0))}, "must be percent"),
         ({"accuracy": np.zeros((8, 1, 1))}, "differ in length or shape"),

@@ -15,6 +15,7 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, make_proxy, rank, search
 from ddapps.nas.dataset import open_proxy
+from ddapps.nas.nni_package import require_nni
 from ddcore.errors import (
     CheckpointError,
     InputDataError,
@@ -22,6 +23,7 @@ from ddcore.errors import (
     SettingsError,
     SummaryFormatError,
     UnknownNameError,
+    UnsupportedError,
 )
 from ddcore.evaluation import PROTOCOLS
 from tests.nas.conftest import SHORT, Tiny
@@ -56,8 +58,6 @@ def test_a_search_scores_by_the_proxy_and_trains_the_best(
 def test_a_strategy_of_nni_and_a_search_that_goes_on(
     digits: dd.TargetData, summary: dd.DataSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ddapps.nas.nni_package import require_nni
-
     require_nni()
     from nni.nas.strategy import GridSearch
 
@@ -96,8 +96,22 @@ def test_errors_that_are_no_candidates_end_the_search(
 
 
 def test_a_search_in_which_all_fail_says_why(digits: dd.TargetData, summary: dd.DataSummary) -> None:
+    require_nni()
+    from nni.nas.strategy import DARTS
+    from nni.nas.strategy.base import Strategy
+
     with pytest.raises(InputDataError, match=r"no candidate could be scored: .*always"):
         searched(digits, summary, space="tests.nas.test_rank:Broken", trials=3)
+
+    class Lost(Strategy):  # type: ignore[misc]
+        def _run(self) -> None:
+            raise ZeroDivisionError("lost")
+
+    with pytest.raises(ZeroDivisionError, match="lost"):
+        searched(digits, summary, strategy=Lost())
+    for other in (Lost, DARTS()):
+        with pytest.raises(UnsupportedError, match="an instance of a multi-trial strategy"):
+            searched(digits, summary, strategy=other)
     with pytest.raises(UnknownNameError, match="unknown strategy 'wish'"):
         searched(digits, summary, strategy="wish")
 
@@ -139,7 +153,7 @@ def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tu
     assert [s.sha256() for s in loaded.summaries] == [s.sha256() for s in proxy.summaries]
     candidate = Tiny().sample(1)[0]
     assert loaded.evaluator(digits)(candidate) == ProxyEvaluator(proxy.summaries, digits, SHORT)(candidate)
-    with pytest.raises(OutputExistsError, match="holds a proxy dataset already"):
+    with pytest.raises(OutputExistsError, match=r"holds proxy\.json already"):
         build(digits, directory)
 
 
@@ -174,6 +188,8 @@ def test_the_card_names_what_has_no_row(made: tuple[ProxyDataset, Path]) -> None
         {"sha256": []},
         {"sha256": 3},
         {"evidence": 7},
+        {"full": {}},
+        {"made_for": {"space": 1}},
     ],
 )
 def test_damaged_proxy_datasets_are_refused(
@@ -187,14 +203,21 @@ def test_damaged_proxy_datasets_are_refused(
         ProxyDataset.load(copy)
 
 
-def test_too_few_architectures_for_evidence(digits: dd.TargetData, tmp_path: Path) -> None:
+def test_what_cannot_be_made_is_said_before_anything_is_distilled(
+    digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dd, "distill", lambda *_, **__: pytest.fail("distilled"))
     with pytest.raises(SettingsError, match="at least 3"):
         make_proxy(digits, Tiny(), sample=2, directory=tmp_path)
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"holds README\.md already"):
+        make_proxy(digits, Tiny(), directory=tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["digits", "--space", "tests.nas.test_spaces:Kernels", "--quiet"]
-    brief = ["--epochs", "1", "--proxy-epochs", "2", "--seeds", "1", "--workers", "1"]
+    brief = ["--epochs", "1", "--proxy-epochs", "10", "--seeds", "1", "--workers", "1"]
     out = tmp_path / "proxy"
     assert (
         main(
@@ -217,7 +240,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     assert "random proxy of digits for the space `Kernels`" in capsys.readouterr().out
     pictures = tmp_path / "new" / "pictures"
-    ranked = ["nas", "rank", *words, *brief, "--sample", "4", "--proxies", "random:3,early-stop:0.2", "--json", "-"]
+    ranked = ["nas", "rank", *words, *brief, "--sample", "4", "--proxies", "random:3,early-stop:0.9", "--json", "-"]
     assert main([*ranked, "--png", str(pictures)]) == 0
     entry = json.loads(capsys.readouterr().out)
     assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == ["random:3", "early-stop:0.2"]
