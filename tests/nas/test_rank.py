@@ -285,6 +285,16 @@ def test_a_pool_draws_its_networks_from_the_space(digits: dd.TargetData, tmp_pat
     assert torch.isfinite(summary.tensors()[0]).all() and len(summary) == 20
 
 
+@pytest.mark.parametrize("method", ["gtn", "dd", "frepo"])
+def test_learned_recipes_are_followed(digits: dd.TargetData, tmp_path: Path, method: str) -> None:
+    """Summaries that bring their own steps, rates or losses are proxies, too."""
+    bench = Bench(digits, Tiny(), "convnet(width=4,depth=1)", 1, tmp_path)
+    summary = SummaryProxy(method=method, ipc=1).data(bench, 0)
+    (candidate,) = Tiny().sample(1)
+    report = dd.evaluate(summary, digits, networks=candidate, protocol=SHORT, runs=1, seed=4, split="validation")
+    assert ProxyEvaluator(summary, digits, SHORT, seed=4)(candidate) == pytest.approx(report.results[0].mean, abs=1e-9)
+
+
 def test_a_space_with_batch_norm_takes_statistics_of_all_classes(digits: dd.TargetData) -> None:
     """Matching asks for one class at a time: the statistics must not be that class's."""
     candidate = ConvNetSpace().candidate(
