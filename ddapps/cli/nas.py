@@ -34,6 +34,11 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--pool", type=int, default=20, help="architectures of the space that take turns in distillation (default: 20)"
     )
+    parser.add_argument(
+        "--score",
+        default="accuracy",
+        help="what candidates are ranked by: accuracy, loss, area, training-loss (default: accuracy)",
+    )
     parser.add_argument("--sample", type=int, default=20, help="architectures that are ranked (default: 20)")
     _add_trainings(parser)
     parser.add_argument(
@@ -136,6 +141,7 @@ def _make_proxy(options: argparse.Namespace) -> None:
         options.method,
         ipc=options.ipc,
         pool=options.pool,
+        score=options.score,
         directory=options.out,
         **_trainings(options),
     )

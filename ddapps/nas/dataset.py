@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.nas.evaluator import PROXY, ProxyEvaluator
+from ddapps.nas.evaluator import PROXY, SCORES, ProxyEvaluator
 from ddapps.nas.plot import plot
 from ddapps.nas.proxies import Bench, SummaryProxy
 from ddapps.nas.rank import rank, with_validation
@@ -19,7 +19,14 @@ from ddapps.pictures import as_png
 from ddcore import DataSummary, TargetData
 from ddcore.augmentation import NoAugmentation
 from ddcore.engine import resolve_device
-from ddcore.errors import DistillationError, InputDataError, OutputExistsError, SettingsError, SummaryFormatError
+from ddcore.errors import (
+    DistillationError,
+    InputDataError,
+    OutputExistsError,
+    SettingsError,
+    SummaryFormatError,
+    UnknownNameError,
+)
 from ddcore.evaluation import Protocol, as_protocol
 from ddcore.settings import override, require_counts
 from ddcore.tensorfile import read_json, write_atomically
@@ -38,6 +45,7 @@ class ProxyDataset:
         summaries: one per seed; a score is the mean over them.
         space: label of the space that it was made for.
         protocol: how candidates are trained on it, without augmentation.
+        score: what they are ranked by, of `SCORES`.
         evidence: the JSON of `Ranking` on a sample of the space: this proxy, and random examples at equal cost.
         full: how a search trains on the full data what it has found, unless told otherwise.
         made_for: ``space``: what its architectures depend on; ``data``: the fingerprint of the data without its validation split. Empty: not recorded.
@@ -46,11 +54,14 @@ class ProxyDataset:
     summaries: tuple[DataSummary, ...]
     space: str
     protocol: Protocol = PROXY
+    score: str = "accuracy"
     evidence: Mapping[str, Any] = field(default_factory=dict)
     full: Protocol = FULL
     made_for: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UnknownNameError("score", self.score, SCORES)
         for protocol in (self.protocol, self.full):
             if not isinstance(protocol.training.augmentation, NoAugmentation):
                 raise SettingsError(f"a proxy dataset records schedules without augmentation: {protocol.name} has one")
@@ -68,7 +79,7 @@ class ProxyDataset:
             raise InputDataError(
                 f"this proxy was made of other data than {target.name}, or of another split or normalisation of it: load the data as it was then"
             )
-        return ProxyEvaluator(self.summaries, target, self.protocol, **settings)
+        return ProxyEvaluator(self.summaries, target, self.protocol, self.score, **settings)
 
     def save(self, directory: str | Path) -> Path:
         """Write the summaries, ``proxy.json``, and a card ``README.md``.
@@ -85,6 +96,7 @@ class ProxyDataset:
             "space": self.space,
             "protocol": _protocol_json(self.protocol),
             "full": _protocol_json(self.full),
+            "score": self.score,
             "made_for": dict(self.made_for),
             "sha256": [summary.sha256() for summary in self.summaries],
             "evidence": dict(self.evidence),
@@ -105,7 +117,7 @@ class ProxyDataset:
             facts = read_json(directory / FILE, MAX_JSON)
             version = facts["format"]
             protocol, full = _protocol(facts["protocol"]), _protocol(facts["full"])
-            hashes, space = list(facts["sha256"]), str(facts["space"])
+            hashes, space, score = list(facts["sha256"]), str(facts["space"]), str(facts["score"])
             evidence, made_for = dict(facts["evidence"]), dict(facts["made_for"])
         except (DistillationError, KeyError, TypeError, ValueError) as error:
             raise SummaryFormatError(f"{directory / FILE} is damaged, or of another version: {error}") from error
@@ -115,8 +127,8 @@ class ProxyDataset:
         if [summary.sha256() for summary in summaries] != hashes or not summaries:
             raise SummaryFormatError(f"{directory} does not hold the summaries that its {FILE} names")
         try:
-            return cls(summaries, space, protocol, evidence, full, made_for)
-        except SettingsError as error:
+            return cls(summaries, space, protocol, score, evidence, full, made_for)
+        except (SettingsError, UnknownNameError) as error:
             raise SummaryFormatError(f"{directory / FILE}: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
@@ -134,7 +146,7 @@ class ProxyDataset:
             f"# {method} proxy of {first.record.get('data', 'a dataset')} for the space `{self.space}`",
             "",
             f"{len(self.summaries)} summaries of {first.ipc} examples per class. A candidate is trained on each for "
-            f"{self.protocol.training.epochs} epochs; its score is the mean accuracy on a validation split.",
+            f"{self.protocol.training.epochs} epochs; its score is the mean over them, by `{self.score}`.",
             "",
         ]
         truth = self.evidence.get("truth")
@@ -183,6 +195,7 @@ def make_proxy(
     *,
     ipc: int = 10,
     pool: int = 20,
+    score: str = "accuracy",
     seeds: int = 3,
     seed: int = 0,
     sample: int = 20,
@@ -202,6 +215,7 @@ def make_proxy(
         method: a method's name; a selection rule uses no networks.
         ipc: examples per class.
         pool: how many architectures of the space take turns during distillation.
+        score: what candidates are ranked by, of `SCORES`.
         seeds: summaries.
         seed: the first of them.
         sample: architectures that the evidence is about; each is trained on the full data, ``seeds`` times.
@@ -222,8 +236,8 @@ def make_proxy(
     as_png(directory / "scatter.png")  # drawn last: matplotlib is asked for first
     target = with_validation(target)
     selects = dd.methods.build_method(method, ipc=ipc, preset="cpu").matching is None
-    proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, averaged=True)
-    random = SummaryProxy(method="random", ipc=ipc, averaged=True)
+    proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, score=score, averaged=True)
+    random = SummaryProxy(method="random", ipc=ipc, score=score, averaged=True)
     bench = Bench(target, space, "", steps, directory / "work", str(resolve_device(device)), progress)
     found = rank(
         target,
@@ -243,7 +257,7 @@ def make_proxy(
     summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     made_for = {"space": described(space), "data": target.fingerprint()}
     made = ProxyDataset(
-        summaries, space_label(space), protocol, found.to_json(), full, json.loads(json.dumps(made_for))
+        summaries, space_label(space), protocol, score, found.to_json(), full, json.loads(json.dumps(made_for))
     )
     made.save(directory)
     plot(found, directory)

@@ -129,6 +129,7 @@ def build(digits: dd.TargetData, directory: Path) -> ProxyDataset:
         "dm",
         ipc=2,
         pool=3,
+        score="loss",
         seeds=2,
         sample=4,
         protocol=SHORT,
@@ -142,17 +143,17 @@ def build(digits: dd.TargetData, directory: Path) -> ProxyDataset:
 def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tuple[ProxyDataset, Path]) -> None:
     proxy, directory = made
     assert len(proxy.summaries) == 2 and proxy.summaries[0].sha256() != proxy.summaries[1].sha256()
-    names = "dm:2(pool=3,averaged=True),random:2(averaged=True)"
+    names = "dm:2(pool=3,score=loss,averaged=True),random:2(score=loss,averaged=True)"
     found = rank(digits, Tiny(), names, sample=4, seeds=2, protocol=SHORT, full=SHORT, steps=2, workers=1).to_json()
     assert [row["scores"] for row in proxy.evidence["proxies"]] == [row["scores"] for row in found["proxies"]]
     card = (directory / "README.md").read_text()
-    assert f"| dm:2(pool=3,averaged=True) | {proxy.evidence['proxies'][0]['tau']} |" in card
+    assert f"| dm:2(pool=3,score=loss,averaged=True) | {proxy.evidence['proxies'][0]['tau']} |" in card
     assert len(list(directory.glob("*.png"))) == 2
     loaded = ProxyDataset.load(directory)
     assert loaded.protocol == SHORT and loaded.space == "tiny(failing=)" and loaded.evidence == proxy.evidence
     assert [s.sha256() for s in loaded.summaries] == [s.sha256() for s in proxy.summaries]
     candidate = Tiny().sample(1)[0]
-    assert loaded.evaluator(digits)(candidate) == ProxyEvaluator(proxy.summaries, digits, SHORT)(candidate)
+    assert loaded.evaluator(digits)(candidate) == ProxyEvaluator(proxy.summaries, digits, SHORT, "loss")(candidate)
     with pytest.raises(OutputExistsError, match=r"holds proxy\.json already"):
         build(digits, directory)
 
@@ -189,6 +190,7 @@ def test_the_card_names_what_has_no_row(made: tuple[ProxyDataset, Path]) -> None
         {"sha256": 3},
         {"evidence": 7},
         {"full": {}},
+        {"score": "speed"},
         {"made_for": {"space": 1}},
     ],
 )
