@@ -195,7 +195,7 @@ def make_proxy(
     *,
     ipc: int = 10,
     pool: int = 20,
-    score: str = "accuracy",
+    score: str = "training-loss",
     seeds: int = 3,
     seed: int = 0,
     sample: int = 20,
