@@ -109,7 +109,7 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="repetitions of all trainings (default: 3)")
     parser.add_argument("--epochs", type=int, help="of full training (default: 5)")
     parser.add_argument("--proxy-epochs", type=int, help="of training on a proxy (default: 30)")
-    parser.add_argument("--steps", type=int, help="of distillation, instead of the preset's")
+    parser.add_argument("--steps", type=int, default=100, help="of distillation (default: 100)")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes; 0: one per core where Ray is installed, else 1 (default: 0)"
     )
