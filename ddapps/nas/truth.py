@@ -57,7 +57,7 @@ class Table:
     """Accuracies that a user supplies.
 
     Attributes:
-        source: the file.
+        source: name of the file, without its folder.
         candidates: architectures of a space.
         accuracies: candidates x runs, in percent.
         classes: equal numbers mark architectures that compute the same.
@@ -131,7 +131,7 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
         raise InputDataError(
             f"{path}: an architecture stands in several rows: give each one row, and accuracy as n x runs"
         )
-    return Table(str(path), tuple(candidates), accuracies, classes.astype(np.int64))
+    return Table(path.name, tuple(candidates), accuracies, classes.astype(np.int64))
 
 
 def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[str, Sequence[Any]]:

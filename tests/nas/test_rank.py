@@ -340,6 +340,7 @@ def test_the_truth_may_come_from_a_table(digits: dd.TargetData, tmp_path: Path) 
     np.testing.assert_allclose(ranking.truth.accuracies, np.linspace(50, 85, 16).reshape(8, 2)[rows])
     entry = ranking.to_json()
     assert entry["proxies"][0]["speedup"] is None and entry["truth"]["ceiling_tau"] == 1
+    assert entry["truth"]["source"] == "table.npz", "results name no folder of a machine"
     with pytest.raises(SettingsError, match="7 different architectures: 8 cannot"):
         ranked(digits, truth=path, proxies="random:4", sample=8)
 
