@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -35,11 +36,24 @@ def machine() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "ddcore": dd.__version__,
         "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
     }
 
 
-def write_results(name: str, results: object, budget: dict[str, Any], table: str) -> None:
-    """Write ``name.json`` and ``name.md``, and print the table."""
+def commit() -> str:
+    """Return the commit that is measured, with ``+`` if its code was changed since; without git, ``DDAPPS_COMMIT`` or unknown."""
+    git = ["git", "-C", str(RESULTS.parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True)
+        measured = ["--", ":/core", ":/ddapps", ":/benchmarks/*.py"]
+        changed = subprocess.run([*git, "status", "--porcelain", *measured], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("DDAPPS_COMMIT", "unknown")
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def write_results(name: str, results: object, budget: dict[str, Any], table: str, *, show: bool = True) -> None:
+    """Write ``name.json`` and ``name.md``, and print the table if ``show``."""
     RESULTS.mkdir(exist_ok=True)
     where = machine()
     content = {"machine": where, "budget": budget, "results": results}
@@ -47,7 +61,8 @@ def write_results(name: str, results: object, budget: dict[str, Any], table: str
     facts = ", ".join(f"{k} {v}" for k, v in where.items() if v is not None)
     spent = ", ".join(f"{k} {v}" for k, v in budget.items())
     (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{facts}\n\nBudget: {spent}\n\n{table}\n")
-    print(table)
+    if show:
+        print(table)
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

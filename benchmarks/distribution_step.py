@@ -34,20 +34,21 @@ OPERATIONS = CLASSES * (REAL + 2 * IPC) * FORWARD_OPERATIONS
 class Plain:
     """The step written out: images normalised once, a loop over classes, one backward pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         target = random_data()
-        self.real = target.spec.normalisation.apply(target.train.inputs)
+        self.device = device
+        self.real = target.spec.normalisation.apply(target.train.inputs).to(device)
         self.members = [(target.train.targets == c).nonzero().flatten() for c in range(CLASSES)]
-        self.synthetic = torch.randn(CLASSES, IPC, 1, 28, 28, requires_grad=True)
+        self.synthetic = torch.randn(CLASSES, IPC, 1, 28, 28, device=device, requires_grad=True)
         self.optimiser = torch.optim.SGD([self.synthetic], lr=1.0, momentum=0.5)
         self.augmentation = SiameseAugmentation()
         self.random = torch.Generator().manual_seed(0)
 
     def step(self) -> None:
-        network = plain_features()
+        network = plain_features().to(self.device)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
-        loss = torch.tensor(0.0)
+        loss = torch.zeros((), device=self.device)
         for c in range(CLASSES):
             picked = self.members[c][torch.randperm(len(self.members[c]))[:REAL]]
             view = self.augmentation.draw(self.random)

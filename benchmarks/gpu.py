@@ -1,6 +1,8 @@
-"""Everything that needs a GPU, in one command: parity with the CPU, step times by precision, host synchronisation, a paper run.
+"""Everything that needs a GPU, in one command: parity with the CPU, host waits, step times by precision, a run on real data.
 
-python -m benchmarks.gpu [--data path/to/mnist.npz --methods dm,dsa]
+python -m benchmarks.gpu [--data path/to/mnist.npz --seconds 100]
+
+Parts come in order of worth; each writes what it found as it ends, and a part that fails is a row that says so.
 """
 
 from __future__ import annotations
@@ -9,57 +11,40 @@ import argparse
 import statistics
 import sys
 import time
+import traceback
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 import ddcore as dd
+from benchmarks import distribution_step, matching_step
 from benchmarks.common import load_or_explain, markdown, write_results
 from benchmarks.steps import IPC, matching_step_alone, random_data
+from ddcore.engine.devices import matmul_precision
 
-VARIANTS = (("fp32", False), ("tf32", False), ("bf16", False), ("bf16", True))
+Row = dict[str, Any]
+Part = tuple[str, Callable[[], str]]
+STEPS = 30
+GPU = torch.device("cuda")
 
 
-def parity(name: str) -> dict[str, Any]:
+def parity(name: str) -> str:
     """Return the largest relative difference of a few steps in float64, CPU against GPU."""
     target = dd.load_data("digits")
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=target)
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=target).on_networks("convnet(width=16)")
     images = [
         dd.distill(target, method, steps=5, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
     ]
-    difference = float((images[0] - images[1]).abs().max() / images[0].abs().max())
-    return {"what": f"{name}, 5 steps in fp64, CPU against GPU", "value": f"{difference:.1e} relative"}
+    return f"{float((images[0] - images[1]).abs().max() / images[0].abs().max()):.1e} relative"
 
 
-def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool, steps: int = 60) -> dict[str, Any]:
-    moments: list[float] = []
-
-    def mark(progress: dd.Progress) -> None:
-        if progress.step >= 10 and progress.step % 10 == 0:
-            torch.cuda.synchronize()
-            moments.append(time.perf_counter())
-
-    torch.cuda.reset_peak_memory_stats()
-    dd.distill(
-        target,
-        matching_step_alone(name, IPC),
-        steps=steps,
-        precision=precision,
-        compile=compiled,
-        device="cuda",
-        callbacks=[mark],
-    )
-    seconds = statistics.median((b - a) / 10 for a, b in pairwise(moments))
-    memory = torch.cuda.max_memory_allocated() / 2**20
-    what = f"{name} step, {precision}{', compiled' if compiled else ''}"
-    return {"what": what, "value": f"{1000 * seconds:.1f} ms, {memory:.0f} MB"}
-
-
-def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
-    """Run steps with torch's alarm for host synchronisation; one alarm would raise."""
+def waits(name: str, target: dd.TargetData) -> str:
+    """Run steps with torch's alarm for host synchronisation; one alarm raises."""
 
     def arm(progress: dd.Progress) -> None:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(5, 40) else "default")
@@ -68,32 +53,103 @@ def waits(name: str, target: dd.TargetData) -> dict[str, Any]:
         dd.distill(target, matching_step_alone(name, IPC), steps=45, device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return {"what": f"{name}, 35 steps under the alarm for host synchronisation", "value": "none"}
+    return "none"
 
 
-def paper_run(data: str, name: str, ipc: int) -> dict[str, Any]:
+def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool) -> str:
+    """Return the median time of a step, the kernels it launches, the share of it that the GPU works, and peak memory."""
+    moments: list[float] = []
+    watched = profile(activities=[ProfilerActivity.CUDA])
+
+    def mark(progress: dd.Progress) -> None:
+        if progress.step >= 5 and progress.step % 5 == 0:
+            torch.cuda.synchronize()
+            moments.append(time.perf_counter())
+        if progress.step == STEPS:
+            watched.start()
+        if progress.step == STEPS + 5:
+            torch.cuda.synchronize()
+            watched.stop()
+
+    torch.cuda.reset_peak_memory_stats()
+    settings: dict[str, Any] = {"precision": precision, "compile": compiled, "device": "cuda", "callbacks": [mark]}
+    dd.distill(target, matching_step_alone(name, IPC), steps=STEPS + 6, **settings)
+    seconds = statistics.median((b - a) / 5 for a, b in pairwise(moments[: STEPS // 5]))
+    kernels = [e for e in watched.key_averages() if e.device_type == torch.autograd.DeviceType.CUDA]
+    busy = sum(e.self_device_time_total for e in kernels) / 5e6
+    memory = torch.cuda.max_memory_allocated() / 2**20
+    count = sum(e.count for e in kernels) / 5
+    return f"{1000 * seconds:.1f} ms, {count:.0f} kernels and copies, busy {1000 * busy:.1f} ms, {memory:.0f} MB"
+
+
+def plain_step_time(name: str, precision: str) -> str:
+    """Return the median time of the step written out with torch's own layers."""
+    plain = (
+        distribution_step.Plain("cuda") if name == "dm" else matching_step.Plain(augmented=name == "dsa", device="cuda")
+    )
+    moments = []
+    with matmul_precision(precision, GPU):
+        for step in range(STEPS + 1):
+            plain.step()
+            if step >= 5 and step % 5 == 0:
+                torch.cuda.synchronize()
+                moments.append(time.perf_counter())
+    return f"{1000 * statistics.median((b - a) / 5 for a, b in pairwise(moments)):.1f} ms"
+
+
+def paper_run(data: str, name: str, ipc: int, seconds: float) -> str:
+    """Return the accuracy after as many of the paper's steps as fit ``seconds``."""
     target = load_or_explain(data)
     method = dd.methods.build_method(name, ipc=ipc, preset="paper", data=Path(data).stem, target=target)
-    summary = dd.distill(target, method, device="cuda", precision="bf16", progress=True)
-    result = dd.evaluate(summary, target, protocol="dsa", runs=5, device="cuda").results[0]
-    value = f"{result.mean:.2f} ± {result.ci95:.2f} % after {summary.record['seconds']:.0f} s"
-    return {"what": f"{name} on {target.name}, ipc {ipc}, {method.steps} steps, protocol dsa", "value": value}
+    summary = dd.distill(target, method, device="cuda", precision="tf32", max_seconds=seconds)
+    started = time.monotonic()
+    result = dd.evaluate(summary, target, protocol="dsa", runs=5, device="cuda", precision="tf32").results[0]
+    record = summary.record
+    return (
+        f"{result.mean:.2f} ± {result.ci95:.2f} % after {record['steps']} of {method.steps} steps in "
+        f"{record['seconds']:.0f} s, evaluated in {time.monotonic() - started:.0f} s"
+    )
+
+
+def parts(options: argparse.Namespace) -> Iterator[Part]:
+    target = random_data()
+    for name in ("dm", "dc", "dsa", "dcc", "idc", "cafe", "frepo"):
+        yield f"{name}, 5 steps in fp64, CPU against GPU", lambda n=name: parity(n)
+    for name in ("dm", "dc", "dsa", "dcc"):
+        yield f"{name}, 35 steps under the alarm for host waits", lambda n=name: waits(n, target)
+    for ipc in (1, 10) if options.data else ():
+        what = f"dm on {Path(options.data).stem}, ipc {ipc}, tf32, protocol dsa"
+        yield what, lambda i=ipc: paper_run(options.data, "dm", i, options.seconds)
+    for name in ("dm", "dsa"):
+        for precision in ("fp32", "tf32", "bf16"):
+            yield f"{name} step, {precision}", lambda n=name, p=precision: step_time(n, target, p, False)
+        for precision in ("fp32", "tf32"):
+            yield f"{name} step, {precision}, plain", lambda n=name, p=precision: plain_step_time(n, p)
+    for name in ("dm", "dsa"):
+        yield f"{name} step, tf32, compiled", lambda n=name: step_time(n, target, "tf32", True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="also run the paper's steps on this data")
-    parser.add_argument("--methods", default="dm,dsa", help="for --data")
+    parser.add_argument("--data", help="also run DM's published steps on this data")
+    parser.add_argument("--seconds", type=float, default=100.0, help="of distillation, per run on --data")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("this benchmark needs a GPU, and torch finds none here")
-    target = random_data()
-    names = options.methods.split(",")
-    rows = [parity(name) for name in ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")]
-    rows += [waits(name, target) for name in ("dm", "dc", "dsa", "dcc")]
-    rows += [step_time(name, target, p, c) for name in ("dm", "dc", "dsa") for p, c in VARIANTS]
-    rows += [paper_run(options.data, name, ipc) for name in names for ipc in (1, 10)] if options.data else []
-    write_results("gpu", rows, {"steps": 60, "seed": 0}, markdown(rows))
+    rows: list[Row] = []
+    failures = 0
+    for what, measure in parts(options):
+        started = time.monotonic()
+        try:
+            value = measure()
+        except Exception as error:
+            traceback.print_exc()
+            value, failures = f"failed: {type(error).__name__}: {str(error).splitlines()[0][:150]}", failures + 1
+        rows.append({"what": what, "value": value, "s": f"{time.monotonic() - started:.1f}"})
+        print(rows[-1], flush=True)
+        write_results("gpu", rows, {"steps": STEPS, "seconds": options.seconds, "seed": 0}, markdown(rows), show=False)
+    print(markdown(rows))
+    sys.exit(bool(failures))
 
 
 if __name__ == "__main__":

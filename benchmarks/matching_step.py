@@ -42,28 +42,29 @@ OPERATIONS = CLASSES * (
 class Plain:
     """The step written out: images normalised once, a loop over classes, one backward pass."""
 
-    def __init__(self, augmented: bool) -> None:
+    def __init__(self, augmented: bool, device: str = "cpu") -> None:
         target = random_data()
-        self.real = target.spec.normalisation.apply(target.train.inputs)
+        self.device = device
+        self.real = target.spec.normalisation.apply(target.train.inputs).to(device)
         self.members = [(target.train.targets == c).nonzero().flatten() for c in range(CLASSES)]
-        self.synthetic = torch.randn(CLASSES, IPC, 1, 28, 28, requires_grad=True)
+        self.synthetic = torch.randn(CLASSES, IPC, 1, 28, 28, device=device, requires_grad=True)
         self.optimiser = torch.optim.SGD([self.synthetic], lr=0.1, momentum=0.5)
         self.augmentation = SiameseAugmentation() if augmented else NoAugmentation()
         self.random = torch.Generator().manual_seed(0)
 
     def step(self) -> None:
-        network = nn.Sequential(plain_features(), nn.Linear(2048, CLASSES))
+        network = nn.Sequential(plain_features(), nn.Linear(2048, CLASSES)).to(self.device)
         weights = list(network.parameters())
-        loss = torch.tensor(0.0)
+        loss = torch.zeros((), device=self.device)
         for c in range(CLASSES):
             picked = self.members[c][torch.randperm(len(self.members[c]))[:REAL]]
             view = self.augmentation.draw(self.random)
             real = view(dd.Batch(self.real[picked], picked)).inputs
             synthetic = view(dd.Batch(self.synthetic[c], picked)).inputs
-            wanted = torch.autograd.grad(F.cross_entropy(network(real), torch.full((REAL,), c)), weights)
-            found = torch.autograd.grad(
-                F.cross_entropy(network(synthetic), torch.full((IPC,), c)), weights, create_graph=True
-            )
+            targets = torch.full((REAL,), c, device=self.device)
+            wanted = torch.autograd.grad(F.cross_entropy(network(real), targets), weights)
+            logits = network(synthetic)
+            found = torch.autograd.grad(F.cross_entropy(logits, targets[:IPC]), weights, create_graph=True)
             loss = loss + sum(row_cosine(s, r) for s, r in zip(found, wanted, strict=True) if s.ndim > 1)
         self.optimiser.zero_grad()
         loss.backward()

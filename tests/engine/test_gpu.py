@@ -42,6 +42,7 @@ def test_augmentation_on_the_gpu_equals_that_on_the_cpu(family: str, count: int 
 
 
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")  # said by torch, once, of the alarm itself
 @pytest.mark.parametrize("name", ["dm", "dsa", "dcc", "idc"])
 def test_no_step_waits_for_the_host(few_digits: dd.TargetData, name: str) -> None:
     def arm(progress: dd.Progress) -> None:
@@ -56,7 +57,10 @@ def test_no_step_waits_for_the_host(few_digits: dd.TargetData, name: str) -> Non
 @needs_gpu
 def test_precision_switches_are_restored(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
     before = torch.backends.cuda.matmul.fp32_precision
-    dd.distill(few_digits, small_dm, device="cuda", precision="tf32")
+    read: list[bool] = []
+    callback = lambda _: read.append(torch.backends.cudnn.allow_tf32)  # noqa: E731
+    dd.distill(few_digits, small_dm, device="cuda", precision="tf32", callbacks=[callback])
+    assert read == [True] * 6
     assert torch.backends.cuda.matmul.fp32_precision == before
     report = dd.evaluate(few_digits, few_digits, networks="convnet(width=8)", runs=1, protocol="quick", device="cuda")
     assert report.results[0].mean > 50

@@ -75,6 +75,7 @@ def scaling(factor_x: Tensor, factor_y: Tensor) -> Tensor:
 
 
 def rotation(radians: Tensor) -> Tensor:
-    """Return matrices for `affine` that rotate the sampling grid."""
+    """Return matrices for `affine` that rotate the sampling grid; in float64, where devices agree on sine and cosine."""
+    radians = radians.double()
     zero, cos, sin = torch.zeros_like(radians), radians.cos(), radians.sin()
     return torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)

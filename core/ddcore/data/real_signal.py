@@ -180,10 +180,12 @@ class ExactSignal(RealSignal):
         for group in groups:
             drawn, sizes = self._drawn(group, count)
             totals: list[Tensor] = []
-            with torch.no_grad(), run.autocast():
+            with torch.no_grad():
                 for chunk in chunks(drawn, run.micro_batch):
-                    part = network.features(self._view(chunk, views).inputs).to(run.dtype)
-                    totals.append(self._shares(chunk, sizes) @ part)
+                    batch = self._view(chunk, views)  # in full precision, as the synthetic examples' view
+                    with run.autocast():
+                        part = network.features(batch.inputs)
+                    totals.append(self._shares(chunk, sizes) @ part.to(run.dtype))
             yield Features(tuple(group), torch.stack(totals).sum(dim=0), sum(sizes.values()))
 
     def gradients(

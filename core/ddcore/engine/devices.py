@@ -52,7 +52,8 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
         yield
         return
     wanted = "tf32" if precision == "tf32" else "ieee"
-    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    cudnn: Any = torch.backends.cudnn
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:

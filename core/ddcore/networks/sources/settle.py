@@ -31,7 +31,7 @@ def settle(network: Network, run: Run) -> None:
     momenta = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the average over batches: here, of the one
+        norm.momentum = 1.0  # the statistics are those of the batch; None would too, but make a GPU's host wait
         norm.train()
     with torch.no_grad(), run.autocast():
         network(real.inputs)
