@@ -41,14 +41,19 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit that is measured, with ``+`` if its code was changed since; without git, ``DDAPPS_COMMIT`` or unknown."""
+    """Return the commit that is measured, with ``+`` if its code was changed since.
+
+    ``DDAPPS_COMMIT`` says it where the code is a copy without its history.
+    """
+    if "DDAPPS_COMMIT" in os.environ:
+        return os.environ["DDAPPS_COMMIT"]
     git = ["git", "-C", str(RESULTS.parent)]
+    measured = ["--", ":/core", ":/ddapps", ":/benchmarks/*.py"]
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True)
-        measured = ["--", ":/core", ":/ddapps", ":/benchmarks/*.py"]
         changed = subprocess.run([*git, "status", "--porcelain", *measured], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("DDAPPS_COMMIT", "unknown")
+        return "unknown"
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 

@@ -117,3 +117,48 @@ def test_bad_settings_are_refused() -> None:
         SiameseAugmentation(families=())
     with pytest.raises(SettingsError, match="scale"):
         SiameseAugmentation(scale=0.5)
+
+
+def strengths(family: str, parameter: int, read: str) -> Tensor:
+    """Return 4000 drawn strengths of an operation, caught where the family hands them over."""
+    caught: list[Tensor] = []
+    view = SiameseAugmentation(families=(family,)).draw(torch.Generator().manual_seed(0), 4000)
+    with pytest.MonkeyPatch.context() as patch:
+        original = getattr(operations, read)
+        patch.setattr(operations, read, lambda *given: caught.append(given[parameter]) or original(*given))
+        view(dd.Batch(images(4000, 1, 2), torch.zeros(4000)))
+    return caught[0]
+
+
+@pytest.mark.parametrize(
+    ("family", "read", "parameter", "low", "high"),
+    [
+        ("color", "brightness", 1, -0.5, 0.5),
+        ("color", "saturation", 1, 0.0, 2.0),
+        ("color", "contrast", 1, 0.5, 1.5),
+        ("scale", "scaling", 0, 1 / 1.2, 1.2),
+        ("scale", "scaling", 1, 1 / 1.2, 1.2),
+        ("rotate", "rotation", 0, -torch.pi / 12, torch.pi / 12),
+    ],
+)
+def test_strengths_fill_the_published_ranges(family: str, read: str, parameter: int, low: float, high: float) -> None:
+    drawn = strengths(family, parameter, read)
+    width = high - low
+    assert low <= float(drawn.min()) < low + 0.01 * width
+    assert high - 0.01 * width < float(drawn.max()) <= high
+    assert float(drawn.mean()) == pytest.approx((low + high) / 2, abs=0.02 * width)
+
+
+@pytest.mark.parametrize(("family", "size"), [("crop", 4), ("cutout", 16)])
+def test_translations_and_holes_have_the_published_sizes(family: str, size: int) -> None:
+    x = torch.ones(3000, 1, 32, 32)
+    out = apply(family, x, count=3000)[:, 0]
+    if family == "crop":  # shifts of -4 .. 4 rows, each as often
+        empty = (out.amax(dim=2) == 0).sum(dim=1)
+        signs = torch.where(out[:, 0].amax(dim=1) == 0, 1, -1)
+        shifts = empty * signs
+        assert sorted(set(shifts.tolist())) == list(range(-size, size + 1))
+        assert all(abs(int((shifts == s).sum()) - 3000 / 9) < 90 for s in range(-size, size + 1))
+    else:  # a hole of half the side, its centre anywhere: the border cuts it
+        rows = (out == 0).any(dim=2).sum(dim=1)
+        assert int(rows.max()) == size and int(rows.min()) == size // 2
