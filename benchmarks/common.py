@@ -36,7 +36,7 @@ def machine() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "ddcore": dd.__version__,
         "date": time.strftime("%Y-%m-%d"),
-        "commit": commit(),
+        "commit": COMMIT,
     }
 
 
@@ -55,6 +55,10 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+COMMIT = commit()
+"""Of the code as it was loaded: a commit that is made during a long run does not change what runs."""
 
 
 def write_results(name: str, results: object, budget: dict[str, Any], table: str, *, show: bool = True) -> None:
@@ -76,14 +80,6 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
     return "\n".join(lines)
-
-
-def earlier_rows(name: str, budget: dict[str, Any], replaced: set[tuple[Any, ...]], key: tuple[str, ...]) -> list[Any]:
-    """Return the rows of an earlier call at the same budget, except those that are replaced: long runs are made in parts."""
-    path = RESULTS / f"{name}.json"
-    earlier = json.loads(path.read_text()) if path.exists() else {"budget": {}, "results": []}
-    same = all(earlier["budget"].get(k) == v for k, v in budget.items())
-    return [row for row in earlier["results"] if same and tuple(row[k] for k in key) not in replaced]
 
 
 def data_argument(parser: argparse.ArgumentParser, name: str) -> None:

@@ -17,6 +17,7 @@ import torch
 
 import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, markdown, write_results
+from benchmarks.merging import kept_work, merge_argument
 from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
 from ddcore.evaluation import as_protocol
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--work", type=Path, default=Path("out/continual"))
     parser.add_argument("--published", action="store_true")
+    merge_argument(parser)
     options = parser.parse_args()
     if options.published:
         vars(options).update(PUBLISHED)
@@ -62,6 +64,7 @@ def main() -> None:
     if options.per_class:
         target = first_of_each(target, options.per_class)
     protocol = as_protocol(options.protocol)
+    commits = kept_work(options.work / title, options.earlier)
     found = compare(
         target,
         options.methods.split(","),
@@ -82,8 +85,8 @@ def main() -> None:
     budget = {
         key: value
         for key, value in vars(options).items()
-        if key not in ("data", "work", "published") and value is not None
-    }
+        if key not in ("data", "work", "published", "earlier") and value is not None
+    } | commits
     rows = [
         {
             "strategy": row.name,

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import earlier_rows, markdown, write_results
+from benchmarks.common import markdown
+from benchmarks.merging import MergedRows, merge_argument
 
 DETERMINISTIC = ("herding", "k_center", "forgetting")
 QUANTISED = ("dm", "idc")
@@ -26,16 +27,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="distillations per method")
     parser.add_argument("--runs", type=int, default=5, help="networks per distillation")
     parser.add_argument("--precision", default="fp32", help="of distillation; results of others get its name")
+    merge_argument(parser)
     options = parser.parse_args()
     target = dd.load_data("digits")
     title = "digits" if options.precision == "fp32" else f"digits_{options.precision}"
     budget = {"preset": "cpu", "networks per distillation": options.runs, "seeds": "from 0"}
+    rows = MergedRows(title, budget, KEY, options.earlier)
     for name in options.methods.split(","):
         for ipc in map(int, options.ipcs.split(",")):
-            measured = measure(target, name, ipc, options)
-            replaced = {tuple(row[k] for k in KEY) for row in measured}
-            results = sorted(earlier_rows(title, budget, replaced, KEY) + measured, key=order)
-            write_results(title, results, budget, markdown(table(results)))
+            rows.write(measure(target, name, ipc, options), order, lambda results: markdown(table(results)))
 
 
 def order(row: dict[str, Any]) -> tuple[int, int]:

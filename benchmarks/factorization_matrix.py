@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 import ddcore as dd
-from benchmarks.common import RESULTS, data_argument, earlier_rows, load_or_explain, markdown, write_results
+from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
 from ddcore.methods import compose
 
 FACTORIZATIONS = {
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting of every method"
     )
+    merge_argument(parser)
     options = parser.parse_args()
     validation = 0.2 if options.split == "validation" else 0.0
     target = load_or_explain(options.data, validation=validation)
@@ -63,6 +65,7 @@ def main() -> None:
         "runs": options.runs,
         "networks": options.networks,
     }
+    rows = merged(target, budget, options.earlier) if options.split == "test" else None
     with TemporaryDirectory() as place:
         experts = f"{place}/experts"
         for table in options.tables.split(","):
@@ -72,7 +75,7 @@ def main() -> None:
                     train_experts(target, experts, options.network)
                 for factorization in options.factorizations.split(","):
                     row = measure(target, table, factorization, family, options, experts)
-                    report(row, target, budget, options.split)
+                    report(row, rows)
 
 
 def train_experts(target: dd.TargetData, directory: str, network: str) -> None:
@@ -146,24 +149,26 @@ def measure(
     }
 
 
-def report(row: dict[str, Any], target: dd.TargetData, budget: dict[str, Any], split: str) -> None:
-    """Write the row beside those that are there; on a validation split, print it alone."""
-    if split != "test":
+def merged(target: dd.TargetData, budget: dict[str, Any], earlier: str | None) -> MergedRows:
+    """Return the rows of this budget, named for it; what the original takes stands beside it."""
+    name = f"factorization_matrix_{target.name.replace('-', '_')}"
+    if budget["bytes"] != DEFAULT.bytes:
+        name += f"_{budget['bytes']}_bytes"
+    original = dd.storage(dd.distill(target, dd.methods.random(ipc=1)), target, compress_original=True)
+    facts = {"original bytes": original.original, "original compressed": original.original_compressed}
+    return MergedRows(name, budget | facts, KEY, earlier)
+
+
+def report(row: dict[str, Any], rows: MergedRows | None) -> None:
+    """Write the row beside those that are there; print it alone if there are none."""
+    if rows is None:
         facts = f"{row['factorization']:>18} {row['family']:>13} {row['table']:>8}"
         print(
             f"{facts} {row['mean']:6.2f} ± {row['ci95']:.2f} {row['examples_per_class']:>5} per class {row['stored_bytes']} bytes {row['seconds']:.0f} s",
             flush=True,
         )
         return
-    name = f"factorization_matrix_{target.name.replace('-', '_')}"
-    if budget["bytes"] != DEFAULT.bytes:
-        name += f"_{budget['bytes']}_bytes"
-    key = tuple(row[k] for k in KEY)
-    rows = sorted([*earlier_rows(name, budget, {key}, KEY), row], key=order)
-    original = dd.storage(dd.distill(target, dd.methods.random(ipc=1)), target, compress_original=True)
-    facts = {**budget, "original bytes": original.original, "original compressed": original.original_compressed}
-    write_results(name, rows, facts, tables(rows))
-    heat_map(rows, name)
+    heat_map(rows.write([row], order, tables), rows.name)
 
 
 def order(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown, write_results
+from benchmarks.merging import kept_work, merge_argument
 from ddapps.federated import Settings
 from ddapps.federated.compare import Grid, compare
 from ddapps.federated.outcomes import Comparison
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
     parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
+    merge_argument(parser)
     options = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.ERROR)
     name = Path(options.data).stem
@@ -70,6 +72,7 @@ def main() -> None:
     )
     for alpha in map(float, options.alphas.split(",")):
         title = f"federated_{name}_{alpha:g}".replace("-", "_").replace(".", "_")
+        commits = kept_work(options.work / title, options.earlier)
         found = compare(
             target,
             settings,
@@ -83,8 +86,10 @@ def main() -> None:
             directory=options.work / title,
             progress=print,
         )
-        budget = {key: value for key, value in vars(options).items() if key not in ("data", "work", "alphas")}
-        write_results(title, found.to_json(), {"alpha": alpha, **budget}, markdown(rows(found)))
+        budget = {
+            key: value for key, value in vars(options).items() if key not in ("data", "work", "alphas", "earlier")
+        }
+        write_results(title, found.to_json(), {"alpha": alpha, **budget, **commits}, markdown(rows(found)))
         plot(found, RESULTS / f"{title}.png")
 
 

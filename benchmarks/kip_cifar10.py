@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import data_argument, earlier_rows, load_or_explain, markdown, write_results
+from benchmarks.common import data_argument, load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
 
 NOTEBOOK = {0: 24.26, 20: 41.41, 100: 45.44, 200: 46.23, 300: 46.74}
 """Step -> accuracy that the authors' notebook prints for 100 images of CIFAR-10."""
@@ -35,15 +36,14 @@ def main() -> None:
     parser.add_argument("--labels", default="hard", help="hard, or soft: learned")
     parser.add_argument("--normalisation", default="standard", help="standard, as in the notebook, or zca-unit")
     parser.add_argument("--seed", type=int, default=0)
+    merge_argument(parser)
     options = parser.parse_args()
     name = Path(options.data).stem
     target = load_or_explain(options.data, normalisation=options.normalisation)
+    budget = {"real images": 5000, "kernel": "NTK, fully connected, depth 1"}
+    rows = MergedRows("kip", budget, KEY, options.earlier)
     for ipc in map(int, options.ipcs.split(",")):
-        rows = measure(target, name, ipc, options)
-        budget = {"real images": 5000, "kernel": "NTK, fully connected, depth 1"}
-        replaced = {tuple(row[k] for k in KEY) for row in rows}
-        results = sorted([*earlier_rows("kip", budget, replaced, KEY), *rows], key=lambda r: [r[k] for k in KEY])
-        write_results("kip", results, budget, markdown(results))
+        rows.write(measure(target, name, ipc, options), lambda r: [r[k] for k in KEY], markdown)
 
 
 def measure(target: dd.TargetData, name: str, ipc: int, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import data_argument, earlier_rows, load_or_explain, markdown, write_results
+from benchmarks.common import data_argument, load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
 from ddcore.factorization import largest_ipc
 from ddcore.networks import ExpertSegments
 
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32", help="of distillation")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="override a setting")
+    merge_argument(parser)
     options = parser.parse_args()
     target = load_or_explain(options.data)
     name = Path(options.data).stem
@@ -69,13 +71,18 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     by = KEY if not options.bytes else ("method", "budget")
+    rows = MergedRows(title, budget, by, options.earlier)
+
+    def order(row: dict[str, Any]) -> tuple[int, int]:
+        return row[by[1]], list(dd.methods.METHODS).index(row["method"])
+
     for size in map(int, (options.bytes or options.ipcs).split(",")):
         for key in options.methods.split(","):
-            row = measure(target, name, key, size, options)
-            results = [*earlier_rows(title, budget, {(key, size)}, by), row]
-            results.sort(key=lambda r: (r[by[1]], list(dd.methods.METHODS).index(r["method"])))
-            shown = [{k: v for k, v in r.items() if k != "accuracies"} for r in results]
-            write_results(title, results, budget, markdown(shown))
+            rows.write([measure(target, name, key, size, options)], order, table)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    return markdown([{k: v for k, v in row.items() if k != "accuracies"} for row in rows])
 
 
 def measure(target: dd.TargetData, name: str, key: str, size: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -6,11 +6,11 @@ python -m benchmarks.mnist_steps --data path/to/mnist.npz
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 import ddcore as dd
-from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown, write_results
+from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
 
 PUBLISHED = {1: 89.7, 10: 97.5}
 
@@ -24,10 +24,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--compile", action="store_true", help="compile feature extraction")
+    merge_argument(parser)
     options = parser.parse_args()
     target = load_or_explain(options.data)
     marks = sorted(int(m) for m in options.marks.split(","))
-    rows: list[dict[str, Any]] = []
+    budget = {"precision": options.precision, "networks": options.runs, "seed": 0, "protocol": options.protocol}
+    together = MergedRows("mnist_steps", budget, ("ipc",), options.earlier)
     for ipc in map(int, options.ipcs.split(",")):
         kept: dict[int, tuple[float, dd.DataSummary]] = {}
         method = dd.methods.dm(ipc=ipc, preset="paper")
@@ -47,6 +49,7 @@ def main() -> None:
             compile=options.compile,
             callbacks=[keep],
         )
+        rows: list[dict[str, Any]] = []
         for step in marks:
             seconds, summary = kept[step]
             result = dd.evaluate(summary, target, protocol=options.protocol, runs=options.runs).results[0]
@@ -57,19 +60,7 @@ def main() -> None:
                 "paper (20 000)": PUBLISHED[ipc],
             }
             print(rows[-1], flush=True)
-        budget = {"precision": options.precision, "networks": options.runs, "seed": 0}
-        budget["protocol"] = options.protocol
-        together = sorted(rows + kept_rows(budget, {row["ipc"] for row in rows}), key=lambda r: (r["ipc"], r["steps"]))
-        write_results("mnist_steps", together, budget, markdown(together))
-        plot(together)
-
-
-def kept_rows(budget: dict[str, Any], replaced: set[int]) -> list[dict[str, Any]]:
-    """Return the rows of an earlier call at the same budget, for other ipcs: long runs may be made one ipc at a time."""
-    path = RESULTS / "mnist_steps.json"
-    earlier = json.loads(path.read_text()) if path.exists() else {"budget": {}, "results": []}
-    same = all(earlier["budget"].get(key) == value for key, value in budget.items())
-    return [row for row in earlier["results"] if same and row["ipc"] not in replaced]
+        plot(together.write(rows, lambda r: (r["ipc"], r["steps"]), markdown))
 
 
 def plot(rows: list[dict[str, Any]]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import earlier_rows, markdown, write_results
+from benchmarks.common import markdown
+from benchmarks.merging import MergedRows, merge_argument
 from ddapps import privacy
 from ddcore.evaluation import mean_std_ci95
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--ipc", type=int, default=10)
     parser.add_argument("--protocol", default="dc")
     parser.add_argument("--runs", type=int, default=5)
+    merge_argument(parser)
     options = parser.parse_args()
     target = dd.load_data("digits", normalisation=privacy.PUBLIC_NORMALISATION)
     budget = {
@@ -41,17 +43,21 @@ def main() -> None:
         "network": "convnet",
         "threads": torch.get_num_threads(),
     }
+    rows = MergedRows("privacy", budget, KEY, options.earlier)
     for epsilon in options.epsilons.split(","):
         for name in options.methods.split(","):
             if epsilon == "none" and name not in PLAIN:
                 continue
             row = plain(target, name, options) if epsilon == "none" else private(target, name, float(epsilon), options)
-            results = [*earlier_rows("privacy", budget, {(name, row["epsilon"])}, KEY), row]
-            results.sort(
-                key=lambda r: (-r["epsilon"] if isinstance(r["epsilon"], float) else 0, METHODS.index(r["method"]))
-            )
-            shown = [{k: v for k, v in r.items() if k != "accuracies"} for r in results]
-            write_results("privacy", results, budget, markdown(shown))
+            rows.write([row], order, table)
+
+
+def order(row: dict[str, Any]) -> tuple[float, int]:
+    return -row["epsilon"] if isinstance(row["epsilon"], float) else 0, METHODS.index(row["method"])
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    return markdown([{k: v for k, v in row.items() if k != "accuracies"} for row in rows])
 
 
 def private(target: dd.TargetData, name: str, epsilon: float, options: argparse.Namespace) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import RESULTS, data_argument, earlier_rows, markdown, write_results
+from benchmarks.common import RESULTS, data_argument, markdown
+from benchmarks.merging import MergedRows, merge_argument
 from ddapps import privacy
 from ddcore.networks import parse_architecture
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--split", default="test", help="validation: a tenth of the training examples, to choose settings"
     )
+    merge_argument(parser)
     options = parser.parse_args()
     name = Path(options.data).stem
     carved = {"validation": 0.1} if options.split == "validation" else {}
@@ -53,16 +55,14 @@ def main() -> None:
         "networks": options.runs,
         "threads": torch.get_num_threads(),
     }
+    rows = MergedRows(title, budget, KEY, options.earlier) if options.split == "test" else None
     for key in options.methods.split(","):
         for epsilon in map(float, options.epsilons.split(",")):
             row = measure(target, name, key, epsilon, options)
-            if options.split == "validation":
+            if rows is None:
                 print(row)
-                continue
-            results = [*earlier_rows(title, budget, {(key, epsilon)}, KEY), row]
-            results.sort(key=lambda r: (r["method"], -r["epsilon"]))
-            write_results(title, results, budget, markdown(results))
-            draw(results, name, title)
+            else:
+                draw(rows.write([row], lambda r: (r["method"], -r["epsilon"]), markdown), name, title)
 
 
 def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options: argparse.Namespace) -> dict[str, Any]:

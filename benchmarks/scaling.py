@@ -10,8 +10,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import torch
+
 import ddcore as dd
-from benchmarks.common import RESULTS, data_argument, earlier_rows, load_or_explain, markdown, write_results
+from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
 
 KEY = ("method", "ipc")
 
@@ -24,12 +27,18 @@ def main() -> None:
     parser.add_argument("--network", default="convnet(width=32)", help="distilled and evaluated on")
     parser.add_argument("--protocol", default="quick")
     parser.add_argument("--runs", type=int, default=5)
+    merge_argument(parser)
     options = parser.parse_args()
     target = load_or_explain(options.data)
     steps = {name: int(n) for name, _, n in (pair.partition("=") for pair in options.steps.split(","))}
     budget = {"data": target.name, "protocol": options.protocol, "networks": options.runs, "seed": 0, "preset": "cpu"}
     budget["network"] = options.network
     title = f"scaling_{target.name.replace('-', '_')}"
+    rows = MergedRows(title, budget, KEY, options.earlier)
+
+    def order(row: dict[str, Any]) -> tuple[int, int]:
+        return row["ipc"], list(steps).index(row["method"]) if row["method"] in steps else len(steps)
+
     for ipc in map(int, options.ipcs.split(",")):
         for name in steps:
             method = dd.methods.build_method(name, ipc=ipc, preset="cpu", data=target.name)
@@ -41,10 +50,8 @@ def main() -> None:
             ).results[0]
             row = {"method": name, "ipc": ipc, "steps": steps[name], "seconds": summary.record["seconds"]}
             row |= {"mean": result.mean, "ci95": result.ci95, "accuracies": list(result.accuracies)}
-            results = [*earlier_rows(title, budget, {(name, ipc)}, KEY), row]
-            results.sort(key=lambda r: (r["ipc"], list(steps).index(r["method"]) if r["method"] in steps else 9))
-            write_results(title, results, budget, markdown(table(results)) + "\n\n" + crossovers(results))
-            plot(title, results)
+            row["threads"] = torch.get_num_threads()
+            plot(title, rows.write([row], order, lambda found: markdown(table(found)) + "\n\n" + crossovers(found)))
 
 
 def table(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
