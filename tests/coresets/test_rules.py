@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 import torch
 
 import ddcore as dd
-from ddcore.coresets import RULES, FeatureSpace, Forgetting, Herding, as_rule
+from ddcore.coresets import RULES, CoresetRule, FeatureSpace, Forgetting, Herding, RandomSelection, as_rule
 from ddcore.coresets.herding import herd
 from ddcore.coresets.k_center import farthest_points
 from ddcore.data import Pool
 from ddcore.errors import UnknownNameError
 from ddcore.training import Training, fit
+from tests.frequency import assert_equally_often, numbered
 
 SMALL = dd.networks.ConvNet(width=8, depth=2)
 
@@ -32,6 +34,34 @@ def test_every_rule_selects_distinct_examples_of_the_right_class_and_repeats_its
         assert torch.equal(indices, chosen[1][class_id])
         assert len(set(indices.tolist())) == count
         assert set(pool.split.targets[indices].tolist()) == {class_id}
+
+
+@dataclass(frozen=True)
+class AllTies(Forgetting):
+    """Every example was forgotten as often as every other."""
+
+    def count_events(self, pool: Pool, generator: torch.Generator) -> torch.Tensor:
+        return torch.zeros(len(pool), dtype=torch.int64)
+
+
+@pytest.mark.parametrize("rule", [RandomSelection(), AllTies()])
+def test_chance_reaches_every_example_of_a_class_equally_often(rule: CoresetRule) -> None:
+    target = numbered()
+    pool = Pool(target.train, target.spec, torch.device("cpu"))
+    random = torch.Generator().manual_seed(0)
+    chosen = [rule.select(pool, {0: 4, 3: 7}, random) for _ in range(400)]
+    for class_id in (0, 3):
+        assert_equally_often([c[class_id].tolist() for c in chosen], range(class_id, 120, 4))
+
+
+@pytest.mark.parametrize("name", ["herding", "k_center"])
+def test_greedy_rules_start_at_the_example_nearest_the_mean_of_the_whole_class(name: str, pool: Pool) -> None:
+    chosen = as_rule(name).select(pool, {7: 3, 0: 1}, torch.Generator())
+    for class_id in (0, 7):
+        places = [i for i, target in enumerate(pool.split.targets.tolist()) if target == class_id]
+        pixels = pool.split.inputs[places].flatten(1).double()
+        nearest = int((pixels - pixels.mean(dim=0)).square().sum(dim=1).argmin())
+        assert int(chosen[class_id][0]) == places[nearest]
 
 
 def test_herding_equals_an_exhaustive_greedy_search() -> None:

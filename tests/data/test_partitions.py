@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import ddcore as dd
 from ddcore.data import partitions
+from ddcore.data.target import stratified_split
 from ddcore.errors import BudgetError
+from tests.frequency import assert_equally_often, numbered, numbers
 
 SCHEMES: dict[str, Callable[[dd.TargetData, int, int], list[dd.TargetData]]] = {
     "iid": lambda t, n, s: partitions.iid(t, n, seed=s),
@@ -17,12 +19,6 @@ SCHEMES: dict[str, Callable[[dd.TargetData, int, int], list[dd.TargetData]]] = {
     "quantity": lambda t, n, s: partitions.quantity_skew(t, n, 0.5, seed=s),
     "shards": lambda t, n, s: partitions.shards(t, n, 2, seed=s),
 }
-
-
-def numbered(per_class: int = 30, classes: int = 4) -> dd.TargetData:
-    n = per_class * classes
-    pixels = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
-    return dd.load_data({"x_train": pixels, "y_train": torch.arange(n) % classes}, normalisation="none")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -60,6 +56,44 @@ def test_shards_give_each_part_at_most_two_classes_when_they_align() -> None:
     assert all(len(p.spec.classes) <= 2 for p in pieces)
 
 
+@pytest.mark.parametrize("scheme", ["iid", "dirichlet", "quantity"])
+def test_which_members_of_a_class_come_together_is_chance(scheme: str) -> None:
+    """Neighbours in the data share a part as often as members far apart do."""
+    target, together = numbered(per_class=20, classes=2), {"neighbours": 0, "far apart": 0}
+    for seed in range(150):
+        home = {number: i for i, p in enumerate(SCHEMES[scheme](target, 4, seed)) for number in numbers(p.train.inputs)}
+        for first in range(0, 16, 2):
+            together["neighbours"] += home[first] == home[first + 2]
+            together["far apart"] += home[first] == home[first + 22]
+    assert 0 < abs(together["neighbours"] - together["far apart"]) < 0.2 * together["far apart"], together
+
+
+@pytest.mark.parametrize("scheme", ["iid", "shards"])
+def test_every_example_comes_to_the_first_part_equally_often(scheme: str) -> None:
+    target = numbered(per_class=10)
+    draws = [numbers(SCHEMES[scheme](target, 4, seed)[0].train.inputs) for seed in range(400)]
+    assert_equally_often(draws, range(40))
+
+
+def test_equal_parts_differ_by_one_example_at_most_and_another_seed_cuts_otherwise() -> None:
+    target = numbered(per_class=11)
+    for scheme in SCHEMES:
+        cuts = [[numbers(p.train.inputs) for p in SCHEMES[scheme](target, 3, seed)] for seed in (0, 0, 1)]
+        assert cuts[0] == cuts[1] != cuts[2], scheme
+    assert sorted(len(p.train) for p in partitions.iid(target, 3)) == [14, 15, 15]
+
+
+def test_a_validation_split_takes_its_share_of_every_class_from_all_of_it() -> None:
+    targets = torch.tensor([0, 1, 1, 1]).repeat(10)
+    draws = []
+    for seed in range(300):
+        kept, carved = stratified_split(targets, 0.2, seed)
+        assert torch.cat([kept, carved]).sort().values.tolist() == list(range(40))
+        assert targets[carved].bincount().tolist() == [2, 6]
+        draws.append(carved.tolist())
+    assert_equally_often(draws, range(40))
+
+
 def test_classes_partition_into_tasks_with_their_test_examples(digits: dd.TargetData) -> None:
     tasks = partitions.by_class(digits, 3, order=[9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     assert [t.spec.classes for t in tasks] == [(6, 7, 8, 9), (3, 4, 5), (0, 1, 2)]
@@ -67,6 +101,7 @@ def test_classes_partition_into_tasks_with_their_test_examples(digits: dd.Target
         assert task.test is not None and set(task.test.targets.tolist()) == set(task.spec.classes)
         assert task.spec.normalisation is digits.spec.normalisation
     assert sum(len(t.train) for t in tasks) == len(digits.train)
+    assert [t.spec.classes for t in partitions.by_class(digits, 4)] == [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9)]
 
 
 def test_impossible_partitions_are_refused() -> None:
