@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import ddcore as dd
 from ddcore.errors import DivergenceError, SettingsError, UnsupportedError
 from ddcore.factorization import Pixels
-from ddcore.kernels import AnalyticKernel, FeatureKernel
+from ddcore.kernels import AnalyticKernel, FeatureKernel, centred
 from ddcore.matching import KernelRegression
 from ddcore.networks import ConvNet, FreshNetworks, NoNetworks
 from tests.running import started
@@ -61,16 +61,26 @@ def test_the_pieces_of_the_real_side_do_not_matter(few_digits: dd.TargetData) ->
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-9, atol=1e-13)
 
 
-def test_mirrored_images_stand_beside_their_originals_only_where_they_keep_their_class(
-    few_digits: dd.TargetData,
-) -> None:
-    plain, mirrored = KernelRegression(real_batch=5), KernelRegression(real_batch=5, mirrored=True)
-    run = started(few_digits, factorization=Pixels(ipc=1), networks=NoNetworks())
-    assert gradients(run, plain)[0] == gradients(run, mirrored)[0]
-    pixels = few_digits.train.inputs
-    target = dd.load_data({"x_train": pixels, "y_train": few_digits.train.targets}, mirror=True)
+def test_images_stand_beside_their_mirror_images_where_these_keep_their_class(few_digits: dd.TargetData) -> None:
+    mirrored = KernelRegression(real_batch=5, mirrored=True, ridge=1e-3)
+    train = few_digits.train
+    target = dd.load_data({"x_train": train.inputs, "y_train": train.targets}, mirror=True, num_classes=10)
     run = started(target, factorization=Pixels(ipc=1), networks=NoNetworks())
-    assert gradients(run, plain)[0] != gradients(run, mirrored)[0]
+    value, (found,) = gradients(run, mirrored)
+    (images,) = run.examples.groups()["images"]
+    from_right_to_left = images[:, :, :, [7, 6, 5, 4, 3, 2, 1, 0]]
+    support, labels = torch.cat([images, from_right_to_left]), centred(torch.tensor([0, 1, 7, 0, 1, 7]), 10)
+    real = run.real.batch([0, 1, 7], 5, "real")
+    gram = AnalyticKernel().product(support, support)
+    ridge = 1e-3 * gram.trace() / 6 * torch.eye(6, dtype=torch.float64)
+    predicted = AnalyticKernel().product(real.inputs, support) @ torch.linalg.solve(gram + ridge, labels)
+    wanted = 0.5 * (predicted - centred(real.targets, 10)).square().mean()
+    assert value == pytest.approx(float(wanted.detach()), rel=1e-9)
+    torch.testing.assert_close(found, torch.autograd.grad(wanted, images)[0], rtol=1e-7, atol=1e-12)
+    plain = KernelRegression(real_batch=5, ridge=1e-3)
+    assert abs(gradients(run, plain)[0] - value) > 1e-3 * value
+    digits = started(few_digits, factorization=Pixels(ipc=1), networks=NoNetworks())
+    assert gradients(digits, plain)[0] == gradients(digits, mirrored)[0]
 
 
 def test_a_learned_transform_is_folded_into_what_is_stored(few_digits: dd.TargetData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.factorization import MultiFormation, Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.matching.trajectory.trajectory_matching import relative_distance
-from ddcore.networks import ConvNet, ExpertSegments, ExpertTraining, Segments
+from ddcore.networks import ConvNet, ExpertBuffer, ExpertSegments, ExpertTraining, Segments
 from tests.running import parameter_gradient, started
 
 SOURCE = ExpertSegments(
@@ -43,20 +44,57 @@ def test_its_gradient_is_that_of_the_relative_distance(few_digits: dd.TargetData
     torch.testing.assert_close(found, wanted.flatten(), rtol=1e-8, atol=1e-12)
 
 
-def test_a_segment_joins_two_epochs_of_one_expert(few_digits: dd.TargetData) -> None:
-    run = started(few_digits, networks=SOURCE, precision="fp32")
-    networks = run.networks
+@pytest.fixture(scope="module")
+def five_epochs(few_digits: dd.TargetData, tmp_path_factory: pytest.TempPathFactory) -> ExpertBuffer:
+    return dd.train_experts(
+        few_digits,
+        tmp_path_factory.mktemp("experts"),
+        network="convnet(width=4)",
+        training=ExpertTraining(epochs=5, batch_size=60),
+        count=3,
+    )
+
+
+def places(run: dd.Run, buffer: ExpertBuffer, steps: int) -> list[tuple[int, int, int]]:
+    """Return which expert, which epoch and which later one a run's segments join, step by step."""
+    known = {tuple(row.tolist()): (n, e) for n in range(3) for e, row in enumerate(buffer.rows(n, *range(6)))}
+    assert len(known) == 18
+    networks, seen = run.networks, []
     assert isinstance(networks, Segments)
-    buffer = networks._buffer  # type: ignore[attr-defined]
-    pairs = {(n, e): buffer.rows(n, e, e + 1) for n in range(2) for e in range(2)}
-    seen = set()
-    for _ in range(30):
-        first = torch.cat([w.flatten() for w in networks.current()[0].module.parameters()])
-        second = torch.cat([w.flatten() for w in networks.target()])
-        (place,) = [k for k, (a, b) in pairs.items() if torch.equal(a, first) and torch.equal(b, second)]
-        seen.add(place)
+    for _ in range(steps):
+        first, last = (
+            known[tuple(torch.cat([w.detach().flatten() for w in weights]).tolist())]
+            for weights in (networks.current()[0].module.parameters(), networks.target())
+        )
+        assert first[0] == last[0], "a segment joins two experts"
+        seen.append((*first, last[1]))
         networks.advance(run)
-    assert seen == set(pairs)
+    return seen
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_segment_joins_two_epochs_of_one_expert(
+    few_digits: dd.TargetData, five_epochs: ExpertBuffer, length: int
+) -> None:
+    """All starts of the range and all experts that are counted come up, about equally often; every segment has its length."""
+    source = replace(SOURCE, directory=str(five_epochs.directory), length=length, first_start=1, last_start=3)
+    seen = places(started(few_digits, networks=source, precision="fp32"), five_epochs, 120)
+    found = Counter(seen)
+    assert set(found) == {(n, e, e + length) for n in (0, 1) for e in (1, 2)}
+    assert min(found.values()) > 15
+
+
+def test_a_runs_segments_start_later_as_it_grows(few_digits: dd.TargetData, five_epochs: ExpertBuffer) -> None:
+    source = replace(
+        SOURCE, directory=str(five_epochs.directory), count=None, early_last_start=1, last_start=5, growth=0.5
+    )
+    run = started(few_digits, precision="fp32")
+    run.steps = 80
+    run.networks = source.start(run)
+    starts = [epoch for _, epoch, _ in places(run, five_epochs, 80)]
+    for step, epoch in enumerate(starts):
+        assert epoch < min(5, 1 + step // 10), (step, epoch)
+    assert [max(starts[:10]), max(starts[10:30]), max(starts[40:])] == [0, 2, 4]
 
 
 def test_starts_grow_later() -> None:
