@@ -6,6 +6,7 @@ python -m benchmarks.nas_rank --data path/to/cifar10.npz --space 'nasbench201(ch
     --proxies dm:10,random:10,herding:10,early-stop:0.15
 
 What is finished lies in --work: a call that was killed, or has more proxies, goes on from there. Proxies are scored on a validation split.
+"Tau to choose by" is with the accuracies of full training on that split, the other columns are about the test split.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ def rows(found: Ranking) -> list[dict[str, object]]:
     """Return the table."""
     table = []
     for row in found.rows:
-        c = row.correlation
+        c = row.test.correlation
         speedup = found.speedup(row)
         table.append(
             {
                 "proxy": row.name,
+                "tau to choose by": "" if row.validation is None else f"{row.validation.correlation.tau:.3f}",
                 "tau": f"{c.tau:.3f} [{c.tau_ci95[0]:.2f}, {c.tau_ci95[1]:.2f}]",
                 "rho": f"{c.rho:.3f} [{c.rho_ci95[0]:.2f}, {c.rho_ci95[1]:.2f}]",
                 "regret at 1": f"{c.regret_at.get(1, float('nan')):.2f}",

@@ -36,8 +36,8 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--score",
-        default="training-loss",
-        help="what candidates are ranked by: accuracy, loss, area, training-loss (default: training-loss)",
+        help="what candidates are ranked by: accuracy, loss, area, training-loss (default: that of accuracy, loss and "
+        "training-loss which agrees best with full training on the validation split)",
     )
     parser.add_argument("--sample", type=int, default=20, help="architectures that are ranked (default: 20)")
     _add_trainings(parser)

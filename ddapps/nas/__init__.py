@@ -14,7 +14,7 @@ from ddapps.nas.candidates import Workers
 from ddapps.nas.correlation import RankCorrelation, TauDifference, rank_correlation, split_half_tau, tau_difference
 from ddapps.nas.dataset import ProxyDataset, make_proxy
 from ddapps.nas.evaluator import PROXY, SCORES, Measurement, ProxyEvaluator
-from ddapps.nas.outcomes import Ranking
+from ddapps.nas.outcomes import Agreement, Ranking, Row
 from ddapps.nas.plot import plot
 from ddapps.nas.proxies import EarlyStopping, Proxy, SummaryProxy, parse_proxies
 from ddapps.nas.rank import rank
@@ -29,6 +29,7 @@ __all__ = [
     "SCORES",
     "SPACES",
     "STRATEGIES",
+    "Agreement",
     "Candidate",
     "ConvNetSpace",
     "EarlyStopping",
@@ -40,6 +41,7 @@ __all__ = [
     "ProxyEvaluator",
     "RankCorrelation",
     "Ranking",
+    "Row",
     "SearchSpace",
     "SummaryProxy",
     "Table",

@@ -33,6 +33,8 @@ from ddcore.tensorfile import read_json, write_atomically
 from ddcore.training import Training
 
 FORMAT, FILE, CARD, MAX_JSON = 1, "proxy.json", "README.md", 2**22
+CHOICE = ("accuracy", "loss", "training-loss")
+"""Scores that one training tells together: `make_proxy` chooses among them at no further cost."""
 SCHEDULE = ("epochs", "learning_rate", "momentum", "weight_decay", "batch_size", "drop_at", "drop")
 """Settings of training that a proxy dataset records."""
 
@@ -153,13 +155,15 @@ class ProxyDataset:
         if truth:
             lines += [
                 f"Kendall's tau with accuracies after full training, on {truth['n']} architectures of the space "
-                f"(ceiling: {truth['ceiling_tau']}):",
+                f"(ceiling: {truth['ceiling_tau']}). A score is chosen by the first column, of the validation split; "
+                "the others are of the test split:",
                 "",
-                "| proxy | tau | 95 % | regret at 1 | seconds each | speed-up |",
-                "|---|---|---|---|---|---|",
+                "| proxy | tau to choose by | tau | 95 % | regret at 1 | seconds each | speed-up |",
+                "|---|---|---|---|---|---|---|",
             ]
             lines += [
-                f"| {row['name']} | {row['tau']} | {row['tau_ci95'][0]} to {row['tau_ci95'][1]} | {row['regret_at_1']} | "
+                f"| {row['name']} | {(row.get('validation') or {}).get('tau', 'unknown')} | {row['tau']} | "
+                f"{row['tau_ci95'][0]} to {row['tau_ci95'][1]} | {row['regret_at_1']} | "
                 f"{row['seconds_per_candidate']} | {row['speedup']} |"
                 for row in self.evidence["proxies"]
             ]
@@ -195,7 +199,7 @@ def make_proxy(
     *,
     ipc: int = 10,
     pool: int = 20,
-    score: str = "training-loss",
+    score: str | None = None,
     seeds: int = 3,
     seed: int = 0,
     sample: int = 20,
@@ -215,7 +219,8 @@ def make_proxy(
         method: a method's name; a selection rule uses no networks.
         ipc: examples per class.
         pool: how many architectures of the space take turns during distillation.
-        score: what candidates are ranked by, of `SCORES`.
+        score: what candidates are ranked by, of `SCORES`; None: that of `CHOICE` whose ranking agrees best with accuracies of full training
+            on the validation split. The evidence is about the test split.
         seeds: summaries.
         seed: the first of them.
         sample: architectures that the evidence is about; each is trained on the full data, ``seeds`` times.
@@ -228,6 +233,7 @@ def make_proxy(
         progress: called with a line of text when a training is done.
 
     Raises:
+        InputDataError: no score ranks the sample, so that none can be chosen.
         OutputExistsError: the directory holds a proxy dataset already.
     """
     directory, space, protocol, full = Path(directory), as_space(space), as_protocol(protocol), as_protocol(full)
@@ -236,13 +242,16 @@ def make_proxy(
     as_png(directory / "scatter.png")  # drawn last: matplotlib is asked for first
     target = with_validation(target)
     selects = dd.methods.build_method(method, ipc=ipc, preset="cpu").matching is None
-    proxy = SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, score=score, averaged=True)
-    random = SummaryProxy(method="random", ipc=ipc, score=score, averaged=True)
+    scores = CHOICE if score is None else (score,)
+    proxies = [
+        SummaryProxy(method=method, ipc=ipc, pool=0 if selects else pool, score=by, averaged=True) for by in scores
+    ]
+    random = [SummaryProxy(method="random", ipc=ipc, score=by, averaged=True) for by in scores]
     bench = Bench(target, space, "", steps, directory / "work", str(resolve_device(device)), progress)
     found = rank(
         target,
         space,
-        [proxy] if proxy == random else [proxy, random],
+        list(dict.fromkeys([*proxies, *random])),
         sample=sample,
         seeds=seeds,
         seed=seed,
@@ -254,10 +263,15 @@ def make_proxy(
         directory=bench.directory,
         progress=progress,
     )
+    by_name = {proxy.name: proxy for proxy in proxies}
+    best = found.best(by_name)
+    if score is None and best is None:
+        raise InputDataError(f"no score ranks these architectures: {'; '.join(found.unranked.values())}")
+    proxy = proxies[0] if best is None else by_name[best.name]
     summaries = tuple(proxy.data(bench, number) for number in range(seed, seed + seeds))
     made_for = {"space": described(space), "data": target.fingerprint()}
     made = ProxyDataset(
-        summaries, space_label(space), protocol, score, found.to_json(), full, json.loads(json.dumps(made_for))
+        summaries, space_label(space), protocol, proxy.score, found.to_json(), full, json.loads(json.dumps(made_for))
     )
     made.save(directory)
     plot(found, directory)

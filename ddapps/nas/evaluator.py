@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcore import Batch, DataSummary, TargetData, __version__
-from ddcore.data import Split
 from ddcore.engine import resolve_device
 from ddcore.errors import CandidateError, MissingExtraError, SettingsError, UnknownNameError
 from ddcore.evaluation import (
@@ -48,6 +47,7 @@ class Measurement:
         training_loss: mean loss of all updates' batches, each before its update: small where training is fast.
         area: mean held-out accuracy after each quarter of the updates, in percent; NaN unless it was asked for.
         seconds: of training and testing.
+        test: accuracy on the test split, in percent; NaN unless it was asked for. Nothing is chosen by it.
     """
 
     accuracy: float
@@ -55,6 +55,7 @@ class Measurement:
     training_loss: float
     area: float
     seconds: float
+    test: float = math.nan
 
     def score(self, kind: str) -> float:
         """Return one of `SCORES`."""
@@ -94,6 +95,7 @@ class ProxyEvaluator:
         runs: trainings per proxy, each with weights and order of its own, averaged.
         seed: of weights and order. The same architecture starts from the same weights on every proxy.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        also_test: whether a measurement tells the accuracy on the test split, too.
     """
 
     proxy: DataSummary | TargetData | Sequence[DataSummary | TargetData]
@@ -104,6 +106,7 @@ class ProxyEvaluator:
     runs: int = 1
     seed: int = 0
     device: str = "auto"
+    also_test: bool = False
     proxies: tuple[DataSummary | TargetData, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +120,8 @@ class ProxyEvaluator:
         as_protocol(self.protocol)
         resolve_device(self.device)
         held_out_split(self.target, self.split)
+        if self.also_test:
+            held_out_split(self.target, "test")
         for proxy in proxies:
             if not isinstance(proxy, DataSummary | TargetData):
                 raise SettingsError(f"a proxy is a DataSummary or a TargetData, not a {type(proxy).__name__}")
@@ -140,9 +145,11 @@ class ProxyEvaluator:
 
     def facts(self) -> dict[str, Any]:
         """Return what scores depend on besides the candidate, as JSON data: results are kept under it."""
+        tested = {"tested_on": self.hash_of("test")} if self.also_test else {}
         return {
+            **tested,
             "data": self.target.fingerprint(),
-            "held_out": _hash(held_out_split(self.target, self.split)),
+            "held_out": self.hash_of(self.split),
             "proxies": [p.sha256() if isinstance(p, DataSummary) else p.fingerprint() for p in self.proxies],
             "protocol": describe(as_protocol(self.protocol)),
             "score": self.score,
@@ -168,7 +175,8 @@ class ProxyEvaluator:
                 f"diverged: the loss on held-out examples is {loss}, that of training {observed.training_loss}"
             )
         area = fmean([*observed.accuracies, accuracy]) if self.score == "area" else math.nan
-        return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds)
+        test = self.test(trained, "test")[0] if self.also_test else math.nan
+        return Measurement(accuracy, loss, observed.training_loss / observed.updates, area, seconds, test)
 
     def train(
         self, network: object, proxy: DataSummary | TargetData, run: int = 0, observed: _Observed | None = None
@@ -186,23 +194,24 @@ class ProxyEvaluator:
         with _failures_of_a_candidate():
             return train_one(as_architecture(network), source, training, spec, seed=self.seed, run=run, watch=watch)
 
-    def test(self, network: Network) -> tuple[float, float]:
-        """Return a network's accuracy in percent and its mean cross-entropy on the held-out split.
+    def test(self, network: Network, split: str = "") -> tuple[float, float]:
+        """Return a network's accuracy in percent and its mean cross-entropy on a held-out split, the evaluator's own by default.
 
         Raises:
             CandidateError: it crashed.
         """
-        held_out = held_out_split(self.target, self.split)
+        held_out = held_out_split(self.target, split or self.split)
         with _failures_of_a_candidate():
             logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
         accuracy = 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
         return accuracy, float(F.cross_entropy(logits, held_out.targets))
 
-
-def _hash(split: Split) -> str:
-    digest = hashlib.sha256(split.inputs.contiguous().numpy().tobytes())
-    digest.update(split.targets.numpy().tobytes())
-    return digest.hexdigest()
+    def hash_of(self, split: str) -> str:
+        """Return the hash of a held-out split."""
+        held_out = held_out_split(self.target, split)
+        digest = hashlib.sha256(held_out.inputs.contiguous().numpy().tobytes())
+        digest.update(held_out.targets.numpy().tobytes())
+        return digest.hexdigest()
 
 
 @contextmanager

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from ddapps.nas.correlation import Interval, RankCorrelation, TauDifference
 from ddapps.nas.truth import Truth
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a proxy agrees with the truth on one split.
+
+    Attributes:
+        correlation: mean over repetitions.
+        differences: name of another proxy -> this one's tau minus that one's.
+    """
+
+    correlation: RankCorrelation
+    differences: Mapping[str, TauDifference]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON data."""
+        found = self.correlation.to_json()
+        return {
+            **found,
+            "regret_at_1": found["regret_at"].get("1"),
+            "tau_minus": {name: difference.to_json() for name, difference in self.differences.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -20,16 +43,16 @@ class Row:
         scores: repetitions x architectures.
         seconds: mean training and testing time of one architecture, for one score of it.
         making_seconds: of making what one score needs: distillation, or selection; a proxy is made once per space.
-        correlation: with the truth, mean over repetitions.
-        differences: name of another proxy -> this one's tau minus that one's.
+        test: with the truth on the test split: what is reported.
+        validation: with that on the validation split: what a proxy is chosen by; None where the truth has none.
     """
 
     name: str
     scores: Sequence[Sequence[float]]
     seconds: float
     making_seconds: float
-    correlation: RankCorrelation
-    differences: Mapping[str, TauDifference]
+    test: Agreement
+    validation: Agreement | None
 
 
 @dataclass(frozen=True)
@@ -57,39 +80,48 @@ class Ranking:
         """Return the time of one full training over that of one score; None where the truth was read from a table."""
         return None if self.truth.seconds is None else fmean(self.truth.seconds) / row.seconds
 
+    def best(self, among: Collection[str] | None = None) -> Row | None:
+        """Return the row with the largest tau on the validation split; None if the truth is known on the test split alone.
+
+        Args:
+            among: names of proxies; None: all that have a row.
+        """
+        rows = [row for row in self.rows if among is None or row.name in among]
+        return max(rows, key=lambda row: _tau_to_choose_by(row), default=None) if self.truth.validation else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``ddapps nas rank --json`` writes."""
-        ceiling = self.truth.ceiling_tau()
+        ceiling, best = self.truth.ceiling_tau(), self.best()
         truth: dict[str, Any] = {
             "n": len(self.labels),
             "ceiling_tau": None if ceiling is None else round(ceiling, 4),
             "source": self.truth.source,
             "seconds_per_candidate": None if self.truth.seconds is None else round(fmean(self.truth.seconds), 3),
-            "accuracies": {
-                label: [round(run, 3) for run in runs]
-                for label, runs in zip(self.labels, self.truth.accuracies, strict=True)
-            },
+            "accuracies": self._by_label(self.truth.accuracies),
+            "validation_accuracies": None if self.truth.validation is None else self._by_label(self.truth.validation),
         }
         return {
             "data": self.data,
             "space": self.space,
             "truth": truth,
             "proxies": [self._row_json(row) for row in self.rows],
+            "best_on_validation": None if best is None else best.name,
             "failed": dict(self.failed),
             "unranked": dict(self.unranked),
         }
 
+    def _by_label(self, accuracies: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+        return {label: [round(run, 3) for run in runs] for label, runs in zip(self.labels, accuracies, strict=True)}
+
     def _row_json(self, row: Row) -> dict[str, Any]:
         speedup = self.speedup(row)
-        found = row.correlation.to_json()
         return {
             "name": row.name,
-            **found,
-            "regret_at_1": found["regret_at"].get("1"),
+            **row.test.to_json(),
+            "validation": None if row.validation is None else row.validation.to_json(),
             "seconds_per_candidate": round(row.seconds, 3),
             "making_seconds": round(row.making_seconds, 2),
             "speedup": None if speedup is None else round(speedup, 2),
-            "tau_minus": {name: difference.to_json() for name, difference in row.differences.items()},
             "scores": [[round(score, 4) for score in scores] for scores in row.scores],
         }
 
@@ -98,22 +130,35 @@ class Ranking:
         lines = [
             f"{self.data}, space {self.space}, {len(self.labels)} architectures, true accuracy {min(means):.2f} to {max(means):.2f} %, "
             + ("ceiling of tau unknown (one run)" if ceiling is None else f"ceiling of tau {ceiling:.3f}"),
-            f"{'proxy':<34} {'tau':>6} {'95 %':>15} {'rho':>6} {'95 %':>15} {'regret@1':>8} {'s each':>7} {'speed-up':>8}",
+            f"{'proxy':<34} {'to choose':>9} {'tau':>6} {'95 %':>15} {'rho':>6} {'95 %':>15} {'regret@1':>8} {'s each':>7} {'speed-up':>8}",
         ]
         for row in self.rows:
-            found, speedup = row.correlation, self.speedup(row)
+            found, speedup = row.test.correlation, self.speedup(row)
+            chosen = "" if row.validation is None else f"{row.validation.correlation.tau:.3f}"
             regret = found.regret_at.get(1)
             lines.append(
-                f"{row.name:<34} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {found.rho:>6.3f} {_words(found.rho_ci95):>15} "
+                f"{row.name:<34} {chosen:>9} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {found.rho:>6.3f} {_words(found.rho_ci95):>15} "
                 f"{'' if regret is None else f'{regret:.2f}':>8} {row.seconds:>7.2f} {'' if speedup is None else f'{speedup:.1f} x':>8}"
             )
-        first = self.rows[0]
-        if first.differences:
+        best, first = self.best(), self.rows[0]
+        if best is None:
+            lines.append(
+                f"{self.truth.source} has accuracies on the test split alone: a proxy that is chosen by them is chosen by what is reported"
+            )
+        else:
+            lines.append(f"to choose: tau on the validation split, best for {best.name}; the rest is on the test split")
+        if first.test.differences:
             lines += ["", f"tau of {first.name}, minus that of another, 95 % (paired)"]
-            lines += [f"{name:<34} {d.difference:>+6.3f} {_words(d.ci95):>15}" for name, d in first.differences.items()]
+            lines += [
+                f"{name:<34} {d.difference:>+6.3f} {_words(d.ci95):>15}" for name, d in first.test.differences.items()
+            ]
         lines += [f"left out: {label}: {reason}" for label, reason in self.failed.items()]
         lines += [f"no row: {name}: {reason}" for name, reason in self.unranked.items()]
         return "\n".join(lines)
+
+
+def _tau_to_choose_by(row: Row) -> float:
+    return -math.inf if row.validation is None else row.validation.correlation.tau
 
 
 def _words(interval: Interval) -> str:

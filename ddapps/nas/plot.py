@@ -25,8 +25,8 @@ def plot(ranking: Ranking, directory: str | Path, *, prefix: str = "") -> list[P
         figure, axes = figure_of()
         axes.scatter(np.mean(row.scores, axis=0), ranking.truth.means, s=18)
         axes.set_xlabel(f"score by {row.name}")
-        axes.set_ylabel("true accuracy, %")
-        found = row.correlation
+        axes.set_ylabel("true test accuracy, %")
+        found = row.test.correlation
         axes.set_title(
             f"{ranking.data}, {ranking.space}: tau {found.tau:.2f} [{found.tau_ci95[0]:.2f}, {found.tau_ci95[1]:.2f}]",
             fontsize=10,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from ddapps.kept_results import KeptResults
 from ddapps.nas.candidates import Evaluation, Outcome, Workers
 from ddapps.nas.correlation import rank_correlation, require_ranking, tau_difference, top_within
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
-from ddapps.nas.outcomes import Ranking, Row
+from ddapps.nas.outcomes import Agreement, Ranking, Row
 from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
 from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
@@ -48,14 +48,16 @@ def rank(
 ) -> Ranking:
     """Score a sample of architectures by each proxy, and compare the rankings with the true one.
 
-    Proxies are scored on a validation split (one is carved where the data has none), the truth on the test split.
+    Proxies are scored on a validation split (one is carved where the data has none). The truth is measured on both splits by one
+    training: `Ranking.best` chooses by the validation split, the numbers that are reported are of the test split.
 
     Args:
         target: the data.
         space: in any form that `as_space` takes.
         proxies: such as ``"dm:10,random:10,early-stop:1"``, or `Proxy` objects.
         sample: architectures.
-        truth: ``train``: each is trained on the full data, ``seeds`` times; or a table, or the file of one (`load_table`).
+        truth: ``train``: each is trained on the full data, ``seeds`` times; or a table, or the file of one (`load_table`), which may know the
+            test split alone.
         seeds: repetitions, each with a proxy, weights and order of its own.
         seed: the first of them, and that of the sample.
         protocol: of training on a proxy.
@@ -125,10 +127,13 @@ class _Trial:
     seeds: range
 
     def on_full_data(self, full: Protocol) -> list[Evaluation]:
-        """Return the evaluations that make the truth, one per seed: full training, tested on the test split."""
+        """Return the evaluations that make the truth, one per seed: full training, tested on both held-out splits."""
         target, device = self.bench.target, self.bench.device
         return [
-            Evaluation(f"truth {seed}", ProxyEvaluator(target, target, full, split="test", seed=seed, device=device))
+            Evaluation(
+                f"truth on both splits {seed}",
+                ProxyEvaluator(target, target, full, seed=seed, device=device, also_test=True),
+            )
             for seed in self.seeds
         ]
 
@@ -155,10 +160,11 @@ class _Trial:
 
 def _truth(runs: Sequence[Sequence[Outcome]]) -> Truth:
     """Return the truth that full trainings found, seeds x candidates."""
-    each = list(zip(*runs, strict=True))
-    accuracies = tuple(tuple(_number(outcome, "accuracy") for outcome in outcomes) for outcomes in each)
-    seconds = tuple(fmean(_number(outcome, "seconds") for outcome in outcomes) for outcomes in each)
-    return Truth("train", accuracies, seconds)
+    test, validation, seconds = (
+        tuple(tuple(_number(outcome, name) for outcome in outcomes) for outcomes in zip(*runs, strict=True))
+        for name in ("test", "accuracy", "seconds")
+    )
+    return Truth("train", test, tuple(fmean(each) for each in seconds), validation)
 
 
 def _making(evaluations: Sequence[Evaluation]) -> float:
@@ -193,8 +199,11 @@ def _ranking(
         raise InputDataError(f"only {len(sound)} of {len(candidates)} architectures could be trained: {reason}")
     true = truth.of(sound)
     require_ranking(true.means, "true")
+    if true.validation_means is not None:
+        require_ranking(true.validation_means, "true validation")
     within = [k for k in top if k <= len(sound)] or [1]
-    rows, unranked = [], {}
+    scored: dict[str, tuple[list[list[float]], float, float]] = {}
+    unranked = {}
     for proxy, seeds, making in measured:
         each = [[outcomes[index] for index in sound] for outcomes in seeds]
         scores = [[o.measured.score(proxy.score) for o in outcomes if o.measured is not None] for outcomes in each]
@@ -202,27 +211,33 @@ def _ranking(
         if proxy.averaged:
             scores, seconds = [[fmean(column) for column in zip(*scores, strict=True)]], [sum(seconds)]
         try:
-            correlation = rank_correlation(scores, true.means, top=within)
+            for repetition in scores:
+                require_ranking(repetition, "proxy")
         except InputDataError as error:
             unranked[proxy.name] = str(error)
         else:
-            rows.append(
-                Row(
-                    proxy.name,
-                    scores,
-                    fmean(seconds),
-                    making * len(seeds) if proxy.averaged else making,
-                    correlation,
-                    {},
-                )
-            )
-    if not rows:
+            scored[proxy.name] = (scores, fmean(seconds), making * len(seeds) if proxy.averaged else making)
+    if not scored:
         raise InputDataError(f"no proxy ranks these architectures: {next(iter(unranked.values()))}")
-    compared = tuple(
-        replace(
-            row, differences={o.name: tau_difference(row.scores, o.scores, true.means) for o in rows if o is not row}
-        )
-        for row in rows
+    all_scores = {name: scores for name, (scores, _, _) in scored.items()}
+    test = _agreements(all_scores, true.means, within)
+    validation = None if true.validation_means is None else _agreements(all_scores, true.validation_means, within)
+    rows = tuple(
+        Row(name, scores, seconds, making, test[name], None if validation is None else validation[name])
+        for name, (scores, seconds, making) in scored.items()
     )
     labels = tuple(candidates[index].label for index in sound)
-    return Ranking(data, space_label(space), labels, true, compared, failed, unranked)
+    return Ranking(data, space_label(space), labels, true, rows, failed, unranked)
+
+
+def _agreements(
+    scores: Mapping[str, list[list[float]]], true: Sequence[float], top: Sequence[int]
+) -> dict[str, Agreement]:
+    """Return how each proxy agrees with true accuracies."""
+    return {
+        name: Agreement(
+            rank_correlation(mine, true, top=top),
+            {other: tau_difference(mine, theirs, true) for other, theirs in scores.items() if other != name},
+        )
+        for name, mine in scores.items()
+    }

@@ -332,8 +332,11 @@ class _FullTraining:
     def __call__(self, tried: Tried) -> Finalist | None:
         """Return what came of one; None: it failed."""
         candidate = tried.candidate
-        tested = replace(self.evaluator, split="test").facts()["held_out"]
-        facts = {**self.evaluator.facts(), "tested_on": tested, "candidate": candidate.describe()}
+        facts = {
+            **self.evaluator.facts(),
+            "tested_on": self.evaluator.hash_of("test"),
+            "candidate": candidate.describe(),
+        }
         found = self.kept.get(f"full {candidate.label}", facts, lambda: self._trained(candidate))
         if self.progress is not None:
             told = found["failure"] or f"{found['validation']:.2f} % on the validation split"
@@ -348,7 +351,7 @@ class _FullTraining:
             network = self.evaluator.train(candidate, self.evaluator.target)
             seconds = time.monotonic() - started
             validation, loss = self.evaluator.test(network)
-            test, _ = replace(self.evaluator, split="test").test(network)
+            test, _ = self.evaluator.test(network, "test")
             failure = "" if math.isfinite(loss) else "diverged"
         except CandidateError as error:
             return {"failure": str(error)}

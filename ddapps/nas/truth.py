@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,33 +19,42 @@ from ddcore.evaluation import Protocol
 from ddcore.settings import require_counts
 from ddcore.training import Training
 
+Accuracies = np.ndarray[Any, np.dtype[np.float64]]
 FULL = Protocol("full", Training(epochs=5, learning_rate=0.03, batch_size=64))
 """How a candidate is trained on the full data, unless said otherwise."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Accuracies after full training.
+    """Accuracies after full training, of the same networks on two splits: one to report, one to choose by.
 
     Attributes:
         source: where they come from.
-        accuracies: candidates x runs, in percent; a run that failed is NaN.
+        accuracies: on the test split, candidates x runs, in percent; a run that failed is NaN.
         seconds: of one full training, per candidate; None where they were read.
+        validation: as ``accuracies``, on the validation split; None where only the test split is known.
     """
 
     source: str
     accuracies: tuple[tuple[float, ...], ...]
     seconds: tuple[float, ...] | None = None
+    validation: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def means(self) -> list[float]:
-        """Mean over runs, per candidate; NaN where one failed."""
+        """Mean over runs on the test split, per candidate; NaN where one failed."""
         return [fmean(runs) for runs in self.accuracies]
+
+    @property
+    def validation_means(self) -> list[float] | None:
+        """Mean over runs on the validation split, per candidate; None where it is not known."""
+        return None if self.validation is None else [fmean(runs) for runs in self.validation]
 
     def of(self, kept: Sequence[int]) -> Truth:
         """Return the truth about some of the candidates."""
         seconds = None if self.seconds is None else tuple(self.seconds[index] for index in kept)
-        return Truth(self.source, tuple(self.accuracies[index] for index in kept), seconds)
+        validation = None if self.validation is None else tuple(self.validation[index] for index in kept)
+        return Truth(self.source, tuple(self.accuracies[index] for index in kept), seconds, validation)
 
     def ceiling_tau(self) -> float | None:
         """Return the mean tau between two halves of the runs (`split_half_tau`); None for one run, or more than are halved."""
@@ -59,14 +68,16 @@ class Table:
     Attributes:
         source: name of the file, without its folder.
         candidates: architectures of a space.
-        accuracies: candidates x runs, in percent.
+        accuracies: on the test split, candidates x runs, in percent.
         classes: equal numbers mark architectures that compute the same.
+        validation: as ``accuracies``, on a validation split; None where the table has none.
     """
 
     source: str
     candidates: tuple[Candidate, ...]
-    accuracies: np.ndarray[Any, np.dtype[np.float64]]
+    accuracies: Accuracies
     classes: np.ndarray[Any, np.dtype[np.int64]]
+    validation: Accuracies | None = None
 
     def sample(self, count: int, seed: int = 0) -> tuple[tuple[Candidate, ...], Truth]:
         """Return different architectures, drawn with equal chance among classes, and the truth about them.
@@ -83,14 +94,20 @@ class Table:
             )
         drawn = random.choice(different, count, replace=False)
         rows = [int(random.choice(np.flatnonzero(self.classes == number))) for number in drawn]
-        truth = Truth(self.source, tuple(tuple(map(float, self.accuracies[row])) for row in rows))
+        validation = None if self.validation is None else _of_rows(self.validation, rows)
+        truth = Truth(self.source, _of_rows(self.accuracies, rows), validation=validation)
         return tuple(self.candidates[row] for row in rows), truth
+
+
+def _of_rows(accuracies: Accuracies, rows: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, accuracies[row])) for row in rows)
 
 
 def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     """Read a table of accuracies from a ``.npz`` file.
 
-    It holds one array per choice of the space (``n`` values each, as text or numbers), and ``accuracy``: ``n``, or ``n`` x runs, in percent.
+    It holds one array per choice of the space (``n`` values each, as text or numbers), and ``accuracy``: ``n``, or ``n`` x runs, in percent, on
+    the test split. ``validation_accuracy`` may hold those on a validation split: without it, no proxy can be chosen but by what is reported.
     The layout of NAS-Bench-201 is read too: ``ops`` (``n`` x 6, places in ``op_names``), ``edge_order`` (``0->1``, ...), and ``test_acc`` (``n`` x
     data sets, whose names are ``datasets``). ``iso_class`` (``n``) may mark architectures that compute the same: one of each is drawn.
 
@@ -105,22 +122,14 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     path = Path(path)
     arrays = dd.data.read_npz(path)
     columns: dict[str, Sequence[Any]] = _columns(arrays, space, path)
-    try:
-        accuracies = np.asarray(_accuracies(arrays, data, path), dtype=np.float64)
-    except (IndexError, TypeError, ValueError) as error:
-        raise InputDataError(f"{path}: its accuracies are no table of numbers: {error}") from error
-    accuracies = accuracies[:, None] if accuracies.ndim == 1 else np.atleast_1d(accuracies)
+    accuracies = _percent(lambda: _accuracies(arrays, data, path), path)
+    validation = _percent(lambda: arrays["validation_accuracy"], path) if "validation_accuracy" in arrays else None
     rows = len(accuracies)
     marked = np.asarray(arrays.get("iso_class", np.arange(rows)))
-    if accuracies.ndim != 2 or marked.ndim != 1 or {len(c) for c in columns.values()} | {len(marked)} != {rows}:
+    lengths = {len(column) for column in (*columns.values(), marked, *(() if validation is None else (validation,)))}
+    if marked.ndim != 1 or lengths != {rows}:
         raise InputDataError(f"{path}: its columns must have one entry per architecture, and differ in length or shape")
     _, classes = np.unique(marked, return_inverse=True)
-    if not accuracies.size or not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
-        raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
-    if accuracies.max() <= 1:
-        raise InputDataError(
-            f"{path}: accuracies must be percent, and the highest is {accuracies.max():g}: multiply them by 100"
-        )
     candidates = []
     for row in range(rows):
         try:
@@ -131,7 +140,25 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
         raise InputDataError(
             f"{path}: an architecture stands in several rows: give each one row, and accuracy as n x runs"
         )
-    return Table(path.name, tuple(candidates), accuracies, classes.astype(np.int64))
+    return Table(path.name, tuple(candidates), accuracies, classes.astype(np.int64), validation)
+
+
+def _percent(read: Callable[[], Any], path: Path) -> Accuracies:
+    """Return accuracies as architectures x runs, or raise `InputDataError`."""
+    try:
+        accuracies = np.asarray(read(), dtype=np.float64)
+    except (IndexError, TypeError, ValueError) as error:
+        raise InputDataError(f"{path}: its accuracies are no table of numbers: {error}") from error
+    accuracies = accuracies[:, None] if accuracies.ndim == 1 else np.atleast_1d(accuracies)
+    if accuracies.ndim != 2:
+        raise InputDataError(f"{path}: its columns must have one entry per architecture, and differ in length or shape")
+    if not accuracies.size or not np.isfinite(accuracies).all() or accuracies.min() < 0 or accuracies.max() > 100:
+        raise InputDataError(f"{path}: accuracies must be percent, from 0 to 100")
+    if accuracies.max() <= 1:
+        raise InputDataError(
+            f"{path}: accuracies must be percent, and the highest is {accuracies.max():g}: multiply them by 100"
+        )
+    return accuracies
 
 
 def _columns(arrays: Mapping[str, Any], space: SearchSpace, path: Path) -> dict[str, Sequence[Any]]:

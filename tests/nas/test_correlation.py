@@ -73,6 +73,22 @@ def test_intervals_cover_the_true_value_as_often_as_they_say() -> None:
     assert (np.abs(covered - 190) <= 3 * np.sqrt(200 * 0.95 * 0.05)).all()
 
 
+def test_intervals_are_percentiles_over_resampled_architectures() -> None:
+    """Drawn by index, each resample compared by scipy; both proxies on the same ones."""
+    random, n = np.random.default_rng(4), 9
+    truth = random.standard_normal(n)
+    one, other = truth + random.standard_normal(n), truth + 2 * random.standard_normal(n)
+    drawn = np.random.default_rng(7).multinomial(n, np.full(n, 1 / n), size=50)
+    resamples = [np.repeat(np.arange(n), counts) for counts in drawn]
+    both = np.array([[kendalltau(x[d], truth[d]).statistic for x in (one, other)] for d in resamples])
+    rho = [spearmanr(one[d], truth[d]).statistic for d in resamples]
+    found = rank_correlation(one, truth, resamples=50, seed=7)
+    assert found.tau_ci95 == pytest.approx(tuple(np.percentile(both[:, 0], [2.5, 97.5])), abs=1e-12)
+    assert found.rho_ci95 == pytest.approx(tuple(np.percentile(rho, [2.5, 97.5])), abs=1e-12)
+    difference = tau_difference(one, other, truth, resamples=50, seed=7)
+    assert difference.ci95 == pytest.approx(tuple(np.percentile(both[:, 0] - both[:, 1], [2.5, 97.5])), abs=1e-12)
+
+
 def test_paired_difference_covers_and_is_narrower_than_two_intervals() -> None:
     random, trials, covered = np.random.default_rng(1), 200, 0
     for trial in range(trials):

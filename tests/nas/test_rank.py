@@ -84,6 +84,8 @@ def test_every_number_is_that_of_its_parts(digits: dd.TargetData, found: tuple[R
         for candidate in sample
     ]
     np.testing.assert_allclose(ranking.truth.accuracies, truth, atol=1e-9)
+    to_choose_by = [ProxyEvaluator(digits, digits, full)(candidate) for candidate in sample]
+    np.testing.assert_allclose(np.array(ranking.truth.validation)[:, 0], to_choose_by, atol=1e-9)
     summaries = [dd.distill(digits, dd.methods.random(ipc=4, preset="cpu"), seed=seed) for seed in (0, 1)]
     scores = [
         [ProxyEvaluator(summary, digits, SHORT, seed=derive_seed(seed, "proxy"))(candidate) for candidate in sample]
@@ -93,12 +95,13 @@ def test_every_number_is_that_of_its_parts(digits: dd.TargetData, found: tuple[R
     np.testing.assert_allclose(single.scores, scores, atol=1e-9)
     np.testing.assert_allclose(averaged.scores, [np.mean(scores, axis=0)], atol=1e-9)
     means = [fmean(runs) for runs in truth]
-    assert single.correlation == rank_correlation(scores, means, top=(1, 3))
+    correlation = single.test.correlation
+    assert correlation == rank_correlation(scores, means, top=(1, 3))
     assert averaged.seconds == pytest.approx(2 * single.seconds)
     entry = ranking.to_json()["proxies"][0]
-    assert entry["tau"] == round(single.correlation.tau, 4) and entry["speedup"] > 0
+    assert entry["tau"] == round(correlation.tau, 4) and entry["speedup"] > 0
     assert entry["tau_minus"]["random:4(averaged=True)"]["difference"] == pytest.approx(
-        single.correlation.tau - averaged.correlation.tau, abs=1e-4
+        correlation.tau - averaged.test.correlation.tau, abs=1e-4
     )
 
 
@@ -126,7 +129,7 @@ def test_what_is_finished_is_not_done_again(
 
     monkeypatch.setattr(candidates_module, "outcome_of", counted)
     assert ranked(digits, directory).to_json() == ranking.to_json() and not trained
-    lost = next(directory.glob("truth-1-*.json"))
+    lost = next(directory.glob("truth-on-both-splits-1-*.json"))
     lost.unlink()
     again = ranked(digits, directory)
     assert len(trained) == 1 and again.truth.accuracies == ranking.truth.accuracies
@@ -153,7 +156,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, accuracy: Callable[[ProxyEvaluator
     """Let candidates have given accuracies, without training."""
 
     def outcome(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
-        return Outcome(Measurement(accuracy(evaluator, candidate), 1.0, 1.0, 1.0, 0.1))
+        found = accuracy(evaluator, candidate)
+        return Outcome(Measurement(found, 1.0, 1.0, 1.0, 0.1, found))
 
     monkeypatch.setattr(candidates_module, "outcome_of", outcome)
 
@@ -168,9 +172,8 @@ def test_a_proxy_that_ranks_nothing_has_no_row_and_costs_no_other_one(
 
     measured(monkeypatch, blind)
     ranking = ranked(digits, proxies="random:4,early-stop:1", seeds=1)
-    assert [row.name for row in ranking.rows] == ["early-stop:1"] and ranking.rows[0].correlation.tau == pytest.approx(
-        1
-    )
+    assert [row.name for row in ranking.rows] == ["early-stop:1"]
+    assert ranking.rows[0].test.correlation.tau == pytest.approx(1)
     assert "all proxy scores are 10" in ranking.to_json()["unranked"]["random:4"]
     assert "no row: random:4: all proxy scores are 10" in str(ranking)
     with pytest.raises(InputDataError, match="no proxy ranks these architectures"):

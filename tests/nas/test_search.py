@@ -147,7 +147,8 @@ def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tu
     found = rank(digits, Tiny(), names, sample=4, seeds=2, protocol=SHORT, full=SHORT, steps=2, workers=1).to_json()
     assert [row["scores"] for row in proxy.evidence["proxies"]] == [row["scores"] for row in found["proxies"]]
     card = (directory / "README.md").read_text()
-    assert f"| dm:2(pool=3,score=loss,averaged=True) | {proxy.evidence['proxies'][0]['tau']} |" in card
+    row = proxy.evidence["proxies"][0]
+    assert f"| {row['name']} | {row['validation']['tau']} | {row['tau']} |" in card
     assert len(list(directory.glob("*.png"))) == 2
     loaded = ProxyDataset.load(directory)
     assert loaded.protocol == SHORT and loaded.space == "tiny(failing=)" and loaded.evidence == proxy.evidence
