@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +17,7 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
+from ddapps.grids import numbers, search
 from ddapps.kept_results import KeptResults, file_name
 from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
@@ -30,7 +30,9 @@ from ddcore.summary import original_bytes
 Strategy = Recall | Replay
 
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
-FORGETTING = "StreamForgetting/eval_phase/test_stream"
+OF_EXPERIENCE = "Top1_Acc_Exp/eval_phase/test_stream/Task000/Exp{:03d}"
+LEAST_RATE, MOST_RATE = 1e-5, 1.0
+"""Where a grid of learning rates ends."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,15 @@ class Grid:
     """Settings of replay that are tried on a validation split: final accuracy on the first order of classes decides.
 
     Attributes:
-        learning_rates, epochs: all pairs are tried.
+        learning_rates, epochs: all pairs are tried, and where the best lies on the edge, those beyond (`ddapps.grids`).
         validation: share of the training split.
+        most_epochs: no more are tried.
     """
 
     learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     epochs: tuple[int, ...] = (1, 5, 20)
     validation: float = 0.2
+    most_epochs: int = 100
 
 
 def compare(
@@ -122,14 +126,12 @@ def compare(
             if float32 and index == 0:
                 rows.append(work.row(f"{name} float32", replace(recall, storage="float32"), wider))
             if replayed[name]:
-                tuned = work.tuned(f"{name} replay", Replay(recall), setting, grid)
-                rows.append(work.row(f"{name} replay", tuned, setting))
+                rows.append(work.tuned_row(f"{name} replay", Replay(recall), setting, grid))
         for name in baselines:
             if name in SELECTION:
                 rows.append(work.row(name, Recall(name, as_protocol(protocol)), setting))
             else:
-                replay = Replay(None if name == "naive" else name)
-                rows.append(work.row(name, work.tuned(name, replay, setting, grid), setting))
+                rows.append(work.tuned_row(name, Replay(None if name == "naive" else name), setting, grid))
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
@@ -159,16 +161,24 @@ class _Work:
         outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
         return Row(name, outcomes, describe(strategy))
 
-    def tuned(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Replay:
-        """Return the replay with the settings that are best on a validation split: a part of the training split, whatever is reported on."""
+    def tuned_row(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Row:
+        """Return the row of the settings that are best on a validation split: a part of the training split, whatever is reported on."""
         held = replace(self.target, validation=None).with_validation(grid.validation, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage="tuning")
-        tried = []
-        for rate, epochs in product(grid.learning_rates, grid.epochs):
-            candidate = replace(replay, training=replace(replay.training, learning_rate=rate, epochs=epochs))
-            found = tuning._outcome(f"{name} at {rate:g}, {epochs} epochs", candidate, setting, self.seeds[0])
-            tried.append((found.accuracies[-1], candidate))
-        return max(tried, key=lambda one: one[0])[1]
+
+        def with_settings(values: dict[str, Any]) -> Replay:
+            return replace(replay, training=replace(replay.training, **values))
+
+        def cost(values: dict[str, Any]) -> float:
+            title = f"{name} at {values['learning_rate']:g}, {values['epochs']} epochs"
+            return -tuning._outcome(title, with_settings(values), setting, self.seeds[0]).accuracies[-1]
+
+        axes = {
+            "learning_rate": numbers(grid.learning_rates, LEAST_RATE, MOST_RATE),
+            "epochs": numbers(grid.epochs, 1, grid.most_epochs),
+        }
+        best = search(axes, cost)
+        return replace(self.row(name, with_settings(best.values), setting), at_edge=best.at_edge)
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         held_out = replace(self.target, train=held_out_split(self.target, self.split))
@@ -189,11 +199,12 @@ class _Work:
             return asdict(self._run(strategy, setting, seed))
 
         found = KeptResults(self.directory / "outcomes").get(f"{name} {self.stage} {seed}", facts, run)
-        return Outcome(**{**found, "accuracies": tuple(map(float, found["accuracies"]))})
+        matrix = tuple(tuple(map(float, after)) for after in found["by_experience"])
+        return Outcome(**{**found, "accuracies": tuple(map(float, found["accuracies"])), "by_experience": matrix})
 
     def _run(self, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         memories = self.directory / "memories"
-        started, accuracies, metrics = time.monotonic(), [], {}
+        started, accuracies, matrix = time.monotonic(), [], []
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
         with default_generator_seeded(derive_seed(seed, "continual")):
             # Strategies that keep the same memory find it distilled.
@@ -203,6 +214,6 @@ class _Work:
                 learner.train(experience)
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))
-        forgetting = 100 * float(metrics[FORGETTING])
+                matrix.append(tuple(100 * float(metrics[OF_EXPERIENCE.format(seen)]) for seen in range(index + 1)))
         seconds = time.monotonic() - started + memory.seconds_saved
-        return Outcome(tuple(accuracies), forgetting, memory.stored_bytes, seconds)
+        return Outcome(tuple(accuracies), tuple(matrix), memory.stored_bytes, seconds)

@@ -7,26 +7,48 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from ddapps.grids import edges
 from ddcore.evaluation import sample_statistics
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One strategy on one order of classes; accuracies in percent, on all classes seen, after each experience."""
+    """One strategy on one order of classes; accuracies in percent.
+
+    Attributes:
+        accuracies: on all classes seen, after each experience.
+        by_experience: after each experience, on each of those seen.
+        memory_bytes: stored at the end.
+        seconds: of the whole stream.
+    """
 
     accuracies: tuple[float, ...]
-    forgetting: float
+    by_experience: tuple[tuple[float, ...], ...]
     memory_bytes: int
     seconds: float
+
+    @property
+    def forgetting(self) -> float:
+        """How much the accuracy on an experience has fallen since it was learned, in the mean over all but the last; 0 of a single one."""
+        last = self.by_experience[-1]
+        return fmean([self.by_experience[i][i] - now for i, now in enumerate(last[:-1])] or [0.0])
 
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy on several orders of classes."""
+    """One strategy on several orders of classes.
+
+    Attributes:
+        name: of the strategy.
+        outcomes: of each order.
+        settings: of the strategy.
+        at_edge: settings that were tuned and lie on the edge of their grid, which could not go on.
+    """
 
     name: str
     outcomes: tuple[Outcome, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    at_edge: tuple[str, ...] = ()
 
     @property
     def final(self) -> tuple[float, ...]:
@@ -50,6 +72,7 @@ class Row:
             "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
             "settings": dict(self.settings),
+            "at_edge": list(self.at_edge),
         }
 
 
@@ -86,6 +109,6 @@ class Comparison:
             ci95 = "" if final["ci95"] is None else f"{final['ci95']:.2f}"
             lines.append(
                 f"{row.name:<30} {row.memory_bytes:>8} {final['mean']:>8.2f} {ci95:>6} {average['mean']:>10.2f} "
-                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}"
+                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}{edges(row.at_edge)}"
             )
         return "\n".join(lines)

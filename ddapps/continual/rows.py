@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from avalanche.evaluation.metrics import accuracy_metrics, forgetting_metrics
+from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.logging import BaseLogger
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
@@ -87,8 +87,7 @@ class Setting:
 
     def shared(self) -> dict[str, Any]:
         """Return the arguments that every strategy takes: metrics without a logger, device, size of test batches."""
-        metrics = (*accuracy_metrics(experience=True, stream=True), *forgetting_metrics(experience=True, stream=True))
-        evaluator = EvaluationPlugin(*metrics, loggers=[BaseLogger()])
+        evaluator = EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[BaseLogger()])
         return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
 
     def distilling(self, directory: Path | None) -> dict[str, Any]:

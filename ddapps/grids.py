@@ -1,0 +1,86 @@
+"""Searches of a grid that go on where the best lies on its edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Ordered values of one setting. A single value is a choice: nothing beyond it is tried.
+
+    Attributes:
+        values: in their order.
+        beyond: returns the value that follows one end, of the end and its neighbour; None where a hard limit is reached.
+    """
+
+    values: tuple[Any, ...]
+    beyond: Callable[[Any, Any], Any]
+
+
+def numbers(values: Sequence[float], least: float, most: float) -> Axis:
+    """Return an axis of positive numbers that goes on by the ratio of the last two; whole numbers stay whole."""
+
+    def beyond(end: float, neighbour: float) -> float | None:
+        following = end * end / neighbour
+        following = round(following) if isinstance(end, int) else float(f"{following:.3g}")
+        return following if least <= following <= most else None
+
+    return Axis(tuple(sorted(set(values))), beyond)
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a search found.
+
+    Attributes:
+        values: of each axis.
+        at_edge: axes on which the best lies at an end, because there is nothing beyond.
+    """
+
+    values: dict[str, Any]
+    at_edge: tuple[str, ...]
+
+
+def search(axes: Mapping[str, Axis], cost: Callable[[dict[str, Any]], Any]) -> Best:
+    """Return the combination of the least cost; of equals the first.
+
+    All combinations are tried. While the best has the first or last value of an axis, the value beyond is tried beside the best's others.
+    """
+    known = {name: list(axis.values) for name, axis in axes.items()}
+    combinations = (dict(zip(axes, values, strict=True)) for values in product(*known.values()))
+    least, best = min(((cost(values), values) for values in combinations), key=lambda tried: tried[0])
+    while (following := _beyond(axes, known, best)) is not None:
+        name, place, value = following
+        known[name].insert(place, value)
+        tried = {**best, name: value}
+        found = cost(tried)
+        if found < least:
+            least, best = found, tried
+    return Best(best, tuple(name for name, values in known.items() if len(values) > 1 and _at_end(values, best[name])))
+
+
+def edges(names: Sequence[str]) -> str:
+    """Return what the line of a table adds where tuned values lie on the edge."""
+    return f"  best at the edge of its grid: {', '.join(names)}" if names else ""
+
+
+def _at_end(values: Sequence[Any], value: Any) -> bool:
+    return value in (values[0], values[-1])
+
+
+def _beyond(
+    axes: Mapping[str, Axis], known: Mapping[str, Sequence[Any]], best: Mapping[str, Any]
+) -> tuple[str, int, Any] | None:
+    """Return an axis, a place in it and a value to try there, which follows the best's; None where the best is inside or nothing follows."""
+    for name, values in known.items():
+        if len(values) > 1 and _at_end(values, best[name]):
+            first = best[name] == values[0]
+            end, neighbour, place = (values[0], values[1], 0) if first else (values[-1], values[-2], len(values))
+            following = axes[name].beyond(end, neighbour)
+            if following is not None:
+                return name, place, following
+    return None

@@ -1,0 +1,169 @@
+"""Comparisons on data whose right answers are known: a picture's class is the quadrant that is bright."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from avalanche.evaluation.metrics import Forgetting
+
+import ddcore as dd
+from ddapps.cli.main import main
+from ddapps.continual import CompositeMemoryBuffer, DistilledBuffer, DistilledMemory, SampleCondensationBuffer
+from ddapps.continual.buffer import SummaryBuffer
+from ddapps.continual.compare import Grid, compare
+from ddapps.continual.outcomes import Outcome, Row
+from ddapps.continual.streams import benchmark, class_incremental
+from ddcore.evaluation import Protocol, TrainingSource, predict, train_one
+from ddcore.networks import as_architecture
+from ddcore.training import Training
+from tests.stamped import classes_seen, stamped, with_test_labels_shifted
+
+NETWORK = "mlp(width=32)"
+SHORT = Protocol("short", Training(epochs=40))
+SETTINGS: dict[str, Any] = {
+    "tasks": 2, "seeds": 3, "network": NETWORK, "protocol": SHORT, "memory": "5-per-class", "device": "cpu",
+    "float32": False, "grid": Grid((0.15,), (10,)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def target() -> dd.TargetData:
+    """Test classes of different sizes: the share of two of them tells which two they are."""
+    return stamped([40] * 4, [8, 16, 32, 64])
+
+
+@pytest.fixture(scope="module")
+def rows(target: dd.TargetData) -> dict[str, Row]:
+    found = compare(target, [], **SETTINGS, baselines=["random", "reservoir", "class-balanced", "naive"])
+    return {row.name: row for row in found.rows}
+
+
+def test_without_memory_only_the_last_classes_are_known_and_with_any_all_are(
+    rows: dict[str, Row], target: dd.TargetData
+) -> None:
+    assert target.test is not None
+    sizes = torch.bincount(target.test.targets)
+    shares = []
+    for seed in range(3):
+        last = class_incremental(target, 2, seed=seed)[-1].spec.classes
+        shares.append(100 * float(sizes[list(last)].sum() / sizes.sum()))
+    assert len(set(shares)) == 3
+    assert rows["naive"].final == pytest.approx(shares)
+    for outcome in rows["naive"].outcomes:
+        assert outcome.by_experience == ((100.0,), (0.0, 100.0)) and outcome.forgetting == 100.0
+    for name in ("random", "reservoir", "class-balanced"):
+        assert rows[name].final == (100.0,) * 3
+        assert rows[name].to_json()["forgetting"] == 0.0
+
+
+def test_orders_are_drawn_from_the_seed(target: dd.TargetData) -> None:
+    orders = [[part.spec.classes for part in class_incremental(target, 4, seed=seed)] for seed in range(20)]
+    assert all(sorted(order) == [(0,), (1,), (2,), (3,)] for order in orders)
+    assert len({tuple(order) for order in orders}) > 10
+
+
+def test_a_row_of_recall_is_what_its_memory_teaches_a_fresh_network(target: dd.TargetData) -> None:
+    """By hand, and of a network that is not perfect yet."""
+    few = replace(SETTINGS["protocol"], training=Training(epochs=3))
+    settings = {**SETTINGS, "seeds": 2, "seed": 5, "protocol": few}
+    (row,) = compare(target, [], **settings, baselines=["herding"]).rows
+    by_hand = []
+    for seed in (5, 6):
+        memory = DistilledMemory("herding", "325B-per-class", network=NETWORK, seed=seed, device="cpu")
+        for part in class_incremental(target, 2, seed=seed):
+            memory.observe(part)
+        source = TrainingSource.of(memory.summary(), torch.device("cpu"), torch.float32)
+        module = as_architecture(NETWORK).build(target.spec.shape, 4, seed=0).module
+        network = train_one(as_architecture(module), source, few.training, target.spec, seed=seed, run=1)
+        assert target.test is not None
+        logits = predict(network, target.test, target.spec, torch.device("cpu"))
+        by_hand.append(100 * float((logits.argmax(dim=1) == target.test.targets).double().mean()))
+    assert row.final == pytest.approx(by_hand, abs=1e-5)
+    assert 0 < min(by_hand) < 100
+
+
+@pytest.mark.parametrize(("grid", "best"), [(Grid((1e-4, 0.1), (5,)), {"learning_rate": 0.1})])
+def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
+    target: dd.TargetData, grid: Grid, best: dict[str, Any]
+) -> None:
+    """All test labels are wrong: by them, what has learned least is best."""
+    for data in (target, with_test_labels_shifted(target)):
+        (row,) = compare(data, [], **{**SETTINGS, "seeds": 1, "grid": grid}, baselines=["reservoir"]).rows
+        assert best.items() <= row.settings["training"].items()
+    assert row.final == (0.0,)
+
+
+def test_a_grid_goes_on_where_its_best_lies_on_the_edge(target: dd.TargetData) -> None:
+    """One experience at a low learning rate: more epochs are better, as long as there are errors."""
+    found = {}
+    for most in (8, 100):
+        settings = {**SETTINGS, "tasks": 1, "seeds": 1, "grid": Grid((0.002,), (4, 8), most_epochs=most)}
+        (found[most],) = compare(target, [], **settings, baselines=["naive"]).rows
+    assert found[8].settings["training"]["epochs"] == 8
+    assert found[8].at_edge == ("epochs",) and found[8].to_json()["at_edge"] == ["epochs"]
+    assert found[100].settings["training"]["epochs"] > 8
+    assert found[100].at_edge == () and found[100].final > found[8].final
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        DistilledBuffer("random", 8, network=NETWORK, mirror=False),
+        DistilledBuffer("dm", 8, network=NETWORK, steps=5, mirror=False),
+        DistilledBuffer("dm", "3-per-class", network=NETWORK, steps=5, mirror=False),
+        DistilledBuffer("dm", 8, joint=True, network=NETWORK, steps=5, mirror=False),
+        SampleCondensationBuffer(8, network=NETWORK, steps=1, inner=1, mirror=False),
+        CompositeMemoryBuffer("900B", network=NETWORK, steps=5, mirror=False),
+    ],
+    ids=["random", "shrinking", "per class", "joint", "condensation", "composite"],
+)
+def test_labels_in_memory_match_the_pictures(buffer: SummaryBuffer, target: dd.TargetData) -> None:
+    buffer.reader = replace(buffer.reader, normalisation=target.spec.normalisation)
+    for experience in benchmark(class_incremental(target, 2, seed=1)).train_stream:
+        buffer.post_adapt(None, experience)
+        items = [buffer.buffer[index] for index in range(len(buffer.buffer))]
+        labels = [int(item[1]) for item in items]
+        assert classes_seen(torch.stack([item[0] for item in items])).tolist() == labels
+        assert list(buffer.buffer.targets) == labels
+        images, targets = buffer.memory.summary().tensors()
+        assert torch.equal(classes_seen(images), targets)
+    assert set(labels) == {0, 1, 2, 3}
+
+
+def test_forgetting_is_the_mean_fall_since_an_experience_was_learned() -> None:
+    outcome = Outcome((90.0, 65.0, 50.0), ((90.0,), (50.0, 80.0), (30.0, 85.0, 70.0)), 0, 0.0)
+    assert outcome.forgetting == pytest.approx(((90 - 30) + (80 - 85)) / 2)
+    avalanche = Forgetting()
+    for after, accuracies in enumerate(outcome.by_experience):
+        for experience, accuracy in enumerate(accuracies):
+            avalanche.update(experience, accuracy, initial=experience == after)
+    fallen = [avalanche.result_key(experience) for experience in range(2)]
+    assert outcome.forgetting == pytest.approx(sum(fallen) / 2)
+    assert Outcome((90.0,), ((90.0,),), 0, 0.0).forgetting == 0.0
+
+
+def test_a_row_is_summed_up_as_by_hand() -> None:
+    first = Outcome((90.0, 60.0), ((90.0,), (30.0, 90.0)), 100, 1.0)
+    second = Outcome((80.0, 70.0), ((80.0,), (60.0, 80.0)), 300, 2.5)
+    entry = Row("r", (first, second)).to_json()
+    assert entry["final_accuracy"]["mean"] == 65.0 and entry["final_accuracy"]["std"] == pytest.approx(
+        50**0.5, abs=1e-3
+    )
+    assert entry["average_incremental_accuracy"]["mean"] == 75.0
+    assert entry["after_each_experience"] == [85.0, 65.0]
+    assert (entry["forgetting"], entry["memory_bytes"], entry["seconds"]) == (40.0, 300, 3.5)
+
+
+def test_the_command_stops_distillations_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[compare.__module__], "Grid", lambda: Grid((0.01,), (1,)))
+    words = ["continual", "run", "digits", "--tasks", "2", "--memory", "200B-per-class", "--seeds", "1", "--quiet"]
+    words += ["--method", "dm", "--baselines", "composite-memory", "--network", "mlp(width=4)", "--protocol", "quick"]
+    assert main([*words, "--no-float32", "--steps", "20", "--max-seconds", "1e-9", "--out", str(tmp_path)]) == 0
+    kept = list(tmp_path.glob("memories/*/experience-*/summary-*"))
+    assert {path.parents[1].name for path in kept} >= {"dm-uint8-test-0", "composite-memory-test-0"}
+    assert {dd.DataSummary.load(path).record["steps"] for path in kept} == {0}
