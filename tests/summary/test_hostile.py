@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import struct
@@ -15,8 +16,10 @@ import torch
 from safetensors.torch import save
 
 import ddcore as dd
+from benchmarks import hostile_summaries
 from ddcore.errors import SummaryFormatError
 from ddcore.factorization import Pixels
+from tests.summary import fuzzing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -194,9 +197,37 @@ def test_mutated_summaries_raise_our_errors_or_work_and_take_no_memory(tmp_path:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     outcome = json.loads(done.stdout)
+    assert outcome["others"] == []
     assert outcome["refused"] > 1000, outcome
     assert outcome["refused"] + outcome["loaded"] == 1500, outcome
     assert outcome["grown_mb"] < 100, outcome
+
+
+def test_what_the_fuzzer_and_its_benchmark_report_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a loader that refuses, loads and breaks by turns."""
+    turns, taken = itertools.cycle([None, SummaryFormatError("no"), KeyError("lost"), None, MemoryError()]), []
+    fresh = [tmp_path / "only"]
+    dd.distill(dd.load_data("digits"), dd.Method(factorization=Pixels(ipc=1))).save(fresh[0])
+
+    def use(directory: Path) -> None:
+        error = next(turns)
+        taken.append(error)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(fuzzing, "good_summaries", lambda _: fresh)
+    monkeypatch.setattr(fuzzing, "use", use)
+    found = fuzzing.fuzz(tmp_path, 23)
+    errors = [type(error) for error in taken[1:]]  # the first use is of the good summary
+    assert (found["refused"], found["loaded"]) == (errors.count(SummaryFormatError), errors.count(type(None))) == (5, 9)
+    assert [line.split(":")[0] for line in found["others"]] == [
+        f"seed {seed}" for seed, error in enumerate(errors) if error in (KeyError, MemoryError)
+    ]
+    shown = hostile_summaries.row(found, 1.2)
+    assert shown["inputs"] == 23 and shown["other exceptions"] == len(found["others"]) == 9
+    assert {name: shown[name] for name in ("refused", "loaded", "grown_mb")} == {
+        name: found[name] for name in ("refused", "loaded", "grown_mb")
+    }
 
 
 def test_a_few_stored_bytes_cannot_decode_to_gigabytes(tmp_path: Path) -> None:

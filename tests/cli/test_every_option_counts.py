@@ -1,0 +1,240 @@
+"""No option of ``distill``, ``evaluate``, ``show`` and ``experts train`` is read and then ignored.
+
+A command is run with and without an option; what it asks of the library, or leaves behind, must differ as the option says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ddcore as dd
+from ddapps.cli.main import build_parser, main
+from ddcore.errors import DistillationError
+from ddcore.networks import MLP, ExpertTraining, OneOf
+from tests.cli.test_commands import npz  # noqa: F401
+
+Asked = SimpleNamespace
+
+
+class _AskedError(DistillationError):
+    """Ends a command where it would have begun to work."""
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Asked]:
+    """Return a function that runs a command up to its call of the library, and returns that call's arguments by name."""
+    noted: dict[str, Any] = {}
+    load_data = dd.load_data
+
+    def loaded(source: object, **settings: Any) -> dd.TargetData:
+        noted["loading"] = settings
+        return load_data(source, **settings)
+
+    def called(name: str) -> Callable[..., None]:
+        def note(*arguments: Any, **settings: Any) -> None:
+            noted.update(name=name, arguments=arguments, **settings)
+            raise _AskedError(name)
+
+        return note
+
+    monkeypatch.setattr(dd, "load_data", loaded)
+    for name in ("distill", "evaluate", "evaluate_kernel", "train_experts"):
+        monkeypatch.setattr(dd, name, called(name))
+
+    def run(words: list[str]) -> Asked:
+        noted.clear()
+        main(words)
+        return Asked(**noted)
+
+    return run
+
+
+def method(asked: Asked) -> dd.Method:
+    found: dd.Method = asked.arguments[1]
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = np.random.default_rng(i).integers(0, 255, (10, 10, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{i}.png")
+    return str(tmp_path / "images")
+
+
+DATA: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--size": (["--size", "6"], lambda asked: asked.loading["size"], 6),
+    "--no-mirror": (["--no-mirror"], lambda asked: asked.loading["mirror"], False),
+    "--data-root": (["--data-root", "some/where"], lambda asked: str(asked.loading["root"]), "some/where"),
+}
+DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--method": (["--method", "dc"], lambda asked: method(asked).name, "dc"),
+    "--matching": (["--matching", "gradient"], lambda asked: method(asked).matching.family, "gradient"),  # type: ignore[union-attr]
+    "--factorization": (
+        ["--factorization", "linear-bases"],
+        lambda asked: method(asked).factorization.name,
+        "linear_bases",
+    ),
+    "--bytes": (["--bytes", "5000"], lambda asked: method(asked).factorization.ipc, 2),  # type: ignore[attr-defined]
+    "--storage": (["--storage", "fp16"], lambda asked: method(asked).factorization.storage, "fp16"),  # type: ignore[attr-defined]
+    "--ipc": (["--ipc", "3"], lambda asked: method(asked).factorization.ipc, 3),  # type: ignore[attr-defined]
+    "--preset": (["--preset", "paper"], lambda asked: method(asked).preset, "paper"),
+    "--steps": (["--steps", "17"], lambda asked: method(asked).steps, 17),
+    "--max-seconds": (["--max-seconds", "2.5"], lambda asked: asked.max_seconds, 2.5),
+    "--checkpoint-seconds": (["--checkpoint-seconds", "7"], lambda asked: asked.checkpoint_seconds, 7.0),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--network": (["--network", "mlp(width=5)"], lambda asked: method(asked).networks.architecture, MLP(width=5)),  # type: ignore[attr-defined]
+    "--set": (["--set", "optimiser.learning_rate=0.5"], lambda asked: method(asked).optimiser.learning_rate, 0.5),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, False),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading["normalisation"], "zca"),
+    "--compile": (["--compile"], lambda asked: asked.compile, True),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
+    **DATA,
+}
+EVALUATE: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--networks": (["--networks", "mlp(width=5),lenet"], lambda asked: asked.networks, ["mlp(width=5)", "lenet"]),
+    "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol, "dsa"),
+    "--runs": (["--runs", "3"], lambda asked: asked.runs, 3),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **DATA,
+}
+KERNEL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--kernels": (["--kernels", "nngp(depth=2),ntk"], lambda asked: asked.kernels, ["nngp(depth=2)", "ntk"]),
+    "--ridge": (["--ridge", "0.5"], lambda asked: asked.ridge, 0.5),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+}
+EXPERTS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--network": (["--network", "mlp(width=5)"], lambda asked: asked.network, "mlp(width=5)"),
+    "--count": (["--count", "3"], lambda asked: asked.count, 3),
+    "--epochs": (["--epochs", "4"], lambda asked: asked.training, ExpertTraining(epochs=4)),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--together": (["--together", "2"], lambda asked: asked.together, 2),
+    "--workers": (["--workers", "2"], lambda asked: asked.workers, 2),
+    "--set": (["--set", "learning_rate=0.5"], lambda asked: asked.training, ExpertTraining(learning_rate=0.5)),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading["normalisation"], "zca"),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **DATA,
+}
+
+
+def differs_as_it_says(
+    ask: Callable[[list[str]], Asked], words: list[str], option: tuple[list[str], Callable[[Asked], object], object]
+) -> None:
+    more, read, wanted = option
+    assert read(ask([*words, *more])) == wanted
+    assert read(ask(words)) != wanted
+
+
+@pytest.mark.parametrize("option", DISTILL)
+def test_distill(ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str) -> None:
+    differs_as_it_says(ask, ["distill", folder, "--out", str(tmp_path / "out")], DISTILL[option])
+
+
+def test_distill_works_in_its_own_directory_and_from_the_experts_given(
+    ask: Callable[[list[str]], Asked],
+    npz: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    asked = ask(["distill", npz, "--out", str(tmp_path / "here")])
+    assert asked.checkpoint.parent == tmp_path / "here" and asked.name == "distill"
+    several = ask(["distill", npz, "--out", "x", "--network", "mlp(width=5), mlp(width=6)"])
+    assert method(several).networks.architecture == OneOf((MLP(width=5), MLP(width=6)))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def summary(folder: str, tmp_path: Path) -> dd.DataSummary:
+    summary = dd.distill(dd.load_data(folder), dd.methods.random(ipc=1))
+    summary.save(tmp_path / "summary")
+    return summary
+
+
+@pytest.mark.parametrize("option", EVALUATE)
+def test_evaluate(
+    summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str
+) -> None:
+    differs_as_it_says(ask, ["evaluate", str(tmp_path / "summary"), "--data", folder], EVALUATE[option])
+
+
+@pytest.mark.parametrize("option", KERNEL)
+def test_evaluate_by_kernel_regression(
+    summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str
+) -> None:
+    words = ["evaluate", str(tmp_path / "summary"), "--data", folder, "--protocol", "krr"]
+    assert ask(words).name == "evaluate_kernel"
+    differs_as_it_says(ask, words, KERNEL[option])
+
+
+@pytest.mark.parametrize("option", EXPERTS)
+def test_experts_train(ask: Callable[[list[str]], Asked], folder: str, option: str) -> None:
+    words = ["experts", "train", folder, "--out", "experts"]
+    assert ask(words).arguments[1] == Path("experts")
+    differs_as_it_says(ask, words, EXPERTS[option])
+
+
+ELSEWHERE = {
+    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help"},
+    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help"},
+    "experts train": {"--out", "--help"},
+    "show": {"--out", "--debug", "--help"},
+}
+"""Options whose effect other tests of this folder see: they leave something behind, or are needed."""
+
+
+def options_of(command: str) -> set[str]:
+    parser: argparse.ArgumentParser = build_parser()
+    for word in command.split():
+        (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        parser = commands.choices[word]
+    return {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
+
+
+def test_every_option_is_among_them() -> None:
+    here = {"distill": set(DISTILL), "evaluate": {*EVALUATE, *KERNEL}, "experts train": set(EXPERTS), "show": set()}
+    for command, elsewhere in ELSEWHERE.items():
+        assert options_of(command) == here[command] | elsewhere, command
+
+
+def test_what_evaluate_prints_and_writes_is_what_the_library_returns(
+    npz: str,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = dd.load_data(npz)
+    summary = dd.distill(target, dd.methods.random(ipc=2))
+    out, written = str(summary.save(tmp_path / "summary")), tmp_path / "deep" / "report.json"
+    words = ["--networks", "mlp(width=8),mlp(width=4)", "--runs", "1", "--seed", "3", "--precision", "fp64"]
+    report = dd.evaluate(
+        summary,
+        dd.load_data(npz, normalisation=summary.spec.normalisation),
+        networks=["mlp(width=8)", "mlp(width=4)"],
+        protocol="dc",
+        runs=1,
+        seed=3,
+        precision="fp64",
+    )
+    command = ["evaluate", out, "--data", npz, "--protocol", "dc", "--quiet", *words]
+    assert main([*command, "--json", str(written)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "" and all(f"{result.mean:.2f}" in printed.out for result in report.results)
+
+    def without_times(found: dict[str, Any]) -> dict[str, Any]:
+        results = [{k: v for k, v in result.items() if k != "seconds"} for result in found["results"]]
+        return json.loads(json.dumps({**found, "results": results}))  # type: ignore[no-any-return]
+
+    assert without_times(json.loads(written.read_text())) == without_times(report.to_json())
