@@ -7,6 +7,7 @@ import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.factorization import Pixels
 from tests.factorization.contract import FactorizationContract, run_on
+from tests.frequency import assert_equally_often
 from tests.running import started
 
 
@@ -46,6 +47,13 @@ def test_examples_start_as_real_ones_or_as_standard_noise(few_digits: dd.TargetD
         assert len(matches) and int(few_digits.train.targets[matches[0]]) == int(label)
     noise = Pixels(ipc=40, init="noise").start(run_on(few_digits)).decode().inputs
     assert abs(float(noise.detach().mean())) < 0.05 and abs(float(noise.detach().std()) - 1) < 0.05
+
+
+def test_draws_reach_every_synthetic_example_of_a_class_equally_often(few_digits: dd.TargetData) -> None:
+    examples = Pixels(ipc={0: 12, 7: 3}).start(run_on(few_digits))
+    random = torch.Generator().manual_seed(0)
+    assert_equally_often([examples.draw([0], 5, random).tolist() for _ in range(300)], range(12))
+    assert examples.draw([7, 0]).tolist() == [12, 13, 14, *range(12)]
 
 
 def test_byte_storage_keeps_real_images_exactly(few_digits: dd.TargetData) -> None:

@@ -141,5 +141,7 @@ def test_batches_give_every_example_its_turn() -> None:
     fixed = step_batches(members, 4, 1)
     assert [b.tolist() for b in fixed] == [[0, 4], [1, 5], [2, 4], [3, 5]]
     shuffled = torch.stack(step_batches(members, 8, 1, torch.Generator().manual_seed(0)))
+    orders = {tuple(o) for o in torch.stack(step_batches(members, 40, 1, torch.Generator()))[:, 0].view(10, 4).tolist()}
+    assert len(orders) > 5, "every round has an order of its own"
     assert shuffled[:4, 0].sort().values.tolist() == shuffled[4:, 0].sort().values.tolist() == [0, 1, 2, 3]
     assert [b.tolist() for b in step_batches(members, 2, None)] == [[0, 1, 2, 3, 4, 5]] * 2

@@ -169,6 +169,54 @@ def test_a_union_holds_all_examples_whatever_their_decoders(few_digits: dd.Targe
     assert dd.DataSummary.load(tmp_path).sha256() == both.sha256()
 
 
+def test_members_say_where_the_examples_of_a_class_stand_in_a_union(few_digits: dd.TargetData) -> None:
+    both = dd.concat([selected(few_digits, ipc={0: 2, 7: 1}), selected(few_digits, ipc={0: 1, 1: 2})])
+    targets = both.tensors()[1]
+    found = both.members()
+    assert {c: places.tolist() for c, places in found.items()} == {0: [0, 1, 3], 1: [4, 5], 7: [2]}
+    assert all(targets[places].tolist() == [c] * len(places) for c, places in found.items())
+    assert both.ipc == 2 and len(both) == 6
+
+
+def test_a_union_mirrors_only_where_all_of_it_may_be_mirrored(few_digits: dd.TargetData) -> None:
+    digits = selected(few_digits, ipc=1)
+    mirrored = replace(digits, spec=replace(digits.spec, mirror=True))
+    assert [dd.concat(pair).spec.mirror for pair in ([digits, mirrored], [mirrored, digits], [mirrored] * 2)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_union_remembers_what_it_is_made_of(few_digits: dd.TargetData) -> None:
+    a, b = selected(few_digits, ipc=1), dd.distill(few_digits, dd.methods.herding(ipc=1))
+    both = dd.concat([a, b])
+    assert [part["method"]["name"] for part in both.record["union_of"]] == ["custom", "herding"]
+    assert both.record["method"] == {"name": "union"} and both.record["data"] == few_digits.name
+    assert both.record["cites"] == list(b.record["cites"])
+
+
+def test_the_hash_of_a_summary_sees_every_number_that_is_stored(few_digits: dd.TargetData) -> None:
+    pixels = Pixels(ipc=1, labels="soft", storage="uint8")
+    (part,) = selected(few_digits, ipc=1, storage="uint8").parts
+    stored = {**part.stored, "span": torch.tensor([-1.0, 2.0]), "labels": torch.full((3, 10), 0.1)}
+    whole = dd.DataSummary((type(part)(pixels, stored),), few_digits.spec)
+    hashes = {whole.sha256()}
+    for name, tensor in stored.items():
+        changed = tensor.clone()
+        changed.view(-1)[-1] = 5
+        hashes.add(dd.DataSummary((type(part)(pixels, {**stored, name: changed}),), few_digits.spec).sha256())
+    assert len(hashes) == 1 + len(stored) == 5
+
+
+def test_pixels_of_a_summary_are_its_examples_before_normalisation_clipped(few_digits: dd.TargetData) -> None:
+    summary = dd.distill(few_digits, dd.Method(factorization=Pixels(ipc=2, init="noise")))
+    standard = few_digits.spec.normalisation.describe()
+    by_hand = summary.tensors()[0] * standard["std"][0] + standard["mean"][0]
+    assert float(by_hand.min()) < 0
+    torch.testing.assert_close(summary.to_pixels(), by_hand.clamp(0, 1))
+
+
 def test_hard_labels_become_one_hot_beside_soft_ones(few_digits: dd.TargetData) -> None:
     hard = selected(few_digits, ipc=1)
     soft_pixels = Pixels(ipc=1, labels="soft")
