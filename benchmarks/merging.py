@@ -1,4 +1,4 @@
-"""Rows of one result file from several calls. Rows of another commit stay only where the call says so, and the file tells them apart."""
+"""Rows of one result file from several calls: those of another commit stay if the call says so, under its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def merge_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--earlier",
         choices=("keep", "drop"),
-        help="what another commit has measured: keep it under that commit's name, or drop it (default: refuse to start)",
+        help="what another commit measured: keep it under that commit's name, or drop it (default: refuse to start)",
     )
 
 
@@ -60,7 +60,10 @@ class MergedRows:
 
 
 def earlier_rows(name: str, budget: dict[str, Any], earlier: str | None) -> list[Row]:
-    """Return the rows that may stay beside new ones, each with its commit; leave if the call has not said what becomes of others."""
+    """Return the rows that may stay beside new ones, each with its commit.
+
+    It leaves if the call has not said what becomes of rows of another commit or budget.
+    """
     path = common.RESULTS / f"{name}.json"
     if not path.exists():
         return []
@@ -91,9 +94,9 @@ def measured_here(commit: str) -> bool:
 
 
 def kept_work(folder: Path, earlier: str | None) -> dict[str, str]:
-    """Return the commits whose finished work a call goes on from, as a fact of its budget: nothing if it is this commit alone.
+    """Return the commits whose finished work a call goes on from, as a fact of its budget; nothing if there is no other.
 
-    They are kept in a file beside the folder. It leaves if the call has not said what becomes of another commit's work.
+    They are kept in a file beside the folder. It leaves if the call has not said what becomes of others' work.
     """
     list_of_commits = folder.with_name(f"{folder.name}.commits")
     said = list_of_commits.read_text().split("\n") if list_of_commits.exists() else ["unknown"]

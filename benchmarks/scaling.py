@@ -64,7 +64,7 @@ def table(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def crossovers(results: list[dict[str, Any]]) -> str:
-    """Say, for each method, from which ipc on its interval is no longer above that of random selection."""
+    """Say, for each method, at which ipc its interval is above that of random selection, and at which not."""
     lines = []
     found = {(r["method"], r["ipc"]): r for r in results}
     ipcs = sorted({r["ipc"] for r in results})
@@ -74,10 +74,12 @@ def crossovers(results: list[dict[str, Any]]) -> str:
             found[name, i]["mean"] - found[name, i]["ci95"] > found["random", i]["mean"] + found["random", i]["ci95"]
             for i in compared
         ]
-        above = max((i for i, a in zip(compared, ahead, strict=True) if a), default=None)
-        beyond = [i for i in compared if above is None or i > above]
-        text = f"no longer from ipc {beyond[0]} on" if beyond else "at every ipc measured"
-        lines.append(f"- {name}: above random selection by separated intervals up to ipc {above}, {text}.")
+        above = [str(i) for i, a in zip(compared, ahead, strict=True) if a]
+        level = [str(i) for i, a in zip(compared, ahead, strict=True) if not a]
+        parts = [f"above it, at ipc {', '.join(above)}"] if above else []
+        parts += [f"not at ipc {', '.join(level)}"] if level else []
+        text = "; ".join(parts)
+        lines.append(f"- {name}: separated from random selection, {text}.")
     return "\n".join(lines)
 
 
