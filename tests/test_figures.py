@@ -32,7 +32,7 @@ WITHOUT_FILES = ("cli.md",)
 
 N = r"\d*\.?\d+"
 PAIR = re.compile(rf"({N})\s±\s({N})")
-INTERVAL = re.compile(rf"([-+]?{N})\s+\[([-+]?{N}), ([-+]?{N})\]")
+INTERVAL = re.compile(rf"([-+]?{N})\s+\[([-+]?{N}),\s+([-+]?{N})\]")
 DECIMAL = re.compile(r"(?<![\w.:])(\d*\.\d+)(?!\w|\.\d)")
 NUMBER = re.compile(rf"(?<![\w.:])({N})(?!\w)")
 THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}\b)")
