@@ -54,6 +54,13 @@ def class_shares(members: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Ten
     return torch.cat(shares)
 
 
+def shared_out(total: int, classes: Sequence[int], generator: torch.Generator) -> dict[int, int]:
+    """Return how many of ``total`` examples each class gives: as even as can be, the remainder to classes at random."""
+    each, left = divmod(total, len(classes))
+    lucky = {classes[i] for i in torch.randperm(len(classes), generator=generator)[:left].tolist()}
+    return {c: each + (c in lucky) for c in classes}
+
+
 def chunks(members: Mapping[int, Tensor], size: int) -> Iterator[dict[int, Tensor]]:
     """Cut the indices of some classes, in order, into chunks of at most ``size``: class id -> indices."""
     chunk: dict[int, Tensor] = {}

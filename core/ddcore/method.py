@@ -28,6 +28,8 @@ class Method:
         steps: outer steps; one step is one pass over the matching's terms.
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``.
         name: of the published method, or ``custom``.
+        normalisation: in which the source has its data, for `load_data`; None: the data's own choice.
+        protocol: by which the source evaluates, a name in ``ddcore.evaluation.PROTOCOLS`` or ``krr``; None: none is known.
         preset: which settings these are: ``paper`` (the source's), ``cpu``, or ``custom``.
         cites: keys of `ddcore.citations`.
     """
@@ -41,6 +43,8 @@ class Method:
     precision: str = "fp32"
     name: str = "custom"
     preset: str = "custom"
+    normalisation: str | None = None
+    protocol: str | None = None
     cites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,6 +81,8 @@ class Method:
             "networks",
             "optimiser",
             "augmentation",
+            "normalisation",
+            "protocol",
         )
         return {part: describe(getattr(self, part)) for part in parts}
 

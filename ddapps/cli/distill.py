@@ -16,6 +16,7 @@ from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.networks import parse_architecture, split_names
 
 CHECKPOINT = "checkpoint.safetensors"
+STANDARD = "standard"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -42,7 +43,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add_run_options(parser)
     parser.set_defaults(ipc=None)
     parser.add_argument(
-        "--normalisation", default="standard", help="standard, none, zca or zca-unit (default: standard)"
+        "--normalisation",
+        help="standard, none, zca, zca-unit, zca-standard, zca-uncentred, or 'zca-unit(regularisation=100)' (default: the method's in preset paper, else "
+        "standard)",
     )
     parser.add_argument(
         "--compile", action="store_true", help="compile feature extraction (needs a C++ compiler on a CPU)"
@@ -94,7 +97,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
-    target = load(options, options.data, normalisation=options.normalisation)
+    target = load(options, options.data, normalisation=options.normalisation or _published_normalisation(options))
     method = method_from(options, target)
     out: Path = options.out
     checkpoint, experts = out / CHECKPOINT, out / f"{CHECKPOINT}.experts"
@@ -146,10 +149,23 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _published_normalisation(options: argparse.Namespace) -> str:
+    """Return the normalisation of the data in the source of the method that the options name."""
+    name = options.method or (options.matching and FAMILIES.get(options.matching, options.matching)) or "dm"
+    if name not in METHODS:
+        return STANDARD
+    published = METHODS[name]
+    ipc = None if published.counts_numbers else 10 if options.ipc is None else options.ipc
+    return published.at(ipc, _preset(options), Path(options.data).stem).normalisation or STANDARD
+
+
+def _preset(options: argparse.Namespace) -> str:
+    return options.preset or ("cpu" if resolve_device(options.device).type == "cpu" else "paper")
+
+
 def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) -> dd.Method:
     """Return the method that the options name, with their settings; sizes that depend on the data, or its public facts, are its."""
-    on_cpu = resolve_device(options.device).type == "cpu"
-    preset = options.preset or ("cpu" if on_cpu else "paper")
+    on_cpu, preset = resolve_device(options.device).type == "cpu", _preset(options)
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
     if budget is not None and options.ipc is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
-from ddcore.evaluation import PROTOCOLS
+from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol
 from ddcore.networks import ARCHITECTURES, split_names
 
 
@@ -18,12 +18,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
     parser.add_argument(
-        "--networks", default="convnet", help=f"comma-separated, with settings in brackets: {', '.join(ARCHITECTURES)}"
+        "--networks",
+        help=f"comma-separated, with settings in brackets: {', '.join(ARCHITECTURES)} (default: the protocol's, mostly convnet)",
     )
     parser.add_argument(
         "--protocol",
         default="quick",
-        help=f"one of {', '.join(PROTOCOLS)} (default: quick); krr: kernel regression instead of networks",
+        help=f"one of {', '.join(PROTOCOLS)} (default: quick); paper: that of the summary's method; krr: kernel regression instead of networks",
     )
     parser.add_argument(
         "--kernels", default="ntk", help="of krr: ntk, nngp, with settings in brackets: 'ntk(layers=conv,depth=2)'"
@@ -48,7 +49,9 @@ def run(options: argparse.Namespace) -> None:
     summary = dd.DataSummary.load(options.summary)
     target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
     report = (
-        _by_kernel(options, summary, target) if options.protocol == "krr" else _by_networks(options, summary, target)
+        _by_kernel(options, summary, target)
+        if "krr" in (options.protocol, options.protocol == PAPER and recorded_protocol(summary))
+        else _by_networks(options, summary, target)
     )
     found = report.to_json()
     if options.sizes:
@@ -72,7 +75,7 @@ def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: d
     return dd.evaluate(
         summary,
         target,
-        networks=split_names(options.networks),
+        networks=None if options.networks is None else split_names(options.networks),
         protocol=options.protocol,
         runs=options.runs,
         seed=options.seed,

@@ -12,6 +12,7 @@ from torch import Tensor
 import ddcore as dd
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.data import Pool
+from ddcore.factorization import NOISE
 
 
 @dataclass(frozen=True)
@@ -55,4 +56,4 @@ def distinctly(method: dd.Method, available: Mapping[int, int]) -> dd.Method:
     (each,) = dd.override(factorization, "ipc", 1).counts_for({0: 1}).values()
     method = dd.override(method, "factorization.ipc", {class_id: n // each for class_id, n in counts.items()})
     init = getattr(factorization, "init", "noise")
-    return method if init == "noise" else dd.override(method, "factorization.init", Distinct(as_rule(init)))
+    return method if init in NOISE else dd.override(method, "factorization.init", Distinct(as_rule(init)))

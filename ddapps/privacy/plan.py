@@ -43,6 +43,7 @@ def plan(
     steps: int,
     sample_rate: float | None = None,
     real_batch: int = 256,
+    real_total: int | None = None,
     accountant: str | IAccountant = "prv",
     counts: Mapping[int, int] | None = None,
     initialisation: str = "noise",
@@ -59,6 +60,7 @@ def plan(
         steps: number of questions.
         sample_rate: chance of each example to take part in an answer; default: ``real_batch`` per class on average.
         real_batch: see ``sample_rate``.
+        real_total: examples in all on average, in place of ``real_batch``.
         accountant: as in `privatize`.
         counts: as in `privatize`.
         initialisation: for the certificate.
@@ -74,7 +76,7 @@ def plan(
     public = _public_counts(target, counts)
     examples = sum(public.values())
     require(delta * examples < 1, f"delta must lie below 1 / {examples} examples, not {delta}")
-    rate = sample_rate or min(1.0, real_batch * len(public) / examples)
+    rate = sample_rate or min(1.0, (real_total or real_batch * len(public)) / examples)
     name = accountant if isinstance(accountant, str) else accountant.mechanism()
     history = [] if isinstance(accountant, str) else history_of(accountant)
     if noise_multiplier is None:

@@ -19,7 +19,7 @@ from ddapps.privacy.ledger import Ledger, digest_of
 from ddapps.privacy.mechanism import NoisySum, give, gradients_at_once, per_example_gradients, poisson_draw
 from ddapps.privacy.networks import require_private
 from ddcore import Batch, Run, TargetData
-from ddcore.data import Features, Gradients, RealSignal
+from ddcore.data import Counts, Features, Gradients, RealSignal
 from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
 from ddcore.training import LOSSES
 
@@ -167,7 +167,7 @@ class PrivateSignal(RealSignal):
             f"initialisation by {type(rule).__name__} would publish real examples: use init='noise', or start= with a public summary"
         )
 
-    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
+    def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         if purpose == "batch-norm":
             raise UnsupportedError(
                 "a network with BatchNorm mixes examples, and its statistics need raw ones, which a private signal never gives: use "
@@ -183,7 +183,7 @@ class PrivateSignal(RealSignal):
         network: Network,
         groups: Sequence[Sequence[int]],
         views: Mapping[int, View],
-        count: int,
+        count: Counts,
         weights: Sequence[str],
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
@@ -205,7 +205,7 @@ class PrivateSignal(RealSignal):
             yield Gradients(tuple(group), released, self._expected(group))
 
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         run = self._bound()
         drawn, random = self._pay(network, groups, ())

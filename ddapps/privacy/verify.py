@@ -11,6 +11,7 @@ from ddapps.privacy.certificate import ADJACENCY, ALWAYS_PUBLIC, MECHANISM, Cert
 from ddapps.privacy.entropy import SystemEntropy
 from ddcore import DataSummary
 from ddcore.errors import SettingsError
+from ddcore.factorization import NOISE
 
 TOLERANCE = 1e-6
 PRV_ERROR = 0.02
@@ -97,7 +98,7 @@ def _contradictions(certificate: Certificate, summary: DataSummary) -> list[str]
         (certificate.repeated and not fixed, "answers are said to be used again, on networks that change"),
         (
             (record.get("start") is None) != (certificate.initialisation == "noise")
-            or (init != "noise" and init is not None),
+            or (init not in NOISE and init is not None),
             f"the initialisation is certified as {certificate.initialisation!r}, the record says otherwise",
         ),
         (

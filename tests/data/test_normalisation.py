@@ -50,12 +50,12 @@ def test_unit_norm_zca_equals_a_direct_transcription_and_whitens_more_than_it_fo
     d = covariance.shape[0]
     u, s, _ = np.linalg.svd(covariance + 0.1 * np.trace(covariance) / d * np.eye(d))
     expected = x @ (u @ np.diag(s**-0.5) @ u.T)
-    got = ZCA.fit(pixels, unit_norm=True).apply(pixels).flatten(1).double().numpy()
+    got = ZCA.fit(pixels, "zca-unit").apply(pixels).flatten(1).double().numpy()
     assert np.abs(got - expected).max() < 1e-5
 
 
 def test_unit_norm_zca_inverts_up_to_brightness_and_contrast(pixels: torch.Tensor) -> None:
-    norm = ZCA.fit(pixels, unit_norm=True)
+    norm = ZCA.fit(pixels, "zca-unit")
     back = norm.invert(norm.apply(pixels)).flatten(1)
     for got, wanted in zip(back, pixels.flatten(1), strict=True):
         assert float(torch.corrcoef(torch.stack([got, wanted]))[0, 1]) > 0.9999

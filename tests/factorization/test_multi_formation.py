@@ -8,6 +8,7 @@ import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
 from ddcore.factorization import MultiFormation
 from tests.factorization.contract import FactorizationContract, run_on
+from tests.running import started
 
 
 class TestTwoByTwo(FactorizationContract):
@@ -98,3 +99,16 @@ def test_bad_settings_and_pixels_out_of_range_are_refused(few_digits: dd.TargetD
         MultiFormation().restore({**stored, "images": stored["images"] + 1}, few_digits.spec)
     with pytest.raises(SummaryFormatError):
         MultiFormation.from_decoder({"factor": "2", "storage": "uint8"})
+
+
+def test_pixels_are_clamped_when_it_is_their_turn_and_when_they_are_stored(few_digits: dd.TargetData) -> None:
+    run = started(few_digits, factorization=MultiFormation(ipc=1, clamp_every=3))
+    images = run.examples.groups()["images"][0]
+    with torch.no_grad():
+        images.fill_(1.5)
+    for step, largest in enumerate((1.5, 1.5, 1.0)):
+        run.examples.after_step(step)
+        assert float(images.detach().max()) == largest
+    with torch.no_grad():
+        images.fill_(1.5)
+    assert float(run.examples.stored()["images"].max()) == 1.0

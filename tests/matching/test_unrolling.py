@@ -145,3 +145,17 @@ def test_batches_give_every_example_its_turn() -> None:
     assert len(orders) > 5, "every round has an order of its own"
     assert shuffled[:4, 0].sort().values.tolist() == shuffled[4:, 0].sort().values.tolist() == [0, 1, 2, 3]
     assert [b.tolist() for b in step_batches(members, 2, None)] == [[0, 1, 2, 3, 4, 5]] * 2
+
+
+def test_a_learned_step_size_is_set_back_to_its_floor() -> None:
+    sizes = StepSizes(0.01, "shared", floor=0.001)
+    learned = sizes.parameter(3, torch.float64, torch.device("cpu"))
+    assert learned is not None
+    with torch.no_grad():
+        learned.fill_(-5.0)
+    assert sizes.values(learned, 3, torch.zeros((), dtype=torch.float64)).tolist() == [0.001] * 3
+    assert learned.tolist() == [0.001]
+    with pytest.raises(SettingsError, match="floor"):
+        StepSizes(0.01, "shared", floor=0.02)
+    with pytest.raises(SettingsError, match="floor"):
+        StepSizes(0.01, "shared", positive=True, floor=0.001)

@@ -122,6 +122,16 @@ def test_training_on_real_data_learns(few_digits: dd.TargetData) -> None:
     assert plateau.check(run.networks.current()[0], run) > max(0.8, before)
 
 
+def test_a_carried_check_holds_a_share_of_the_one_before() -> None:
+    plain, carried = Plateau(), Plateau(carried=True)
+    assert plain.carry(0.5, [0.4], 10) == 0.5
+    # a_t = mean_t + a_{t-1} / 10, from a_1 = mean_1
+    checks: list[float] = []
+    for accuracy in (0.5, 0.6, 0.7):
+        checks.append(carried.carry(accuracy, checks, 10))
+    assert checks == pytest.approx([0.5, 0.65, 0.765])
+
+
 def test_the_rule_of_the_plateau() -> None:
     rule = Plateau(window=3, still=0.04, moving=0.03, max_outer=8, max_inner=5)
     assert not rule.network_is_done([0.5, 0.5], age=2), "fewer checks than the window say nothing"
@@ -168,12 +178,9 @@ def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.T
             oldest[i] = max(oldest.get(i, 0), member.age)
             assert member.age < 8
     assert all(age == 7 for age in oldest.values()) and len({m.age for m in members}) > 1
-    assert [NetworkPool(MLP(width=4), size=4, max_age=8).start(run)._members[i]._retires_at for i in range(4)] == [
-        2,
-        4,
-        6,
-        8,
-    ]  # type: ignore[attr-defined]
+    # Zhou et al.: counters begin at 0, 10, ..., 90; a member retires when its counter has passed 100 and it is matched on.
+    first_lives = [NetworkPool(MLP(width=4)).start(run)._members[i]._retires_at for i in range(10)]  # type: ignore[attr-defined]
+    assert first_lives == [102 - counter for counter in range(0, 100, 10)]
 
 
 def test_the_pool_trains_the_member_that_was_matched_on(few_digits: dd.TargetData) -> None:

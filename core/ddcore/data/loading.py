@@ -43,7 +43,7 @@ def load_data(
             ``x_train, y_train`` and optionally ``x_test, y_test``, or a tuple of these arrays.
         test: a second ``Dataset``, where ``source`` is one.
         name: what reports call the data; default: the name or the file's stem.
-        normalisation: ``standard``, ``none``, ``zca``, ``zca-unit``, or one fitted elsewhere (clients share one).
+        normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted elsewhere (clients share one).
         validation: share of the training split to carve out for validation, stratified.
         num_classes: size of the label space, when the data may lack some classes; default: highest label + 1.
         classes: ids that the data has, declared; default: those found among the training examples, which a private run refuses

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.settings import require, settings_from_text
 
 _LARGEST = 1e6
+ZCA_KINDS = ("zca", "zca-unit", "zca-standard", "zca-uncentred")
 
 
 def as_unit_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -133,14 +135,17 @@ class ZCA(Normalisation):
 
     .. math:: W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top, \quad \Sigma = U\,\mathrm{diag}(s)\,U^\top
 
-    Two lineages of the literature differ in what comes before and in the regularisation:
+    The literature has several. They differ in what comes before, in the covariance and in the regularisation:
 
-    * ``zca``: the mean image is subtracted; :math:`\epsilon = 0.1`.
+    * ``zca``: the mean image is subtracted; :math:`\Sigma` over n - 1; :math:`\epsilon = 0.1`.
     * ``zca-unit``: each image has its own mean subtracted and is divided by its norm;
       :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`. An image's own mean and norm are gone then, so ``invert`` uses the
       training set's average of both: exact in shape, approximate in brightness and contrast.
+    * ``zca-standard``: channels are standardised, then the mean image is subtracted; :math:`\Sigma` over n,
+      :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`.
+    * ``zca-uncentred``: the same without subtracting the mean image, in :math:`\Sigma` and in the map.
 
-    Source: Cazenavette et al. 2022 (first), Nguyen et al. 2021 (second).
+    Source: Cazenavette et al. 2022, Deng & Russakovsky 2022, Zhou et al. 2022, Loo et al. 2022, in this order, and their code.
     """
 
     centre: Tensor
@@ -156,14 +161,25 @@ class ZCA(Normalisation):
         return not self.unit_norm
 
     @classmethod
-    def fit(cls, pixels: Tensor, *, unit_norm: bool = False, regularisation: float = 0.1) -> ZCA:
+    def fit(cls, pixels: Tensor, kind: str = "zca", regularisation: float = 0.1) -> ZCA:
         """Fit on training pixels ``n x channels x height x width``; needs ``d x d`` memory, ``d`` pixels per image."""
-        flat = as_unit_float(pixels.flatten(1), torch.float64)
+        if kind not in ZCA_KINDS:
+            raise UnknownNameError("kind of ZCA", kind, ZCA_KINDS)
+        flat, unit_norm = as_unit_float(pixels.flatten(1), torch.float64), kind == "zca-unit"
+        spread = torch.ones((), dtype=torch.float64)
         if unit_norm:
             centre = flat.mean().expand(flat.shape[1]).clone()
             flat = flat - flat.mean(dim=1, keepdim=True)
             norms = flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
             scale, flat = float(norms.mean()), flat / norms
+            covariance = flat.T @ flat / len(flat)
+            epsilon = regularisation * float(covariance.trace()) / flat.shape[1]
+        elif kind != "zca":
+            standard, area = Standardise.fit(pixels), math.prod(pixels.shape[2:])
+            channel_means = torch.tensor(standard.mean, dtype=torch.float64).repeat_interleave(area)
+            spread, scale = torch.tensor(standard.std, dtype=torch.float64).repeat_interleave(area), 1.0
+            centre = flat.mean(dim=0) if kind == "zca-standard" else channel_means
+            flat = (flat - centre) / spread
             covariance = flat.T @ flat / len(flat)
             epsilon = regularisation * float(covariance.trace()) / flat.shape[1]
         else:
@@ -174,6 +190,8 @@ class ZCA(Normalisation):
         values, vectors = torch.linalg.eigh(covariance)
         root = (values.clamp_min(0) + epsilon).sqrt()
         whiten, colour = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
+        # The standardisation of channels, where there is one, is part of both maps.
+        whiten, colour = whiten / spread.view(-1, 1), colour * spread
         return cls(centre.float(), whiten.float(), colour.float(), unit_norm, scale)
 
     def _forward(self, pixels: Tensor) -> Tensor:
@@ -212,14 +230,31 @@ class ZCA(Normalisation):
 
 
 def fit_normalisation(name: str, pixels: Tensor) -> Normalisation:
-    """Fit a normalisation by name on training pixels: ``none``, ``standard``, ``zca`` or ``zca-unit``."""
+    """Fit a normalisation by name on training pixels.
+
+    Args:
+        name: ``none``, ``standard``, or a ZCA: ``zca``, ``zca-unit``, ``zca-standard``, ``zca-uncentred``; a ZCA's regularisation may stand in
+            brackets: ``zca-unit(regularisation=100)``.
+        pixels: bytes or floats in [0, 1], ``n x channels x height x width``.
+    """
     if name == "none":
         return Identity()
     if name == "standard":
         return Standardise.fit(pixels)
-    if name in ("zca", "zca-unit"):
-        return ZCA.fit(pixels, unit_norm=name == "zca-unit")
-    raise UnknownNameError("normalisation", name, ("none", "standard", "zca", "zca-unit"))
+    named = {kind: _ZCASettings(kind) for kind in ZCA_KINDS}
+    if name.partition("(")[0].strip() not in named:
+        raise UnknownNameError("normalisation", name, ("none", "standard", *named))
+    settings = settings_from_text(name, named, "normalisation")
+    return ZCA.fit(pixels, settings.kind, settings.regularisation)
+
+
+@dataclass(frozen=True)
+class _ZCASettings:
+    kind: str
+    regularisation: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(0 < self.regularisation < float("inf"), f"a regularisation must be above 0, not {self.regularisation}")
 
 
 def restore_normalisation(

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ddcore.run import Run
 
 
+Counts = int | Mapping[int, int]
+"""Examples per class: one number for all classes, or one for each class id."""
+
+
 @dataclass(frozen=True)
 class Features:
     """Mean features of one group of classes, each class with the same weight.
@@ -98,12 +102,12 @@ class RealSignal(ABC):
         """Return, per class id, ``counts[class_id]`` normalised examples chosen by a coreset rule."""
 
     @abstractmethod
-    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
+    def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         """Return up to ``count`` random examples of each class, by class; drawn from (step, purpose, class)."""
 
     @abstractmethod
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         """Yield the mean of ``network.features`` over a random batch of each group of classes, when it is asked for.
 
@@ -113,7 +117,7 @@ class RealSignal(ABC):
             network: whose features are meant.
             groups: class ids; ``[[0], [1], ...]`` for per-class means, ``[[0, 1, ...]]`` for a joint one.
             views: one per class id, applied to its examples.
-            count: examples drawn per class; a class that has fewer gives all it has.
+            count: examples drawn per class, one number for all or one each; a class that has fewer gives all it has.
         """
 
     @abstractmethod
@@ -122,7 +126,7 @@ class RealSignal(ABC):
         network: Network,
         groups: Sequence[Sequence[int]],
         views: Mapping[int, View],
-        count: int,
+        count: Counts,
         weights: Sequence[str],
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
@@ -170,11 +174,11 @@ class ExactSignal(RealSignal):
         apply = self.spec.normalisation.apply
         return {c: apply(self._target.train.inputs[indices], run.dtype) for c, indices in chosen.items()}
 
-    def batch(self, classes: Sequence[int], count: int, purpose: str) -> Batch:
+    def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))
 
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         run = self._bound()
         for group in groups:
@@ -193,7 +197,7 @@ class ExactSignal(RealSignal):
         network: Network,
         groups: Sequence[Sequence[int]],
         views: Mapping[int, View],
-        count: int,
+        count: Counts,
         weights: Sequence[str],
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
@@ -217,7 +221,7 @@ class ExactSignal(RealSignal):
         run = self._bound()
         return to_device(class_shares(chunk, sizes).to(run.dtype), run.device)
 
-    def _drawn(self, group: Sequence[int], count: int) -> tuple[dict[int, Tensor], dict[int, int]]:
+    def _drawn(self, group: Sequence[int], count: Counts) -> tuple[dict[int, Tensor], dict[int, int]]:
         """Return the drawn indices and the number of them, by class."""
         drawn = {c: self._draw(c, count, "real") for c in group}
         empty = [c for c, indices in drawn.items() if not len(indices)]
@@ -233,9 +237,9 @@ class ExactSignal(RealSignal):
             raise InputDataError("this signal is not bound to a run: distill() does that")
         return self._run
 
-    def _draw(self, class_id: int, count: int, purpose: str) -> Tensor:
-        members = self._members[class_id]
-        return members[torch.randperm(len(members), generator=self._bound().generator(purpose, class_id))[:count]]
+    def _draw(self, class_id: int, count: Counts, purpose: str) -> Tensor:
+        members, wanted = self._members[class_id], count if isinstance(count, int) else count[class_id]
+        return members[torch.randperm(len(members), generator=self._bound().generator(purpose, class_id))[:wanted]]
 
     def _fetch(self, indices: Tensor) -> Batch:
         run = self._bound()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ddcore.engine.lamb import Lamb
 from ddcore.errors import MissingExtraError, SettingsError, UnknownNameError
 from ddcore.settings import require
 
@@ -22,14 +23,16 @@ class Optimiser:
     """The outer optimiser.
 
     Attributes:
-        kind: ``sgd``, ``adam``, or, of the package pytorch-optimizer, ``adabelief`` or ``lamb``.
+        kind: ``sgd``, ``adam``, ``lamb``, or, of the package pytorch-optimizer, ``adabelief``.
         learning_rate: of every parameter group.
         group_learning_rates: of single groups, where they differ (``{"labels": 0.01}``).
         momentum: of SGD.
+        group_momenta: of single groups under SGD, where they differ.
         betas: of all kinds but SGD.
         drops: shares of the run after which the learning rates are multiplied by ``drop``, once each.
         drop: that factor.
-        schedule: ``constant``, or ``cosine``: from the learning rates to zero at the end of the run.
+        schedule: ``constant``, or ``cosine``: from the learning rates to ``final`` of them at the end of the run.
+        final: of the cosine: a share of the learning rates.
         clip: largest norm of the gradient of all groups together; a longer one is shortened to it. None: none is.
     """
 
@@ -37,10 +40,12 @@ class Optimiser:
     learning_rate: float = 1.0
     group_learning_rates: Mapping[str, float] = field(default_factory=dict, hash=False)
     momentum: float = 0.5
+    group_momenta: Mapping[str, float] = field(default_factory=dict, hash=False)
     betas: tuple[float, float] = (0.9, 0.999)
     drops: tuple[float, ...] = ()
     drop: float = 0.5
     schedule: str = "constant"
+    final: float = 0.0
     clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -52,7 +57,9 @@ class Optimiser:
         for rate in (self.learning_rate, *self.group_learning_rates.values()):
             number = isinstance(rate, int | float)
             require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")
-        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        for momentum in (self.momentum, *self.group_momenta.values()):
+            require(0 <= momentum < 1, f"momentum must lie in [0, 1), not {momentum}")
+        require(0 <= self.final <= 1, f"final is a share of the learning rates, in [0, 1], not {self.final}")
         require(
             all(isinstance(share, int | float) and 0 < share < 1 for share in self.drops),
             f"drops are shares of the run, in (0, 1), not {self.drops}",
@@ -62,30 +69,33 @@ class Optimiser:
 
     def factor_at(self, step: int, steps: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of ``steps``."""
-        cosine = 0.5 * (1 + math.cos(math.pi * step / steps)) if self.schedule == "cosine" else 1.0
-        return float(cosine * self.drop ** sum(step >= share * steps for share in self.drops))
+        wave = 0.5 * (1 + math.cos(math.pi * step / steps)) if self.schedule == "cosine" else 1.0
+        return float(
+            (self.final + (1 - self.final) * wave) * self.drop ** sum(step >= share * steps for share in self.drops)
+        )
 
     def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
         """Return the optimiser of these named groups."""
-        unknown = set(self.group_learning_rates) - set(groups)
+        unknown = {*self.group_learning_rates, *self.group_momenta} - set(groups)
         if unknown:
             raise SettingsError(f"no parameter group {sorted(unknown)}: this run has {sorted(groups)}")
-        parameters = [
+        parameters: list[dict[str, Any]] = [
             {"params": params, "lr": rate, "initial_lr": rate, "name": name}
             for name, params in groups.items()
             for rate in (self.group_learning_rates.get(name, self.learning_rate),)
         ]
         if self.kind == "sgd":
+            for group in parameters:
+                group["momentum"] = self.group_momenta.get(str(group["name"]), self.momentum)
             return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
-        kind = torch.optim.Adam if self.kind == "adam" else _further(self.kind)
-        built: torch.optim.Optimizer = kind(parameters, betas=self.betas)
+        kinds: dict[str, Any] = {"adam": torch.optim.Adam, "lamb": Lamb}
+        built: torch.optim.Optimizer = (kinds.get(self.kind) or _adabelief())(parameters, betas=self.betas)
         return built
 
 
-def _further(kind: str) -> Any:
-    """Return an optimiser class that torch does not have."""
+def _adabelief() -> Any:
     try:
         import pytorch_optimizer
     except ImportError as error:
-        raise MissingExtraError(f"the optimiser {kind!r}", "pytorch-optimizer", "optimisers") from error
-    return {"adabelief": pytorch_optimizer.AdaBelief, "lamb": pytorch_optimizer.Lamb}[kind]
+        raise MissingExtraError("the optimiser 'adabelief'", "pytorch-optimizer", "optimisers") from error
+    return pytorch_optimizer.AdaBelief

@@ -4,12 +4,13 @@ from ddcore.evaluation.approximation import Approximation, epsilon_approximation
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluate, held_out_split, predict, train_one
 from ddcore.evaluation.kernel import evaluate_kernel
-from ddcore.evaluation.protocols import PROTOCOLS, Protocol, as_protocol
+from ddcore.evaluation.protocols import PAPER, PROTOCOLS, Protocol, as_protocol, recorded_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 from ddcore.evaluation.storage import Storage, storage
 
 __all__ = [
+    "PAPER",
     "PROTOCOLS",
     "Approximation",
     "EfficiencyCurve",
@@ -27,6 +28,7 @@ __all__ = [
     "held_out_split",
     "mean_std_ci95",
     "predict",
+    "recorded_protocol",
     "sample_statistics",
     "storage",
     "train_one",

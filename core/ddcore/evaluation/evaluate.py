@@ -29,7 +29,7 @@ def evaluate(
     summary: DataSummary | TargetData,
     target: TargetData,
     *,
-    networks: object = "convnet",
+    networks: object = None,
     protocol: str | Protocol = "dc",
     runs: int = 5,
     seed: int = 0,
@@ -43,8 +43,9 @@ def evaluate(
     Args:
         summary: what is trained on; a `TargetData` stands for its whole training split (the full-data reference).
         target: whose held-out split is tested on.
-        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings, modules, factories.
-        protocol: ``dc``, ``dsa``, ``quick``, or a `Protocol`.
+        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings, modules, factories; default: the
+            protocol's, a ConvNet of width 128 for all but ``frepo``.
+        protocol: a name in `PROTOCOLS`, ``paper`` (that of the summary's own method), or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
@@ -58,7 +59,8 @@ def evaluate(
     Raises:
         InputDataError: the target has no such split, or its shape, classes or normalisation are not the summary's.
     """
-    protocol = as_protocol(protocol)
+    protocol = as_protocol(protocol, summary)
+    networks = protocol.network if networks is None else networks
     place = resolve_device(device)
     check_precision(precision, place)
     warm_allocator(place)

@@ -1,6 +1,6 @@
 """Factorizations: what is stored and how it becomes examples."""
 
-from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.base import NOISE, Examples, Factorization
 from ddcore.factorization.budget import Ipc, largest_ipc
 from ddcore.factorization.contrast import Contrast
 from ddcore.factorization.frequencies import Frequencies
@@ -22,6 +22,7 @@ FACTORIZATIONS: dict[str, type[Factorization]] = {
 
 __all__ = [
     "FACTORIZATIONS",
+    "NOISE",
     "STORAGE",
     "Contrast",
     "Examples",

@@ -81,6 +81,10 @@ class Examples(nn.Module, ABC):
         """Return what a summary stores, on the CPU. Its bytes are the summary's bytes."""
 
 
+NOISE = ("noise", "glorot")
+"""Initialisations that see no data."""
+
+
 class Factorization(ABC):
     """Settings of a factorization."""
 
@@ -132,7 +136,7 @@ class Factorization(ABC):
 
     def asks(self) -> frozenset[str]:
         """Return the questions that its initialisation asks of the real signal: none, ``select``, or ``batch``."""
-        return frozenset() if getattr(self, "init", None) == "noise" else frozenset({"select"})
+        return frozenset() if getattr(self, "init", None) in NOISE else frozenset({"select"})
 
     @abstractmethod
     def start(self, run: Run) -> Examples:

@@ -77,7 +77,7 @@ class Contrast:
             return apart + losses.mean() + alike + grouped
 
     def _features(self, run: Run, adversary: Network, batch: Batch) -> tuple[Tensor, Tensor]:
-        viewed = run.augmentation.draw(run.generator("contrast-view"))(batch)
+        viewed = run.augmentation.draw(run.generator("contrast-view"), len(batch.targets))(batch)
         with run.autocast():
             features, logits = adversary.features_and_logits(viewed.inputs)
             losses = F.cross_entropy(logits, viewed.targets, reduction="none")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class MultiFormation(Factorization):
     """A stored image is cut into ``factor x factor`` tiles; each, upsampled bilinearly to full size, is an example.
 
-    Stored values are pixels in [0, 1]; they are clamped at the end of every step. A side that ``factor`` does not divide is padded with
+    Stored values are pixels in [0, 1]; they are clamped every ``clamp_every`` steps and when they are stored. A side that ``factor`` does not divide is padded with
     .5 at its end before it is cut.
 
     Attributes:
@@ -40,6 +40,7 @@ class MultiFormation(Factorization):
         factor: tiles along each side; 1: stored images are the examples.
         init: ``noise`` (mean .5, standard deviation .25), or a coreset rule: its images, shrunk, fill the tiles.
         storage: ``float32``, ``fp16`` or ``uint8``.
+        clamp_every: steps from one clamping to [0, 1] to the next.
 
     Source: Kim et al. 2022 (arXiv:2205.14959), section 4.1; survey, equation 9.
     """
@@ -48,12 +49,13 @@ class MultiFormation(Factorization):
     factor: int = 2
     init: str | CoresetRule = "random"
     storage: str = "float32"
+    clamp_every: int = 1
     name: ClassVar[str] = "multi_formation"
 
     def __post_init__(self) -> None:
         check_storage(self.storage)
         check_ipc(self.ipc)
-        require_counts(factor=self.factor)
+        require_counts(factor=self.factor, clamp_every=self.clamp_every)
         require(self.factor <= 64, f"factor must lie in 1..64, not {self.factor}")
         if self.init != "noise":
             as_rule(self.init)
@@ -80,7 +82,7 @@ class MultiFormation(Factorization):
             images = noise.div(4).add(0.5).clamp(0, 1)
         else:
             images = self._mosaics(run, as_rule(self.init), counts, random)
-        return TileExamples(images, owners_of(counts), run.spec, self.factor, self.storage)
+        return TileExamples(images, owners_of(counts), run.spec, self.factor, self.storage, self.clamp_every)
 
     def _mosaics(self, run: Run, rule: CoresetRule, counts: Mapping[int, int], random: torch.Generator) -> Tensor:
         """Return stored images whose tiles are shrunk real images; a class with too few of them repeats some."""
@@ -116,7 +118,7 @@ class MultiFormation(Factorization):
         pixels = dequantise(images) if self.storage == "uint8" else images.float()
         if not bool(((pixels >= 0) & (pixels <= 1)).all()):
             raise SummaryFormatError("the stored pixels do not lie in [0, 1]")
-        return TileExamples(pixels, owners, spec, self.factor, self.storage)
+        return TileExamples(pixels, owners, spec, self.factor, self.storage, self.clamp_every)
 
     def decoder(self) -> dict[str, Any]:
         return {"factor": self.factor, "storage": self.storage}
@@ -134,8 +136,11 @@ class MultiFormation(Factorization):
 class TileExamples(OwnedExamples):
     """Stored images in [0, 1], sorted by class; example ``i`` is tile ``i % factor**2`` of image ``i // factor**2``."""
 
-    def __init__(self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str) -> None:
+    def __init__(
+        self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str, clamp_every: int = 1
+    ) -> None:
         super().__init__(owners, spec.num_classes, factor**2)
+        self._clamp_every = clamp_every
         self.images = nn.Parameter(images.clone())
         self._spec, self._factor, self._storage = spec, factor, storage
 
@@ -154,8 +159,9 @@ class TileExamples(OwnedExamples):
         return {"images": [self.images]}
 
     def after_step(self, step: int) -> None:
-        with torch.no_grad():
-            self.images.clamp_(0, 1)
+        if (step + 1) % self._clamp_every == 0:
+            with torch.no_grad():
+                self.images.clamp_(0, 1)
 
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         storage = storage or self._storage

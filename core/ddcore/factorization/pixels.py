@@ -15,7 +15,7 @@ from ddcore.batch import Batch
 from ddcore.coresets import CoresetRule, as_rule
 from ddcore.engine.devices import to_device
 from ddcore.errors import SummaryFormatError, UnknownNameError, UnsupportedError
-from ddcore.factorization.base import Examples, Factorization
+from ddcore.factorization.base import NOISE, Examples, Factorization
 from ddcore.factorization.budget import Ipc, check_ipc, counts_within
 from ddcore.factorization.byte_pixels import UNIT, Span, dequantise, fitting_span, pack_span, quantise, unpack_span
 from ddcore.factorization.labels import ids_bytes
@@ -38,7 +38,8 @@ class Pixels(Factorization):
 
     Attributes:
         ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a smaller class has).
-        init: ``noise`` (standard normal in normalised space), or a coreset rule (its name or settings).
+        init: ``noise`` (standard normal in normalised space), ``glorot`` (uniform, as Glorot & Bengio draw the weights of a layer of as many
+            rows as there are examples), or a coreset rule (its name or settings).
         labels: ``hard`` class ids; ``soft``: ``num_classes`` learned numbers per example, as they are; or ``softmax``: the same numbers are
             logits, so that labels stay distributions.
         label_init: what ``soft`` labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C classes; or ``scaled``: that over
@@ -68,7 +69,7 @@ class Pixels(Factorization):
                 raise UnknownNameError(what, value, allowed)
         check_storage(self.storage)
         check_ipc(self.ipc)
-        if self.init != "noise":
+        if self.init not in NOISE:
             as_rule(self.init)
         require(not (self.clip and self.transform), "pixels behind a learned transform cannot be clipped: clip=False")
 
@@ -99,6 +100,9 @@ class Pixels(Factorization):
         random = run.generator("init")
         if self.init == "noise":
             images = torch.randn(sum(counts.values()), *run.spec.shape, generator=random, dtype=run.dtype)
+        elif self.init == "glorot":
+            images = torch.empty(sum(counts.values()), *run.spec.shape, dtype=run.dtype)
+            nn.init.xavier_uniform_(images.flatten(1), generator=random)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
             images = torch.cat([chosen[c].to("cpu", run.dtype) for c in counts])

@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ddcore.factorization import Ipc, Pixels, largest_ipc
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.method import Method
-from ddcore.methods.mtt import mtt, on_cpu
-from ddcore.methods.presets import check_preset
+from ddcore.methods.mtt import Segment, mtt, on_cpu, with_segment
+from ddcore.methods.presets import check_preset, entry_for
 from ddcore.networks import ExpertSegments
 from ddcore.settings import override
 
-CIFAR10: dict[int, tuple[int, int, float, float, float, float]] = {
-    1: (4, 4, 0.0, 100.0, 5.0, 1e-7),
-    10: (10, 20, 0.1, 100.0, 2.0, 1e-5),
-    50: (20, 40, 0.2, 1000.0, 2.0, 1e-5),
+STEPS = 10_000
+
+
+class Difficulty(NamedTuple):
+    """A segment, and what the source varies beside it.
+
+    Attributes:
+        segment: as MTT's.
+        labels: learning rate of the labels.
+        early: the latest start at first, where it grows to that of the segment.
+        growth: steps in which it grows.
+        first_start: the earliest start.
+    """
+
+    segment: Segment
+    labels: float = 10.0
+    early: int | None = None
+    growth: int = 0
+    first_start: int = 0
+
+
+PUBLISHED: Mapping[str, Mapping[int, Difficulty]] = {
+    "cifar10": {
+        1: Difficulty(Segment(80, 2, 4, 100.0, 1e-7), labels=5.0),
+        10: Difficulty(Segment(80, 2, 20, 100.0, 1e-5), labels=2.0, early=10, growth=1000),
+        50: Difficulty(Segment(80, 2, 40, 1000.0, 1e-5), labels=2.0, early=20, growth=2000),
+        500: Difficulty(Segment(40, 2, 60, 50.0, 1e-5, batch=1000), first_start=40),
+        1000: Difficulty(Segment(100, 2, 60, 50.0, 1e-5, batch=1000), first_start=40),
+    },
+    "cifar100": {
+        1: Difficulty(Segment(40, 3, 20, 1000.0, 1e-5), early=10, growth=1000),
+        10: Difficulty(Segment(80, 2, 50, 1000.0, 1e-5), early=30, growth=2000),
+        50: Difficulty(Segment(80, 2, 70, 1000.0, 1e-5, batch=1000), first_start=20),
+        100: Difficulty(Segment(80, 2, 70, 50.0, 1e-5, batch=1000), first_start=30),
+    },
+    "tiny-imagenet": {
+        1: Difficulty(Segment(40, 2, 20, 1e4, 1e-4), early=15, growth=2000),
+        10: Difficulty(Segment(40, 2, 50, 100.0, 1e-4, batch=500), first_start=10),
+        50: Difficulty(Segment(20, 2, 70, 100.0, 1e-4, batch=1000), first_start=40),
+    },
 }
-"""ipc -> latest start at first and in the end, the share of the run in between, learning rates of images, labels and step size."""
 
 
 def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """MTT on segments as difficult as the size of the set allows, from easy ones on, with learned soft labels.
 
-    Settings of the paper (arXiv:2310.05773, its CIFAR-10 configurations): 80 inner steps on all examples, segments of 2 epochs whose latest
-    start grows, experts of 100 epochs trained as FTD's with gap .3, 10 000 steps. Labels begin as one expert's predictions
-    and are learned as logits; the paper averages several experts, and begins with images that they classify correctly.
+    Settings of the paper (arXiv:2310.05773, its configurations): segments by data and ipc, 10 000 steps, experts of 100 epochs
+    trained as FTD's, labels learned as logits with momentum .9, ZCA. Labels begin as one expert's predictions; the paper
+    averages several experts, begins with images that they classify correctly, and leaves out steps whose loss is above 1.
+    Preset ``cpu``: starts before epoch 3, later 6, else MTT's.
     """
     check_preset(preset)
-    size = largest_ipc(ipc)
-    early, last, growth, images, labels, rate = CIFAR10[max((k for k in CIFAR10 if k <= size), default=1)]
+    published = entry_for(PUBLISHED.get(data or "", PUBLISHED["cifar10"]), largest_ipc(ipc))
     base = mtt(ipc, "paper", data)
     assert isinstance(base.networks, ExpertSegments) and isinstance(base.matching, TrajectoryMatching)
     training = replace(base.networks.training, epochs=100, sharpness=0.01, gap=0.3)
@@ -39,14 +76,22 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         preset=preset,
         cites=("datm", "ftd", "mtt", "dsa"),
         factorization=Pixels(ipc=ipc, init="random", labels="softmax"),
-        matching=TrajectoryMatching(inner_steps=80, step_sizes=StepSizes(0.01, "shared"), labels="assigned_once"),
-        networks=ExpertSegments(length=2, last_start=last, early_last_start=early, growth=growth, training=training),
+        matching=TrajectoryMatching(step_sizes=StepSizes(learned="shared"), labels="assigned_once"),
+        networks=ExpertSegments(training=training),
         optimiser=replace(
-            base.optimiser, learning_rate=images, group_learning_rates={"labels": labels, "step_sizes": rate}
+            base.optimiser, group_learning_rates={"labels": published.labels}, group_momenta={"labels": 0.9}
         ),
-        steps=10_000,
+        steps=STEPS,
+        protocol="datm",
     )
-    if preset != "cpu":
-        return method
-    smaller = on_cpu(method, ipc)
-    return override(override(smaller, "networks.early_last_start", 3), "networks.growth", 0.2)
+    if preset == "cpu":
+        smaller = on_cpu(method, ipc)
+        return override(override(smaller, "networks.early_last_start", 3), "networks.growth", 0.2)
+    method = with_segment(method, published.segment, data)
+    for path, value in (
+        ("networks.first_start", published.first_start),
+        ("networks.early_last_start", published.early),
+        ("networks.growth", published.growth / STEPS),
+    ):
+        method = override(method, path, value)
+    return method

@@ -14,12 +14,12 @@ from ddcore.networks import TrainedOnSynthetic
 NETWORKS = 1000
 
 
-def dc(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Match each class's gradient on networks that train on the synthetic set.
 
     Settings of the paper (arXiv:2006.05929, section 4.1 and its code): 1000 networks, matching steps on each by ipc, 256 real
-    examples per class, row-wise cosine distance, image learning rate .1, momentum .5, noise initialisation. Preset ``cpu``:
-    500 steps up to 1 per class, else 200.
+    examples per class, row-wise cosine distance, image learning rate .1, momentum .5, noise initialisation. MNIST has an
+    evaluation of its own. Preset ``cpu``: 500 steps up to 1 per class, else 200.
     """
     check_preset(preset)
     outer, inner = loops_for(largest_ipc(ipc))
@@ -33,6 +33,7 @@ def dc(ipc: Ipc = 10, preset: str = "paper") -> Method:
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         augmentation=NoAugmentation(),
         steps=cpu_steps(outer) if preset == "cpu" else NETWORKS * outer,
+        protocol="dc-mnist" if data == "mnist" else "dc",
     )
 
 
@@ -50,6 +51,7 @@ def dsa(ipc: Ipc = 10, preset: str = "paper") -> Method:
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=cpu_steps(outer) if preset == "cpu" else NETWORKS * outer,
+        protocol="dsa",
     )
 
 

@@ -11,13 +11,14 @@ from ddcore.methods.presets import check_preset
 from ddcore.networks import FreshNetworks
 
 
-def dm(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def dm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Match class means of the features of fresh random networks.
 
     Settings of the paper (arXiv:2110.04181, section 4.1): 20 000 steps, 256 real examples per class, image learning
-    rate 1 (10 from 100 per class), momentum .5, real initialisation, siamese augmentation. Preset ``cpu``: 500 steps.
+    rate 1 (10 from 100 per class on, but for CIFAR-100), momentum .5, real initialisation, siamese augmentation. Preset ``cpu``: 500 steps.
     """
     check_preset(preset)
+    rate = 10.0 if largest_ipc(ipc) >= 100 and data != "cifar100" else 1.0
     return Method(
         name="dm",
         preset=preset,
@@ -25,7 +26,8 @@ def dm(ipc: Ipc = 10, preset: str = "paper") -> Method:
         factorization=Pixels(ipc=ipc, init="random"),
         matching=DistributionMatching(real_batch=256),
         networks=FreshNetworks(),
-        optimiser=Optimiser("sgd", learning_rate=10.0 if largest_ipc(ipc) >= 100 else 1.0, momentum=0.5),
+        optimiser=Optimiser("sgd", learning_rate=rate, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=500 if preset == "cpu" else 20_000,
+        protocol="dsa",
     )

@@ -19,21 +19,24 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
 
     Settings of the paper (arXiv:2205.14959, appendix B and its code): 2000 networks of 100 matching steps, 64 real and at most 128
     synthetic examples per class, an update after every class; image learning rate 5e-3 with squared distance, 1e-4 with absolute
-    distance on grey images, times ipc / 10; momentum .5. Networks train on 500 real images between two steps (2000 on
-    CIFAR), with CutMix. ``data`` names the data whose settings are taken; digits, which the paper does not have, take MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
+    distance on grey images, times ipc / 10 and, for Fashion-MNIST, (28 / 32)^2; momentum .5; images are clamped once per network. Networks train on
+    8 batches of 64 real images between two steps (32 on CIFAR), with CutMix. ``data`` names the data whose settings are taken; digits, which the paper does not have, take MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
     """
     check_preset(preset)
     cpu, tiles = preset == "cpu", factor > 1
     grey, handwriting, cifar = data in _GREY, data in _HANDWRITING, (data or "cifar10").startswith("cifar")
     without_cutmix = handwriting and tiles
     rate = 1e-4 if grey else 5e-3
+    if data == "fashion-mnist":
+        rate *= (28 / 32) ** 2
+    outer = 20 if cpu else 100
     matched = _all_of("color", "crop") if without_cutmix else _all_of("color", "crop", "cutout")
     training = _all_of("color", "crop") if without_cutmix else Chain((_all_of("color", "crop"), CutMix(0.5)))
     return Method(
         name="idc" if tiles else "idc_i",
         preset=preset,
         cites=("idc", "dc") if without_cutmix else ("idc", "dc", "cutmix"),
-        factorization=MultiFormation(ipc=ipc, factor=factor, init="random"),
+        factorization=MultiFormation(ipc=ipc, factor=factor, init="random", clamp_every=1 if cpu else outer),
         matching=GradientMatching(
             distance="l1" if grey else "mse",
             layers="conv",
@@ -41,10 +44,11 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
             synthetic_batch=128,
             update_per_class=True,
         ),
-        networks=TrainedOnReal(outer=20 if cpu else 100, examples=2000 if cifar else 500, augmentation=training),
+        networks=TrainedOnReal(outer=outer, examples=2048 if cifar else 512, augmentation=training),
         optimiser=Optimiser("sgd", learning_rate=rate * largest_ipc(ipc) / 10, momentum=0.5),
         augmentation=matched,
-        steps=300 if cpu else 2000 * 100,
+        steps=300 if cpu else 2000 * outer,
+        protocol="idc-mnist" if without_cutmix else "idc",
     )
 
 

@@ -33,4 +33,5 @@ def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
         optimiser=Optimiser("adam", learning_rate=0.01),
         augmentation=SiameseAugmentation(),
         steps=500 if cpu else 20_000,
+        protocol="it-gan",
     )

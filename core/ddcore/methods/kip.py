@@ -28,11 +28,15 @@ def kip(ipc: Ipc = 10, preset: str = "paper") -> Method:
         cites=("kip",),
         factorization=Pixels(ipc=ipc, init="random", label_init="centred"),
         matching=KernelRegression(
-            AnalyticKernel("ntk", "fc", depth=1), ridge=0.01 if cpu else 1e-6, real_batch=100 if cpu else 500
+            AnalyticKernel("ntk", "fc", depth=1),
+            ridge=0.01 if cpu else 1e-6,
+            real_batch=100,
+            real_total=None if cpu else 5000,
         ),
         networks=NoNetworks(),
         optimiser=Optimiser("adam", learning_rate=0.01 if cpu else 0.04),
         augmentation=NoAugmentation(),
         steps=300 if cpu else 1000,
         precision="fp64",
+        protocol="krr",
     )

@@ -10,13 +10,15 @@ from ddcore.method import Method
 from ddcore.methods.presets import check_preset
 from ddcore.networks import FreshNetworks
 
+WHITENED = {"cifar10": "zca-unit", "cifar100": "zca-unit", "svhn": "zca-unit(regularisation=100)"}
 
-def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper") -> Method:
+
+def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """DD with inner momentum .9 over 150 steps, differentiated exactly by the sweep back.
 
     Settings of the paper (arXiv:2206.02916, section 4 and its code): all examples in every inner step up to 10 per class, else 10 of each;
-    inner learning rate .01, 64 real examples per class, outer SGD .1, momentum .5, gradient clipped to norm 2, noise initialisation. The
-    code runs for up to 500 000 steps; 5000 here is ours. Preset ``cpu``: 100 inner steps of one example per class, Adam at .05, real
+    inner learning rate .01, 64 real examples per class, outer SGD .1, momentum .5, gradient clipped to norm 2, images that start as
+    Glorot & Bengio draw weights, ZCA of images of unit norm for CIFAR and SVHN. The code runs for up to 500 000 steps; 5000 here is ours. Preset ``cpu``: 100 inner steps of one example per class, Adam at .05, real
     initialisation, 60 steps.
     """
     check_preset(preset)
@@ -26,7 +28,7 @@ def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper") -> Method:
         name="linba_no_factorization",
         preset=preset,
         cites=("linba",),
-        factorization=Pixels(ipc=ipc, init="random" if cpu else "noise"),
+        factorization=Pixels(ipc=ipc, init="random" if cpu else "glorot"),
         matching=UnrolledTraining(
             inner_steps=100 if cpu else 150,
             synthetic_batch=None if largest_ipc(ipc) <= 10 and not cpu else (1 if cpu else 10),
@@ -39,4 +41,6 @@ def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper") -> Method:
         optimiser=adam if cpu else Optimiser("sgd", learning_rate=0.1, momentum=0.5, clip=2.0),
         augmentation=NoAugmentation(),
         steps=60 if cpu else 5000,
+        normalisation=None if cpu else WHITENED.get(data or ""),
+        protocol="linba",
     )

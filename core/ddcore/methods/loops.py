@@ -10,7 +10,7 @@ Loops = Mapping[int, tuple[int, int]]
 DC_LOOPS: Loops = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 """ipc -> (matching steps per network, epochs between two of them), as in the code of Zhao et al. 2021."""
 
-DCC_LOOPS: Loops = {1: (10, 5), 10: (10, 50), 50: (50, 10)}
+DCC_LOOPS: Loops = {**DC_LOOPS, 1: (10, 5)}
 """The same as in the code of Lee et al. 2022."""
 
 

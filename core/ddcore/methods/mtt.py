@@ -2,60 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ddcore.augmentation import SiameseAugmentation
 from ddcore.engine.optimiser import Optimiser
 from ddcore.factorization import Ipc, Pixels, largest_ipc
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.method import Method
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import COLOUR, check_preset, entry_for
 from ddcore.networks import ExpertSegments
 
-Segment = tuple[int, int, int, float, float, float]
 
-CIFAR10: dict[int, Segment] = {
-    1: (50, 2, 2, 100.0, 1e-7, 0.01),
-    10: (30, 2, 20, 100.0, 1e-5, 0.001),
-    50: (30, 2, 40, 1000.0, 1e-5, 0.001),
+class Segment(NamedTuple):
+    """What a source publishes for one data set and one number of examples per class.
+
+    Attributes:
+        inner_steps: on synthetic examples.
+        length: epochs of the expert that they shall reach.
+        last_start: the latest start is before this epoch.
+        images: learning rate of the images.
+        step_size: learning rate of the step size.
+        first: the first step size.
+        zca: whether the data is whitened.
+        batch: synthetic examples in an inner step; None: all.
+    """
+
+    inner_steps: int
+    length: int
+    last_start: int
+    images: float
+    step_size: float
+    first: float = 0.01
+    zca: bool = True
+    batch: int | None = None
+
+
+Table = Mapping[str, Mapping[int, Segment]]
+
+PUBLISHED: Table = {
+    "cifar10": {
+        1: Segment(50, 2, 2, 100.0, 1e-7),
+        10: Segment(30, 2, 20, 100.0, 1e-5, first=0.001),
+        50: Segment(30, 2, 40, 1000.0, 1e-5, first=0.001, zca=False),
+    },
+    "cifar100": {
+        1: Segment(20, 3, 20, 1000.0, 1e-5),
+        10: Segment(20, 2, 20, 1000.0, 1e-5, zca=False),
+        50: Segment(80, 2, 40, 1000.0, 1e-5, batch=125),
+    },
+    "tiny-imagenet": {
+        1: Segment(10, 2, 10, 1e4, 1e-4, zca=False),
+        10: Segment(20, 2, 40, 1e4, 1e-4, zca=False, batch=200),
+        50: Segment(20, 2, 40, 1e4, 1e-4, zca=False, batch=300),
+    },
 }
-CIFAR100: dict[int, Segment] = {
-    1: (20, 3, 20, 1000.0, 1e-5, 0.01),
-    10: (20, 2, 20, 1000.0, 1e-5, 0.01),
-    50: (80, 2, 40, 1000.0, 1e-5, 0.01),
-}
-"""ipc -> inner steps, epochs of a segment, latest start, learning rates of images and of the step size, first step size."""
 
 
 def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Train from an expert's weights on the synthetic set, and arrive where the expert arrived some epochs later.
 
-    Settings of the paper (arXiv:2203.11932, appendix and its code): 100 experts of 50 epochs, a learned step size, no inner
-    momentum, 5000 steps, outer SGD with momentum .5; segments by ipc and data as published for CIFAR-10 and CIFAR-100 (other data:
-    CIFAR-10's); inner batches of 256 examples (CIFAR-100 at 50 per class: 125) as the nearest whole number per class. The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in batches of 64, segments of
-    3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, Adam at .05 (step size .01, through a softplus), 200
-    steps up to 1 per class, else 100.
+    Settings of the paper (arXiv:2203.11932, its table of commands): 100 experts of 50 epochs, a learned step size, no inner
+    momentum, 5000 steps, outer SGD with momentum .5; segments by ipc for CIFAR-10, CIFAR-100 and Tiny ImageNet. Other data take
+    CIFAR-10's, without ZCA. The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in
+    batches of 64, segments of 3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, Adam at .05 (step
+    size .01, through a softplus), 200 steps up to 1 per class, else 100.
     """
     check_preset(preset)
-    size = largest_ipc(ipc)
-    table = CIFAR100 if data == "cifar100" else CIFAR10
-    inner, length, last_start, images, rate, first = table[max((k for k in table if k <= size), default=1)]
+    segment = published_segment(PUBLISHED, ipc, data)
     method = Method(
         name="mtt",
         preset=preset,
         cites=("mtt", "dsa"),
         factorization=Pixels(ipc=ipc, init="random"),
-        matching=TrajectoryMatching(
-            inner_steps=inner,
-            synthetic_batch=None if size < 50 else 1 if data == "cifar100" else 25,
-            step_sizes=StepSizes(first, "shared"),
-        ),
-        networks=ExpertSegments(length=length, last_start=last_start),
-        optimiser=Optimiser("sgd", learning_rate=images, group_learning_rates={"step_sizes": rate}, momentum=0.5),
+        matching=TrajectoryMatching(step_sizes=StepSizes(segment.first, "shared")),
+        networks=ExpertSegments(),
         augmentation=SiameseAugmentation(),
         steps=5000,
+        protocol="dsa",
     )
-    return on_cpu(method, ipc) if preset == "cpu" else method
+    return on_cpu(method, ipc) if preset == "cpu" else with_segment(method, segment, data)
+
+
+def published_segment(table: Table, ipc: Ipc, data: str | None) -> Segment:
+    """Return the entry of ``data``, or of CIFAR-10, for the largest published number of examples that ``ipc`` reaches."""
+    return entry_for(table.get(data or "", table["cifar10"]), largest_ipc(ipc))
+
+
+def with_segment(method: Method, segment: Segment, data: str | None) -> Method:
+    """Return a trajectory method with what its source publishes for a segment."""
+    assert isinstance(method.matching, TrajectoryMatching) and isinstance(method.networks, ExpertSegments)
+    rates = {**method.optimiser.group_learning_rates, "step_sizes": segment.step_size}
+    return replace(
+        method,
+        matching=replace(
+            method.matching,
+            inner_steps=segment.inner_steps,
+            synthetic_total=segment.batch,
+            step_sizes=replace(method.matching.step_sizes, initial=segment.first),
+        ),
+        networks=replace(method.networks, length=segment.length, last_start=segment.last_start),
+        optimiser=replace(method.optimiser, learning_rate=segment.images, group_learning_rates=rates),
+        normalisation="zca" if segment.zca and data in COLOUR else None,
+    )
 
 
 def on_cpu(method: Method, ipc: Ipc) -> Method:
@@ -65,14 +115,16 @@ def on_cpu(method: Method, ipc: Ipc) -> Method:
         method.matching,
         inner_steps=30,
         synthetic_batch=3,
+        synthetic_total=None,
         step_sizes=StepSizes(0.05, "shared", positive=True),
     )
-    rates = dict.fromkeys(method.optimiser.group_learning_rates, 0.01)
+    rates = dict.fromkeys({"step_sizes": 0, **method.optimiser.group_learning_rates}, 0.01)
     training = replace(method.networks.training, epochs=8, batch_size=64, learning_rate=0.05)
     return replace(
         method,
         matching=matching,
         networks=ExpertSegments(length=3, last_start=6, count=10, training=training),
         optimiser=Optimiser("adam", learning_rate=0.05, group_learning_rates=rates),
+        normalisation=None,
         steps=200 if largest_ipc(ipc) == 1 else 100,
     )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from ddcore.errors import UnknownNameError
 
+T = TypeVar("T")
+
 PRESETS = ("paper", "cpu")
+COLOUR = ("cifar10", "cifar100", "tiny-imagenet")
+"""Data sets of colour photographs that sources whiten."""
 
 
 def check_preset(preset: str) -> None:
     """Raise `UnknownNameError` unless ``preset`` exists."""
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
+
+
+def entry_for(table: Mapping[int, T], ipc: int) -> T:
+    """Return the entry of the largest published number of examples per class that ``ipc`` reaches, else the smallest's."""
+    return table[max((known for known in table if known <= ipc), default=min(table))]

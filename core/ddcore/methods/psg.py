@@ -15,13 +15,13 @@ from ddcore.networks import ConvNet, TrainedOnSynthetic
 STEPS_PER_STATE = 10
 
 
-def psg(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def psg(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Match one gradient of a class-mixed batch with that of the whole synthetic set: one question to the real data per step.
 
     Made for `ddapps.privacy`, where every question costs; without it, DC with a joint gradient.
 
     Settings of the paper (arXiv:2211.04446 and its code): 1000 networks, states of a network by ipc, 10 matching steps on each
-    state, about 256 real examples in all (26 of each of ten classes), row-wise cosine distance, image learning rate .1, momentum .5,
+    state, 256 real examples in all, row-wise cosine distance, image learning rate .1, momentum .5,
     noise initialisation. Preset ``cpu``: 50 steps, each on a fresh network of width 16 and on about 256 real examples per class, two updates of
     rate 3 on each real gradient; chosen on a validation split of digits, at epsilon 10.
     """
@@ -33,7 +33,9 @@ def psg(ipc: Ipc = 10, preset: str = "paper") -> Method:
         preset=preset,
         cites=("psg", "dc"),
         factorization=Pixels(ipc=ipc, init="noise"),
-        matching=GradientMatching(groups="joint", real_batch=256 if cpu else 26, updates_per_gradient=2 if cpu else 1),
+        matching=GradientMatching(
+            groups="joint", real_total=None if cpu else 256, updates_per_gradient=2 if cpu else 1
+        ),
         networks=TrainedOnSynthetic(
             architecture=ConvNet(width=16) if cpu else ConvNet(),
             outer=outer,
@@ -43,4 +45,5 @@ def psg(ipc: Ipc = 10, preset: str = "paper") -> Method:
         optimiser=Optimiser("sgd", learning_rate=3.0 if cpu else 0.1, momentum=0.5),
         augmentation=NoAugmentation(),
         steps=50 if cpu else NETWORKS * outer * STEPS_PER_STATE,
+        protocol="dc-mnist" if data in ("mnist", "fashion-mnist") else "dc",
     )

@@ -12,18 +12,18 @@ from ddcore.methods.presets import check_preset
 from ddcore.networks import ConvNet, FreshNetworks
 
 
-def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Ridge regression with the features of random networks, drawn anew in every step, under a cross-entropy.
 
     Settings of the paper (arXiv:2210.12067 and its code): 8 ConvNets of width 256 without norm, K = 2 Phi Phi^T / (8 d) + .01, ridge 5e-3 of
     the mean diagonal, Platt's scale at rate .01, a learned linear map of the pixels at 5e-5, AdaBelief at 1e-3, learned labels, 5120 real
-    examples. The paper stops by a validation loss, up to 100 000 steps; here the number of steps is a setting. Preset ``cpu``:
+    examples; images of 28 px are not padded, CIFAR is whitened. The paper stops by a validation loss, up to 100 000 steps; here the number of steps is a setting. Preset ``cpu``:
     Adam at .02, 4 networks of width 128 with instance norm, 300 steps.
     """
     check_preset(preset)
     cpu = preset == "cpu"
     image, transform = (0.02, 1e-3) if cpu else (1e-3, 5e-5)
-    network = ConvNet(width=128, init="he") if cpu else ConvNet(width=256, norm="none", init="he")
+    network = ConvNet(width=128, init="he") if cpu else ConvNet(width=256, norm="none", init="he", pad_grey=False)
     return Method(
         name="rfad",
         preset=preset,
@@ -32,7 +32,8 @@ def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
         matching=KernelRegression(
             FeatureKernel(scale=2.0, constant=0.01, per_feature=True),
             ridge=5e-3,
-            real_batch=32 if cpu else 512,
+            real_batch=32,
+            real_total=None if cpu else 5120,
             loss="platt",
         ),
         networks=FreshNetworks(network, count=4 if cpu else 8),
@@ -43,4 +44,5 @@ def rfad(ipc: Ipc = 10, preset: str = "paper") -> Method:
         ),
         augmentation=NoAugmentation(),
         steps=300 if cpu else 10_000,
+        normalisation=None if cpu or data not in ("cifar10", "cifar100") else "zca-uncentred",
     )

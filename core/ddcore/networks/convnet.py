@@ -18,7 +18,7 @@ from ddcore.settings import require, require_counts
 class ConvNet(Architecture):
     """``depth`` blocks of [3 x 3 convolution, norm, activation, 2 x 2 pooling], then one linear layer.
 
-    A grey image of 28 pixels is padded to 32 by the first convolution.
+    A grey image of 28 pixels is padded to 32 by the first convolution, unless ``pad_grey`` is off.
 
     Attributes:
         width: channels of every block.
@@ -27,7 +27,9 @@ class ConvNet(Architecture):
         activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``.
         pooling: ``avg``, ``max``, ``none``.
         widening: what the width is multiplied by from one block to the next.
-        init: weights as torch draws them: ``uniform``; or ``he``: normal, of variance 2 / fan-in, biases of deviation .1.
+        init: weights as torch draws them: ``uniform``; ``he``: normal, of variance 2 / fan-in, biases of deviation .1; ``lecun``: normal, of
+            variance 1 / fan-in, cut off at two deviations, no biases.
+        pad_grey: whether a grey image of 28 pixels becomes one of 32.
     """
 
     width: int = 128
@@ -37,6 +39,7 @@ class ConvNet(Architecture):
     pooling: str = "avg"
     widening: int = 1
     init: str = "uniform"
+    pad_grey: bool = True
     name: ClassVar[str] = "convnet"
 
     def __post_init__(self) -> None:
@@ -52,7 +55,7 @@ class ConvNet(Architecture):
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         channels, side = shape[0], min(shape[1:])
-        padded = 3 if channels == 1 and side == 28 else 1
+        padded = 3 if self.pad_grey and channels == 1 and side == 28 else 1
         depth = self.depth_for(side)
         smallest = side + 2 * (padded - 1)
         if self.pooling != "none" and smallest >> depth < 1:

@@ -118,7 +118,22 @@ def he_init(module: nn.Module) -> None:
                 nn.init.normal_(part.bias, std=0.1)
 
 
-INITS: dict[str, Callable[[nn.Module], object]] = {"uniform": lambda module: None, "he": he_init}
+def lecun_init(module: nn.Module) -> None:
+    """Draw all weights from a normal of variance 1 / fan-in, cut off at two deviations; biases are zero (norms are left alone)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            # A normal that is cut off at two deviations has .8796 of its deviation left.
+            deviation = part.weight[0].numel() ** -0.5 / 0.87962566103423978
+            nn.init.trunc_normal_(part.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+INITS: dict[str, Callable[[nn.Module], object]] = {
+    "uniform": lambda module: None,
+    "he": he_init,
+    "lecun": lecun_init,
+}
 
 
 def flat_size(features: nn.Module, shape: tuple[int, ...]) -> int:

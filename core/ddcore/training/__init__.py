@@ -2,7 +2,7 @@
 
 from ddcore.training.fit import Training, Watch, fit, reproducible_dropout, take_step
 from ddcore.training.recipe import LOSSES, Recipe
-from ddcore.training.steps import Steps, step_batches
+from ddcore.training.steps import Steps, mixed_batches, step_batches
 
 __all__ = [
     "LOSSES",
@@ -11,6 +11,7 @@ __all__ = [
     "Training",
     "Watch",
     "fit",
+    "mixed_batches",
     "reproducible_dropout",
     "step_batches",
     "take_step",

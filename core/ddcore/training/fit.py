@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.batch import Batch
 from ddcore.engine.devices import autocast, fitting_micro_batch
 from ddcore.engine.randomness import default_generators_seeded
-from ddcore.settings import require
+from ddcore.errors import UnknownNameError
+from ddcore.settings import require, require_counts
 from ddcore.training.recipe import LOSSES, Recipe
 from ddcore.training.steps import Steps
 
@@ -22,37 +24,74 @@ if TYPE_CHECKING:
     from ddcore.networks import Network
 
 Watch = Callable[[Tensor, Batch, Tensor], None]
+OPTIMISERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
 class Training:
-    """SGD with momentum and one drop of the learning rate.
+    """SGD with momentum and one drop of the learning rate, or what its settings make of it.
 
-    The defaults are those of the field's evaluation (Zhao et al. 2021). At the drop the optimiser is made anew, so the
-    momentum starts again from zero, as in the reference.
+    The defaults are those of the field's evaluation (Zhao et al. 2021).
 
     Attributes:
         epochs: passes over the examples.
+        updates: updates in place of epochs: ``{examples: updates}``, of which the last entry that the number of examples
+            reaches holds; empty: epochs count.
+        optimiser: ``sgd``, or ``adam`` (without momentum and weight decay).
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
-        drop_at: share of the epochs after which the learning rate is multiplied by ``drop``; 1: never.
+        drop_at: share of the epochs after which the learning rate is multiplied by ``drop``, or several; 1: never.
         drop: factor of the drop.
+        restart: whether the optimiser is made anew at a drop, so that its momentum starts again from zero.
+        warmup: updates during which the learning rate grows from zero.
+        cosine: share of the learning rate at which a cosine ends that begins after the warm-up; None: there is none.
         augmentation: drawn per batch, with parameters of its own for every image.
     """
 
     epochs: int = 300
+    updates: Mapping[int, int] = field(default_factory=dict, hash=False)
+    optimiser: str = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch_size: int = 256
-    drop_at: float = 0.5
+    drop_at: float | tuple[float, ...] = 0.5
     drop: float = 0.1
+    restart: bool = True
+    warmup: int = 0
+    cosine: float | None = None
     augmentation: Augmentation = field(default_factory=NoAugmentation)
 
     def __post_init__(self) -> None:
         require(self.epochs > 0 and self.batch_size > 0, "epochs and batch_size must be above 0")
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
-        require(0 <= self.drop_at <= 1, f"drop_at is a share of the epochs, in [0, 1], not {self.drop_at}")
+        if self.optimiser not in OPTIMISERS:
+            raise UnknownNameError("optimiser", self.optimiser, OPTIMISERS)
+        for share in self.drop_shares:
+            require(0 <= share <= 1, f"drop_at is a share of the epochs, in [0, 1], not {share}")
+        require_counts(**{f"updates for {n} examples": count for n, count in self.updates.items()})
+        require(self.warmup >= 0, f"warmup must not be negative, it is {self.warmup}")
+        require(self.cosine is None or 0 <= self.cosine <= 1, f"cosine is a share, in [0, 1], not {self.cosine}")
+
+    @property
+    def drop_shares(self) -> tuple[float, ...]:
+        """The shares of the epochs at which the learning rate drops."""
+        return self.drop_at if isinstance(self.drop_at, tuple) else (self.drop_at,)
+
+    def updates_for(self, size: int) -> int:
+        """Return the number of updates on ``size`` examples."""
+        if not self.updates:
+            return self.epochs * -(-size // self.batch_size)
+        return self.updates[max((n for n in self.updates if n <= size), default=min(self.updates))]
+
+    def factor_at(self, update: int, updates: int) -> float:
+        """Return what warm-up and cosine multiply the learning rate by at ``update`` of ``updates``."""
+        if update < self.warmup:
+            return update / self.warmup
+        if self.cosine is None:
+            return 1.0
+        done = (update - self.warmup) / max(updates - self.warmup, 1)
+        return self.cosine + (1 - self.cosine) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 def fit(
@@ -102,13 +141,18 @@ Plan = Iterator[tuple[Tensor, torch.optim.Optimizer]]
 def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, generator: torch.Generator) -> Plan:
     """Yield the examples of each update, and the optimiser that makes it."""
     rate = recipe.learning_rate or training.learning_rate
-    drop_epoch = int(training.epochs * training.drop_at) if training.drop_at < 1 else training.epochs
-    optimiser = _sgd(network, rate, training)
-    for epoch in range(training.epochs):
-        if epoch == drop_epoch:
-            optimiser = _sgd(network, rate * training.drop, training)
-        for indices in torch.randperm(size, generator=generator).split(training.batch_size):
+    total = training.updates_for(size)
+    epochs = training.epochs if not training.updates else -(-total // -(-size // training.batch_size))
+    drops = [int(epochs * share) for share in training.drop_shares if share < 1]
+    optimiser, update = _optimiser(network, rate, training), 0
+    for epoch in range(epochs):
+        if epoch in drops:
+            rate *= training.drop ** drops.count(epoch)
+            optimiser = _optimiser(network, rate, training) if training.restart else optimiser
+        for indices in torch.randperm(size, generator=generator).split(training.batch_size)[: total - update]:
+            optimiser.param_groups[0]["lr"] = rate * training.factor_at(update, total)
             yield indices, optimiser
+            update += 1
 
 
 def _by_steps(network: Network, steps: Steps, members: Mapping[int, Tensor]) -> Plan:
@@ -159,7 +203,9 @@ def reproducible_dropout(network: Network, generator: torch.Generator) -> Iterat
         yield
 
 
-def _sgd(network: Network, rate: float, training: Training) -> torch.optim.SGD:
+def _optimiser(network: Network, rate: float, training: Training) -> torch.optim.Optimizer:
+    if training.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), lr=rate)
     return torch.optim.SGD(
         network.parameters(), lr=rate, momentum=training.momentum, weight_decay=training.weight_decay
     )

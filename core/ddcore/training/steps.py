@@ -43,6 +43,18 @@ class Steps:
         return step_batches(members, len(self.rates), self.per_class)
 
 
+def mixed_batches(members: Mapping[int, Tensor], steps: int, total: int, generator: torch.Generator) -> list[Tensor]:
+    """Return, for each step, the indices of ``total`` examples, whatever their class.
+
+    All examples are gone through in a new order each time; what is left at the end of one is a smaller batch.
+    """
+    indices = torch.cat(list(members.values()))
+    batches: list[Tensor] = []
+    while len(batches) < steps:
+        batches += indices[torch.randperm(len(indices), generator=generator)].split(total)
+    return batches[:steps]
+
+
 def step_batches(
     members: Mapping[int, Tensor], steps: int, per_class: int | None, generator: torch.Generator | None = None
 ) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import ddcore as dd
 from ddapps.privacy.privatize import PrivateMethod, privatize
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.data import Features
+from ddcore.data import Counts, Features
 from ddcore.factorization import Ipc, Pixels
 from ddcore.matching import DistributionMatching
 from ddcore.networks import FixedNetworks
@@ -51,7 +51,7 @@ class AnsweredOnce(PrivateSignal):
     _answers: tuple[Features, ...] = ()
 
     def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: int
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         if not self._answers:
             self._answers = tuple(super().features(network, groups, views, count))

@@ -17,6 +17,7 @@ from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
+from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.matching.synthetic import synthetic_batch
 from ddcore.settings import require, require_counts
 from ddcore.training import LOSSES
@@ -42,6 +43,7 @@ class GradientMatching(Matching):
         warmup_networks, warmup_age: a joint matching goes class by class while the network is among the first
             ``warmup_networks`` *and* younger than ``warmup_age``.
         real_batch: real examples per class and step.
+        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
         synthetic_batch: most synthetic examples per class and step; None: all.
         update_per_class: step after every class instead of after their sum.
         updates_per_gradient: steps on one draw of the real gradients, which are kept meanwhile; worth it where each costs privacy.
@@ -55,6 +57,7 @@ class GradientMatching(Matching):
     warmup_networks: int = 0
     warmup_age: int = 0
     real_batch: int = 256
+    real_total: int | None = None
     synthetic_batch: int | None = None
     update_per_class: bool = False
     updates_per_gradient: int = 1
@@ -69,8 +72,8 @@ class GradientMatching(Matching):
         ):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
+        check_real_count(self.real_batch, self.real_total)
         require_counts(
-            real_batch=self.real_batch,
             synthetic_batch=1 if self.synthetic_batch is None else self.synthetic_batch,
             updates_per_gradient=self.updates_per_gradient,
         )
@@ -90,7 +93,7 @@ class GradientMatching(Matching):
         names = matched_weights(network, self.layers)
         groups = self._groups(run)
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in run.examples.classes}
-        real = run.real.gradients(network, groups, views, self.real_batch, names)
+        real = run.real.gradients(network, groups, views, real_count(run, self.real_batch, self.real_total), names)
         kept = self.updates_per_gradient > 1
         sweeps = [list(real)] * self.updates_per_gradient if kept else [real]
         with network.differentiated(names) as weights:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.kernels import AnalyticKernel, Kernel, centred, ridge_solution
 from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.networks import NetworkSource
-from ddcore.settings import require, require_counts
+from ddcore.settings import require
 from ddcore.training import Recipe
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class KernelRegression(Matching):
         kernel: an `AnalyticKernel`, or a `FeatureKernel` of the run's networks.
         ridge: :math:`\lambda`.
         real_batch: real examples per class and step.
+        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
         loss: ``squared``: :math:`\frac12 \|f(x) - y\|^2`, its mean over examples and, with ``mean_over_classes``, outputs; ``platt``: the
             cross-entropy of :math:`e^k f(x)` with a learned number :math:`k` (parameter group ``platt``), 0 at first.
         mean_over_classes: see ``loss``.
@@ -49,6 +51,7 @@ class KernelRegression(Matching):
     kernel: Kernel = field(default_factory=AnalyticKernel)
     ridge: float = 1e-6
     real_batch: int = 500
+    real_total: int | None = None
     loss: str = "squared"
     mean_over_classes: bool = True
     label_margin: bool = False
@@ -59,7 +62,7 @@ class KernelRegression(Matching):
     def __post_init__(self) -> None:
         if self.loss not in OUTER_LOSSES:
             raise UnknownNameError("loss", self.loss, OUTER_LOSSES)
-        require_counts(real_batch=self.real_batch)
+        check_real_count(self.real_batch, self.real_total)
         require(0 <= self.ridge < float("inf"), f"ridge must be finite and not negative, it is {self.ridge}")
 
     def check_networks(self, source: NetworkSource) -> None:
@@ -76,7 +79,7 @@ class KernelRegression(Matching):
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         assert isinstance(state, _KernelState)
         kernel, networks, classes = self.kernel, run.networks.current(), run.spec.num_classes
-        real = run.real.batch(run.examples.classes, self.real_batch, "real")
+        real = run.real.batch(run.examples.classes, real_count(run, self.real_batch, self.real_total), "real")
         wanted = centred(real.targets, classes)
         synthetic = run.examples.decode(generator=run.generator("decode"))
         labels = centred(synthetic.targets, classes)

@@ -10,8 +10,9 @@ import torch
 
 from ddcore.errors import UnknownNameError
 from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
-from ddcore.settings import require, require_counts
+from ddcore.settings import require
 from ddcore.training import Recipe, Steps, step_batches
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class UnrolledTraining(Matching):
         snapshot_every: of ``reverse`` and ``detached``.
         augment: whether inner training draws the run's augmentation for every example.
         real_batch: real examples per class and step.
+        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
         loss: of both trainings, a name in ``ddcore.training.LOSSES``.
 
     Source: Wang et al. 2018 (arXiv:1811.10959); Deng & Russakovsky 2022 (arXiv:2206.02916); survey, equation 4.
@@ -55,6 +57,7 @@ class UnrolledTraining(Matching):
     snapshot_every: int = 1
     augment: bool = False
     real_batch: int = 100
+    real_total: int | None = None
     loss: str = "cross_entropy"
     family: ClassVar[str] = "meta-model"
     trains_labels: ClassVar[bool] = True
@@ -70,7 +73,7 @@ class UnrolledTraining(Matching):
             window=self.window,
             snapshot_every=self.snapshot_every,
         )
-        require_counts(real_batch=self.real_batch)
+        check_real_count(self.real_batch, self.real_total)
         require(
             not (self.augment and self.order == "fixed"),
             "training in a fixed order is repeated by evaluation as it was learned, without augmentation: augment=False, or order='random'",
@@ -107,7 +110,9 @@ class UnrolledTraining(Matching):
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
         names = [name for name, _ in network.module.named_parameters()]
         with network.holding(trained):
-            (real,) = run.real.gradients(network, [classes], views, self.real_batch, names, self.loss)
+            (real,) = run.real.gradients(
+                network, [classes], views, real_count(run, self.real_batch, self.real_total), names, self.loss
+            )
         along = torch.stack([(g * w).sum() for g, w in zip(real.tensors, trained, strict=True)]).sum()
         yield Term(along - along.detach() + (0.0 if real.loss is None else real.loss), classes=tuple(classes))
 

@@ -14,7 +14,8 @@ from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
 from ddcore.networks import NetworkSource, Segments, SegmentSource
-from ddcore.training import Recipe, step_batches
+from ddcore.settings import require_counts
+from ddcore.training import Recipe, mixed_batches, step_batches
 
 if TYPE_CHECKING:
     from ddcore.run import Run
@@ -34,6 +35,7 @@ class TrajectoryMatching(Matching):
     Attributes:
         inner_steps: :math:`N`.
         synthetic_batch: examples of each class in one inner step, in a new order each time; None: all.
+        synthetic_total: examples of all classes together in one inner step, in place of ``synthetic_batch``; None: that holds.
         step_sizes: :math:`\alpha`; learned, it replaces the learning rate of training on the summary.
         gradient: ``reverse`` (exact, in constant memory), ``backprop``, ``truncated``, or ``detached`` (the published
             approximation of TESLA).
@@ -50,6 +52,7 @@ class TrajectoryMatching(Matching):
 
     inner_steps: int = 30
     synthetic_batch: int | None = None
+    synthetic_total: int | None = None
     step_sizes: StepSizes = field(default_factory=lambda: StepSizes(0.01, "shared"))
     gradient: str = "reverse"
     window: int | None = None
@@ -63,6 +66,7 @@ class TrajectoryMatching(Matching):
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
             raise UnknownNameError("labels", self.labels, LABELS)
+        require_counts(synthetic_total=1 if self.synthetic_total is None else self.synthetic_total)
         check_inner_settings(
             gradient=self.gradient,
             loss=self.loss,
@@ -96,7 +100,11 @@ class TrajectoryMatching(Matching):
         if self.labels == "assigned":
             self._assign(run)
         members = {c: run.examples.indices_of(c) for c in run.examples.classes}
-        batches = step_batches(members, self.inner_steps, self.synthetic_batch, run.generator("inner-order"))
+        random = run.generator("inner-order")
+        if self.synthetic_total is None:
+            batches = step_batches(members, self.inner_steps, self.synthetic_batch, random)
+        else:
+            batches = mixed_batches(members, self.inner_steps, self.synthetic_total, random)
         inner = InnerTraining(run, network, batches, augment=self.augment, loss=self.loss)
         trained = unroll(
             inner,

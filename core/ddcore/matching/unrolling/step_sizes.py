@@ -22,16 +22,22 @@ class StepSizes:
         initial: the first value of all of them.
         learned: ``fixed``, ``shared`` (one learned number for all steps) or ``per_step``.
         positive: learned through a softplus, so that none can turn negative.
+        floor: what learned ones are set back to where an update left them below it; None: nothing is.
     """
 
     initial: float = 0.01
     learned: str = "fixed"
     positive: bool = False
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         if self.learned not in LEARNED:
             raise UnknownNameError("kind of step sizes", self.learned, LEARNED)
         require(0 < self.initial < float("inf"), f"a step size must be positive and finite, not {self.initial}")
+        require(
+            self.floor is None or (not self.positive and 0 < self.floor <= self.initial),
+            f"a floor lies in (0, {self.initial}], the first step size, and goes without a softplus: it is {self.floor}",
+        )
 
     def parameter(self, steps: int, dtype: torch.dtype, device: torch.device) -> nn.Parameter | None:
         """Return what is learned, or None."""
@@ -46,6 +52,9 @@ class StepSizes:
         """Return the step sizes, ``steps`` numbers of the type and device of ``like``; differentiable in what is learned."""
         if learned is None:
             return torch.full((steps,), self.initial, dtype=like.dtype, device=like.device)
+        if self.floor is not None:
+            with torch.no_grad():
+                learned.clamp_(min=self.floor)
         values = F.softplus(learned) if self.positive else learned
         return values.expand(steps)
 

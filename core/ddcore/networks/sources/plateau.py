@@ -25,6 +25,8 @@ class Plateau:
         max_outer: most matching steps on one network (the reference has no bound).
         max_inner: most epochs between two matching steps (the reference has no bound).
         examples: real examples per class behind a check.
+        carried: whether a check is the accuracy plus the last check over the number of classes, as in the reference, whose
+            counter is not set back. A row of checks starts anew with every network, and after every matching step.
 
     Source: Wang et al. 2022 (arXiv:2203.01531), section 3.4.
     """
@@ -35,6 +37,7 @@ class Plateau:
     max_outer: int = 50
     max_inner: int = 50
     examples: int = 128
+    carried: bool = False
 
     def __post_init__(self) -> None:
         require_counts(window=self.window, max_outer=self.max_outer, max_inner=self.max_inner, examples=self.examples)
@@ -52,6 +55,10 @@ class Plateau:
     def _span(self, checks: list[float], default: float) -> float:
         last = checks[-self.window :]
         return max(last) - min(last) if len(last) == self.window else default
+
+    def carry(self, accuracy: float, checks: list[float], num_classes: int) -> float:
+        """Return the check that follows ``checks``, given the network's accuracy."""
+        return accuracy + (checks[-1] / num_classes if self.carried and checks else 0.0)
 
     def check(self, network: Network, run: Run, *key: int | str) -> float:
         """Return the network's accuracy on random real examples, in [0, 1]."""

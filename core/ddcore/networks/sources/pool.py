@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class NetworkPool(NetworkSource):
     """Each step matches on a random member of the pool and then trains that member by one update on the synthetic set.
 
-    A member that was matched on ``max_age`` times gives way to a new one. The first members retire at staggered ages, so that the
-    pool holds all ages from early on.
+    A member that was matched on ``max_age`` times gives way to a new one. The first members retire earlier, the last of them
+    first, so that the pool holds all ages from early on.
 
     Attributes:
         architecture: of the members.
@@ -43,9 +43,9 @@ class NetworkPool(NetworkSource):
 
     architecture: Architecture = field(default_factory=ConvNet)
     size: int = 10
-    max_age: int = 100
+    max_age: int = 102
     learning_rate: float = 3e-4
-    batch_size: int = 500
+    batch_size: int = 1000
     loss: str = "squared_error"
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class _Member(DrawnNetworks):
 
     def __init__(self, settings: NetworkPool, run: Run, place: int) -> None:
         self._settings = settings
-        self._retires_at = max(1, settings.max_age * (place + 1) // settings.size)
+        self._retires_at = max(1, settings.max_age - settings.max_age // settings.size * place)
         super().__init__(settings.architecture, run, stream=place + 1)
 
     def draw(self, episode: int) -> None:

@@ -78,7 +78,7 @@ class _TrainedOnSynthetic(DrawnNetworks):
         if steps_left:
             return
         if plateau is not None:
-            self._checks.append(plateau.check(network, run))
+            self._checks.append(plateau.carry(plateau.check(network, run), self._checks, run.spec.num_classes))
         done = plateau.network_is_done(self._checks, state) if plateau else state >= settings.outer
         if done:
             self.draw(self.episode + 1)
@@ -96,7 +96,8 @@ class _TrainedOnSynthetic(DrawnNetworks):
         while not plateau.training_is_done(checks, len(checks)):
             self._train(run, synthetic, 1, run.generator("inner-training", len(checks)))
             settle(self._network, run)
-            checks.append(plateau.check(self._network, run, len(checks)))
+            accuracy = plateau.check(self._network, run, len(checks))
+            checks.append(plateau.carry(accuracy, checks, run.spec.num_classes))
 
     def _train(self, run: Run, synthetic: Batch, epochs: int, generator: torch.Generator) -> None:
         settings = self._settings

@@ -1,0 +1,29 @@
+"""How many real examples a step asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ddcore.batch import shared_out
+from ddcore.settings import require, require_counts
+
+if TYPE_CHECKING:
+    from ddcore.data import Counts
+    from ddcore.run import Run
+
+
+def check_real_count(real_batch: int, real_total: int | None) -> None:
+    """Raise `SettingsError` unless both are numbers of examples."""
+    require_counts(real_batch=real_batch, real_total=1 if real_total is None else real_total)
+
+
+def real_count(run: Run, real_batch: int, real_total: int | None) -> Counts:
+    """Return the examples of each class: ``real_batch``, or their share of ``real_total`` in this step."""
+    if real_total is None:
+        return real_batch
+    classes = run.examples.classes
+    require(
+        real_total >= len(classes),
+        f"real_total is {real_total} for {len(classes)} classes: every class gives one example at least",
+    )
+    return shared_out(real_total, classes, run.generator("real-shares"))
