@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,10 +20,12 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Agreement, Task
+from ddapps.grids import Axis, numbers, search
 from ddapps.kept_results import KeptResults
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.methods import METHODS
+from ddcore.networks import architecture_label, as_architecture
 from ddcore.settings import require_counts
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
@@ -42,6 +43,8 @@ UNION = (*RUN, "protocol", "weighting", "weight_cap", "screening")
 IMAGES = (*UNION, "epochs", "storage", "levels")
 WEIGHTS_SHARED = (*RUN, "batch_size", "momentum", "proximal_mu")
 """What baselines have of the first row's settings."""
+RATES, MUS, MOST_WIDTH = (1e-4, 1.0), (1e-5, 10.0), 256
+"""Where grids of learning rates, of the proximal term's weights and of networks end."""
 EVERYTHING_EPOCHS = 20
 """Of the server's training on all real examples."""
 
@@ -54,10 +57,12 @@ class Grid:
     highest accuracy.
 
     Attributes:
-        networks, local_epochs, learning_rates: all combinations are tried.
+        networks: from small to large.
+        local_epochs, learning_rates: all combinations are tried, and where the best lies on the edge, those beyond (`ddapps.grids`).
         proximal_mus: of FedProx, too.
         rounds: of each trial.
         validation: share of the training split, for data that has no validation split.
+        most_local_epochs: no more are tried.
     """
 
     networks: tuple[str, ...] = ("convnet(width=8)", "convnet(width=16)")
@@ -66,6 +71,16 @@ class Grid:
     proximal_mus: tuple[float, ...] = (0.001, 0.01, 0.1)
     rounds: int = 20
     validation: float = 0.2
+    most_local_epochs: int = 50
+
+    def axes(self, proximal: bool) -> dict[str, Axis]:
+        """Return what is searched; the pull of the proximal term only where the form has one."""
+        axes = {
+            "network": Axis(self.networks, wider_or_narrower),
+            "local_epochs": numbers(self.local_epochs, 1, self.most_local_epochs),
+            "learning_rate": numbers(self.learning_rates, *RATES),
+        }
+        return {**axes, "proximal_mu": numbers(self.proximal_mus, *MUS)} if proximal else axes
 
 
 def compare(
@@ -124,8 +139,8 @@ def compare(
             if name in WEIGHTS:
                 form, transport = WEIGHTS[name]
                 untuned = sending(settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
-                tuned = work.tuned(name, untuned, grid or Grid())
-                rows.append(work.row(name, tuned, until=rows[0].final))
+                tuned, at_edge = work.tuned(name, untuned, grid or Grid())
+                rows.append(replace(work.row(name, tuned, until=rows[0].final), at_edge=at_edge))
             elif name == "everything":
                 rows.append(work.row(name, sending(settings, UNION, form=name, epochs=EVERYTHING_EPOCHS)))
             else:
@@ -168,29 +183,31 @@ class _Work:
         """Return one partition."""
         return dd.data.partitions.dirichlet(self.target, self.clients, self.alpha, seed=seed)
 
-    def tuned(self, name: str, settings: Settings, grid: Grid) -> Settings:
-        """Return the settings that need the fewest bytes to the first row's accuracy, all on a validation split."""
+    def tuned(self, name: str, settings: Settings, grid: Grid) -> tuple[Settings, tuple[str, ...]]:
+        """Return the settings that need the fewest bytes to the first row's accuracy, all on a validation split; and which lie on an edge."""
         held = self.target if self.target.validation is not None else self.target.with_validation(grid.validation)
         tuning = replace(self, target=held, split="validation")
         seed = self.seeds[0]
         wanted = tuning.course("first row", replace(self.settings, seed=seed)).accuracies[-1]
-        best = (NEVER, 0.0)
-        chosen = settings
-        pulls = grid.proximal_mus if settings.form == "fedprox" else (settings.proximal_mu,)
-        for network, epochs, rate, mu in product(grid.networks, grid.local_epochs, grid.learning_rates, pulls):
-            changed = {"network": network, "local_epochs": epochs, "learning_rate": rate, "proximal_mu": mu}
-            candidate = replace(settings, **changed, seed=seed, rounds=min(grid.rounds, settings.rounds))  # type: ignore[arg-type]
-            course = tuning.course(f"{name} {network} {epochs} {rate:g} {mu:g}", candidate, wanted, best[0])
+        fewest = NEVER
+
+        def cost(values: dict[str, Any]) -> tuple[int, float]:
+            nonlocal fewest
+            candidate = replace(settings, **values, seed=seed, rounds=min(grid.rounds, settings.rounds))
+            title = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values.values())
+            course = tuning.course(f"{name} {title}", candidate, wanted, fewest)
             reached = course.bytes_to_reach(wanted)
-            key = (NEVER if reached is None else reached, -max(course.accuracies))
-            if key < best:
-                best, chosen = key, replace(settings, **changed)  # type: ignore[arg-type]
-        return chosen
+            fewest = min(fewest, NEVER if reached is None else reached)
+            return NEVER if reached is None else reached, -max(course.accuracies)
+
+        best = search(grid.axes(settings.form == "fedprox"), cost)
+        return replace(settings, **best.values), best.at_edge
 
     def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
         """Return the course of one run; it ends once it has the accuracy ``until``, or has sent ``most_bytes``."""
         facts = {
             "data": self.target.fingerprint(),
+            "held_out": replace(self.target, train=held_out_split(self.target, self.split)).fingerprint(),
             "clients": self.clients,
             "alpha": self.alpha,
             "split": self.split,
@@ -225,6 +242,16 @@ class _Work:
             kept["seconds"],
             kept["rejected"],
         )
+
+
+def wider_or_narrower(end: str, neighbour: str) -> str | None:
+    """Return the network beyond one end of a row of them: twice as wide as the widest, or half as wide as the narrowest; None if it has no width."""
+    architecture = as_architecture(end)
+    width, other = (getattr(one, "width", None) for one in (architecture, as_architecture(neighbour)))
+    if not isinstance(width, int) or not isinstance(other, int) or width == other:
+        return None
+    following = 2 * width if width > other else width // 2
+    return architecture_label(dd.override(architecture, "width", following)) if 1 <= following <= MOST_WIDTH else None
 
 
 def sending(settings: Settings, shared: Sequence[str], **changes: Any) -> Settings:

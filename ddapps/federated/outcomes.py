@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from ddapps.grids import edges
 from ddcore.evaluation import sample_statistics
 
 
@@ -51,11 +52,19 @@ class Course:
 
 @dataclass(frozen=True)
 class Row:
-    """One way of learning on several partitions."""
+    """One way of learning on several partitions.
+
+    Attributes:
+        name: of the way.
+        courses: of each partition.
+        settings: of the runs.
+        at_edge: settings that were tuned and lie on the edge of their grid, which could not go on.
+    """
 
     name: str
     courses: tuple[Course, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    at_edge: tuple[str, ...] = ()
 
     @property
     def final(self) -> tuple[float, ...]:
@@ -73,6 +82,7 @@ class Row:
             "seconds": round(fmean(course.seconds for course in self.courses), 1),
             "rejected": sum(course.rejected for course in self.courses),
             "settings": dict(self.settings),
+            "at_edge": list(self.at_edge),
             "courses": [
                 {"accuracy": [round(a, 3) for a in course.accuracies], "bytes": list(course.total)}
                 for course in self.courses
@@ -130,6 +140,7 @@ class Comparison:
             lines.append(
                 f"{row.name:<22} {entry['rounds']:>6} {accuracy['mean']:>10.2f} {ci95:>6} {entry['bytes_up'] / 1000:>9.1f} "
                 f"{entry['bytes_down'] / 1000:>9.1f} {entry['seconds']:>8.1f}  {_times(ratios[row.name], partitions)}"
+                + edges(row.at_edge)
             )
         return "\n".join(lines)
 

@@ -117,6 +117,47 @@ def test_a_thousand_malformed_replies_change_nothing(honest: list[dict[str, Any]
     assert attacked.history[-1]["accuracy"] == clean.history[-1]["accuracy"]
 
 
+def test_more_examples_of_a_class_than_agreed_are_rejected_however_few_bytes_they_are(
+    honest: list[dict[str, Any]], data: ServerData
+) -> None:
+    agreement = Agreement(SETTINGS, data.spec)
+    record = max(honest, key=lambda one: len(one["tensors"]))
+    task = Task(1, record["nonce"])
+    counts = agreement.read(reply(1, record), task).summary.counts
+    assert len(counts) > 1 and max(counts.values()) == 2
+    one, other = [class_id for class_id, count in counts.items() if count == 2][:2]
+
+    def moved(tensors: dict[str, torch.Tensor]) -> None:
+        place = (tensors["classes"] == other).nonzero().flatten()[0]
+        tensors["classes"][place] = one
+
+    with pytest.raises(SummaryFormatError, match="it has 3 examples of one class, agreed are 2"):
+        agreement.read(reply(1, edited(record, moved)), task)
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ([5] * 9, "class sizes are 10 numbers"),
+        ([5] * 11, "class sizes are 10 numbers"),
+        ("many", "class sizes are 10 numbers"),
+        ([-1] + [5] * 9, "'-1' stands where a number of examples belongs"),
+        ([10**10] + [5] * 9, "'10000000000' stands where"),
+        ([0.5] * 10, "'0.5' stands where"),
+        ([True] * 10, "'True' stands where"),
+    ],
+)
+def test_class_sizes_are_one_possible_number_for_each_class(
+    counts: Any, reason: str, honest: list[dict[str, Any]], data: ServerData, parts: list[dd.TargetData]
+) -> None:
+    agreement, task = Agreement(SETTINGS, data.spec), Task(1, "nonce 1")
+    read = agreement.read(reply(1, honest[0]), task)
+    assert read.counts == {c: n for c, n in parts[0].counts().items() if n}
+    assert read.num_examples == len(parts[0].train)
+    with pytest.raises(SummaryFormatError, match=reason):
+        agreement.read(reply(1, {**honest[0], "counts": counts}), task)
+
+
 def test_mutated_bytes_are_read_or_rejected(honest: list[dict[str, Any]], data: ServerData) -> None:
     """Whatever bytes come, there is a contribution or a rejection, never another exception."""
     server, rng = Server(SETTINGS, data), random.Random(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,8 @@ from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import TrainingSource
 from ddcore.networks import GivenSegment, Network, PerturbedNetworks
 from tests.federated.conftest import quick
-from tests.running import parameter_gradient, shrunk, started
+from tests.lean import lean
+from tests.running import parameter_gradient, started
 
 
 def relative_error(network: Network, start: Network, end: Network) -> float:
@@ -37,32 +39,48 @@ def client(settings: Settings, target: dd.TargetData, name: str = "0") -> Client
     return Client(target, settings, name, RecordDict())
 
 
+def accuracy_of(settings: Settings, weights: Mapping[str, torch.Tensor], data: ServerData) -> float:
+    network = initial_network(settings, data.spec)
+    network.module.load_state_dict(dict(weights))
+    with torch.no_grad():
+        logits = network(data.spec.normalisation.apply(data.test.inputs))
+    return 100 * float((logits.argmax(dim=1) == data.test.targets).double().mean())
+
+
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_every_form_runs_and_counts_its_bytes(form: str, parts: list[dd.TargetData], data: ServerData) -> None:
     rounds = 1 if FORMS[form].stays else 2
-    method = {"method": shrunk("dd", ipc=1)} if form == "dosfl" else {}
-    outcome = simulate(quick(form=form, rounds=rounds, local_epochs=1, min_clients=2, **method), parts, data)
+    method = {"method": lean("dd", ipc=1)} if form == "dosfl" else {}
+    settings = quick(form=form, rounds=rounds, local_epochs=1, min_clients=2, **method)
+    outcome = simulate(settings, parts, data)
     assert [entry["round"] for entry in outcome.history] == list(range(1, rounds + 1))
-    assert all(0 < entry["accuracy"] <= 100 and entry["bytes_up"] > 0 for entry in outcome.history)
+    assert outcome.accuracy == accuracy_of(settings, outcome.weights, data)
     assert outcome.rejections == ()
     if outcome.union is not None:
         assert "Federated" in dd.cite(outcome.union) or form in ("one-shot", "everything")
-    assert outcome.bytes_up + outcome.bytes_down == sum(t.bytes for t in outcome.transfers)
-    nodes = {t.node for t in outcome.transfers}
-    assert len(nodes) == 4 and len(outcome.transfers) == 2 * rounds * 4
+    for entry in outcome.history:
+        for up in (True, False):
+            sent = [t for t in outcome.transfers if t.up == up and t.round == entry["round"]]
+            assert sorted(t.node for t in sent) == [1, 2, 3, 4]
+            assert entry["bytes_up" if up else "bytes_down"] == sum(t.bytes for t in sent)
+            # Weights of this network take more than 5000 bytes with their names and shapes, no summary of these clients does.
+            weights = not FORMS[form].sends_summaries if up else FORMS[form].sends_weights
+            assert {t.bytes > 5000 for t in sent} == {weights}
 
 
 @pytest.mark.parametrize("name", sorted(dd.methods.METHODS))
 def test_every_method_serves_as_a_clients(name: str, parts: list[dd.TargetData], data: ServerData) -> None:
     """Two clients with different classes; what each sends is what its own distillation gave."""
-    settings = quick(method=shrunk(name, ipc=1, steps=1), ipc=1, steps=0)
+    settings = quick(method=lean(name, ipc=1, steps=1), ipc=1, steps=0)
     outcome = simulate(settings, parts[:2], data)
     assert outcome.rejections == ()
     assert outcome.union is not None and len(outcome.union.parts) == 2
     for part, target in zip(outcome.union.parts, parts[:2], strict=True):
         examples = part.factorization.restore(part.stored, outcome.union.spec)
         assert set(examples.counts) == {c for c, n in target.counts().items() if n}
-    assert 0 <= outcome.accuracy <= 100
+    assert outcome.accuracy == accuracy_of(settings, outcome.weights, data)
+    first = initial_network(settings, data.spec).module.state_dict()
+    assert not any(torch.equal(outcome.weights[name], weight) for name, weight in first.items() if weight.ndim > 1)
 
 
 def test_a_class_gives_no_more_than_it_has(digits: dd.TargetData, data: ServerData) -> None:
