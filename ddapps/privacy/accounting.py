@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 from opacus.accountants import IAccountant, create_accountant
@@ -23,6 +24,8 @@ MAX_EPSILON = 500
 """Beyond it the accountants' numbers overflow; it would promise nothing anyway."""
 TOO_LARGE = "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e6
+TOLERANCE = 1e-3
+"""Relative, of a noise multiplier that is searched for."""
 LARGEST_PRV = 30_000
 """Most ``(1 + epsilon) * sqrt(number of answers) * number of kinds`` for which the PRV accountant's tables fit in memory."""
 
@@ -46,11 +49,9 @@ def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") 
     if any(sigma <= 0 for sigma, _, _ in history):
         return math.inf
     if accountant == "prv":
-        size = (1 + _epsilon("rdp", history, delta)) * math.sqrt(sum(steps for _, _, steps in history)) * len(history)
-        if not size <= LARGEST_PRV:
-            raise SettingsError(TOO_LARGE)
+        _check_memory(history, delta)
     try:
-        return _epsilon(accountant, history, delta)
+        return _epsilon(accountant, tuple(history), delta)
     except MemoryError as error:
         raise SettingsError(TOO_LARGE) from error
 
@@ -63,7 +64,15 @@ def merged(history: Sequence[Query]) -> list[Query]:
     return [(sigma, rate, steps) for (sigma, rate), steps in counted.items() if steps > 0]
 
 
-def _epsilon(accountant: str, history: list[Query], delta: float) -> float:
+def _check_memory(history: Sequence[Query], delta: float) -> None:
+    """Raise unless the tables of the PRV accountant fit; more noise needs less."""
+    bound = _epsilon("rdp", tuple(history), delta)
+    if not (1 + bound) * math.sqrt(sum(steps for _, _, steps in history)) * len(history) <= LARGEST_PRV:
+        raise SettingsError(TOO_LARGE)
+
+
+@lru_cache(maxsize=1024)
+def _epsilon(accountant: str, history: tuple[Query, ...], delta: float) -> float:
     counting = create_accountant(accountant)
     counting.history = list(history)
     with _without_advice():
@@ -83,6 +92,14 @@ def noise_multiplier_for(
     Raises:
         BudgetError: ``history`` alone exceeds the budget, or no noise is strong enough.
     """
+    check_accountant(accountant)
+    return _noise_multiplier_for(epsilon, delta, sample_rate, steps, accountant, tuple(history))
+
+
+@lru_cache(maxsize=256)
+def _noise_multiplier_for(
+    epsilon: float, delta: float, sample_rate: float, steps: int, accountant: str, history: tuple[Query, ...]
+) -> float:
     spent = epsilon_of(history, delta, accountant)
     if spent >= epsilon:
         raise BudgetError(f"epsilon {spent:.4g} was spent before this run, of {epsilon}: nothing is left")
@@ -98,23 +115,39 @@ def noise_multiplier_for(
     if accountant == "rdp" and not history:
         return high
 
+    fits = math.inf
+
     def total(sigma: float) -> float:
+        nonlocal fits
+        told = merged([*history, (sigma, sample_rate, steps)])
+        if accountant == "prv" and sigma < fits:
+            try:
+                _check_memory(told, delta)
+            except SettingsError:
+                return math.inf
+            fits = sigma
         try:
-            return epsilon_of([*history, (sigma, sample_rate, steps)], delta, accountant)
-        except SettingsError:  # too little noise for the accountant's tables
+            return _epsilon(accountant, tuple(told), delta)
+        except MemoryError:  # too little noise for the accountant's tables
             return math.inf
 
-    # The Renyi bound says where to search; whatever it says, the noise is bracketed before it is bisected.
-    low = high / 2
-    while not total(high) <= epsilon:
-        low, high = high, 2 * high
+    # The Renyi bound says where to search; whatever it says, the noise is bracketed before it is searched.
+    low, above, below = high / 2, total(high / 2), total(high)
+    while not below <= epsilon:
+        low, above, high = high, below, 2 * high
         if high > MOST_NOISE:
             raise BudgetError(f"no noise keeps {steps} answers within what is left of epsilon {epsilon}: raise epsilon")
-    while low > LEAST_NOISE and total(low) <= epsilon:
-        low, high = low / 2, low
-    while high - low > 1e-3 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if total(middle) > epsilon else (low, middle)
+        below = total(high)
+    while low > LEAST_NOISE and above <= epsilon:
+        low, high, below = low / 2, low, above
+        above = total(low)
+    while high - low > TOLERANCE * high:
+        # Epsilon is close to a power of the noise. Half a tolerance from both ends, so that the bracket closes around a good guess.
+        share = math.log(above / epsilon) / math.log(above / below) if 0 < below <= epsilon < above < math.inf else 0.5
+        guess = low * (high / low) ** share
+        sigma = min(max(guess, low + TOLERANCE * high / 2), high - TOLERANCE * high / 2)
+        found = total(sigma)
+        low, above, high, below = (sigma, found, high, below) if found > epsilon else (low, above, sigma, found)
     return high
 
 

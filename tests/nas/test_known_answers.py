@@ -13,7 +13,7 @@ import pytest
 
 import ddcore as dd
 from benchmarks.nas_search import best_of
-from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, Ranking, make_proxy, rank, search
+from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, Ranking, Truth, load_table, make_proxy, rank, search
 from ddapps.nas import candidates as candidates_module
 from ddapps.nas import search as search_function
 from ddapps.nas.candidates import Outcome
@@ -106,6 +106,18 @@ def test_a_table_of_the_test_split_alone_chooses_nothing_and_says_so(data: dd.Ta
     assert entry["best_on_validation"] is None and entry["proxies"][0]["validation"] is None
     assert entry["truth"]["validation_accuracies"] is None
     assert "t.npz has accuracies on the test split alone" in str(found)
+
+
+def test_what_is_drawn_from_a_table_or_kept_of_the_truth_is_about_the_same_architectures(tmp_path: Path) -> None:
+    both = {"validation_accuracy": [percent(VALIDATION, a) for a in ANSWERS]}
+    table = load_table(write_table(tmp_path / "t.npz", **both), Constants(), "known")
+    for seed in range(4):
+        drawn, truth = table.sample(3, seed)
+        chosen = [candidate.choices["answer"] for candidate in drawn]
+        assert truth.means == [percent(TEST, a) for a in chosen]
+        assert truth.validation_means == [percent(VALIDATION, a) for a in chosen]
+    whole = Truth("known", ((1.0,), (2.0,), (3.0,)), (10.0, 20.0, 30.0), ((4.0,), (5.0,), (6.0,)))
+    assert whole.of([2, 0]) == Truth("known", ((3.0,), (1.0,)), (30.0, 10.0), ((6.0,), (4.0,)))
 
 
 def test_a_table_may_know_both_splits(data: dd.TargetData, tmp_path: Path) -> None:

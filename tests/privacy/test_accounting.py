@@ -9,7 +9,7 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 from scipy.stats import norm
 
 from ddapps.privacy import ACCOUNTANTS, epsilon_of, noise_multiplier_for
-from ddapps.privacy.accounting import history_of
+from ddapps.privacy.accounting import TOLERANCE, history_of
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 
 
@@ -45,6 +45,12 @@ def test_the_noise_keeps_all_steps_within_the_budget_and_is_not_wasted(accountan
     more = noise_multiplier_for(3.0, 1e-5, 0.1, 100, accountant, before)
     assert more > sigma
     assert 2.97 <= epsilon_of([*before, (more, 0.1, 100)], 1e-5, accountant) <= 3.0
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 2.0, 40.0])
+def test_the_noise_is_the_least_up_to_its_tolerance(epsilon: float) -> None:
+    sigma = noise_multiplier_for(epsilon, 1e-3, 1.0, 2)
+    assert epsilon_of([(sigma, 1.0, 2)], 1e-3) <= epsilon < epsilon_of([(sigma * (1 - TOLERANCE), 1.0, 2)], 1e-3)
 
 
 @pytest.mark.parametrize("epsilon", [0.08, 0.104, 0.11])
