@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import markdown, write_results
-from tests.engine.test_kill import kill_at_random, launch
+from tests.engine.test_kill import ended, kill_at_random, launch
 
 
 def main() -> None:
@@ -22,8 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     rng, kills, runs, equal = random.Random(0), 0, 0, 0
     with tempfile.TemporaryDirectory() as place:
-        with launch(Path(place) / "whole") as process:
-            process.wait()
+        ended(launch(Path(place) / "whole"))
         expected = (Path(place) / "whole" / "summary.safetensors").read_bytes()
         while kills < options.kills:
             runs += 1
@@ -31,8 +30,7 @@ def main() -> None:
             while (code := kill_at_random(out, rng)) != 0:
                 kills += code == -signal.SIGKILL
                 if kills >= options.kills:
-                    with launch(out) as process:
-                        process.wait()
+                    ended(launch(out))
                     break
             equal += (out / "summary.safetensors").read_bytes() == expected
     row = {"kills": kills, "runs": runs, "runs with the same bytes": equal}
