@@ -137,3 +137,10 @@ def test_a_learned_transform_cannot_be_clipped() -> None:
     with pytest.raises(SettingsError, match="clip"):
         Pixels(transform=True, clip=True)
     assert Pixels(transform=True).clipped() == Pixels(transform=True)
+
+
+def test_glorot_images_are_uniform_like_the_weights_of_a_layer(few_digits: dd.TargetData) -> None:
+    images = started(few_digits, factorization=Pixels(ipc=40, init="glorot")).examples.decode().inputs.detach()
+    reach = (6 / (images[0].numel() + len(images))) ** 0.5  # Glorot & Bengio 2010, equation 16
+    assert 0.99 * reach < float(images.abs().max()) <= reach
+    assert float(images.std()) == pytest.approx(reach / 3**0.5, rel=0.02)

@@ -9,10 +9,12 @@ from functools import reduce
 from typing import Any
 
 import pytest
+import torch
 
 import ddcore as dd
 from ddcore.augmentation import SiameseAugmentation
-from ddcore.evaluation import PROTOCOLS, recorded_protocol
+from ddcore.batch import shared_out
+from ddcore.evaluation import PROTOCOLS
 from ddcore.matching import GradientMatching, KernelRegression, UnrolledTraining
 from ddcore.methods import METHODS, build_method
 from tests.running import started
@@ -595,8 +597,8 @@ def test_the_published_real_batch_does_not_grow_with_the_classes(name: str, tota
     matching = build_method(name, ipc=1).matching
     assert isinstance(matching, GradientMatching | KernelRegression | UnrolledTraining)
     for classes in (10, 100):
-        generator = dd.batch.torch.Generator().manual_seed(classes)
-        shares = dd.batch.shared_out(matching.real_total or 0, range(classes), generator)
+        generator = torch.Generator().manual_seed(classes)
+        shares = shared_out(matching.real_total or 0, range(classes), generator)
         assert sum(shares.values()) == total
         assert max(shares.values()) - min(shares.values()) <= 1
 
@@ -617,14 +619,3 @@ def test_a_total_is_what_the_real_data_is_asked_for(few_digits: dd.TargetData) -
     assert asked == [20]
     with pytest.raises(dd.errors.SettingsError, match="every class gives one"):
         list(GradientMatching(real_total=2).terms(run, matching.start(run)))
-
-
-def test_a_summary_knows_the_protocol_of_its_method(few_digits: dd.TargetData) -> None:
-    summary = dd.distill(few_digits, build_method("cafe", ipc=1, preset="cpu"), steps=0)
-    assert recorded_protocol(summary) == "cafe"
-    with pytest.raises(dd.errors.UnsupportedError, match="choose one of"):
-        dd.evaluate(dd.distill(few_digits, dd.Method()), few_digits, protocol="paper")
-    with pytest.raises(dd.errors.UnsupportedError, match="krr"):
-        dd.evaluate(
-            dd.distill(few_digits, build_method("kip", ipc=1, preset="cpu"), steps=0), few_digits, protocol="paper"
-        )
