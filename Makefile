@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check mutants bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,8 +28,11 @@ demo: $(VENV)/installed  ## distil the embedded digits to one image per class, e
 	$(BIN)/ddapps show out/demo/dm
 	$(BIN)/ddapps show out/demo/dm --out out/demo/dm.png
 
-test: $(VENV)/installed-dev  ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev  ## run all tests, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+mutants: $(VENV)/installed-dev  ## put bugs in, one at a time, and say which ones no test catches
+	$(BIN)/python -m tests.mutants
 
 check: $(VENV)/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

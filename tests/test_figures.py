@@ -27,8 +27,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 FILES = sorted(RESULTS.glob("*.json"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-WITHOUT_FILES = ("cli.md",)
-"""Pages whose JSON examples show a form with invented numbers."""
+
 
 N = r"\d*\.?\d+"
 PAIR = re.compile(rf"({N})\s±\s({N})")
@@ -144,9 +143,8 @@ def test_every_figure_of_a_page_stands_in_a_file_that_its_section_links(page: Pa
             known = [*sources, published()] if is_published and len(figure) == 1 else sources
             if not any(one.has(figure) for one in known) and not (is_published and page.name == "status.md"):
                 wrong.append((section.line + line, " ".join(figure)))
-        if page.name not in WITHOUT_FILES:
-            examples = DECIMAL.findall(section.examples)
-            wrong += [(section.line, figure) for figure in examples if not any(one.has((figure,)) for one in sources)]
+        examples = DECIMAL.findall(section.examples)
+        wrong += [(section.line, figure) for figure in examples if not any(one.has((figure,)) for one in sources)]
     assert not wrong, "\n".join(
         f"{page.name}, line {line}: {figure} is in no result file that its section links" for line, figure in wrong
     )
