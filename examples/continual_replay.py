@@ -21,11 +21,13 @@ from ddapps.continual import CompressThenRecall, DistilledBuffer
 
 FAST = "--fast" in sys.argv
 MEMORY = 20
-WIDTH = 8 if FAST else 32
+WIDTH = 4 if FAST else 32
 
 
 def main() -> None:
     digits = dd.load_data("digits")
+    if FAST:
+        digits = digits.with_train(torch.arange(300), "digits")
     benchmark = class_incremental_benchmark(
         {"train": dataset(digits.train), "test": dataset(digits.test)}, num_experiences=5, seed=0
     )

@@ -16,7 +16,7 @@ from ddapps.federated import ServerData, Settings, simulate
 from ddcore.data import Standardise
 
 FAST = "--fast" in sys.argv
-CLIENTS = 4 if FAST else 10
+CLIENTS = 2 if FAST else 10
 PUBLIC = {"num_classes": 10, "normalisation": Standardise((0.5,), (0.5,)), "mirror": False}
 """What all clients and the server know before they see any data."""
 
@@ -29,9 +29,9 @@ def main() -> None:
     clients = [dd.load_data((images[i], labels[i]), **PUBLIC) for i in indices]
     server = ServerData.of(dd.load_data((images, labels, test_images, test_labels), **PUBLIC))
 
-    shared = {"network": "convnet(width=8)" if FAST else "convnet(width=16)", "epochs": 30 if FAST else 0}
+    shared = {"network": "convnet(width=4)" if FAST else "convnet(width=16)", "epochs": 10 if FAST else 0}
     once = simulate(Settings(method="dm", ipc=2, steps=2 if FAST else 60, levels=16, **shared), clients, server)
-    rounds = simulate(Settings(form="fedavg", rounds=2 if FAST else 10, **shared), clients, server)
+    rounds = simulate(Settings(form="fedavg", rounds=1 if FAST else 10, **shared), clients, server)
 
     print(f"{CLIENTS} clients, bytes up and down")
     print(f"  two distilled images per class, once   accuracy {once.accuracy:.1f} %  {total(once):>9} bytes")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import ddcore as dd
@@ -177,18 +179,8 @@ class Settings:
         Raises:
             SettingsError: a key that is no setting, or a value of the wrong kind.
         """
-        settings: dict[str, Any] = {
-            key.removeprefix(PREFIX).replace("-", "_"): value for key, value in config.items() if key.startswith(PREFIX)
-        }
-        unknown = sorted(set(settings) - {field.name for field in fields(cls)})
-        if unknown:
-            known = ", ".join(field.name.replace("_", "-") for field in fields(cls))
-            require(False, f"{PREFIX}{unknown[0].replace('_', '-')} is no setting: choose among {known}")
-        found = cls()
-        for name, value in settings.items():
-            found = dd.override(found, name, value)
-        found.require_consistent()
-        return found
+        settings = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
+        return _read(json.dumps(settings, sort_keys=True))
 
     def of_clients(self) -> dict[str, Any]:
         """Return the settings that a client's answer depends on, as JSON data; rounds are among them where a privacy budget is shared by several."""
@@ -245,3 +237,18 @@ class Settings:
     def private(self) -> bool:
         """Whether clients distil privately."""
         return self.epsilon > 0
+
+
+@lru_cache(maxsize=16)
+def _read(text: str) -> Settings:
+    """Return the settings in a JSON object: a client reads the same ones with every message."""
+    settings = {key.replace("-", "_"): value for key, value in json.loads(text).items()}
+    unknown = sorted(set(settings) - {field.name for field in fields(Settings)})
+    if unknown:
+        known = ", ".join(field.name.replace("_", "-") for field in fields(Settings))
+        require(False, f"{PREFIX}{unknown[0].replace('_', '-')} is no setting: choose among {known}")
+    found = Settings()
+    for name, value in settings.items():
+        found = dd.override(found, name, value)
+    found.require_consistent()
+    return found

@@ -21,7 +21,7 @@ SHORT = Protocol("short", Training(epochs=20))
 
 
 def setting_of(tasks: list[dd.TargetData], buffer: DistilledBuffer) -> Setting:
-    return Setting(tasks[0].spec, buffer.memory.budget, 0, as_architecture("convnet(width=4)"), "cpu")
+    return Setting(tasks[0].spec, buffer.memory.budget, 0, as_architecture("convnet(width=4)"), device="cpu")
 
 
 def buffer_of(tasks: list[dd.TargetData], method: str | dd.Method = "random", **settings: Any) -> DistilledBuffer:

@@ -149,14 +149,14 @@ def test_feddms_loss_is_that_of_the_means_of_features_and_logits(digits: dd.Targ
 
 @pytest.mark.parametrize(("form", "steps"), [("goetz-tewari", 1), ("fedsynth", 4)])
 def test_the_server_arrives_where_the_clients_unrolled_steps_did(form: str, steps: int, digits: dd.TargetData) -> None:
-    settings = quick(form=form, ipc=1, steps=30, inner_steps=steps, local_epochs=1, storage="float32")
+    settings = quick(form=form, ipc=1, inner_steps=steps, local_epochs=1, storage="float32")
     target = digits.with_train(torch.arange(300), "300")
     worker = client(settings, target)
     start = initial_network(settings, digits.spec)
     task = Task(1, "n", {name: w.clone() for name, w in start.module.state_dict().items()})
     trained = train_locally(worker, worker.network(task.weights or {}), 1)
     distances = []
-    for few in (1, 100):
+    for few in (1, 40):
         method = replace(settings, steps=few).compression.within(settings.limit(target.spec), target)
         method = method.on_networks(GivenSegment(start.module, trained.module))
         first = first_step(worker, start, trained, steps)
@@ -167,7 +167,7 @@ def test_the_server_arrives_where_the_clients_unrolled_steps_did(form: str, step
         replay(again, summary, steps)
         distances.append(relative_error(again, start, trained))
     # The loss before the last update, of a run that is almost over, is the squared error of what it sends.
-    assert distances[1] ** 2 == pytest.approx(losses[-1], rel=0.02)
+    assert distances[1] ** 2 == pytest.approx(losses[-1], rel=0.005)
     assert distances[1] < 0.75 * distances[0] < 0.75  # 1: nothing of the update is there
 
 
