@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
 
 import ddcore as dd
+from ddcore.augmentation import SiameseAugmentation, View
 from ddcore.factorization import Contrast, Hallucinators
 from ddcore.factorization.contrast import supervised_contrast
 from ddcore.matching import DistributionMatching, StepSizes, UnrolledTraining
@@ -116,3 +119,19 @@ def test_a_run_goes_on_from_a_summary_with_a_new_adversary(few_digits: dd.Target
 
 def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter).flatten() if parameter.grad is None else parameter.grad.flatten()
+
+
+def test_every_example_of_the_contrast_has_a_view_of_its_own(few_digits: dd.TargetData) -> None:
+    """Liu et al.: one family for the batch of both hallucinators, parameters for each image (distill_fac.py:355)."""
+    counts: list[int | None] = []
+
+    @dataclass(frozen=True)
+    class Recorded(SiameseAugmentation):
+        def draw(self, generator: torch.Generator, count: int | None = None) -> View:
+            counts.append(count)
+            return super().draw(generator, count)
+
+    run = started(few_digits, factorization=SETTINGS, augmentation=Recorded(("scale",)))
+    run.examples.begin(run)
+    gradients(run)
+    assert counts == [2 * 3 * 2] * 2  # ipc 2, three classes, two hallucinators; for examples, then for the adversary
