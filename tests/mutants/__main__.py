@@ -1,82 +1,115 @@
-"""Apply each mutant to a copy of the repository, run its tests, print what survived."""
+"""Apply each mutant to a copy of the repository, run its tests, print what survived.
+
+Tests run in children of this process, which has imported torch already, two at a time and one thread each.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest
+import scipy.stats
+import sklearn.datasets
+import torch
 
 from tests.mutants import ROOT, Mutant, mutants
 
+IMPORTED = (scipy.stats, sklearn.datasets, torch)
+"""Imported here once, so that no child spends seconds on it; never ddcore, which is what mutants change."""
+
 WORKERS = 2
-FAILED = 1
-"""Exit status of pytest when tests ran and at least one failed; anything else is no verdict."""
+VERDICTS = {0: "SURVIVED", 1: "killed"}
+"""Exit status of pytest; any other says that tests could not run, which is no verdict."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Tests in one copy of the repository, with a bug or without one."""
+
+    mutant: Mutant | None
+    tests: tuple[str, ...]
 
 
 def copy_of_the_repository(into: Path) -> Path:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.splitlines()):
+    """Copy what git knows of, and new files that it does not ignore."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, cwd=ROOT, check=True, capture_output=True).stdout.decode().split("\0")
+    for name in filter(None, names):
         if (ROOT / name).is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, into / name)
+            (into / name).write_bytes((ROOT / name).read_bytes())
     return into
 
 
-def tests_of(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
-    """Run ``tests`` in the copy at ``root``; return pytest's exit status and the last line that it printed."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": f"{root / 'core'}:{root}",
-    }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-n", "0", *tests]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    return done.returncode, (done.stdout.strip().splitlines() or [done.stderr.strip()[-200:]])[-1]
+def start(root: Path, tests: tuple[str, ...], log: Path) -> int:
+    """Fork a child that runs ``tests`` in the copy at ``root``; return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    for name in [n for n in sys.modules if n == "tests" or n.startswith("tests.")]:
+        del sys.modules[name]
+    places = [str(root / "core"), str(root)]
+    sys.path[:] = [
+        *places,
+        *(p for p in sys.path if p and not Path(p).is_relative_to(ROOT / "core") and p != str(ROOT)),
+    ]
+    os.environ |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    os.chdir(root)
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    status = pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests])
+    sys.stdout.flush()
+    os._exit(int(status))
 
 
-def verdict(mutant: Mutant, copies: SimpleQueue[Path]) -> tuple[str, str]:
-    root = copies.get()
-    try:
-        text = mutant.apply(root)
-        try:
-            status, last = tests_of(root, mutant.tests)
-        finally:
-            (root / mutant.file).write_text(text)
-    finally:
-        copies.put(root)
-    return {0: "SURVIVED", FAILED: "killed"}.get(status, "NO VERDICT"), last
+def verdicts(jobs: list[Job], folder: Path) -> Iterator[tuple[Job, int, str]]:
+    """Run all jobs; yield each with its exit status and its last line, in the order in which they end."""
+    free = [copy_of_the_repository(folder / str(worker)) for worker in range(WORKERS)]
+    waiting, running = list(jobs), {}
+    while waiting or running:
+        while waiting and free:
+            job, root = waiting.pop(0), free.pop()
+            text = job.mutant.apply(root) if job.mutant else ""
+            log = folder / f"{root.name}.log"
+            running[start(root, job.tests, log)] = (job, root, text, log)
+        child, ended = os.wait()
+        job, root, text, log = running.pop(child)
+        if job.mutant:
+            (root / job.mutant.file).write_text(text)
+        free.append(root)
+        lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+        yield job, os.waitstatus_to_exitcode(ended), lines[-1]
 
 
 def main() -> None:
+    """Check that the tests pass without a bug, then that they fail with each; exit with 1 if one survived."""
     chosen = mutants(" ".join(sys.argv[1:]))
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for worker in range(WORKERS):
-            copies.put(copy_of_the_repository(Path(folder) / str(worker)))
-        every_test = tuple(sorted({test for mutant in chosen for test in mutant.tests}))
-        root = copies.get()
-        status, last = tests_of(root, every_test)
-        copies.put(root)
-        if status:
-            sys.exit(f"without a mutant the tests must pass, or a kill means nothing: {last}")
+    tests = sorted({test for mutant in chosen for test in mutant.tests})
+    with tempfile.TemporaryDirectory() as folder:
+        without = [Job(None, tuple(tests[place::WORKERS])) for place in range(min(WORKERS, len(tests)))]
+        for _, status, last in verdicts(without, Path(folder) / "without"):
+            if status:
+                sys.exit(f"without a bug the tests must pass, or a kill means nothing: {last}")
+        print(f"{len(tests)} selections of tests pass without a bug ({time.monotonic() - started:.0f} s)", flush=True)
         lost = 0
-        for mutant, (word, last) in zip(chosen, pool.map(lambda m: verdict(m, copies), chosen), strict=True):
+        for job, status, last in verdicts([Job(m, m.tests) for m in chosen], Path(folder) / "with"):
+            assert job.mutant is not None
+            word = VERDICTS.get(status, "NO VERDICT")
             lost += word != "killed"
-            print(f"{word:10s} {mutant.what}  ({mutant.file}; {last})", flush=True)
+            print(f"{word:10s} {job.mutant.what}  ({job.mutant.file}; {last})", flush=True)
     print(f"{len(chosen) - lost} of {len(chosen)} killed in {time.monotonic() - started:.0f} s")
     sys.exit(bool(lost))
 
