@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -35,7 +36,8 @@ def betraying(private_digits: dd.TargetData) -> dd.TargetData:
     return replace(private_digits, validation=private_digits.test, test=test)
 
 
-def test_every_row_is_of_the_split_that_it_says(betraying: dd.TargetData) -> None:
+def test_every_row_is_of_the_split_that_it_says(betraying: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(compare.__globals__, "mean_features", partial(mean_features, features=200, steps=200))
     settings = {"ipc": 1, "runs": 1, "protocol": BRIEF, "network": NETWORK, "training": FEW_STEPS, **WEAK}
     names = ("dp_sgd", "mean_features")
     on_validation = compare(betraying, names, split="validation", **settings)  # type: ignore[arg-type]
@@ -104,11 +106,11 @@ def test_one_update_of_dp_sgd_has_the_noise_of_its_certificate(private_digits: d
     assert float(moved.detach().std()) == pytest.approx(expected, rel=5 / (2 * len(moved)) ** 0.5)
 
 
-def test_dp_sgd_learns_digits_and_not_its_seed(private_digits: dd.TargetData) -> None:
+def test_dp_sgd_learns_digits() -> None:
     digits = dd.load_data("digits", normalisation=privacy.PUBLIC_NORMALISATION)
     network, certificate = dp_sgd(digits, epsilon=10, delta=1e-4, network="convnet(width=8)", accountant="rdp")
     assert certificate.steps == 50 and 9.9 < certificate.epsilon <= 10
-    assert privacy.accuracy(network, digits) > 82
+    assert privacy.accuracy(network, digits) > 83, "86 to 89 is usual"
 
 
 def test_random_features_approximate_the_gaussian_kernel() -> None:
