@@ -133,15 +133,3 @@ def test_without_opacus_one_is_told_what_to_install(
     assert distill(tmp_path) == 1
     assert "pip install 'ddapps[privacy]'" in capsys.readouterr().err
     assert main(["methods"]) == 0
-
-
-def test_dp_sgd_learns_and_says_what_it_spent() -> None:
-    from ddapps import privacy
-
-    target = dd.load_data("digits", normalisation=privacy.PUBLIC_NORMALISATION)
-    network, certificate = privacy.baselines.dp_sgd(
-        target, epsilon=10, delta=1e-4, network="convnet(width=8)", accountant="rdp"
-    )
-    assert certificate.steps == 50
-    assert certificate.epsilon <= 10
-    assert privacy.accuracy(network, target) > 75
