@@ -69,7 +69,7 @@ def test_orders_are_drawn_from_the_seed(target: dd.TargetData) -> None:
 
 def test_a_row_of_recall_is_what_its_memory_teaches_a_fresh_network(target: dd.TargetData) -> None:
     """By hand, and of a network that is not perfect yet."""
-    few = replace(SETTINGS["protocol"], training=Training(epochs=3))
+    few = replace(SETTINGS["protocol"], training=Training(epochs=20))
     settings = {**SETTINGS, "seeds": 2, "seed": 5, "protocol": few}
     (row,) = compare(target, [], **settings, baselines=["random"]).rows
     by_hand = []

@@ -44,7 +44,7 @@ def assert_alike(found: dd.DataSummary, wanted: dd.DataSummary) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Path) -> None:
-    words = [sys.executable, str(PROJECT / "deploy_locally.py"), "--out", str(tmp_path / "out")]
+    words = [sys.executable, str(PROJECT / "deploy_locally.py"), "--steps", "40", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
@@ -52,9 +52,7 @@ def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Pat
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["history"][-1]["in_union"] == 2
     assert results["history"][0]["clients"] < 2
-    wanted = same_in_process(
-        Settings(method="dm", ipc=1, steps=200, levels=16, network="convnet(width=4)", epochs=1), 2
-    )
+    wanted = same_in_process(Settings(method="dm", ipc=1, steps=40, levels=16, network="convnet(width=4)", epochs=1), 2)
     assert_alike(dd.DataSummary.load(tmp_path / "out" / "union"), wanted)
 
 
