@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown, write_results
+from benchmarks.merging import kept_work, merge_argument
 from ddapps.nas import FULL, PROXY, Ranking, rank
 from ddapps.nas.plot import plot
 from ddcore.data import stratified_split
@@ -43,9 +44,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--name", default="", help="of the results (default: nas, the data and the space)")
     parser.add_argument("--work", type=Path, default=Path("out/nas"))
+    merge_argument(parser)
     options = parser.parse_args()
     space = options.space.partition("(")[0]
     title = f"nas_{options.name or f'{Path(options.data).stem}_{space}'}".replace("-", "_")
+    commits = kept_work(options.work / title, options.earlier)
     found = rank(
         load_data(options.data, options.images),
         options.space,
@@ -61,7 +64,9 @@ def main() -> None:
         directory=options.work / title,
         progress=print,
     )
-    budget = {key: value for key, value in vars(options).items() if key not in ("data", "work", "truth")}
+    budget = {
+        key: value for key, value in vars(options).items() if key not in ("data", "work", "truth", "earlier")
+    } | commits
     write_results(title, found.to_json(), budget, f"{markdown(rows(found))}\n\n```\n{found}\n```")
     plot(found, RESULTS, prefix=f"{title}_")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from benchmarks.common import data_argument, markdown, write_results
+from benchmarks.merging import kept_work, merge_argument
 from benchmarks.nas_rank import load_data
 from ddapps.kept_results import stem
 from ddapps.nas import FULL, PROXY, ProxyEvaluator, SummaryProxy, as_space, parse_proxies, rank, search
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="of distillation")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("out/nas"))
+    merge_argument(parser)
     options = parser.parse_args()
     name = f"{Path(options.data).stem}_{options.space.partition('(')[0]}".replace("-", "_")
     target, space, place = (
@@ -48,6 +50,7 @@ def main() -> None:
         as_space(options.space),
         options.work / f"nas_{name}",
     )
+    commits = kept_work(place, options.earlier)
     full, protocol = FULL.with_epochs(options.epochs), PROXY.with_epochs(options.proxy_epochs)
     shared = {"sample": options.sample, "seeds": options.seeds, "protocol": protocol, "full": full}
     known = rank(target, space, "random:10", **shared, workers=options.workers, directory=place, progress=print)
@@ -99,7 +102,7 @@ def main() -> None:
                     "with training": round(len(found.tried) * each / spent, 1),
                 }
             )
-    budget = {key: value for key, value in vars(options).items() if key not in ("data", "work")}
+    budget = {key: value for key, value in vars(options).items() if key not in ("data", "work", "earlier")} | commits
     write_results(f"nas_search_{name}", {"searches": table, "candidates": candidates}, budget, markdown(table))
 
 
