@@ -13,7 +13,7 @@ from ddcore.factorization import Factorization, Pixels
 from ddcore.networks import ConvNet, ExpertSegments, FreshNetworks, NetworkSource, NoNetworks
 
 FEW: dict[str, dict[str, int]] = {
-    "it_gan": {"factorization.generator.steps": 5},
+    "it_gan": {"factorization.generator.steps": 5, "factorization.inversion_steps": 5},
     "kfs": {"factorization.fitting_steps": 5, "factorization.width": 3},
     "gtn": {"factorization.generator.width": 3},
     "haba": {"factorization.hallucinators": 2, "factorization.width": 1},

@@ -47,9 +47,10 @@ def test_what_an_ipc_costs_buys_it_back(few_digits: dd.TargetData) -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1).matching])
 def test_no_method_ever_exceeds_its_budget(few_digits: dd.TargetData, name: str) -> None:
     """The recipe's learned numbers are part of it, and what is stored is known before."""
-    least = dd.Budget.of(shrunk(name, ipc=1), few_digits).bytes
+    smallest = shrunk(name, ipc=1, steps=1)
+    least = dd.Budget.of(smallest, few_digits).bytes
     for more in (0, 300, 2000):
-        method = dd.Budget(least + more).fit(shrunk(name, ipc=1), few_digits)
+        method = dd.Budget(least + more).fit(smallest, few_digits)
         summary = dd.distill(few_digits, method)
         assert summary.stored_bytes <= dd.Budget.of(method, few_digits).bytes <= least + more
 
@@ -78,7 +79,7 @@ def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], sto
     with pytest.raises(BudgetError) as error:
         dd.Budget(1).fit(unsized, spec)
     least = int(re.search(r"(\d+) are the least", str(error.value)).group(1))  # type: ignore[union-attr]
-    for nbytes in range(least, 4 * least, max(1, least // 40)):
+    for nbytes in (least + 1, *range(least, 4 * least, max(1, least // 9))):
         sized = dd.Budget(nbytes).fit(unsized, spec)
         assert dd.Budget.of(sized, spec).bytes <= nbytes
     with pytest.raises(BudgetError, match=f"{least} are the least"):

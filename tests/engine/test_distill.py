@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -21,7 +22,7 @@ from ddcore.errors import (
     SettingsError,
     UnknownNameError,
 )
-from ddcore.factorization import Pixels
+from ddcore.factorization import Examples, Pixels
 from ddcore.matching import Matching, MatchingState, Term
 
 
@@ -239,10 +240,44 @@ def test_a_run_goes_on_from_a_summary(few_digits: dd.TargetData) -> None:
         dd.distill(other, no_momentum, start=half)
 
 
-def test_time_is_a_budget_too(few_digits: dd.TargetData) -> None:
-    summary = dd.distill(few_digits, toy(steps=1_000_000), max_seconds=0.2)
-    assert 0 < summary.record["steps"] < 1_000_000
-    assert 0.2 <= summary.record["seconds"] < 5
+class Clock:
+    """Time as a test says it passes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        for module in ("distill", "loop"):
+            monkeypatch.setattr(f"ddcore.engine.{module}.time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_time_is_a_budget_too(few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that begins within the time is finished; initialisation counts."""
+    clock = Clock(monkeypatch)
+
+    @dataclass(frozen=True)
+    class Slow(Pixels):
+        def start(self, run: dd.Run) -> Examples:
+            clock.passes(10.0)
+            return super().start(run)
+
+    method, tick = toy(steps=1000, factorization=Slow(ipc=2)), [lambda _: clock.passes(2.0)]
+    for limit, steps in ((9.0, 0), (10.0, 0), (10.5, 2), (14.0, 3), (15.0, 4)):
+        record = dd.distill(few_digits, method, max_seconds=limit, callbacks=tick).record
+        assert (record["steps"], record["seconds"]) == (steps, 10.0 + 2.0 * max(0, steps - 1))
+
+
+def test_a_resumed_run_counts_the_seconds_before(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock(monkeypatch)
+    options = {"checkpoint": tmp_path / "checkpoint", "callbacks": [lambda _: clock.passes(2.0)]}
+    first = dd.distill(few_digits, toy(), max_seconds=3.0, **options).record
+    clock.passes(500.0)
+    last = dd.distill(few_digits, toy(), **options).record
+    assert (first["steps"], first["seconds"]) == (3, 4.0)
+    assert (last["steps"], last["seconds"]) == (7, 4.0 + 2.0 * 3)
 
 
 def test_observers_see_every_step_and_can_take_snapshots(few_digits: dd.TargetData) -> None:

@@ -152,12 +152,6 @@ def test_a_generator_that_cannot_serve_is_refused_at_the_start(
         GeneratorLatents(ipc=1, generator=GivenGenerator(module, shape), init="noise").start(run_on(few_digits))
 
 
-def test_the_seconds_of_a_run_include_the_generators_training(few_digits: dd.TargetData) -> None:
-    trained = TrainedGenerator(latent=8, width=16, steps=150, batch=60)
-    summary = dd.distill(few_digits, method(GeneratorLatents(ipc=1, generator=trained)), max_seconds=0.01)
-    assert summary.record["seconds"] > 0.1 and summary.record["steps"] == 0
-
-
 def test_many_latents_of_a_wide_generator_are_refused_before_they_are_decoded(few_digits: dd.TargetData) -> None:
     wide = GeneratorLatents(generator=TrainedGenerator(latent=1, width=512), storage="fp16")
     stored = {

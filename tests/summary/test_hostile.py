@@ -192,14 +192,14 @@ def test_nothing_is_unpickled(stored: Path) -> None:
 
 
 def test_mutated_summaries_raise_our_errors_or_work_and_take_no_memory(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.summary.fuzzing", str(tmp_path), "1500"]
+    command = [sys.executable, "-m", "tests.summary.fuzzing", str(tmp_path), "700"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}{os.pathsep}{ROOT}"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     outcome = json.loads(done.stdout)
     assert outcome["others"] == []
-    assert outcome["refused"] > 1000, outcome
-    assert outcome["refused"] + outcome["loaded"] == 1500, outcome
+    assert outcome["refused"] > 500 and outcome["loaded"] > 20, outcome
+    assert outcome["refused"] + outcome["loaded"] == 700, outcome
     assert outcome["grown_mb"] < 100, outcome
 
 
