@@ -95,6 +95,7 @@ def main() -> None:
             "average %": interval(row.to_json()["average_incremental_accuracy"]),
             "forgetting": row.to_json()["forgetting"],
             "seconds": row.to_json()["seconds"],
+            "at the edge": ", ".join(row.at_edge),
         }
         for row in found.rows
     ]

@@ -111,6 +111,7 @@ def rows(found: Comparison) -> list[dict[str, object]]:
                 "bytes until as accurate as the first row": f"{fmean(ratios):.1f} times" if ratios else "never",
                 "partitions where it got there": f"{len(ratios)} of {len(row.courses)}",
                 "seconds": entry["seconds"],
+                "at the edge": ", ".join(row.at_edge),
             }
         )
     return table

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import re
 from collections.abc import Mapping
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -55,8 +56,13 @@ def override(settings: S, path: str, value: object) -> S:
     if name not in allowed:
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}: choose one of {', '.join(allowed)}")
     current = getattr(settings, name)
-    new = override(current, rest, value) if rest else _as(get_type_hints(type(settings))[name], value, path)
+    new = override(current, rest, value) if rest else _as(_hints(type(settings))[name], value, path)
     return dataclasses.replace(settings, **{name: new})
+
+
+@cache
+def _hints(settings: type) -> dict[str, Any]:
+    return get_type_hints(settings)
 
 
 def _as(hint: Any, value: object, path: str) -> object:
