@@ -166,6 +166,6 @@ def test_a_killed_run_finds_its_experts_again(few_digits: dd.TargetData, tmp_pat
     assert (tmp_path / "checkpoint.safetensors.experts" / "experts.json").read_text() == manifest
 
 
-def test_tesla_is_mtt_with_another_gradient() -> None:
-    mtt, tesla = dd.methods.mtt(ipc=10), dd.methods.tesla(ipc=10)
+def test_tesla_is_mtt_with_another_gradient_where_its_source_says_nothing_else() -> None:
+    mtt, tesla = (build(ipc=10, preset="cpu") for build in (dd.methods.mtt, dd.methods.tesla))
     assert tesla == replace(mtt, name="tesla", cites=tesla.cites, matching=replace(mtt.matching, gradient="detached"))  # type: ignore[type-var]
