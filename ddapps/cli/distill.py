@@ -97,8 +97,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
-    target = load(options, options.data, normalisation=options.normalisation or _published_normalisation(options))
+    target = load(options, options.data, normalisation=options.normalisation or STANDARD)
     method = method_from(options, target)
+    if options.normalisation is None and method.normalisation is not None:
+        target = load(options, options.data, normalisation=method.normalisation)
+        if not options.quiet:
+            say(f"{target.name} is normalised by {method.normalisation}, as in the source of {method.name}")
     out: Path = options.out
     checkpoint, experts = out / CHECKPOINT, out / f"{CHECKPOINT}.experts"
     if options.overwrite:
@@ -149,23 +153,10 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _published_normalisation(options: argparse.Namespace) -> str:
-    """Return the normalisation of the data in the source of the method that the options name."""
-    name = options.method or (options.matching and FAMILIES.get(options.matching, options.matching)) or "dm"
-    if name not in METHODS:
-        return STANDARD
-    published = METHODS[name]
-    ipc = None if published.counts_numbers else 10 if options.ipc is None else options.ipc
-    return published.at(ipc, _preset(options), Path(options.data).stem).normalisation or STANDARD
-
-
-def _preset(options: argparse.Namespace) -> str:
-    return options.preset or ("cpu" if resolve_device(options.device).type == "cpu" else "paper")
-
-
 def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) -> dd.Method:
     """Return the method that the options name, with their settings; sizes that depend on the data, or its public facts, are its."""
-    on_cpu, preset = resolve_device(options.device).type == "cpu", _preset(options)
+    on_cpu = resolve_device(options.device).type == "cpu"
+    preset = options.preset or ("cpu" if on_cpu else "paper")
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
     if budget is not None and options.ipc is not None:

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
     report = (
         _by_kernel(options, summary, target)
-        if "krr" in (options.protocol, options.protocol == PAPER and recorded_protocol(summary))
+        if _regresses(options.protocol, summary)
         else _by_networks(options, summary, target)
     )
     found = report.to_json()
@@ -69,6 +69,11 @@ def _storage_text(sizes: dict[str, Any]) -> str:
         f"{sizes['stored']} bytes stored ({sizes['share']:.2%} of the original's {sizes['original']}); losslessly compressed "
         f"{sizes['compressed']} ({sizes['compressed'] / sizes['original_compressed']:.2%} of {sizes['original_compressed']})"
     )
+
+
+def _regresses(protocol: str, summary: dd.DataSummary) -> bool:
+    """Whether the protocol, or that of the summary's method, is kernel regression."""
+    return protocol == "krr" or (protocol == PAPER and recorded_protocol(summary) == "krr")
 
 
 def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:

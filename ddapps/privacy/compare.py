@@ -113,6 +113,7 @@ def compare(
     if unknown:
         raise UnknownNameError("method", unknown[0], (*METHODS, *BASELINES))
     held_out_split(target, split)
+    protocol = as_protocol(protocol)
     rows = []
     for name in methods:
         started, accuracies, spent, stored = time.monotonic(), [], 0.0, None
@@ -134,7 +135,7 @@ def compare(
             )
             accuracies.extend(report.results[0].accuracies)
         rows.append(Row(name, spent, stored, tuple(accuracies), time.monotonic() - started))
-    return Comparison(target.name, epsilon, delta, ipc, as_protocol(protocol).name, network, tuple(rows))
+    return Comparison(target.name, epsilon, delta, ipc, protocol.name, network, tuple(rows))
 
 
 def _distilled(

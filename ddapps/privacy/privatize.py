@@ -227,7 +227,7 @@ def privatize(
         delta: below one over the number of examples.
         max_grad_norm: the norm to which an example's gradient (or feature vector) is clipped; default: .1 for gradients; for features,
             the median norm of public noise images' features. Choose it without looking at the private data.
-        sample_rate: chance of each example to take part in an answer; default: the method's ``real_batch`` per class.
+        sample_rate: chance of each example to take part in an answer; default: the method's ``real_total`` in all, or ``real_batch`` per class.
         accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours: it is told of every answer, and what it was told before
             counts against ``epsilon``.
         questions: how many the method asks in all; default: one per step.

@@ -19,7 +19,33 @@ FROZEN = [("dm", "convnet(width=4,norm=batch)"), ("rfad", "convnet(width=4,norm=
 
 @pytest.mark.parametrize(("name", "network"), [*((name, "convnet(width=4)") for name in WITH_STEPS), *FROZEN])
 def test_a_killed_run_goes_on(few_digits: dd.TargetData, tmp_path: Path, name: str, network: str) -> None:
-    method = shrunk(name, network, steps=5)
+    goes_on(few_digits, tmp_path, shrunk(name, network, steps=5))
+
+
+AS_PUBLISHED: dict[str, dict[str, object]] = {
+    "frepo": {"optimiser": dd.Optimiser("lamb", learning_rate=0.01, schedule="cosine", final=0.1)},
+    "idc": {"factorization.clamp_every": 2, "optimiser.learning_rate": 10.0},
+    "cafe": {"networks.plateau.carried": True},
+    "haba": {
+        "optimiser": dd.Optimiser(
+            learning_rate=0.1, group_learning_rates={"step_sizes": 1e-3}, group_momenta={"step_sizes": 0.9}
+        ),
+        "matching.step_sizes": dd.matching.StepSizes(0.01, "shared", floor=0.01),
+    },
+}
+"""What preset ``paper`` keeps between steps and ``cpu`` does not."""
+
+
+@pytest.mark.parametrize("name", AS_PUBLISHED)
+def test_a_killed_run_goes_on_with_what_is_published(few_digits: dd.TargetData, tmp_path: Path, name: str) -> None:
+    method = shrunk(name, steps=5)
+    for path, value in AS_PUBLISHED[name].items():
+        method = dd.override(method, path, value)
+    goes_on(few_digits, tmp_path, method)
+
+
+def goes_on(few_digits: dd.TargetData, tmp_path: Path, method: dd.Method) -> None:
+    """Compare a whole run with one that is killed after its third step and started again."""
     whole = dd.distill(few_digits, method, seed=1)
     checkpoint = tmp_path / "checkpoint.safetensors"
 

@@ -169,3 +169,21 @@ def test_a_killed_run_finds_its_experts_again(few_digits: dd.TargetData, tmp_pat
 def test_tesla_is_mtt_with_another_gradient_where_its_source_says_nothing_else() -> None:
     mtt, tesla = (build(ipc=10, preset="cpu") for build in (dd.methods.mtt, dd.methods.tesla))
     assert tesla == replace(mtt, name="tesla", cites=tesla.cites, matching=replace(mtt.matching, gradient="detached"))  # type: ignore[type-var]
+
+
+def test_inner_batches_may_be_cut_from_all_examples(few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = started(few_digits, factorization=Pixels(ipc=2, init="noise"), networks=SOURCE)
+    taken: list[list[int]] = []
+    decode = run.examples.decode
+
+    def recorded(indices: torch.Tensor, generator: torch.Generator) -> dd.Batch:
+        taken.append(indices.tolist())
+        return decode(indices, generator)
+
+    monkeypatch.setattr(run.examples, "decode", recorded)
+    matching = replace(MATCHING, synthetic_total=4)
+    list(matching.terms(run, matching.start(run)))
+    assert [len(indices) for indices in taken[:3]] == [4, 2, 4]
+    assert sorted(taken[0] + taken[1]) == list(range(6))
+    with pytest.raises(SettingsError, match="synthetic_total"):
+        replace(MATCHING, synthetic_total=0)

@@ -80,3 +80,11 @@ def test_the_matching_of_a_method_that_counts_numbers_goes_with_any_ipc(ipc: dd.
     for name in ("linba", "kfs"):
         method = compose(name, "pixels", ipc=ipc, preset="cpu")
         assert method.factorization == dd.factorization.Pixels(ipc=ipc, storage="uint8")
+
+
+@pytest.mark.parametrize("name", [n for n, published in METHODS.items() if published.at(1, "paper", None).matching])
+def test_every_matching_goes_with_another_factorization_at_its_published_settings(name: str) -> None:
+    kind = "pixels(labels=soft)" if name == "datm" else "linear-bases"
+    method = compose(name, kind, ipc=1, preset="paper", data="cifar10")
+    assert method.protocol is None
+    assert method.normalisation == METHODS[name].at(1, "paper", "cifar10").normalisation

@@ -9,14 +9,14 @@ from functools import reduce
 from typing import Any
 
 import pytest
-import torch
 
 import ddcore as dd
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.batch import shared_out
+from ddcore.augmentation import FAMILIES, Chain, SiameseAugmentation
 from ddcore.evaluation import PROTOCOLS
-from ddcore.matching import GradientMatching, KernelRegression, UnrolledTraining
+from ddcore.factorization import Pixels
+from ddcore.matching import GradientMatching
 from ddcore.methods import METHODS, build_method
+from ddcore.networks import ConvNet, ResNet18
 from tests.running import started
 
 Row = tuple[str, str | None, int, dict[str, Any], str]
@@ -303,8 +303,8 @@ ROWS: list[Row] = [
         **{"networks.training.gap": 1.0},
     ),
     trajectory("ftd", "cifar100", 50, FTD, n=80, m=2, start=40, images=1000, step=1e-5, batch=1000, zca=True),
-    trajectory("ftd", "tiny-imagenet", 1, FTD, n=30, m=2, start=10, images=1e4, step=1e-4, zca=True),
-    trajectory("ftd", "tiny-imagenet", 10, FTD, n=20, m=2, start=40, images=1e4, step=1e-4, batch=500, zca=True),
+    trajectory("ftd", "tiny-imagenet", 1, FTD, n=30, m=2, start=10, images=1e4, step=1e-4, zca=False),
+    trajectory("ftd", "tiny-imagenet", 10, FTD, n=20, m=2, start=40, images=1e4, step=1e-4, batch=500, zca=False),
     (
         "ftd",
         "cifar10",
@@ -515,6 +515,8 @@ ROWS: list[Row] = [
             ("mtt", "cifar10", "dsa", "GeorgeCazenavette/mtt-distillation utils.py:356-371"),
             ("datm", "cifar10", "datm", DATM),
             ("frepo", "cifar10", "frepo", FREPO + "script/eval.py:128-231"),
+            ("frepo", "fashion-mnist", "frepo-grey", FREPO + "script/eval.py:164-166"),
+            ("it_gan", "cifar10", "it-gan", "VICO-UoE/IT-GAN ITGAN_Evaluate.py:14-21"),
             ("kip", "cifar10", "krr", "google-research kip/KIP.ipynb"),
         )
     ),
@@ -584,6 +586,56 @@ def test_protocols_are_what_the_sources_say(name: str, wanted: dict[str, Any], s
     assert {path: value_at(PROTOCOLS[name].training, path) for path in wanted} == wanted, source
 
 
+def families(name: str) -> list[Any]:
+    """Return what a protocol draws, part by part: the families of siamese augmentation, or the name of another."""
+    augmentation = PROTOCOLS[name].training.augmentation
+    parts = augmentation.augmentations if isinstance(augmentation, Chain) else (augmentation,)
+    return [p.families if isinstance(p, SiameseAugmentation) else type(p).__name__ for p in parts]
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn", "source"),
+    [
+        ("dc", ["NoAugmentation"], DC + "utils.py:437"),
+        ("dc-mnist", ["OneMove"], DC + "utils.py:440"),
+        ("dsa", [FAMILIES], DC + "readme.md:110"),
+        ("cafe", ["NoAugmentation"], "kaiwang960112/CAFE distill.py:179"),
+        ("linba", ["NoAugmentation"], LINBA + "tools/trainer.py:52"),
+        (
+            "idc",
+            [("flip",), ("color",), ("crop", "scale", "rotate"), "CutMix"],
+            IDC + "argument.py:245-295, misc/augment.py:57-80",
+        ),
+        ("idc-mnist", [("flip",), ("color",), ("crop", "scale", "rotate")], IDC + "test.py:53-56"),
+        ("datm", [FAMILIES], DATM),
+        ("it-gan", [FAMILIES], "VICO-UoE/IT-GAN ITGAN_Evaluate.py:35-43"),
+        ("frepo", [FAMILIES], FREPO + "script/eval.py:167-169"),
+        ("frepo-grey", [tuple(f for f in FAMILIES if f != "flip")], FREPO + "script/eval.py:164-166"),
+    ],
+)
+def test_protocols_draw_what_the_sources_draw(name: str, drawn: list[Any], source: str) -> None:
+    assert families(name) == drawn, source
+
+
+def test_frepo_and_it_gan_evaluate_on_networks_of_their_own() -> None:
+    plain = ConvNet(width=128, depth=None, norm="instance", init="uniform")
+    own = {
+        "frepo": ConvNet(
+            width=128, norm="none", widening=2, init="lecun"
+        ),  # yongchaoz/FRePo lib/models/networks.py:215-232
+        "frepo-grey": ConvNet(width=128, norm="none", widening=2, init="lecun"),
+        "it-gan": ResNet18(norm="batch"),  # VICO-UoE/IT-GAN ITGAN_Evaluate.py:14
+    }
+    assert {name: protocol.network for name, protocol in PROTOCOLS.items()} == dict.fromkeys(PROTOCOLS, plain) | own
+    strengths = PROTOCOLS["frepo"].training.augmentation
+    assert isinstance(strengths, SiameseAugmentation)
+    assert (strengths.brightness, strengths.scale, strengths.cutout) == (
+        2 * 0.25,
+        1.25,
+        1 / 4,
+    )  # lib/dataset/augmax/export.py:22-29
+
+
 def test_frepo_evaluates_by_the_number_of_examples() -> None:
     training = PROTOCOLS["frepo"].training  # yongchaoz/FRePo script/eval.py:208
     published = {10: 1000, 100: 2000, 200: 20_000, 400: 5000, 500: 5000, 1000: 10_000, 2000: 40_000, 5000: 40_000}
@@ -591,16 +643,37 @@ def test_frepo_evaluates_by_the_number_of_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "total"), [("rfad", 5120), ("kip", 5000), ("dd", 1024), ("frepo", 1024), ("psg", 256), ("gtn", 128)]
+    ("name", "total", "source"),
+    [
+        ("rfad", 5120, "yolky/RFAD run_distillation.py"),
+        ("kip", 5000, "google-research kip/KIP.ipynb"),
+        ("dd", 1024, "SsnL/dataset-distillation base_options.py:212"),
+        ("frepo", 1024, FREPO + "script/distill.py:64"),
+        ("psg", 256, "DingfanChen/Private-Set main.py:48"),
+        ("gtn", 128, "uber-research/GTN experiments/cgtn.json"),
+    ],
 )
-def test_the_published_real_batch_does_not_grow_with_the_classes(name: str, total: int) -> None:
-    matching = build_method(name, ipc=1).matching
-    assert isinstance(matching, GradientMatching | KernelRegression | UnrolledTraining)
-    for classes in (10, 100):
-        generator = torch.Generator().manual_seed(classes)
-        shares = shared_out(matching.real_total or 0, range(classes), generator)
-        assert sum(shares.values()) == total
-        assert max(shares.values()) - min(shares.values()) <= 1
+@pytest.mark.parametrize("classes", [3, 10])
+def test_the_real_batch_does_not_grow_with_the_classes(
+    digits: dd.TargetData, name: str, total: int, source: str, classes: int
+) -> None:
+    """Ask a published matching for its terms, and write down how many real examples it wants of each class."""
+    method = build_method(name, ipc=1).on_networks("mlp(width=2)") if name != "kip" else build_method(name, ipc=1)
+    if hasattr(method.matching, "inner_steps"):
+        method = dd.override(method, "matching.inner_steps", 1)
+    assert method.matching is not None
+    run = started(digits.of_classes(range(classes)), factorization=Pixels(ipc=1), networks=method.networks)
+    asked: list[Any] = []
+
+    def caught(*given: Any) -> Any:
+        asked.append(next(g for g in given if isinstance(g, int) or (isinstance(g, dict) and isinstance(g[0], int))))
+        raise InterruptedError
+
+    run.real.batch = run.real.gradients = caught  # type: ignore[method-assign, assignment]
+    with pytest.raises(InterruptedError):
+        list(method.matching.terms(run, method.matching.start(run)))
+    assert sum(asked[0].values()) == total, source
+    assert max(asked[0].values()) - min(asked[0].values()) <= 1
 
 
 def test_a_total_is_what_the_real_data_is_asked_for(few_digits: dd.TargetData) -> None:
@@ -617,5 +690,7 @@ def test_a_total_is_what_the_real_data_is_asked_for(few_digits: dd.TargetData) -
     run.real.gradients = counted  # type: ignore[method-assign]
     list(matching.terms(run, matching.start(run)))
     assert asked == [20]
-    with pytest.raises(dd.errors.SettingsError, match="every class gives one"):
-        list(GradientMatching(real_total=2).terms(run, matching.start(run)))
+    few = GradientMatching(real_total=2)  # one of each class at least
+    asked.clear()
+    list(few.terms(run, few.start(run)))
+    assert asked == [1, 1, 1]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ddcore.augmentation import operations
 from ddcore.augmentation.base import Augmentation, View
 from ddcore.batch import Batch
+from ddcore.engine.devices import to_device
 from ddcore.settings import require
 
 
@@ -26,7 +27,8 @@ class OneMove(Augmentation):
         scale: factors lie within ``1 - scale`` and ``1 + scale``.
         turn: the largest angle, in degrees, to either side.
 
-    Source: the code of Zhao et al. 2021 (arXiv:2006.05929), which scales to nearest pixels and turns by cubic splines.
+    Source: the code of Zhao et al. 2021 (arXiv:2006.05929). It scales to nearest pixels, turns by cubic splines, fills with the
+    batch's mean, and shifts by 4 pixels to one side and 3 to the other.
     """
 
     shift: int = 4
@@ -60,9 +62,12 @@ class OneMoveView(View):
         # An image that is drawn larger is sampled on a smaller grid.
         factors = (1 / (1 - s.scale + 2 * s.scale * u) for u in (first, second))
         scaled = operations.scaling(*factors)
-        turned = operations.rotation((2 * first - 1) * math.radians(s.turn))
+        # Coordinates run from -1 to 1 along either side, whatever its length.
+        shape = torch.tensor([[1.0, sides[0] / sides[1], 1.0], [sides[1] / sides[0], 1.0, 1.0]], dtype=torch.float64)
+        turned = operations.rotation((2 * first - 1) * math.radians(s.turn)) * shape
         chosen = torch.stack([shifted, scaled, turned])
         return chosen[self.which, torch.arange(len(self.which))]
 
     def __call__(self, batch: Batch) -> Batch:
-        return replace(batch, inputs=operations.affine(batch.inputs, self.matrices(batch.inputs.shape[2:])))
+        matrices = self.matrices(batch.inputs.shape[2:])
+        return replace(batch, inputs=operations.affine(batch.inputs, to_device(matrices, batch.inputs.device)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 from ddcore.settings import require, settings_from_text
 
 _LARGEST = 1e6
+IMAGES_AT_ONCE = 1000
 ZCA_KINDS = ("zca", "zca-unit", "zca-standard", "zca-uncentred")
 
 
@@ -151,9 +152,18 @@ class ZCA(Normalisation):
     centre: Tensor
     whiten: Tensor
     colour: Tensor
-    unit_norm: bool
+    kind: str
     scale: float
-    name: ClassVar[str] = "zca"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The kind."""
+        return self.kind
+
+    @property
+    def unit_norm(self) -> bool:
+        """Whether each image is brought to mean 0 and length 1 first."""
+        return self.kind == "zca-unit"
 
     @property
     def exact(self) -> bool:
@@ -165,42 +175,32 @@ class ZCA(Normalisation):
         """Fit on training pixels ``n x channels x height x width``; needs ``d x d`` memory, ``d`` pixels per image."""
         if kind not in ZCA_KINDS:
             raise UnknownNameError("kind of ZCA", kind, ZCA_KINDS)
-        flat, unit_norm = as_unit_float(pixels.flatten(1), torch.float64), kind == "zca-unit"
-        spread = torch.ones((), dtype=torch.float64)
-        if unit_norm:
-            centre = flat.mean().expand(flat.shape[1]).clone()
-            flat = flat - flat.mean(dim=1, keepdim=True)
-            norms = flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
-            scale, flat = float(norms.mean()), flat / norms
-            covariance = flat.T @ flat / len(flat)
-            epsilon = regularisation * float(covariance.trace()) / flat.shape[1]
+        n, d, scale = len(pixels), math.prod(pixels.shape[1:]), 1.0
+        mean = sum((part.sum(dim=0) for part in _flat_parts(pixels)), torch.zeros(d, dtype=torch.float64)) / n
+        centre, spread = mean, torch.ones(1, dtype=torch.float64)
+        if kind == "zca-unit":
+            centre = mean.mean().expand(d).clone()
+            scale = float(sum(_centred(part).norm(dim=1).sum() for part in _flat_parts(pixels)) / n)
         elif kind != "zca":
             standard, area = Standardise.fit(pixels), math.prod(pixels.shape[2:])
-            channel_means = torch.tensor(standard.mean, dtype=torch.float64).repeat_interleave(area)
-            spread, scale = torch.tensor(standard.std, dtype=torch.float64).repeat_interleave(area), 1.0
-            centre = flat.mean(dim=0) if kind == "zca-standard" else channel_means
-            flat = (flat - centre) / spread
-            covariance = flat.T @ flat / len(flat)
-            epsilon = regularisation * float(covariance.trace()) / flat.shape[1]
-        else:
-            centre, scale = flat.mean(dim=0), 1.0
-            flat = flat - centre
-            covariance = flat.T @ flat / max(len(flat) - 1, 1)
-            epsilon = regularisation
+            spread = torch.tensor(standard.std, dtype=torch.float64).repeat_interleave(area)
+            if kind == "zca-uncentred":
+                centre = torch.tensor(standard.mean, dtype=torch.float64).repeat_interleave(area)
+        second = torch.zeros(d, d, dtype=torch.float64)
+        for part in _flat_parts(pixels):
+            prepared = _unit(_centred(part)) if kind == "zca-unit" else (part - centre) / spread
+            second.addmm_(prepared.T, prepared)
+        covariance = second / (max(n - 1, 1) if kind == "zca" else n)
+        epsilon = regularisation if kind == "zca" else regularisation * float(covariance.trace()) / d
         values, vectors = torch.linalg.eigh(covariance)
         root = (values.clamp_min(0) + epsilon).sqrt()
-        whiten, colour = (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
         # The standardisation of channels, where there is one, is part of both maps.
-        whiten, colour = whiten / spread.view(-1, 1), colour * spread
-        return cls(centre.float(), whiten.float(), colour.float(), unit_norm, scale)
+        whiten, colour = (vectors / root) @ vectors.T / spread.view(-1, 1), (vectors * root) @ vectors.T * spread
+        return cls(centre.float(), whiten.float(), colour.float(), kind, scale)
 
     def _forward(self, pixels: Tensor) -> Tensor:
         flat = pixels.flatten(1)
-        if self.unit_norm:
-            flat = flat - flat.mean(dim=1, keepdim=True)
-            flat = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
-        else:
-            flat = flat - self._like("centre", flat)
+        flat = _unit(_centred(flat)) if self.unit_norm else flat - self._like("centre", flat)
         return (flat @ self._like("whiten", flat)).view_as(pixels)
 
     def _inverse(self, inputs: Tensor) -> Tensor:
@@ -220,13 +220,28 @@ class ZCA(Normalisation):
 
     def describe(self) -> dict[str, Any]:
         digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in self.tensors().values())).hexdigest()
-        return {"name": self.name, "unit_norm": self.unit_norm, "scale": self.scale, "sha256": digest}
+        return {"name": self.kind, "unit_norm": self.unit_norm, "scale": self.scale, "sha256": digest}
 
     def same_as(self, other: Normalisation) -> bool:
         if not isinstance(other, ZCA) or other.unit_norm != self.unit_norm or other.whiten.shape != self.whiten.shape:
             return False
         pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs)
+
+
+def _flat_parts(pixels: Tensor) -> Iterator[Tensor]:
+    """Yield some images at a time as rows of float64, so that no copy of all of them is made."""
+    for part in pixels.split(IMAGES_AT_ONCE):
+        yield as_unit_float(part.flatten(1), torch.float64)
+
+
+def _centred(flat: Tensor) -> Tensor:
+    return flat - flat.mean(dim=1, keepdim=True)
+
+
+def _unit(flat: Tensor) -> Tensor:
+    lengths: Tensor = flat.norm(dim=1, keepdim=True).clamp_min(1e-8)
+    return flat / lengths
 
 
 def fit_normalisation(name: str, pixels: Tensor) -> Normalisation:
@@ -262,7 +277,7 @@ def restore_normalisation(
 ) -> Normalisation:
     """Rebuild what `Normalisation.describe` and `Normalisation.tensors` recorded; checks it against ``shape``."""
     name = config.get("name")
-    known = {Identity.name: 1, Standardise.name: 3, ZCA.name: 4}
+    known = {Identity.name: 1, Standardise.name: 3, **dict.fromkeys(ZCA_KINDS, 4)}
     if name in known and len(config) != known[name]:
         raise InputDataError(f"the normalisation {name!r} has unknown or missing entries")
     if name == Identity.name:
@@ -274,7 +289,7 @@ def restore_normalisation(
         if len(restored.mean) not in (1, shape[0]):
             raise InputDataError(f"the normalisation has {len(restored.mean)} channels, the examples {shape[0]}")
         return restored
-    if name == ZCA.name:
+    if name in ZCA_KINDS:
         side = math.prod(shape)
         expected = {"centre": (side,), "whiten": (side, side), "colour": (side, side)}
         found = {k: tuple(v.shape) for k, v in tensors.items() if v.dtype == torch.float32}
@@ -282,10 +297,11 @@ def restore_normalisation(
             raise InputDataError(f"the whitening's tensors must be {expected} of float32")
         zca = ZCA(
             **{k: tensors[k] for k in expected},
-            unit_norm=bool(config["unit_norm"]),
+            # Summaries were once written with one name for two kinds.
+            kind="zca-unit" if config["unit_norm"] else str(name),
             scale=float(config["scale"]),
         )
         if zca.describe()["sha256"] != config.get("sha256"):
             raise InputDataError("the whitening's tensors do not have the recorded hash")
         return zca
-    raise UnknownNameError("normalisation", name, (Identity.name, Standardise.name, ZCA.name))
+    raise UnknownNameError("normalisation", name, known)

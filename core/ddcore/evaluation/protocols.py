@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ddcore.augmentation import Augmentation, Chain, CutMix, OneMove, SiameseAugmentation
+from ddcore.augmentation import FAMILIES, Augmentation, Chain, CutMix, OneMove, SiameseAugmentation
 from ddcore.data import TargetData
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.networks import Architecture, ConvNet
+from ddcore.networks import Architecture, ConvNet, ResNet18
 from ddcore.summary import DataSummary
 from ddcore.training import Training
 
@@ -43,6 +43,20 @@ def _idc(*augmentations: Augmentation) -> Training:
     )
 
 
+def _frepo(name: str, families: tuple[str, ...]) -> Protocol:
+    training = Training(
+        updates={10: 1000, 100: 2000, 200: 20_000, 400: 5000, 1000: 10_000, 2000: 40_000},
+        optimiser="adam",
+        learning_rate=3e-4,
+        batch_size=500,
+        drop_at=1.0,
+        warmup=500,
+        cosine=0.01,
+        augmentation=SiameseAugmentation(families, brightness=0.5, scale=1.25, cutout=0.25),
+    )
+    return Protocol(name, training, ConvNet(norm="none", widening=2, init="lecun"))
+
+
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (
@@ -52,23 +66,11 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("idc", _idc(CutMix(0.5))),
         Protocol("idc-mnist", _idc()),
         Protocol("cafe", Training(epochs=600)),
-        Protocol("it-gan", Training(epochs=200, augmentation=SiameseAugmentation())),
+        Protocol("it-gan", Training(epochs=200, augmentation=SiameseAugmentation()), ResNet18(norm="batch")),
         Protocol("linba", Training(epochs=300, batch_size=640, weight_decay=0.0, drop_at=1.0)),
         Protocol("datm", Training(epochs=1000, batch_size=128, augmentation=SiameseAugmentation())),
-        Protocol(
-            "frepo",
-            Training(
-                updates={10: 1000, 100: 2000, 200: 20_000, 400: 5000, 1000: 10_000, 2000: 40_000},
-                optimiser="adam",
-                learning_rate=3e-4,
-                batch_size=500,
-                drop_at=1.0,
-                warmup=500,
-                cosine=0.01,
-                augmentation=SiameseAugmentation(brightness=0.5, scale=1.25, cutout=0.25),
-            ),
-            ConvNet(norm="none", widening=2, init="lecun"),
-        ),
+        _frepo("frepo", FAMILIES),
+        _frepo("frepo-grey", tuple(f for f in FAMILIES if f != "flip")),
         Protocol("quick", Training(epochs=200)),
     )
 }
@@ -98,6 +100,10 @@ def recorded_protocol(summary: DataSummary) -> str | None:
 
 
 def _protocol_of(summary: DataSummary | TargetData | None) -> str:
+    if summary is None:
+        raise UnsupportedError(
+            f"{PAPER!r} is the protocol of one summary's method: choose one of {', '.join(PROTOCOLS)}"
+        )
     name = recorded_protocol(summary) if isinstance(summary, DataSummary) else None
     if name is None:
         raise UnsupportedError(

@@ -76,12 +76,13 @@ def compose(
     learned = {group: rate for group, rate in source.optimiser.group_learning_rates.items() if group == "platt"}
     step_sizes = getattr(source.matching, "step_sizes", None)
     if step_sizes is not None and step_sizes.learned != "fixed":
-        source = override(source, "matching.step_sizes", replace(step_sizes, positive=True))
+        source = override(source, "matching.step_sizes", replace(step_sizes, positive=True, floor=None))
         learned = {"step_sizes": 0.01}
     return replace(
         source,
         name=f"{name} of {factorization.name}",
         preset=preset,
+        protocol=None,
         factorization=factorization,
         optimiser=Optimiser(
             "adam",

@@ -22,14 +22,14 @@ class Difficulty(NamedTuple):
 
     Attributes:
         segment: as MTT's.
-        labels: learning rate of the labels.
+        label_rate: learning rate of the labels.
         early: the latest start at first, where it grows to that of the segment.
         growth: steps in which it grows.
         first_start: the earliest start.
     """
 
     segment: Segment
-    labels: float = 10.0
+    label_rate: float = 10.0
     early: int | None = None
     growth: int = 0
     first_start: int = 0
@@ -37,9 +37,9 @@ class Difficulty(NamedTuple):
 
 PUBLISHED: Mapping[str, Mapping[int, Difficulty]] = {
     "cifar10": {
-        1: Difficulty(Segment(80, 2, 4, 100.0, 1e-7), labels=5.0),
-        10: Difficulty(Segment(80, 2, 20, 100.0, 1e-5), labels=2.0, early=10, growth=1000),
-        50: Difficulty(Segment(80, 2, 40, 1000.0, 1e-5), labels=2.0, early=20, growth=2000),
+        1: Difficulty(Segment(80, 2, 4, 100.0, 1e-7), label_rate=5.0),
+        10: Difficulty(Segment(80, 2, 20, 100.0, 1e-5), label_rate=2.0, early=10, growth=1000),
+        50: Difficulty(Segment(80, 2, 40, 1000.0, 1e-5), label_rate=2.0, early=20, growth=2000),
         500: Difficulty(Segment(40, 2, 60, 50.0, 1e-5, batch=1000), first_start=40),
         1000: Difficulty(Segment(100, 2, 60, 50.0, 1e-5, batch=1000), first_start=40),
     },
@@ -79,7 +79,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         matching=TrajectoryMatching(step_sizes=StepSizes(learned="shared"), labels="assigned_once"),
         networks=ExpertSegments(training=training),
         optimiser=replace(
-            base.optimiser, group_learning_rates={"labels": published.labels}, group_momenta={"labels": 0.9}
+            base.optimiser, group_learning_rates={"labels": published.label_rate}, group_momenta={"labels": 0.9}
         ),
         steps=STEPS,
         protocol="datm",
@@ -87,7 +87,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     if preset == "cpu":
         smaller = on_cpu(method, ipc)
         return override(override(smaller, "networks.early_last_start", 3), "networks.growth", 0.2)
-    method = with_segment(method, published.segment, data)
+    method = with_segment(method, published.segment, whitened=data in PUBLISHED)
     for path, value in (
         ("networks.first_start", published.first_start),
         ("networks.early_last_start", published.early),

@@ -8,11 +8,15 @@ from ddcore.factorization import Ipc, Pixels, largest_ipc
 from ddcore.kernels import FeatureKernel
 from ddcore.matching import KernelRegression
 from ddcore.method import Method
-from ddcore.methods.presets import COLOUR, check_preset
+from ddcore.methods.presets import WHITENED_DATA, check_preset, entry_for
 from ddcore.networks import ConvNet, NetworkPool
 
-UNMIRRORED: dict[str, tuple[int, ...]] = {"cifar100": (10, 50), "tiny-imagenet": (10,)}
-"""Data sets, and examples per class, whose images the source does not mirror; data of digits are never mirrored."""
+MIRRORED = {
+    "fashion-mnist": {1: False},
+    "cifar100": {1: True, 10: False},
+    "tiny-imagenet": {1: True, 10: False},
+}
+"""Whether images stand mirrored too, where the source does not always do so; digits never are."""
 
 
 def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
@@ -21,13 +25,13 @@ def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     Settings of the paper (arXiv:2206.00719 and its code): a pool of 10, each matched on up to 102 times and trained in between by Adam at 3e-4 on the
     squared error of up to 1000 examples; ridge 1e-6, label margin, learned labels, 1024 real examples, LAMB at 3e-4 along a cosine to a tenth, widths
     that double from block to block, weights of variance 1 / fan-in, no norm (its default; its commands use BatchNorm, before the convolutions). Images
-    stand mirrored too, but for Fashion-MNIST, CIFAR-100 at 10 and 50 and Tiny ImageNet at 10 per class. Preset ``cpu``: Adam at .03, 400 steps, constant
+    stand mirrored too, but for Fashion-MNIST, and CIFAR-100 and Tiny ImageNet from 10 per class on. Preset ``cpu``: Adam at .03, 400 steps, constant
     width, instance norm.
     """
     check_preset(preset)
     cpu = preset == "cpu"
     network = ConvNet(width=128) if cpu else ConvNet(width=128, norm="none", widening=2, init="lecun")
-    unmirrored = data == "fashion-mnist" or largest_ipc(ipc) in UNMIRRORED.get(data or "", ())
+    mirrored = entry_for(MIRRORED.get(data or "", {1: True}), largest_ipc(ipc))
     return Method(
         name="frepo",
         preset=preset,
@@ -40,7 +44,7 @@ def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
             real_total=None if cpu else 1024,
             mean_over_classes=False,
             label_margin=True,
-            mirrored=not unmirrored,
+            mirrored=mirrored,
         ),
         networks=NetworkPool(network, size=10, max_age=102, learning_rate=3e-4, batch_size=1000, loss="squared_error"),
         optimiser=Optimiser("adam", learning_rate=0.03, schedule="cosine")
@@ -48,6 +52,6 @@ def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
         else Optimiser("lamb", learning_rate=3e-4, schedule="cosine", final=0.1),
         augmentation=NoAugmentation(),
         steps=400 if cpu else 500_000,
-        normalisation=None if cpu or data not in COLOUR else "zca-standard",
-        protocol="frepo",
+        normalisation=None if cpu or data not in WHITENED_DATA else "zca-standard",
+        protocol="frepo-grey" if data in ("mnist", "fashion-mnist") else "frepo",
     )

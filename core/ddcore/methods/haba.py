@@ -15,7 +15,7 @@ from ddcore.networks import ConvNet, ExpertSegments
 PUBLISHED: Table = {
     "cifar10": {
         1: Segment(50, 2, 2, 100.0, 1e-7),
-        10: Segment(30, 2, 20, 100.0, 1e-5, first=0.001),
+        10: Segment(30, 2, 20, 100.0, 1e-5, first_step_size=0.001),
         50: Segment(30, 2, 20, 100.0, 1e-5),
     },
 }
@@ -57,7 +57,7 @@ def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method
         steps=15_000,
     )
     if not cpu:
-        return with_segment(method, published_segment(PUBLISHED, ipc, data), data)
+        return with_segment(method, published_segment(PUBLISHED, ipc, data), whitened=data in PUBLISHED)
     narrow = Contrast(architecture=ConvNet(width=32))
     small = replace(method.factorization, hallucinator_init="identity", contrast=narrow, storage="uint8")  # type: ignore[type-var]
     method = on_cpu(replace(method, factorization=small), ipc)

@@ -12,6 +12,8 @@ from ddcore.networks import TrainedOnReal
 
 _GREY = ("mnist", "fashion-mnist", "digits")
 _HANDWRITING = ("mnist", "digits")
+AREAS = {"fashion-mnist": (28 / 32) ** 2, "tiny-imagenet": (64 / 32) ** 2}
+"""Area of the images over the area that the source's learning rates are for, where it is not one."""
 
 
 def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: int = 2) -> Method:
@@ -19,7 +21,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
 
     Settings of the paper (arXiv:2205.14959, appendix B and its code): 2000 networks of 100 matching steps, 64 real and at most 128
     synthetic examples per class, an update after every class; image learning rate 5e-3 with squared distance, 1e-4 with absolute
-    distance on grey images, times ipc / 10 and, for Fashion-MNIST, (28 / 32)^2; momentum .5; images are clamped once per network. Networks train on
+    distance on grey images, times ipc / 10 and the images' area over that of 32 x 32 (MNIST: 28 x 28); momentum .5; images are clamped once per network. Networks train on
     8 batches of 64 real images between two steps (32 on CIFAR), with CutMix. ``data`` names the data whose settings are taken; digits, which the paper does not have, take MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
     """
     check_preset(preset)
@@ -27,8 +29,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
     grey, handwriting, cifar = data in _GREY, data in _HANDWRITING, (data or "cifar10").startswith("cifar")
     without_cutmix = handwriting and tiles
     rate = 1e-4 if grey else 5e-3
-    if data == "fashion-mnist":
-        rate *= (28 / 32) ** 2
+    rate *= AREAS.get(data or "", 1.0)
     outer = 20 if cpu else 100
     matched = _all_of("color", "crop") if without_cutmix else _all_of("color", "crop", "cutout")
     training = _all_of("color", "crop") if without_cutmix else Chain((_all_of("color", "crop"), CutMix(0.5)))

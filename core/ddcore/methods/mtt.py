@@ -11,7 +11,7 @@ from ddcore.engine.optimiser import Optimiser
 from ddcore.factorization import Ipc, Pixels, largest_ipc
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.method import Method
-from ddcore.methods.presets import COLOUR, check_preset, entry_for
+from ddcore.methods.presets import check_preset, entry_for
 from ddcore.networks import ExpertSegments
 
 
@@ -20,11 +20,11 @@ class Segment(NamedTuple):
 
     Attributes:
         inner_steps: on synthetic examples.
-        length: epochs of the expert that they shall reach.
+        length: epochs of the expert from the start to the target.
         last_start: the latest start is before this epoch.
-        images: learning rate of the images.
-        step_size: learning rate of the step size.
-        first: the first step size.
+        image_rate: learning rate of the images.
+        step_size_rate: learning rate of the step size.
+        first_step_size: what that is at first.
         zca: whether the data is whitened.
         batch: synthetic examples in an inner step; None: all.
     """
@@ -32,9 +32,9 @@ class Segment(NamedTuple):
     inner_steps: int
     length: int
     last_start: int
-    images: float
-    step_size: float
-    first: float = 0.01
+    image_rate: float
+    step_size_rate: float
+    first_step_size: float = 0.01
     zca: bool = True
     batch: int | None = None
 
@@ -44,8 +44,8 @@ Table = Mapping[str, Mapping[int, Segment]]
 PUBLISHED: Table = {
     "cifar10": {
         1: Segment(50, 2, 2, 100.0, 1e-7),
-        10: Segment(30, 2, 20, 100.0, 1e-5, first=0.001),
-        50: Segment(30, 2, 40, 1000.0, 1e-5, first=0.001, zca=False),
+        10: Segment(30, 2, 20, 100.0, 1e-5, first_step_size=0.001),
+        50: Segment(30, 2, 40, 1000.0, 1e-5, first_step_size=0.001, zca=False),
     },
     "cifar100": {
         1: Segment(20, 3, 20, 1000.0, 1e-5),
@@ -76,13 +76,13 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
         preset=preset,
         cites=("mtt", "dsa"),
         factorization=Pixels(ipc=ipc, init="random"),
-        matching=TrajectoryMatching(step_sizes=StepSizes(segment.first, "shared")),
+        matching=TrajectoryMatching(step_sizes=StepSizes(segment.first_step_size, "shared")),
         networks=ExpertSegments(),
         augmentation=SiameseAugmentation(),
         steps=5000,
         protocol="dsa",
     )
-    return on_cpu(method, ipc) if preset == "cpu" else with_segment(method, segment, data)
+    return on_cpu(method, ipc) if preset == "cpu" else with_segment(method, segment, whitened=data in PUBLISHED)
 
 
 def published_segment(table: Table, ipc: Ipc, data: str | None) -> Segment:
@@ -90,21 +90,21 @@ def published_segment(table: Table, ipc: Ipc, data: str | None) -> Segment:
     return entry_for(table.get(data or "", table["cifar10"]), largest_ipc(ipc))
 
 
-def with_segment(method: Method, segment: Segment, data: str | None) -> Method:
-    """Return a trajectory method with what its source publishes for a segment."""
+def with_segment(method: Method, segment: Segment, *, whitened: bool) -> Method:
+    """Return a trajectory method with what its source publishes for a segment; ``whitened``: the data is the source's own."""
     assert isinstance(method.matching, TrajectoryMatching) and isinstance(method.networks, ExpertSegments)
-    rates = {**method.optimiser.group_learning_rates, "step_sizes": segment.step_size}
+    rates = {**method.optimiser.group_learning_rates, "step_sizes": segment.step_size_rate}
     return replace(
         method,
         matching=replace(
             method.matching,
             inner_steps=segment.inner_steps,
             synthetic_total=segment.batch,
-            step_sizes=replace(method.matching.step_sizes, initial=segment.first),
+            step_sizes=replace(method.matching.step_sizes, initial=segment.first_step_size),
         ),
         networks=replace(method.networks, length=segment.length, last_start=segment.last_start),
-        optimiser=replace(method.optimiser, learning_rate=segment.images, group_learning_rates=rates),
-        normalisation="zca" if segment.zca and data in COLOUR else None,
+        optimiser=replace(method.optimiser, learning_rate=segment.image_rate, group_learning_rates=rates),
+        normalisation="zca" if segment.zca and whitened else None,
     )
 
 

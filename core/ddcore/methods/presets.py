@@ -10,8 +10,8 @@ from ddcore.errors import UnknownNameError
 T = TypeVar("T")
 
 PRESETS = ("paper", "cpu")
-COLOUR = ("cifar10", "cifar100", "tiny-imagenet")
-"""Data sets of colour photographs that sources whiten."""
+WHITENED_DATA = ("cifar10", "cifar100", "tiny-imagenet")
+"""What sources whiten that do not whiten grey images."""
 
 
 def check_preset(preset: str) -> None:

@@ -36,4 +36,5 @@ def tesla(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     if preset == "cpu":
         return method
     segment = published_segment(PUBLISHED, ipc, data)
-    return replace(with_segment(method, segment._replace(images=segment.images / LOST_FACTOR), data), steps=10_000)
+    halved = segment._replace(image_rate=segment.image_rate / LOST_FACTOR)
+    return replace(with_segment(method, halved, whitened=data in PUBLISHED), steps=10_000)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data import Spec
-from ddcore.data.normalisation import restore_normalisation
+from ddcore.data.normalisation import ZCA_KINDS, restore_normalisation
 from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatError
 from ddcore.factorization import FACTORIZATIONS, Factorization
 from ddcore.settings import describe
@@ -164,7 +164,7 @@ def _spec(config: Mapping[str, Any], directory: Path) -> Spec:
     shape = tuple(_whole(side) for side in config["shape"])
     normalisation = config["normalisation"]
     path = directory / NORMALISATION
-    tensors: dict[str, Tensor] = read_tensors(path) if normalisation["name"] == "zca" else {}
+    tensors: dict[str, Tensor] = read_tensors(path) if normalisation["name"] in ZCA_KINDS else {}
     return Spec(
         shape=shape,
         num_classes=_whole(config["num_classes"]),

@@ -35,8 +35,8 @@ class Training:
 
     Attributes:
         epochs: passes over the examples.
-        updates: updates in place of epochs: ``{examples: updates}``, of which the last entry that the number of examples
-            reaches holds; empty: epochs count.
+        updates: updates in place of epochs, by number of examples: the entry of the largest key that is at most that number
+            holds; empty: epochs count.
         optimiser: ``sgd``, or ``adam`` (without momentum and weight decay).
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
@@ -65,6 +65,10 @@ class Training:
     def __post_init__(self) -> None:
         require(self.epochs > 0 and self.batch_size > 0, "epochs and batch_size must be above 0")
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+        require(
+            isinstance(self.drop_at, int | float | tuple),
+            f"drop_at is a share of the epochs or a tuple of them, not {self.drop_at!r}",
+        )
         if self.optimiser not in OPTIMISERS:
             raise UnknownNameError("optimiser", self.optimiser, OPTIMISERS)
         for share in self.drop_shares:

@@ -25,8 +25,8 @@ class Plateau:
         max_outer: most matching steps on one network (the reference has no bound).
         max_inner: most epochs between two matching steps (the reference has no bound).
         examples: real examples per class behind a check.
-        carried: whether a check is the accuracy plus the last check over the number of classes, as in the reference, whose
-            counter is not set back. A row of checks starts anew with every network, and after every matching step.
+        carried: whether check :math:`a_t` is accuracy plus :math:`a_{t-1} / C`, C classes, as in the reference, whose counter
+            is not set back. A row of checks starts anew with every network, and after every matching step.
 
     Source: Wang et al. 2022 (arXiv:2203.01531), section 3.4.
     """

@@ -63,7 +63,7 @@ class _Member(DrawnNetworks):
 
     def __init__(self, settings: NetworkPool, run: Run, place: int) -> None:
         self._settings = settings
-        self._retires_at = max(1, settings.max_age - settings.max_age // settings.size * place)
+        self._retires_at = max(1, settings.max_age - max(settings.max_age - 2, 0) * place // settings.size)
         super().__init__(settings.architecture, run, stream=place + 1)
 
     def draw(self, episode: int) -> None:
