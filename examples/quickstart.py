@@ -10,10 +10,11 @@ import tempfile
 import ddcore as dd
 
 fast = "--fast" in sys.argv
+network = "convnet(width=16)" if fast else "convnet"
 target = dd.load_data("digits")
 
-method = dd.methods.dm(ipc=1, preset="cpu")
-summary = dd.distill(target, method, seed=0, steps=10 if fast else None, progress=True)
+method = dd.methods.dm(ipc=1, preset="cpu").on_networks(network)
+summary = dd.distill(target, method, seed=0, steps=40 if fast else None, progress=True)
 random = dd.distill(target, dd.methods.random(ipc=1), seed=0)
 
 with tempfile.TemporaryDirectory() as directory:
@@ -21,7 +22,7 @@ with tempfile.TemporaryDirectory() as directory:
     summary = dd.DataSummary.load(directory + "/digits-dm-1")
 
 for candidate in (random, summary, summary.quantize("uint8")):
-    report = dd.evaluate(candidate, target, protocol="quick", runs=2 if fast else 5)
+    report = dd.evaluate(candidate, target, networks=network, protocol="quick", runs=2 if fast else 5)
     (result,) = report.results
     print(f"{candidate}: accuracy {result.mean:.1f} ± {result.ci95:.1f} %")
 

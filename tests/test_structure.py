@@ -65,11 +65,14 @@ def test_examples_run(example: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "accuracy" in result.stdout
+    if example == "quickstart.py":
+        random, distilled, in_bytes = map(float, re.findall(r"accuracy ([\d.]+)", result.stdout))
+        assert distilled > random + 5 and abs(in_bytes - distilled) < 5, result.stdout
 
 
 def test_status_has_a_row_for_every_method() -> None:

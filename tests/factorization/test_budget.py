@@ -51,5 +51,5 @@ def test_loops_follow_the_tables_and_straight_lines_between() -> None:
     for ipc, loops in DC_LOOPS.items():
         assert loops_for(ipc) == loops
     assert loops_for(25) == (25, 22) and loops_for(100) == (50, 10)
-    assert loops_for(30, DCC_LOOPS) == (30, 30) and loops_for(1, DCC_LOOPS) == (10, 5)
+    assert loops_for(30, DCC_LOOPS) == DCC_LOOPS[30] and loops_for(1, DCC_LOOPS) == (10, 5)
     assert all(min(loops_for(ipc)) >= 1 for ipc in range(1, 120))
