@@ -6,8 +6,8 @@ survived. A bug is an entry of a ``.toml`` file in this folder::
     [[mutant]]
     what = "DM's image learning rate is a hundredth"
     file = "core/ddcore/methods/dm.py"
-    find = "1.0,"
-    replace = "0.01,"
+    find = 'data != "cifar100" else 1.0'
+    replace = 'data != "cifar100" else 0.01'
     tests = ["tests/methods/test_published_settings.py"]
 """
 
