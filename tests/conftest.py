@@ -6,6 +6,11 @@ import torch
 import ddcore as dd
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process of several waits for another's last test."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 @pytest.fixture(scope="session")
 def digits() -> dd.TargetData:
     return dd.load_data("digits")

@@ -211,6 +211,7 @@ def test_processes_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         Workers(-1)
 
 
+@pytest.mark.slow
 def test_processes_of_ray_find_the_same(digits: dd.TargetData, found: tuple[Ranking, Path], tmp_path: Path) -> None:
     pytest.importorskip("ray")
     # In a process of its own: Ray warns, and leaves files open.

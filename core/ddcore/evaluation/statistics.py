@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from ddcore.errors import SettingsError
 
@@ -24,7 +24,7 @@ def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
     if n == 1:
         return mean, math.nan, math.nan
     std = float(np.std(values, ddof=1))
-    return mean, std, float(student_t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    return mean, std, float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
 
 
 def sample_statistics(values: Sequence[float]) -> dict[str, float | int | None]:
