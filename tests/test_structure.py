@@ -68,8 +68,7 @@ def test_examples_run(
     """In this process: five that import everything anew would take longer than what they show."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [example, "--fast"])
-    with warnings.catch_warnings(), torch.random.fork_rng():
-        warnings.simplefilter("ignore")  # of other packages: a user would see them, and go on
+    with warnings.catch_warnings(record=True), torch.random.fork_rng():  # other packages warn; a user would go on
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
     printed = capsys.readouterr().out
     assert "accuracy" in printed
