@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,10 @@ from ddcore.training import Training
 FORMAT, FILE, CARD, MAX_JSON = 1, "proxy.json", "README.md", 2**22
 CHOICE = ("accuracy", "loss", "training-loss")
 """Scores that one training tells together: `make_proxy` chooses among them at no further cost."""
-SCHEDULE = ("epochs", "learning_rate", "momentum", "weight_decay", "batch_size", "drop_at", "drop")
+SCHEDULE = tuple(f.name for f in fields(Training) if f.name != "augmentation")
 """Settings of training that a proxy dataset records."""
+RECORDED_SINCE = {name: getattr(Training(), name) for name in ("updates", "optimiser", "restart", "warmup", "cosine")}
+"""What older proxy datasets do not record, as they were trained on."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +177,12 @@ class ProxyDataset:
 
 
 def _protocol_json(protocol: Protocol) -> dict[str, Any]:
-    return {"name": protocol.name, **{name: getattr(protocol.training, name) for name in SCHEDULE}}
+    return {"name": protocol.name, **{name: dd.describe(getattr(protocol.training, name)) for name in SCHEDULE}}
 
 
 def _protocol(facts: Mapping[str, Any]) -> Protocol:
-    training = Training()
+    training, facts = Training(), {**RECORDED_SINCE, **facts}
+    facts["updates"] = {int(examples): updates for examples, updates in dict(facts["updates"]).items()}
     for name in SCHEDULE:
         training = override(training, name, facts[name])
     return Protocol(str(facts["name"]), training)

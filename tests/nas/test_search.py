@@ -14,7 +14,7 @@ import torch
 import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.nas import FULL, Found, ProxyDataset, ProxyEvaluator, as_space, make_proxy, rank, search
-from ddapps.nas.dataset import open_proxy
+from ddapps.nas.dataset import RECORDED_SINCE, _protocol, _protocol_json, open_proxy
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.rank import with_validation
 from ddcore.errors import (
@@ -26,7 +26,8 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from ddcore.evaluation import PROTOCOLS
+from ddcore.evaluation import PROTOCOLS, Protocol
+from ddcore.training import Training
 from tests.nas.conftest import SHORT, Tiny
 
 
@@ -264,3 +265,16 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert entry[f"{split}_accuracy"] == pytest.approx(expected, abs=1e-3)
     assert main(["nas", "search", "digits", "--space", "convnet", "--proxy", str(out)]) == 1
     assert "was made for the space Kernels" in capsys.readouterr().err
+
+
+def test_a_proxy_dataset_records_the_whole_schedule() -> None:
+    training = Training(
+        updates={10: 4, 100: 7}, optimiser="adam", drop_at=(0.5, 0.75), restart=False, warmup=3, cosine=0.1
+    )
+    recorded = json.loads(json.dumps(_protocol_json(Protocol("own", training))))
+    assert _protocol(recorded).training == training
+    older = {name: value for name, value in recorded.items() if name not in RECORDED_SINCE}
+    assert _protocol(older).training == Training(drop_at=(0.5, 0.75))
+    for wrong in ([3], "x", {"a": 1}):
+        with pytest.raises((TypeError, ValueError)):
+            _protocol({**recorded, "updates": wrong})

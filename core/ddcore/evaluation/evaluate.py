@@ -44,7 +44,7 @@ def evaluate(
         summary: what is trained on; a `TargetData` stands for its whole training split (the full-data reference).
         target: whose held-out split is tested on.
         networks: one or several architectures: names such as ``"convnet(width=64)"``, settings, modules, factories; default: the
-            protocol's, a ConvNet of width 128 for all but ``frepo``.
+            protocol's, a ConvNet of width 128 for most.
         protocol: a name in `PROTOCOLS`, ``paper`` (that of the summary's own method), or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own.
         seed: of weights, order and augmentation.
