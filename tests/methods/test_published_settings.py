@@ -27,7 +27,7 @@ MTT = (
     "GeorgeCazenavette/mtt-distillation, its commands as justincui03/dc_benchmark methods/tm/readme.md has them, line "
 )
 DATM = "NUS-HPC-AI-Lab/DATM configs/"
-FTD = "AngusDujw/FTD-distillation docs/parameters.png"
+FTD = "AngusDujw/FTD-distillation docs/parameters.png; CIFAR is whitened in buffer/run_buffer.sh:2"
 HABA = "Huage001/DatasetFactorization "
 LINBA = "princetonvisualai/RememberThePast-DatasetDistillation "
 FREPO = "yongchaoz/FRePo "
