@@ -8,6 +8,16 @@ target = dd.load_data("digits")
 parts = dd.data.partitions.dirichlet(target, 10, alpha=0.5)
 outcome = simulate(Settings(method="dm", ipc=1), parts, ServerData.of(target))
 ```
+
+Files stand on floors, and import only from floors below or beside them. From the bottom:
+
+1. What all sides know: `terms` (what is agreed before a run), `server_data`, `transport`, `caps`.
+2. What travels: `wire` (tasks and replies), `agreement` (what a reply must be), `global_model`.
+3. Who takes part, as a form sees them: `roles` (a client at work, the coordinator of a round).
+4. What a client does: `summary_size`, `local_training`, `remembered`, `private`.
+5. Forms of exchange: `forms`, one class each and their table; `settings`, the terms by their form.
+6. The two sides: `client`; `server`, on `union`, `screening` and `journal`.
+7. Runs: `strategy`, `run`, `in_process`, `compare`, on `traffic` and `outcomes`.
 """
 
 import warnings

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median_low
 
-from ddcore.training import Recipe
+from ddcore.parts import Recipe
 
 FARTHEST_RATE = 10.0
-"""How many times a client's learned step size may differ from the median of all before it is cut to that."""
+"""How many times a client's step size may differ from the median before it is cut to that."""
 MAX_REASON = 400
 
 
@@ -20,7 +20,10 @@ def readable(text: str) -> str:
 
 
 def shares(sizes: Sequence[int], cap: float) -> list[float]:
-    """Return positive weights that add up to 1, in proportion to sizes that are cut at ``cap`` times their median."""
+    """Return positive weights that add up to 1.
+
+    They are in proportion to sizes that are cut at ``cap`` times their median.
+    """
     positive = [size for size in sizes if size > 0]
     if not positive:
         return [1 / len(sizes)] * len(sizes)
@@ -30,7 +33,7 @@ def shares(sizes: Sequence[int], cap: float) -> list[float]:
 
 
 def tempered(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Return the recipes with learned step sizes that lie within a factor of ten of the median of all."""
+    """Return the recipes, with learned step sizes within a factor of ten of their median."""
     rates = [recipe.learning_rate for recipe in recipes if recipe.learning_rate is not None]
     steps = [recipe.steps.rates for recipe in recipes if recipe.steps is not None]
     middle = median_low(rates) if rates else None

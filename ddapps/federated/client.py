@@ -13,8 +13,9 @@ from flwr.clientapp.typing import Mod
 from flwr.supercore.logger import log
 
 import ddcore as dd
-from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.forms import FORMS
 from ddapps.federated.forms.weights import ModelWeights
+from ddapps.federated.roles import Client
 from ddapps.federated.settings import Settings
 from ddapps.federated.wire import Task, refusal
 from ddcore.errors import InputDataError
@@ -26,17 +27,21 @@ LoadPartition = Callable[[Context], dd.TargetData]
 def client_app(
     load_partition: LoadPartition, *, method: dd.Method | None = None, mods: list[Mod] | None = None
 ) -> ClientApp:
-    """Return a ``ClientApp`` that answers every form: its settings are the run's, under ``distillation.``.
+    """Return a ``ClientApp`` that answers every form.
+
+    Settings stand in the run's configuration under ``distillation.``.
 
     Args:
-        load_partition: returns a node's data; ``context.node_config`` has ``partition-id`` and ``num-partitions`` in simulations. Class ids and
-            normalisation must be those of all clients: ``load_data(..., num_classes=10, normalisation=...)``.
+        load_partition: returns a node's data; ``context.node_config`` has ``partition-id`` and
+            ``num-partitions`` in simulations. Class ids and normalisation must be those of all
+            clients: ``load_data(..., num_classes=10, normalisation=...)``.
         method: in place of the settings' ``method``; give the server the same.
         mods: of Flower, around every call.
 
-    A node's ``node_config`` may name it (``name``; default: its ``partition-id``), so that it is known again after a restart, and give it a
-    folder of its own (``directory``), where what it has spent and sent outlives it.
-    ``max-epsilon`` and ``max-delta`` are the client's own limits: it gives nothing to runs without privacy, or with larger ones.
+    A node's ``node_config`` may name it (``name``; default: its ``partition-id``): then it is known
+    again after a restart. It may give it a folder of its own (``directory``), where what it has
+    spent and sent outlives the process. ``max-epsilon`` and ``max-delta`` are the client's own
+    limits: it gives nothing to runs without privacy, or with larger ones.
     """
     app = ClientApp(mods=mods)
 
@@ -48,7 +53,8 @@ def client_app(
         except Exception as error:
             if not private:
                 raise
-            # Raised, it would tell the server more than was paid for, and Flower would forget what this client has spent.
+            # Raised, it would tell the server more than was paid for. Flower would also forget what
+            # this client has spent.
             log(logging.ERROR, "nothing is sent: %s: %s", type(error).__name__, error)
             return Message(refusal(), reply_to=message)
 

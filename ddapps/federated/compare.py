@@ -1,4 +1,4 @@
-"""``compare``: summaries and baselines on the same partitions, by the same apps, in bytes that travelled."""
+"""``compare``: summaries and baselines on the same partitions, in bytes that travelled."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from typing import Any
 from flwr.app import Message, MessageType
 
 import ddcore as dd
+from ddapps.federated.agreement import Agreement
 from ddapps.federated.client import client_app
 from ddapps.federated.in_process import InProcessGrid, simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
-from ddapps.federated.wire import Agreement, Task
+from ddapps.federated.wire import Task
 from ddapps.grids import Axis, numbers, search
 from ddapps.kept_results import KeptResults
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.methods import METHODS
-from ddcore.networks import architecture_label, as_architecture
+from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import require_counts
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
@@ -51,14 +52,16 @@ EVERYTHING_EPOCHS = 20
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried for baselines that send weights, on a validation split of the first partition.
+    """What is tried for baselines that send weights, on a validation split of one partition.
 
-    The fewest bytes to the first row's accuracy there decide (a trial ends once it has sent more than the best so far); where none reaches it, the
-    highest accuracy.
+    The fewest bytes to the first row's accuracy there decide, and a trial ends once it has sent
+    more than the best so far. Where none reaches that accuracy, the highest decides. The partition
+    is the first.
 
     Attributes:
         networks: from small to large.
-        local_epochs, learning_rates: all combinations are tried, and where the best lies on the edge, those beyond (`ddapps.grids`).
+        local_epochs, learning_rates: all combinations are tried, and where the best lies on the
+            edge, those beyond (`ddapps.grids`).
         proximal_mus: of FedProx, too.
         rounds: of each trial.
         validation: share of the training split, for data that has no validation split.
@@ -103,10 +106,12 @@ def compare(
         target: the data, with a test split.
         settings: of the first row.
         clients: how many parts.
-        alpha: of the Dirichlet distribution of each class over clients; small: few classes per client.
-        baselines: of ``BASELINES``: weights by Flower's own strategies, tuned on a validation split and run until they have reached the first row's
-            accuracy on the same partition, or for ``rounds``; selection rules, with as many images as their messages hold in
-            the first row's bytes, one per class at least; ``everything``: all real examples.
+        alpha: of the Dirichlet distribution of each class over clients; small: few classes per
+            client.
+        baselines: of ``BASELINES``. Weights by Flower's own strategies are tuned on a validation
+            split, and run until they have reached the first row's accuracy on the same partition,
+            or for ``rounds``. Selection rules take as many images as their messages hold in the
+            first row's bytes, one per class at least. ``everything``: all real examples.
         variants: further rows by their names.
         seeds: partitions; weights and draws go with them.
         rounds: most rounds of baselines that send weights.
@@ -169,7 +174,7 @@ class _Work:
         return Row(name, courses, settings.to_config())
 
     def equal_row(self, name: str, limits: Sequence[int]) -> Row:
-        """Return the row of a selection rule whose messages take, on every partition, at most as many bytes as the first row's."""
+        """Return the row of a selection rule that sends at most the first row's bytes."""
         courses, sizes = [], []
         for seed, limit in zip(self.seeds, limits, strict=True):
             settings = sending(self.settings, IMAGES, method=name, seed=seed)
@@ -184,7 +189,10 @@ class _Work:
         return dd.data.partitions.dirichlet(self.target, self.clients, self.alpha, seed=seed)
 
     def tuned(self, name: str, settings: Settings, grid: Grid) -> tuple[Settings, tuple[str, ...]]:
-        """Return the settings that need the fewest bytes to the first row's accuracy, all on a validation split; and which lie on an edge."""
+        """Return the settings that need the fewest bytes, and which of them lie on an edge.
+
+        Bytes are those to the first row's accuracy, all on a validation split.
+        """
         held = self.target if self.target.validation is not None else self.target.with_validation(grid.validation)
         tuning = replace(self, target=held, split="validation")
         seed = self.seeds[0]
@@ -204,7 +212,10 @@ class _Work:
         return replace(settings, **best.values), best.at_edge
 
     def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
-        """Return the course of one run; it ends once it has the accuracy ``until``, or has sent ``most_bytes``."""
+        """Return the course of one run.
+
+        It ends once it has the accuracy ``until``, or has sent ``most_bytes``.
+        """
         facts = {
             "data": self.target.fingerprint(),
             "held_out": replace(self.target, train=held_out_split(self.target, self.split)).fingerprint(),
@@ -245,7 +256,10 @@ class _Work:
 
 
 def wider_or_narrower(end: str, neighbour: str) -> str | None:
-    """Return the network beyond one end of a row of them: twice as wide as the widest, or half as wide as the narrowest; None if it has no width."""
+    """Return the network beyond one end of a row of them; None if it has no width.
+
+    It is twice as wide as the widest, or half as wide as the narrowest.
+    """
     architecture = as_architecture(end)
     width, other = (getattr(one, "width", None) for one in (architecture, as_architecture(neighbour)))
     if not isinstance(width, int) or not isinstance(other, int) or width == other:
@@ -260,7 +274,7 @@ def sending(settings: Settings, shared: Sequence[str], **changes: Any) -> Settin
 
 
 def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:
-    """Return the bytes of one exchange: every client is asked once, and answers. Nothing is trained."""
+    """Return the bytes of one exchange: every client is asked once. Nothing is trained."""
     app = client_app(lambda context: parts[int(context.node_config["partition-id"])])
     grid = MeteredGrid(InProcessGrid(app, len(parts), settings.to_config()))
     asked = [
@@ -274,7 +288,10 @@ def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:
 
 
 def largest(cost: Callable[[int], int], limit: int) -> int:
-    """Return the largest whole number from 1 whose cost, which grows with it, is within a limit; 1 if none is."""
+    """Return the largest whole number from 1 whose cost is within a limit; 1 if none is.
+
+    The cost must grow with the number.
+    """
     low, high = 1, 2
     while cost(high) <= limit and high < MOST_IPC:
         low, high = high, 2 * high

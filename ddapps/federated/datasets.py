@@ -15,16 +15,19 @@ def from_flwr_dataset(partition: Any, *, image: str = "image", label: str = "lab
     """Return a partition whose rows are mappings with an image and a label.
 
     Args:
-        partition: what ``FederatedDataset.load_partition(index)`` gives, or any sequence of such rows. Images are PIL images or arrays of one size.
+        partition: what ``FederatedDataset.load_partition(index)`` gives, or any sequence of such
+            rows. Images are PIL images or arrays of one size.
         image: name of the column of images.
         label: name of the column of labels.
-        settings: of ``ddcore.load_data``: all clients need one ``num_classes=`` and one ``normalisation=``.
+        settings: of ``ddcore.load_data``: all clients need one ``num_classes=`` and one
+            ``normalisation=``.
 
     Raises:
         InputDataError: there is no row or no such column, or images differ in size.
 
     Example:
-        ``from_flwr_dataset(fds.load_partition(0), num_classes=10, normalisation=Standardise((0.5,), (0.5,)))``
+        ``from_flwr_dataset(fds.load_partition(0), num_classes=10, normalisation=Standardise((0.5,),
+            (0.5,)))``
     """
     images, labels = [], []
     rows: Sequence[Mapping[str, Any]] = partition

@@ -26,7 +26,9 @@ CLIENT_FAILED = 2
 
 
 class InProcessGrid(Grid):
-    """Hands every message to a ``ClientApp`` at once, node after node: the same numbers each time, and nothing to start.
+    """Hands every message to a ``ClientApp`` at once, node after node.
+
+    The numbers are the same each time, and there is nothing to start.
 
     Attributes:
         contexts: of every node, by its id.
@@ -99,7 +101,10 @@ class InProcessGrid(Grid):
         return self.pull_messages(self.push_messages(messages))
 
     def deliver(self, message: Message) -> Message | None:
-        """Return a node's reply to a message, or None if there is none (yet): what a test of bad networks overrides."""
+        """Return a node's reply to a message, or None if there is none (yet).
+
+        This is what a test of bad networks overrides.
+        """
         received = self._through_the_wire(message)
         try:
             reply = self._app(received, self.contexts[message.metadata.dst_node_id])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from ddcore.engine import generator, resolve_device
+from ddapps.federated.roles import Client
 from ddcore.evaluation import TrainingSource
+from ddcore.ground import generator, resolve_device
+from ddcore.parts import Network
 from ddcore.training import take_step
-
-if TYPE_CHECKING:
-    from ddapps.federated.forms.base import Client
-    from ddcore.networks import Network
 
 
 def train_locally(client: Client, network: Network, round: int, *, proximal_mu: float = 0.0) -> Network:
@@ -22,7 +18,8 @@ def train_locally(client: Client, network: Network, round: int, *, proximal_mu: 
         client: at work.
         network: the global model.
         round: which one, for the order of examples.
-        proximal_mu: :math:`\mu` of the term :math:`\frac\mu2 \|w - w_0\|^2` (Li et al. 2020, arXiv:1812.06127).
+        proximal_mu: :math:`\mu` of the term :math:`\frac\mu2 \|w - w_0\|^2` (Li et al. 2020,
+            arXiv:1812.06127).
     """
     settings = client.settings
     source = TrainingSource.of(client.target, resolve_device(settings.device), torch.float32)

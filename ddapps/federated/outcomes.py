@@ -30,7 +30,7 @@ class Course:
 
     @classmethod
     def of(cls, history: Sequence[Mapping[str, Any]], seconds: float, rejected: int = 0) -> Course:
-        """Return the course of a run's history; rounds before anything has come are at 0 percent."""
+        """Return the course of a run's history; before anything has come, rounds are at 0 %."""
         up, down, total_up, total_down = [], [], 0, 0
         for entry in history:
             total_up += int(entry["bytes_up"])
@@ -46,7 +46,7 @@ class Course:
         return tuple(up + down for up, down in zip(self.bytes_up, self.bytes_down, strict=True))
 
     def bytes_to_reach(self, accuracy: float) -> int | None:
-        """Return the bytes, in both directions, after the first round that reaches an accuracy; None if none does."""
+        """Return the bytes, both ways, of the rounds up to an accuracy; None if none has it."""
         return next((b for a, b in zip(self.accuracies, self.total, strict=True) if a >= accuracy), None)
 
 
@@ -107,7 +107,7 @@ class Comparison:
     rows: tuple[Row, ...]
 
     def bytes_to_reach(self) -> dict[str, list[int | None]]:
-        """Return, for every row, the bytes at which it first reaches the first row's accuracy on the same partition."""
+        """Return, for every row, the bytes to the first row's accuracy on the same partition."""
         wanted = self.rows[0].final
         return {
             row.name: [course.bytes_to_reach(a) for course, a in zip(row.courses, wanted, strict=True)]
@@ -115,7 +115,7 @@ class Comparison:
         }
 
     def ratios(self) -> dict[str, list[float]]:
-        """Return `bytes_to_reach` over the first row's bytes, of the partitions where a row got there."""
+        """Return `bytes_to_reach` over the first row's bytes, where a row got there."""
         first = [course.total[-1] for course in self.rows[0].courses]
         reached = self.bytes_to_reach()
         return {

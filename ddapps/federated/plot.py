@@ -9,7 +9,10 @@ from ddapps.pictures import as_png, figure_of
 
 
 def plot(comparison: Comparison, path: str | Path) -> Path:
-    """Draw the accuracy of every row against the bytes that had travelled, both directions, one line per partition, as a PNG."""
+    """Draw the accuracy of every row against the bytes that had travelled, as a PNG.
+
+    Both directions count; each partition is a line.
+    """
     path = as_png(path)
     figure, axes = figure_of()
     for index, row in enumerate(comparison.rows):

@@ -7,26 +7,23 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flwr.app import ConfigRecord, RecordDict
 from flwr.supercore.logger import log
 from opacus.accountants import IAccountant, create_accountant
 
 import ddcore as dd
-from ddapps.federated.forms.base import Client
-from ddapps.federated.forms.distilling import coarser, sized
 from ddapps.federated.remembered import Remembered
-from ddapps.federated.wire import pack
+from ddapps.federated.roles import Client
+from ddapps.federated.summary_size import coarser, sized
+from ddapps.federated.wire import Task, pack
 from ddapps.privacy import Certificate, PrivateMethod, epsilon_of, privatize, release_counts
 from ddapps.privacy.accounting import history_of
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.networks import NetworkSource
+from ddcore.parts import NetworkSource
 from ddcore.settings import require
 from ddcore.summary import DataSummary
-
-if TYPE_CHECKING:
-    from ddapps.federated.wire import Task
 
 COUNT_NOISE = 10.0
 """Standard deviation, in examples, of the noise on class sizes."""
@@ -54,8 +51,9 @@ class Public:
 def private_answer(client: Client, task: Task, source: NetworkSource | None) -> RecordDict:
     """Distil a client's data privately and return the reply.
 
-    The noise is chosen once, so that all rounds together stay within the budget. What was paid is kept, in the client's context and folder, before
-    anything leaves, also where the answer has failed.
+    The noise is chosen once, so that all rounds together stay within the budget. What was paid is
+    kept in the client's context and folder, before anything leaves. It is kept also where the
+    answer has failed.
 
     Raises:
         BudgetError: the budget is spent.
@@ -139,7 +137,10 @@ def least_epsilon(delta: float) -> float:
 
 
 def told(client: Client, memory: Remembered, accountant: IAccountant) -> Public:
-    """Return what a client tells of its classes: as it is, with noise that is paid for once, or nothing."""
+    """Return what a client tells of its class sizes.
+
+    They are told as they are, with noise that is paid for once, or not at all.
+    """
     settings, target = client.settings, client.target
     every = tuple(range(target.spec.num_classes))
     if settings.counts == "public":
@@ -164,7 +165,10 @@ def told(client: Client, memory: Remembered, accountant: IAccountant) -> Public:
 
 
 def _declared(target: dd.TargetData, classes: tuple[int, ...]) -> dd.TargetData:
-    """Return data whose class set is told, and not read from its examples; those of other classes are never asked for."""
+    """Return data whose class set is told, and not read from its examples.
+
+    Examples of other classes are never asked for.
+    """
     read = tuple(name for name in target.spec.read_from_examples if name != "classes")
     return replace(target, spec=replace(target.spec, classes=classes, read_from_examples=read))
 
@@ -190,10 +194,11 @@ def _history(accountant: IAccountant) -> ConfigRecord:
 
 
 def union_epsilon(summaries: Sequence[DataSummary]) -> tuple[float, float]:
-    r"""Return the :math:`(\epsilon, \delta)` of private summaries of disjoint records: the largest of each.
+    r"""Return the :math:`(\epsilon, \delta)` of private summaries: the largest of each.
 
-    Adding or removing one example changes the data of one client alone, so that all other summaries are distributed as before (parallel
-    composition; McSherry 2009). Where clients share records, their budgets add up instead.
+    Their records must be disjoint. Adding or removing one example changes the data of one client
+    alone: all other summaries are distributed as before (parallel composition; McSherry 2009).
+    Where clients share records, their budgets add up instead.
 
     Raises:
         CertificateError: one of them carries no certificate.

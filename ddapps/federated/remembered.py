@@ -1,19 +1,16 @@
-"""What a client remembers between rounds: in Flower's context, and in a folder of its own, where it has one."""
+"""What a client remembers between rounds: in Flower's context, and in its own folder."""
 
 from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord
 
+from ddapps.federated.roles import Client
 from ddcore.errors import CheckpointError
-from ddcore.summary import write_atomically
-
-if TYPE_CHECKING:
-    from ddapps.federated.forms.base import Client
+from ddcore.ground import write_atomically
 
 OWNER = "owner"
 
@@ -21,7 +18,8 @@ OWNER = "owner"
 class Remembered:
     """Named records of one client.
 
-    Flower keeps a context as long as its node lives and its run lasts; a folder outlives both. It belongs to one client.
+    Flower keeps a context as long as its node lives and its run lasts. A folder outlives both. It
+    belongs to one client, and need not be there.
 
     Args:
         client: whose.

@@ -19,7 +19,7 @@ from flwr.supercore.logger import log
 
 import ddcore as dd
 from ddapps.federated.forms import FORMS
-from ddapps.federated.forms.base import Weights
+from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
@@ -27,7 +27,8 @@ from ddapps.federated.strategy import DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer
 from ddapps.federated.transport import ByteTransport, arrays_of, decoded
 from ddapps.federated.wire import Rejection
-from ddcore.summary import DataSummary, write_atomically
+from ddcore.ground import write_atomically
+from ddcore.summary import DataSummary
 
 Stop = Callable[[float, int], bool]
 
@@ -46,8 +47,9 @@ class Outcome:
 
     Attributes:
         settings: of the run.
-        history: of each round: ``round``, ``accuracy`` in percent (None before anything has come), ``bytes_up``, ``bytes_down``, and, where
-            summaries are sent, ``clients`` that answered and ``in_union``.
+        history: of each round: ``round``, ``accuracy`` in percent (None before anything has come),
+            ``bytes_up``, ``bytes_down``. Where summaries are sent, also ``clients`` that answered
+            and ``in_union``.
         transfers: every message with its bytes.
         weights: of the global model.
         union: of all clients' last summaries; None where weights are sent.
@@ -71,7 +73,10 @@ class Outcome:
 
     @property
     def privacy(self) -> tuple[float, float] | None:
-        """Epsilon and delta of the union, where clients are private and share no record; see `ddapps.federated.private.union_epsilon`."""
+        """Epsilon and delta of the union, where clients are private and share no record.
+
+        See `ddapps.federated.private.union_epsilon`.
+        """
         if self.union is None or not self.settings.private:
             return None
         from ddapps.federated.private import union_epsilon
@@ -112,8 +117,10 @@ def run_server(
         grid: of Flower.
         settings: of the run, those that the clients have.
         data: of the server.
-        directory: for the state (forms that send summaries), the union (``union``) and ``results.json``. The same call goes on from there.
-        stop: called after each round with accuracy and the bytes so far; True ends a run that sends weights.
+        directory: for the state (forms that send summaries), the union (``union``) and
+            ``results.json``. The same call goes on from there.
+        stop: called after each round with accuracy and the bytes so far; True ends a run that sends
+            weights.
     """
     started, metered = time.monotonic(), MeteredGrid(grid)
     place = None if directory is None else Path(directory)
@@ -138,14 +145,15 @@ def run_server(
 
 
 def server_app(load_evaluation: Callable[[Context], ServerData], *, method: dd.Method | None = None) -> ServerApp:
-    """Return a ``ServerApp`` for every form: its settings are the run's, under ``distillation.``.
+    """Return a ``ServerApp`` for every form. Its settings are those of the run.
 
     Args:
         load_evaluation: returns what the server has of real data.
         method: in place of the settings' ``method``; give the clients the same.
 
-    The run's configuration may name a directory (``out``) for the state, the union and ``results.json``: a run that was interrupted goes on
-    from there.
+    Settings stand in the run's configuration under ``distillation.``. It may also name a directory
+    (``out``) for the state, the union and ``results.json``: a run that was interrupted goes on from
+    there.
     """
     app = ServerApp()
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 import ddcore as dd
-from ddapps.federated.forms.base import initial_network
-from ddcore.engine import generator, resolve_device
+from ddapps.federated.global_model import initial_network
+from ddapps.federated.server_data import ServerData
+from ddapps.federated.terms import Terms
+from ddapps.federated.wire import Contribution
 from ddcore.evaluation import TrainingSource
+from ddcore.ground import generator, resolve_device
 from ddcore.training import Training
-
-if TYPE_CHECKING:
-    from ddapps.federated.server_data import ServerData
-    from ddapps.federated.settings import Settings
-    from ddapps.federated.wire import Contribution
 
 UPDATES = 300
 """Updates of the network that judges."""
 
 
-def scores(contributions: Sequence[Contribution], settings: Settings, data: ServerData) -> list[float]:
+def scores(contributions: Sequence[Contribution], settings: Terms, data: ServerData) -> list[float]:
     r"""Return a weight in [0, 1] for every client.
 
-    A network of the run's architecture is trained on the server's validation split. A client's weight is the share of its examples to which
-    that network gives the client's label, above chance: :math:`\max(0, (a - 1/C) / (1 - 1/C))`, C classes.
+    A network of the run's architecture is trained on the server's validation split. A client's
+    weight is the share of its examples to which that network gives the client's label, above
+    chance: :math:`\max(0, (a - 1/C) / (1 - 1/C))`, C classes.
     """
     assert data.validation is not None
     device = resolve_device(settings.device)

@@ -1,4 +1,4 @@
-"""What a server does with summaries: checks them, keeps them on disk, trains on their union, tests the result."""
+"""What a server does with summaries: it checks and keeps them, trains on them, and tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median_low
 from typing import Any
 
 import torch
@@ -16,50 +15,53 @@ from flwr.app import Message
 from flwr.supercore.logger import log
 
 import ddcore as dd
-from ddapps.federated.caps import readable, shares, tempered
+from ddapps.federated.agreement import Agreement
+from ddapps.federated.caps import readable, shares
 from ddapps.federated.forms import FORMS
-from ddapps.federated.forms.base import initial_network, with_weights
-from ddapps.federated.journal import Journal
-from ddapps.federated.screening import scores
+from ddapps.federated.global_model import Weights, initial_network, with_weights
+from ddapps.federated.journal import Journal, State
+from ddapps.federated.roles import Coordinator
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import arrays_of, decoded, encoded
-from ddapps.federated.wire import SUMMARY, Agreement, Contribution, Rejection, Task, part_text, squeezed
-from ddcore.engine import generator, resolve_device
+from ddapps.federated.union import example_weights, merged
+from ddapps.federated.wire import SUMMARY, Contribution, Rejection, Task, part_text, squeezed
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource, predict
-from ddcore.networks import Network
+from ddcore.ground import generator, resolve_device
+from ddcore.parts import Network
 from ddcore.summary import DataSummary
-from ddcore.training import Recipe
 
 
-class Server:
+class Server(Coordinator):
     """The state of one run.
 
     Args:
         settings: of the run.
         data: of the server.
-        directory: where its state is written after every round; a server that was killed goes on from there. None: memory alone.
+        directory: where its state is written after every round; a server that was killed goes on
+            from there. None: memory alone.
     """
 
     def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
         settings.require_consistent()
         if settings.screening and data.validation is None:
             raise InputDataError("screening needs a validation split on the server: ServerData(..., validation=...)")
-        self.settings, self.data = settings, data
+        self.settings: Settings = settings
+        self.data = data
         self.form = FORMS[settings.form]
         self.agreement = Agreement(settings, data.spec) if self.form.sends_summaries else None
         first = initial_network(settings, data.spec).module.state_dict()
-        self.weights = self._as_sent({name: weight.clone() for name, weight in first.items()})
+        self.weights: Weights = self._as_sent({name: weight.clone() for name, weight in first.items()})
         self.contributions: dict[str, Contribution] = {}
         self.rejections: list[Rejection] = []
         self.history: list[dict[str, Any]] = []
         self.round = 0
         self.arrived = 0
         self._open: dict[int, dict[str, Task]] = {}
-        self.journal = None if directory is None else Journal(Path(directory))
-        if self.journal is not None:
-            self.journal.read(self)
+        self.journal = None if directory is None else Journal(Path(directory), self.facts())
+        if self.journal is not None and self.agreement is not None:
+            self._take_up(self.journal.read(self.agreement))
 
     # A round: tasks go out, replies come in, the global model moves on.
 
@@ -80,7 +82,10 @@ class Server:
         return tasks
 
     def asks(self, nodes: Sequence[int], seed: int) -> list[int]:
-        """Return which of the connected nodes the next round asks: those first that have given nothing yet, where one answer is enough."""
+        """Return which of the connected nodes the next round asks.
+
+        Where one answer is enough, those that have given nothing yet come first.
+        """
         count = max(self.settings.min_clients, math.floor(self.settings.fraction * len(nodes)))
         order = torch.randperm(len(nodes), generator=generator(seed, "participation", self.round)).tolist()
         chosen = [sorted(nodes)[index] for index in order]
@@ -130,7 +135,10 @@ class Server:
         return taken
 
     def _task_of(self, reply: Message, node: int) -> Task:
-        """Return the open task that a reply repeats the nonce of; the newest, where it repeats none, for the reason to be found."""
+        """Return the open task that a reply repeats the nonce of.
+
+        Where it repeats none, it is the newest: checks then find the reason.
+        """
         tasks = self._open.get(node, {})
         if reply.has_error():
             return Task(self.round, "")
@@ -145,6 +153,12 @@ class Server:
         reason = readable(reason)
         self.rejections.append(Rejection(self.round, node, reason))
         log(logging.WARNING, "round %s: the reply of node %s does not count: %s", self.round, node, reason)
+
+    def drop(self, contribution: Contribution, reason: str) -> None:
+        """Take a contribution to this round out of the union, and log why."""
+        self.reject(contribution.node, reason)
+        del self.contributions[contribution.client]
+        self.arrived -= 1
 
     def complete(self) -> bool:
         """Whether all clients have answered for good."""
@@ -163,7 +177,7 @@ class Server:
         entry = {"round": self.round, "accuracy": accuracy, "bytes_up": bytes_up, "bytes_down": bytes_down}
         self.history.append({**entry, "clients": self.arrived, "in_union": len(self.contributions)})
         if self.journal is not None:
-            self.journal.write(self)
+            self.journal.write(self.state())
 
     def begin_from(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Let the global model begin from these weights.
@@ -192,7 +206,7 @@ class Server:
         self.weights = self._as_sent(weights)
 
     def _as_sent(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return weights as clients see them: what they start from is what the server goes on from."""
+        """Return weights as clients see them: both sides go on from the same numbers."""
         if not self.form.sends_weights:
             return dict(weights)
         return decoded(arrays_of(encoded(weights, self.settings.transport)), weights)
@@ -205,13 +219,17 @@ class Server:
 
     def union(self) -> DataSummary:
         """Return one summary of all clients' last ones."""
-        if not self.contributions:
-            raise InputDataError("no client has sent a summary yet")
-        given = [self.contributions[name].summary for name in sorted(self.contributions)]
-        return dd.concat(given, recipe=Recipe.merged(tempered([summary.recipe for summary in given])))
+        return merged(self.given())
+
+    def given(self) -> list[Contribution]:
+        """Return the last contribution of every client, by their names."""
+        return [self.contributions[name] for name in sorted(self.contributions)]
 
     def shares(self, sizes: Sequence[int]) -> list[float]:
-        """Return the weights of clients, which add up to 1: what they say of themselves, capped at a multiple of the median."""
+        """Return the weights of clients, which add up to 1.
+
+        They are what clients say of themselves, capped at a multiple of the median.
+        """
         return shares(sizes, self.settings.weight_cap)
 
     def trained(self, network: Network) -> dict[str, torch.Tensor]:
@@ -219,7 +237,7 @@ class Server:
         settings, union = self.settings, self.union()
         device = resolve_device(settings.device)
         source = TrainingSource.of(union, device, torch.float32)
-        weights = self._example_weights().to(device)
+        weights = example_weights(self.given(), settings, self.data).to(device)
         training = settings.training.training
         training = replace(training, augmentation=training.augmentation.suited_to(self.data.spec))
         equal = bool((weights == 1).all())
@@ -245,39 +263,6 @@ class Server:
         network = with_weights(self.settings, self.data.spec, self.weights if weights is None else weights)
         logits = predict(network, self.data.test, self.data.spec, resolve_device(self.settings.device))
         return 100.0 * float((logits.argmax(dim=1) == self.data.test.targets).double().mean())
-
-    def _example_weights(self) -> torch.Tensor:
-        """Return the weight of every example of the union, of mean 1."""
-        given = [self.contributions[name] for name in sorted(self.contributions)]
-        parts = []
-        screened = scores(given, self.settings, self.data) if self.settings.screening else [1.0] * len(given)
-        sizes = self._class_sizes(given) if self.settings.weighting == "counts" else {}
-        for index, (contribution, score) in enumerate(zip(given, screened, strict=True)):
-            weights = torch.full((len(contribution.summary),), score)
-            for class_id, indices in contribution.summary.members().items():
-                if sizes:
-                    weights[indices] *= sizes[class_id][index] / len(indices)
-            parts.append(weights)
-        weights = torch.cat(parts)
-        if float(weights.sum()) <= 0:
-            raise InputDataError(
-                "screening has given every client the weight 0: look at the rejections, or turn it off"
-            )
-        return weights / weights.mean()
-
-    def _class_sizes(self, given: Sequence[Contribution]) -> dict[int, list[float]]:
-        """Return, per class, the real examples that each client says it has, capped at a multiple of the median class of all clients.
-
-        Where a client says nothing, every synthetic example counts as one real.
-        """
-        said = [
-            {class_id: c.counts.get(class_id, count) for class_id, count in c.summary.counts.items()} for c in given
-        ]
-        limit = self.settings.weight_cap * median_low([n for sizes in said for n in sizes.values() if n] or [1])
-        return {
-            class_id: [min(float(sizes.get(class_id, 0)), limit) for sizes in said]
-            for class_id in range(self.data.spec.num_classes)
-        }
 
     def _require_own_name(self, contribution: Contribution, connected: set[int]) -> None:
         """Raise if a client takes the name of another that is still there, or a second name."""
@@ -308,8 +293,23 @@ class Server:
         return self.agreement
 
     def facts(self) -> dict[str, Any]:
-        """Return what tells this run from another in the same directory; a run may go on with more rounds or patience."""
+        """Return what tells this run from another in the same directory.
+
+        Rounds and patience are left out: a run may go on with more of them.
+        """
         lasting = {**dd.describe(self.settings)}
         for name in ("rounds", "timeout", "min_clients", "clients"):
             del lasting[name]
         return {"settings": lasting, "spec": dd.describe(self.data.spec)}
+
+    def state(self) -> State:
+        """Return what the run has come to."""
+        return State(self.round, self.weights, self.given(), self.rejections, self.history)
+
+    def _take_up(self, state: State | None) -> None:
+        """Go on from the state of a run that was interrupted, where there is one."""
+        if state is None:
+            return
+        self.round, self.weights = state.round, state.weights
+        self.contributions = {contribution.client: contribution for contribution in state.contributions}
+        self.rejections, self.history = state.rejections, state.history

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import ddcore as dd
-from ddcore.data import Split
 from ddcore.evaluation import held_out_split
+from ddcore.parts import Split
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,7 @@
-"""Settings of a federated run, as they stand in a Flower project's ``[tool.flwr.app.config.distillation]``."""
+"""Settings of a federated run.
+
+In a Flower project they stand in ``[tool.flwr.app.config.distillation]``.
+"""
 
 from __future__ import annotations
 
@@ -10,143 +13,25 @@ from typing import Any
 
 import ddcore as dd
 from ddapps.federated.forms import FORMS
-from ddapps.sizing import Compression, Limit
+from ddapps.federated.terms import Terms
+from ddapps.sizing import Compression
 from ddcore.errors import UnknownNameError
-from ddcore.evaluation import Protocol, as_protocol
-from ddcore.settings import require, require_counts
+from ddcore.settings import require
 
 PREFIX = "distillation."
-COUNTS = ("public", "noised", "withheld")
-WEIGHTINGS = ("uniform", "counts")
-TRANSPORTS = ("float32", "uint8")
-SERVER_ALONE = (
-    "fraction",
-    "min_clients",
-    "clients",
-    "timeout",
-    "weighting",
-    "weight_cap",
-    "screening",
-    "protocol",
-    "epochs",
-)
-"""Settings that clients have no use for."""
-EVERYTHING = 10**6
-"""Examples per class, where all are sent."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What clients and server agree on before a run. Flower hands the same to all of them.
+class Settings(Terms):
+    """The terms of a run, with the form that they name. Flower hands the same to all.
 
-    Attributes:
-        form: what is exchanged, a key of ``FORMS``: summaries once (``one-shot``, ``dosfl``, ``fedd3``), summaries matched around the global model
-            (``feddm``, ``fedmk``), updates as synthetic batches (``fedsynth``, ``goetz-tewari``), or weights (``fedavg``, ``fedprox``).
-        method: that clients distil with: a `ddcore.Method` (in code, given to clients and server alike); a name, or a matching and a factorization such as ``dm/multi-formation(factor=2)``; empty: the
-            form's own.
-        ipc: items per class and client at most (images, or what a factorization decodes to several); a class with fewer examples gives as many
-            as it has, one with none gives nothing.
-        bytes: what a client's summary may store, such as ``20kB``, in place of ``ipc``; empty: ``ipc`` says it.
-        preset: ``paper`` or ``cpu``, of the method.
-        steps: replaces the method's number of steps; 0: it is the method's.
-        max_seconds: of a client's distillation; 0: no limit.
-        storage: of what is sent: ``uint8``, ``fp16`` or ``float32``.
-        levels: grey levels of pixels that are stored in bytes, 2 to 256: fewer compress better.
-        network: of clients and server, by its name.
-        protocol: how the server trains on the union.
-        epochs: replaces the protocol's; 0: they are the protocol's.
-        rounds: of the whole run.
-        fraction: share of the connected clients that a round asks.
-        min_clients: how many must be connected before a round starts, and how many it asks at least.
-        clients: how many there are in all, where that is known: a run in which one answer is enough ends when all have given it, without waiting for
-            connections that are dead; 0: it is not known.
-        timeout: seconds that a round waits for replies.
-        seed: of every random number that is not private noise.
-        device: as in ``ddcore.distill``.
-        weighting: whether an example weighs the same as all others of its class (``uniform``), or as many real examples as it stands for
-            (``counts``), as its client says.
-        weight_cap: the most that a client's own word may count: this many times the median of all.
-        screening: whether a client's examples weigh less where they contradict the server's validation split.
-        counts: whether class sizes are sent as they are (``public``), with noise that is paid for (``noised``), or not at all (``withheld``:
-            then every client sends all classes). Other than ``public`` needs ``epsilon``.
-        examples: public number of examples of a client; needed where counts are withheld.
-        epsilon, delta: privacy of each client's examples over all rounds; epsilon 0: none.
-        radius: of the ball around the global weights in which ``feddm`` and ``fedmk`` match.
-        local_epochs, learning_rate, batch_size, momentum: of a client's training of the global model (updates and weights).
-        proximal_mu: of ``fedprox``.
-        transport: of weights: ``float32``, or ``uint8`` over the span of each array.
-        inner_steps: training steps that a synthetic update unrolls; 0: the form's own.
+    Attributes are those of `ddapps.federated.terms.Terms`.
     """
 
-    form: str = "one-shot"
-    method: str | dd.Method = ""
-    ipc: int = 10
-    bytes: str = ""
-    preset: str = "cpu"
-    steps: int = 0
-    max_seconds: float = 0.0
-    storage: str = "uint8"
-    levels: int = 256
-    network: str = "convnet(width=32)"
-    protocol: str = "dc"
-    epochs: int = 0
-    rounds: int = 1
-    fraction: float = 1.0
-    min_clients: int = 2
-    clients: int = 0
-    timeout: float = 3600.0
-    seed: int = 0
-    device: str = "auto"
-    weighting: str = "uniform"
-    weight_cap: float = 10.0
-    screening: bool = False
-    counts: str = "public"
-    examples: int = 0
-    epsilon: float = 0.0
-    delta: float = 1e-5
-    radius: float = 5.0
-    local_epochs: int = 5
-    learning_rate: float = 0.03
-    batch_size: int = 32
-    momentum: float = 0.9
-    proximal_mu: float = 0.01
-    transport: str = "float32"
-    inner_steps: int = 0
-
     def __post_init__(self) -> None:
-        for kind, value, known in (
-            ("form", self.form, FORMS),
-            ("preset", self.preset, dd.methods.PRESETS),
-            ("counts", self.counts, COUNTS),
-            ("weighting", self.weighting, WEIGHTINGS),
-            ("transport", self.transport, TRANSPORTS),
-        ):
-            if value not in known:
-                raise UnknownNameError(kind, value, known)
-        require_counts(
-            ipc=self.ipc,
-            rounds=self.rounds,
-            min_clients=self.min_clients,
-            local_epochs=self.local_epochs,
-            batch_size=self.batch_size,
-        )
-        require(0 < self.fraction <= 1, f"fraction is a share of the clients, in (0, 1], not {self.fraction}")
-        require(2 <= self.levels <= 256, f"pixels in bytes have 2 to 256 levels, not {self.levels}")
-        require(self.timeout > 0, f"timeout must be above 0 seconds, not {self.timeout}")
-        require(self.weight_cap >= 1, f"weight_cap is a multiple of the median, from 1, not {self.weight_cap}")
-        require(self.learning_rate > 0 and 0 <= self.momentum < 1, "learning_rate must be above 0, momentum in [0, 1)")
-        for name in (
-            "steps",
-            "epochs",
-            "max_seconds",
-            "epsilon",
-            "examples",
-            "radius",
-            "proximal_mu",
-            "inner_steps",
-            "clients",
-        ):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, it is {getattr(self, name)}")
+        if self.form not in FORMS:
+            raise UnknownNameError("form", self.form, FORMS)
+        super().__post_init__()
 
     def require_consistent(self) -> None:
         """Raise unless the settings go together: `SettingsError`, `UnsupportedError`."""
@@ -174,7 +59,9 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Return the settings in a Flower run's configuration: its keys that start with ``distillation.``; others are the user's own.
+        """Return the settings in a Flower run's configuration.
+
+        They are its keys that start with ``distillation.``; others are the user's own.
 
         Raises:
             SettingsError: a key that is no setting, or a value of the wrong kind.
@@ -182,14 +69,11 @@ class Settings:
         settings = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
         return _read(json.dumps(settings, sort_keys=True))
 
-    def of_clients(self) -> dict[str, Any]:
-        """Return the settings that a client's answer depends on, as JSON data; rounds are among them where a privacy budget is shared by several."""
-        described: dict[str, Any] = dd.describe(self)
-        left_out = SERVER_ALONE if self.private and not self.one_answer else (*SERVER_ALONE, "rounds")
-        return {name: value for name, value in described.items() if name not in left_out}
-
     def to_config(self) -> dict[str, bool | float | int | str]:
-        """Return the settings that differ from the defaults as a Flower run's configuration; a method that has no name of its own stays out."""
+        """Return the settings that differ from the defaults, as a Flower run's configuration.
+
+        A method that has no name of its own stays out.
+        """
         changed = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         if isinstance(self.method, dd.Method):
             del changed["method"]
@@ -219,24 +103,6 @@ class Settings:
     def compression(self) -> Compression:
         """The method, before its size is known."""
         return FORMS[self.form].compression(self)
-
-    def limit(self, spec: dd.Spec) -> Limit:
-        """Return what the summary of a client with such data may hold."""
-        if self.bytes:
-            return dd.Budget.parse(self.bytes).bytes
-        items = EVERYTHING if self.whole else self.ipc
-        return dict.fromkeys(spec.classes, items * self.compression.examples_per_item)
-
-    @property
-    def training(self) -> Protocol:
-        """How the server trains on a union."""
-        protocol = as_protocol(self.protocol)
-        return protocol.with_epochs(self.epochs) if self.epochs else protocol
-
-    @property
-    def private(self) -> bool:
-        """Whether clients distil privately."""
-        return self.epsilon > 0
 
 
 @lru_cache(maxsize=16)

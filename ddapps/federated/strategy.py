@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore.logger import log
 
 import ddcore as dd
-from ddapps.federated.forms.base import Weights
+from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
@@ -28,10 +28,12 @@ class DistillationStrategy(Strategy):
     Args:
         settings: of the run; clients must have the same.
         data: of the server.
-        directory: where the state is kept; a run that was interrupted goes on after its last complete round.
+        directory: where the state is kept. A run that was interrupted goes on after its last
+            complete round.
 
     Example:
-        ``DistillationStrategy(settings, ServerData.of(target)).start(grid)`` inside of a ``ServerApp``'s ``main``.
+        ``DistillationStrategy(settings, ServerData.of(target)).start(grid)`` inside of a
+            ``ServerApp``'s ``main``.
     """
 
     def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
@@ -65,12 +67,14 @@ class DistillationStrategy(Strategy):
 
         Args:
             grid: of Flower.
-            initial_arrays: weights of the global model, for forms that send them; default: drawn from the settings' seed.
+            initial_arrays: weights of the global model, for forms that send them; default: drawn
+                from the settings' seed.
             num_rounds: of the whole run; default: the settings'.
             timeout: seconds of a round; default: the settings'.
             train_config: not used; clients read the run's configuration.
             evaluate_config: not used.
-            evaluate_fn: as in `Strategy.start`; the accuracy on the server's test data is in ``server.history`` in any case.
+            evaluate_fn: as in `Strategy.start`; the accuracy on the server's test data is in
+                ``server.history`` in any case.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False

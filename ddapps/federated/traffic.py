@@ -16,7 +16,10 @@ PAUSE = 0.1
 
 
 def message_bytes(message: Message) -> int:
-    """Return the bytes of a message as Flower sends it: its own object and those of all records and arrays in it, equal ones once."""
+    """Return the bytes of a message as Flower sends it.
+
+    They are those of its own object and of all records and arrays in it, equal ones once.
+    """
     return sum(len(item.deflate()) for item in get_all_nested_objects(message).values())
 
 
@@ -47,8 +50,9 @@ class MeteredGrid(Grid):
         transfers: all messages so far.
         round: to which messages are counted.
         enough: tells of the replies so far whether an exchange may end before all have come.
-        rounds_by_itself: whether every exchange of train messages is a new round, of whose replies alone it gives. A strategy that turns it off sets
-            ``round``, and is given late replies to earlier messages too.
+        rounds_by_itself: whether every exchange of train messages is a new round, and gives its own
+            replies alone. A strategy that turns it off sets ``round``, and is given late replies
+            too.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -83,14 +87,18 @@ class MeteredGrid(Grid):
             )
         ids = list(self._grid.push_messages(sent))
         for message in sent:
-            # Flower gives a message its id when it is pushed; one that could not be pushed has none.
+            # Flower gives a message its id when it is pushed. One that could not be pushed has
+            # none.
             if message.metadata.message_id:
                 self._asked[message.metadata.message_id] = message.metadata.dst_node_id
                 self._waiting[message.metadata.message_id] = self.round
         return ids
 
     def asked(self, reply: Message) -> int:
-        """Return the node that was asked what this replies to: an error that Flower itself reports names no client."""
+        """Return the node that was asked what this replies to.
+
+        An error that Flower itself reports names no client.
+        """
         return self._asked.get(reply.metadata.reply_to_message_id, reply.metadata.src_node_id)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

@@ -16,10 +16,10 @@ LEVELS, SPANS = "levels", "spans"
 
 
 def encoded(weights: Mapping[str, torch.Tensor], transport: str) -> ArrayRecord:
-    r"""Return weights as arrays: one each, as they are; or all in one array of bytes, and one of spans.
+    r"""Return weights as arrays: one each, or all in one array of bytes, with one of spans.
 
-    A byte is :math:`\mathrm{round}\big(255 (w - a) / (b - a)\big)` over the span :math:`[a, b]` of its weight. Names and shapes do not travel:
-    `decoded` is told them.
+    A byte is :math:`\mathrm{round}\big(255 (w - a) / (b - a)\big)` over the span :math:`[a, b]` of
+    its weight. Names and shapes do not travel: `decoded` is told them.
     """
     if transport == "float32":
         return ArrayRecord({name: Array(weight.numpy()) for name, weight in weights.items()})
@@ -59,7 +59,9 @@ def decoded(arrays: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]
 
 
 class ByteTransport:
-    """In front of one of Flower's strategies: weights travel in bytes, both ways; the strategy sees numbers.
+    """In front of one of Flower's strategies: weights travel in bytes, both ways.
+
+    The strategy sees numbers.
 
     Attributes:
         like: weights of the global model, for names and shapes.

@@ -1,6 +1,11 @@
 """Architecture search on proxy datasets, and the evidence whether their ranking can be trusted.
 
-Nothing here imports NNI until a space of its is used.
+Nothing here imports NNI until a space of its is used. Files stand on floors, from the bottom:
+
+1. Spaces: `grid` (choices and networks), `model_spaces` (NNI's view), `search_space`, `user_space`,
+   `spaces` (by name).
+2. Scores: `evaluator`, `candidates` (many at once), `proxies`, `correlation`, `truth`, `outcomes`.
+3. Uses: `rank` compares proxies, `dataset` keeps one with its evidence, `search` searches on it.
 
 ```python
 import ddcore as dd
@@ -20,8 +25,10 @@ from ddapps.nas.proxies import EarlyStopping, Proxy, SummaryProxy, parse_proxies
 from ddapps.nas.rank import rank
 from ddapps.nas.reporting import reporting
 from ddapps.nas.search import STRATEGIES, Found, search
-from ddapps.nas.spaces import SPACES, Candidate, ConvNetSpace, NasBench201, SearchSpace, UserSpace, as_space
+from ddapps.nas.search_space import Candidate, SearchSpace
+from ddapps.nas.spaces import SPACES, ConvNetSpace, NasBench201, as_space
 from ddapps.nas.truth import FULL, Table, Truth, load_table
+from ddapps.nas.user_space import UserSpace
 
 __all__ = [
     "FULL",

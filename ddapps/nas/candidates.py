@@ -1,4 +1,4 @@
-"""Many candidates by one evaluator: through Ray where it is installed, in this process otherwise; kept as they come."""
+"""Many candidates by one evaluator: through Ray where it is installed, else in this process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 
 from ddapps.kept_results import KeptResults
 from ddapps.nas.evaluator import Measurement, ProxyEvaluator
-from ddapps.nas.spaces import Candidate
-from ddcore.engine import resolve_device
+from ddapps.nas.search_space import Candidate
 from ddcore.errors import CandidateError, MissingExtraError, UnsupportedError
+from ddcore.ground import resolve_device
 from ddcore.settings import require
 
 Progress = Callable[[str], None]
@@ -30,7 +30,8 @@ class Outcome:
     Attributes:
         measured: what its training told; None if it failed.
         failure: why it failed.
-        lasting: whether it would be the same another time; a process that died may have been the machine's fault, and is not kept.
+        lasting: whether it would be the same another time. A process that died may have been the
+            machine's fault, and is not kept.
     """
 
     measured: Measurement | None
@@ -68,10 +69,13 @@ class Evaluation:
 
 @dataclass
 class Workers:
-    """Measures candidates, in ``count`` processes of Ray with a thread each, or in this process with one thread: the same numbers.
+    """Measures candidates, in processes of Ray or in this one: the numbers are the same.
+
+    Every process uses one thread.
 
     Attributes:
-        count: processes; 1: this one; 0: one per core where Ray is installed and the device is a processor, this one otherwise.
+        count: processes; 1: this one. 0: one per core where Ray is installed and the device is a
+            processor, this one otherwise.
         device: where candidates are trained.
     """
 
@@ -106,7 +110,9 @@ class Workers:
         kept: KeptResults,
         progress: Progress | None = None,
     ) -> dict[str, list[Outcome]]:
-        """Return the outcomes of all candidates by the name of the evaluation; what was kept before is not measured again.
+        """Return the outcomes of all candidates by the name of the evaluation.
+
+        What was kept before is not measured again.
 
         Args:
             evaluations: of different names.
@@ -187,7 +193,7 @@ def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread inside the block: sums are then added in the same order everywhere."""
+    """Let torch use one thread inside the block: sums have the same order everywhere."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -30,11 +30,14 @@ class RankCorrelation:
 
     Attributes:
         n: architectures.
-        ties: pairs of architectures that the proxy cannot tell apart, and pairs that the truth cannot.
-        tau, tau_p, tau_ci95: Kendall's :math:`\tau_b`, its p-value against independence, its interval.
+        ties: pairs of architectures that the proxy cannot tell apart, and pairs that the truth
+            cannot.
+        tau, tau_p, tau_ci95: Kendall's :math:`\tau_b`, its p-value against independence, its
+            interval.
         rho, rho_p, rho_ci95: Spearman's :math:`\rho`.
         precision_at: k -> share of the k truly best that are among the proxy's k best.
-        regret_at: k -> true score of the truly best, minus that of the best among the proxy's k best, in the truth's units.
+        regret_at: k -> true score of the truly best minus that of the best among the proxy's k
+            best, in the truth's units.
     """
 
     n: int
@@ -66,7 +69,7 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class TauDifference:
-    r"""Difference of two proxies' :math:`\tau_b` to the same truth, over the same resampled architectures.
+    r"""Difference of two proxies' :math:`\tau_b`, over the same resampled architectures.
 
     Attributes:
         difference: of the first and the second.
@@ -89,25 +92,29 @@ def rank_correlation(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> RankCorrelation:
-    r"""Compare the ranking of architectures by a proxy with their true ranking. Higher scores are better on both sides.
+    r"""Compare a proxy's ranking of architectures with the true one.
 
-    .. math:: \tau_b = \frac{\sum_{i<j} s^x_{ij} s^y_{ij}}{\sqrt{\sum_{i<j} (s^x_{ij})^2 \, \sum_{i<j} (s^y_{ij})^2}},
+    .. math:: \tau_b = \frac{\sum_{i<j} s^x_{ij} s^y_{ij}}
+        {\sqrt{\sum_{i<j} (s^x_{ij})^2 \, \sum_{i<j} (s^y_{ij})^2}},
         \qquad s^x_{ij} = \mathrm{sign}(x_i - x_j)
 
-    and :math:`\rho`, Pearson's correlation of the ranks, ties at their mean rank. Intervals are percentiles over bootstrap resamples of the
-    architectures, so they tell how far other architectures of the same space could lead. Precision and regret at k are expectations
-    where ties, at the border of the k best, are broken at random.
+    and :math:`\rho`, Pearson's correlation of the ranks, ties at their mean rank. Higher scores are
+    better on both sides. Intervals are percentiles over bootstrap resamples of the architectures:
+    they tell how far other architectures of the same space could lead. Ties at the border of the k
+    best are broken at random; precision and regret at k are then expectations.
 
     Args:
-        proxy_scores: one per architecture; or several lists, one per repetition: every number is then the mean over repetitions (p-values: the
-            largest), and intervals are those of the mean.
+        proxy_scores: one per architecture; or several lists, one per repetition. Every number is
+            then the mean over repetitions (p-values: the largest), and intervals are those of the
+            mean.
         true_scores: of the same architectures, in the same order.
         top: the values of k; larger ones than there are architectures are left out.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        InputDataError: lengths differ, fewer than three architectures, a score that is not finite, or scores that are all the same.
+        InputDataError: lengths differ, fewer than three architectures, a score that is not finite,
+            or scores that are all the same.
         SettingsError: ``top`` is empty, or holds no whole number within 1 .. n.
 
     Source: Kendall 1945; Efron 1979 (the bootstrap).
@@ -140,9 +147,9 @@ def tau_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> TauDifference:
-    r"""Return :math:`\tau_b` of the first proxy minus that of the second, with a paired bootstrap interval.
+    r"""Return the difference of two proxies' :math:`\tau_b`, with a paired bootstrap interval.
 
-    Both are computed on the same resampled architectures, so what the sample of architectures does to both cancels.
+    Both are computed on the same resampled architectures: the chance of that sample cancels.
 
     Raises:
         InputDataError: as in `rank_correlation`.
@@ -162,11 +169,12 @@ def tau_difference(
 
 
 def split_half_tau(scores: Sequence[Sequence[float]]) -> float | None:
-    r"""Return the mean :math:`\tau_b` between the means of two halves of the runs, over all ways of halving them.
+    r"""Return the mean :math:`\tau_b` between the means of two halves of the runs.
 
-    It is what full training itself reaches when half of its runs stand for the other half. With few runs the halves are noisier
-    than the mean of all that proxies are compared with, so it is a cautious estimate of what can be reached. With one run it is not defined, nor where
-    a half cannot tell any architectures apart: None.
+    The mean is over all ways of halving them. It is what full training itself reaches when half of
+    its runs stand for the other half. Proxies are compared with the mean of all runs, and halves
+    are noisier than that. So it is a cautious estimate of what can be reached. It is None for one
+    run, and where a half cannot tell any architectures apart.
 
     Args:
         scores: architectures x runs, at most 12 of them.
@@ -193,7 +201,10 @@ def split_half_tau(scores: Sequence[Sequence[float]]) -> float | None:
 
 
 def taus(x: Values, y: Values, weights: Values) -> Values:
-    r"""Return :math:`\tau_b` of weighted architectures, one value per row of ``weights`` (``resamples x n``)."""
+    r"""Return :math:`\tau_b` of weighted architectures, one value per row of ``weights``.
+
+    The rows are ``resamples x n``.
+    """
     sign_x, sign_y = np.sign(x[:, None] - x[None]), np.sign(y[:, None] - y[None])
 
     def form(matrix: Values) -> Values:
@@ -204,7 +215,10 @@ def taus(x: Values, y: Values, weights: Values) -> Values:
 
 
 def rhos(x: Values, y: Values, weights: Values) -> Values:
-    r"""Return :math:`\rho` of weighted architectures, one value per row of ``weights`` (``resamples x n``)."""
+    r"""Return :math:`\rho` of weighted architectures, one value per row of ``weights``.
+
+    The rows are ``resamples x n``.
+    """
     rank_x, rank_y = _weighted_ranks(x, weights), _weighted_ranks(y, weights)
     share = weights / weights.sum(axis=1, keepdims=True)
     centred_x = rank_x - (share * rank_x).sum(axis=1, keepdims=True)
@@ -251,12 +265,13 @@ def _in_top(values: Values, k: int) -> Values:
 
 
 def _best_of_top(values: Values, truth: Values, k: int) -> float:
-    """Return the expected best true score among the k best by ``values``, where ties are broken at random."""
+    """Return the expected best true score among the k best by ``values``, ties at random."""
     border = np.sort(values)[-k]
     surely = truth[values > border]
     floor = float(surely.max()) if len(surely) else -math.inf
     tied, picked = np.sort(truth[values == border]), k - len(surely)
-    # The j-th lowest of the tied (from 0) is the best of the picked with probability C(j, picked - 1) / C(tied, picked).
+    # The j-th lowest of the tied (from 0) is the best of the picked with probability C(j, picked -
+    # 1) / C(tied, picked).
     chances = [math.comb(j, picked - 1) / math.comb(len(tied), picked) for j in range(len(tied))]
     return float(sum(chance * max(floor, value) for chance, value in zip(chances, tied, strict=True) if chance))
 
@@ -266,7 +281,7 @@ def _mean_taus(proxies: Sequence[Values], truth: Values, weights: Values) -> Val
 
 
 def top_within(top: Sequence[int], n: int) -> list[int]:
-    """Return the values of k that n architectures allow, or raise `SettingsError` if there is none."""
+    """Return the values of k that n architectures allow; `SettingsError` if there is none."""
     for k in top:
         require_counts(k=k)
     within = [k for k in sorted(set(top)) if k <= n]

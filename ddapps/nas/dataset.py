@@ -13,12 +13,10 @@ from ddapps.nas.evaluator import PROXY, SCORES, ProxyEvaluator
 from ddapps.nas.plot import plot
 from ddapps.nas.proxies import Bench, SummaryProxy
 from ddapps.nas.rank import rank, with_validation
-from ddapps.nas.spaces import as_space, described, space_label
+from ddapps.nas.search_space import described
+from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL
 from ddapps.pictures import as_png
-from ddcore import DataSummary, TargetData
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine import resolve_device
 from ddcore.errors import (
     DistillationError,
     InputDataError,
@@ -28,8 +26,10 @@ from ddcore.errors import (
     UnknownNameError,
 )
 from ddcore.evaluation import Protocol, as_protocol
+from ddcore.ground import read_json, resolve_device, write_atomically
+from ddcore.parts import NoAugmentation, TargetData
 from ddcore.settings import override, require_counts
-from ddcore.tensorfile import read_json, write_atomically
+from ddcore.summary import DataSummary
 from ddcore.training import Training
 
 FORMAT, FILE, CARD, MAX_JSON = 1, "proxy.json", "README.md", 2**22
@@ -50,9 +50,11 @@ class ProxyDataset:
         space: label of the space that it was made for.
         protocol: how candidates are trained on it, without augmentation.
         score: what they are ranked by, of `SCORES`.
-        evidence: the JSON of `Ranking` on a sample of the space: this proxy, and random examples at equal cost.
+        evidence: the JSON of `Ranking` on a sample of the space: this proxy, and random examples at
+            equal cost.
         full: how a search trains on the full data what it has found, unless told otherwise.
-        made_for: ``space``: what its architectures depend on; ``data``: the fingerprint of the data without its validation split. Empty: not recorded.
+        made_for: ``space``: what its architectures depend on; ``data``: the fingerprint of the data
+            without its validation split. Empty: not recorded.
     """
 
     summaries: tuple[DataSummary, ...]
@@ -73,7 +75,9 @@ class ProxyDataset:
             raise SettingsError(f"made_for has the keys space and data, not {', '.join(self.made_for)}")
 
     def evaluator(self, target: TargetData, **settings: Any) -> ProxyEvaluator:
-        """Return the evaluator of a search; it tests on a validation split, carved as it was for the evidence.
+        """Return the evaluator of a search.
+
+        It tests on a validation split, carved as it was for the evidence.
 
         Raises:
             InputDataError: the proxy was made of other data.
@@ -214,7 +218,7 @@ def make_proxy(
     directory: str | Path,
     progress: Callable[[str], None] | None = None,
 ) -> ProxyDataset:
-    """Distil a proxy dataset for a space, measure how it ranks a sample of the space, and write both.
+    """Distil a proxy dataset for a space, measure how it ranks a sample, and write both.
 
     Args:
         target: the data.
@@ -222,11 +226,13 @@ def make_proxy(
         method: a method's name; a selection rule uses no networks.
         ipc: examples per class.
         pool: how many architectures of the space take turns during distillation.
-        score: what candidates are ranked by, of `SCORES`; None: that of `CHOICE` whose ranking agrees best with accuracies of full training
-            on the validation split. The evidence is about the test split.
+        score: what candidates are ranked by, of `SCORES`. None: that of `CHOICE` whose ranking
+            agrees best with accuracies of full training on the validation split. The evidence is
+            about the test split.
         seeds: summaries.
         seed: the first of them.
-        sample: architectures that the evidence is about; each is trained on the full data, ``seeds`` times.
+        sample: architectures that the evidence is about; each is trained on the full data,
+            ``seeds`` times.
         protocol: of training on the proxy.
         full: of training on the full data.
         steps: of distillation, instead of the preset's.

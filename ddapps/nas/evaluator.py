@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore import Batch, DataSummary, TargetData, __version__
-from ddcore.engine import resolve_device
+from ddcore import __version__
 from ddcore.errors import CandidateError, MissingExtraError, SettingsError, UnknownNameError
 from ddcore.evaluation import (
     Protocol,
@@ -27,9 +26,11 @@ from ddcore.evaluation import (
     predict,
     train_one,
 )
-from ddcore.networks import Network, as_architecture
+from ddcore.ground import resolve_device
+from ddcore.parts import LOSSES, Batch, Network, TargetData, as_architecture
 from ddcore.settings import describe, require_counts
-from ddcore.training import LOSSES, Training, Watch
+from ddcore.summary import DataSummary
+from ddcore.training import Training, Watch
 
 PROXY = Protocol("proxy", Training(epochs=30, batch_size=20))
 """How a candidate is trained on a proxy: 150 updates on 100 examples."""
@@ -44,10 +45,13 @@ class Measurement:
     Attributes:
         accuracy: of the final iterate on held-out examples, in percent.
         loss: its mean cross-entropy there.
-        training_loss: mean loss of all updates' batches, each before its update: small where training is fast.
-        area: mean held-out accuracy after each quarter of the updates, in percent; NaN unless it was asked for.
+        training_loss: mean loss of all updates' batches, each before its update: small where
+            training is fast.
+        area: mean held-out accuracy after each quarter of the updates, in percent; NaN unless it
+            was asked for.
         seconds: of training and testing.
-        test: accuracy on the test split, in percent; NaN unless it was asked for. Nothing is chosen by it.
+        test: accuracy on the test split, in percent; NaN unless it was asked for. Nothing is chosen
+            by it.
     """
 
     accuracy: float
@@ -82,18 +86,21 @@ SCORES: dict[str, Callable[[Measurement], float]] = {
 
 @dataclass(frozen=True)
 class ProxyEvaluator:
-    """Scores architectures: each is trained from scratch on a proxy, and tested on held-out real examples.
+    """Scores architectures: each is trained on a proxy, and tested on held-out real examples.
 
-    It is a function of an architecture. Inside an NNI experiment or trial it is used as ``reporting(evaluator)`` (`ddapps.nas.reporting`).
+    Training is from scratch. It is a function of an architecture. Inside an NNI experiment or trial
+    it is used as ``reporting(evaluator)`` (`ddapps.nas.reporting`).
 
     Attributes:
-        proxy: a summary, or the data itself (its training split is then trained on); or several, whose scores are averaged.
+        proxy: a summary, or the data itself (its training split is then trained on); or several,
+            whose scores are averaged.
         target: whose held-out split is tested on.
         protocol: how candidates are trained: a `Protocol` or its name.
         score: ``accuracy``, ``loss``, ``area`` (under the learning curve), ``training-loss``.
         split: ``validation``, or ``test`` for a reference that nothing is chosen by.
         runs: trainings per proxy, each with weights and order of its own, averaged.
-        seed: of weights and order. The same architecture starts from the same weights on every proxy.
+        seed: of weights and order. The same architecture starts from the same weights on every
+            proxy.
         device: ``auto``, ``cpu``, ``cuda``, ...
         also_test: whether a measurement tells the accuracy on the test split, too.
     """
@@ -128,7 +135,9 @@ class ProxyEvaluator:
             check_compatible(proxy, self.target)
 
     def __call__(self, network: object) -> float:
-        """Return the score of an architecture, in any form that ``ddcore.networks.as_architecture`` takes; higher is better.
+        """Return the score of an architecture; higher is better.
+
+        It comes in any form that ``ddcore.networks.as_architecture`` takes.
 
         Raises:
             CandidateError: it crashed, or its numbers are not finite.
@@ -144,7 +153,7 @@ class ProxyEvaluator:
         return [self.measure_one(network, proxy, run) for proxy in self.proxies for run in range(self.runs)]
 
     def facts(self) -> dict[str, Any]:
-        """Return what scores depend on besides the candidate, as JSON data: results are kept under it."""
+        """Return what scores depend on besides the candidate, as JSON data to keep them under."""
         tested = {"tested_on": self.hash_of("test")} if self.also_test else {}
         return {
             **tested,
@@ -195,7 +204,9 @@ class ProxyEvaluator:
             return train_one(as_architecture(network), source, training, spec, seed=self.seed, run=run, watch=watch)
 
     def test(self, network: Network, split: str = "") -> tuple[float, float]:
-        """Return a network's accuracy in percent and its mean cross-entropy on a held-out split, the evaluator's own by default.
+        """Return a network's accuracy in percent and its mean cross-entropy on a held-out split.
+
+        The split is the evaluator's own by default.
 
         Raises:
             CandidateError: it crashed.

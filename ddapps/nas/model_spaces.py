@@ -10,24 +10,26 @@ from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.space import model_context
 from torch import Tensor, nn
 
-from ddapps.nas.spaces import SearchSpace
+from ddapps.nas.grid import Grid
 
 
 class Choices(ModelSpace):  # type: ignore[misc]
-    """The choices of a space and no network: what a strategy needs to propose candidates, which are built where they are scored.
+    """The choices of a space and no network: what a strategy needs to propose candidates.
+
+    Those are built where they are scored.
 
     Args:
-        space: whose choices are independent of each other.
+        space: the grid.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: Grid) -> None:
         super().__init__()
         for name, values in space.values().items():
             self.add_mutable(nni.choice(name, list(values)))
 
 
 class GridModelSpace(ModelSpace):  # type: ignore[misc]
-    """A space whose choices are independent of each other, for NNI's strategies; one choice of values per name.
+    """A grid for NNI's strategies, with one choice of values per name.
 
     Args:
         space: the grid.
@@ -35,7 +37,7 @@ class GridModelSpace(ModelSpace):  # type: ignore[misc]
         num_classes: of the data.
     """
 
-    def __init__(self, space: SearchSpace, shape: tuple[int, ...], num_classes: int) -> None:
+    def __init__(self, space: Grid, shape: tuple[int, ...], num_classes: int) -> None:
         super().__init__()
         picked = {}
         for name, values in space.values().items():

@@ -18,7 +18,8 @@ def require_nni() -> None:
         if find_spec(package) is None:
             raise MissingExtraError("this search space", package.replace("_", "-"), "nas")
     with warnings.catch_warnings():
-        # It lists the modules of torch that it was not made for, and its own dependencies announce removals.
+        # It lists the modules of torch that it was not made for. Its own dependencies announce
+        # removals.
         warnings.filterwarnings("ignore", category=RuntimeWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)

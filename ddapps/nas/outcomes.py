@@ -42,9 +42,11 @@ class Row:
         name: of the proxy.
         scores: repetitions x architectures.
         seconds: mean training and testing time of one architecture, for one score of it.
-        making_seconds: of making what one score needs: distillation, or selection; a proxy is made once per space.
+        making_seconds: of making what one score needs: distillation, or selection; a proxy is made
+            once per space.
         test: with the truth on the test split: what is reported.
-        validation: with that on the validation split: what a proxy is chosen by; None where the truth has none.
+        validation: with that on the validation split: what a proxy is chosen by; None where the
+            truth has none.
     """
 
     name: str
@@ -77,11 +79,13 @@ class Ranking:
     unranked: Mapping[str, str]
 
     def speedup(self, row: Row) -> float | None:
-        """Return the time of one full training over that of one score; None where the truth was read from a table."""
+        """Return the time of one full training over that of one score; None for a table's truth."""
         return None if self.truth.seconds is None else fmean(self.truth.seconds) / row.seconds
 
     def best(self, among: Collection[str] | None = None) -> Row | None:
-        """Return the row with the largest tau on the validation split; None if the truth is known on the test split alone.
+        """Return the row with the largest tau on the validation split.
+
+        None if the truth is known on the test split alone.
 
         Args:
             among: names of proxies; None: all that have a row.

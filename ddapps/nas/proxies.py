@@ -1,4 +1,7 @@
-"""What stands for the full data while architectures are ranked, by name: ``dm:10``, ``random:10(averaged=True)``, ``early-stop:0.5``."""
+"""What stands for the full data while architectures are ranked, by name.
+
+Such names are ``dm:10``, ``random:10(averaged=True)``, ``early-stop:0.5``.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,19 @@ import torch
 import ddcore as dd
 from ddapps.kept_results import KeptResults, stem
 from ddapps.nas.evaluator import SCORES
-from ddapps.nas.spaces import SearchSpace
-from ddcore import DataSummary, Method, Optimiser, TargetData
-from ddcore.engine import generator
+from ddapps.nas.search_space import SearchSpace
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol
+from ddcore.ground import Optimiser, generator
 from ddcore.methods import METHODS, build_method
-from ddcore.networks import ExpertSegments, NoNetworks, OneOf, split_names
-from ddcore.settings import require, require_counts, settings_from_text
+from ddcore.parts import Method, NoNetworks, OneOf, TargetData
+from ddcore.settings import require, require_counts, settings_from_text, split_names
+from ddcore.sources import ExpertSegments
+from ddcore.summary import DataSummary
 
 EARLY_STOPPING = "early-stop"
 POOLED = Optimiser("adam", learning_rate=0.02)
-"""Of distillation on a pool: features of architectures differ widely in number and scale, and these steps do not depend on it."""
+"""Of distillation on a pool: these steps do not depend on the number and scale of features."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Proxy(ABC):
 
     Attributes:
         score: one of ``SCORES``: ``accuracy``, ``loss``, ``area``, ``training-loss``.
-        averaged: whether the score is the mean over all seeds, instead of one that every seed gives anew.
+        averaged: whether the score is the mean over all seeds, instead of one that every seed gives
+            anew.
     """
 
     score: str = "accuracy"
@@ -72,7 +77,7 @@ class Proxy(ABC):
         """Return what candidates are trained on."""
 
     def protocol(self, short: Protocol, full: Protocol) -> Protocol:
-        """Return how candidates are trained on it: ``short``, unless it is full training that ends early."""
+        """Return how candidates are trained on it: ``short``, or full training that ends early."""
         return short
 
 
@@ -83,7 +88,8 @@ class SummaryProxy(Proxy):
     Attributes:
         method: its name, a selection rule included.
         ipc: examples per class.
-        pool: how many architectures of the space it is distilled on, one drawn whenever a network is; 0: on ``network`` alone.
+        pool: how many architectures of the space it is distilled on, one drawn whenever a network
+            is; 0: on ``network`` alone.
         network: what it is distilled on without a pool; empty: what the bench says.
         steps: of distillation; 0: what the bench says.
     """
@@ -138,7 +144,7 @@ class SummaryProxy(Proxy):
 
 @dataclass(frozen=True)
 class EarlyStopping(Proxy):
-    """Training on the full data for few epochs. Less than one is one pass over a random share of every class.
+    """Training on the full data for few epochs; below one: on a random share of every class.
 
     Attributes:
         epochs: passes over the training split.
@@ -234,7 +240,9 @@ def _bracketed(name: str, settings: Sequence[str]) -> str:
 
 
 def parse_proxies(text: str) -> list[Proxy]:
-    """Return the proxies of a comma-separated list, such as ``dm:10,dm:10(pool=20,averaged=True),early-stop:1``.
+    """Return the proxies of a comma-separated list.
+
+    Such as ``dm:10,dm:10(pool=20,averaged=True),early-stop:1``.
 
     Raises:
         SettingsError: an entry has no size, or the list is empty, or names a proxy twice.
@@ -255,7 +263,7 @@ def checked(proxies: Sequence[Proxy]) -> list[Proxy]:
 
 
 def parse_proxy(text: str) -> Proxy:
-    """Return the proxy that ``method:ipc`` or ``early-stop:epochs`` names, with settings in brackets."""
+    """Return the proxy of ``method:ipc`` or ``early-stop:epochs``, with settings in brackets."""
     match = re.fullmatch(r"\s*([\w-]+)\s*:\s*(\d+|\d*\.\d+)\s*(\(.*\))?\s*", text)
     if match is None:
         raise SettingsError(f"{text!r} is not of the form method:ipc or {EARLY_STOPPING}:epochs, such as dm:10")

@@ -16,15 +16,16 @@ from ddapps.nas.correlation import rank_correlation, require_ranking, tau_differ
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.outcomes import Agreement, Ranking, Row
 from ddapps.nas.proxies import Bench, Proxy, checked, parse_proxies
-from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
+from ddapps.nas.search_space import Candidate, SearchSpace
+from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL, Table, Truth, load_table
-from ddcore.engine import derive_seed, resolve_device
 from ddcore.errors import InputDataError, MissingExtraError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
+from ddcore.ground import derive_seed, resolve_device
 from ddcore.settings import require, require_counts
 
 VALIDATION = 1000
-"""Most examples that are held out for scoring candidates, where the data has no validation split."""
+"""Most examples that are held out for scoring, where the data has no validation split."""
 
 
 def rank(
@@ -46,18 +47,19 @@ def rank(
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Ranking:
-    """Score a sample of architectures by each proxy, and compare the rankings with the true one.
+    """Score a sample of architectures by each proxy, and compare the rankings with the truth.
 
-    Proxies are scored on a validation split (one is carved where the data has none). The truth is measured on both splits by one
-    training: `Ranking.best` chooses by the validation split, the numbers that are reported are of the test split.
+    Proxies are scored on a validation split (one is carved where the data has none). The truth is
+    measured on both splits by one training. `Ranking.best` chooses by the validation split; the
+    numbers that are reported are of the test split.
 
     Args:
         target: the data.
         space: in any form that `as_space` takes.
         proxies: such as ``"dm:10,random:10,early-stop:1"``, or `Proxy` objects.
         sample: architectures.
-        truth: ``train``: each is trained on the full data, ``seeds`` times; or a table, or the file of one (`load_table`), which may know the
-            test split alone.
+        truth: ``train``: each is trained on the full data, ``seeds`` times. Or a table, or the file
+            of one (`load_table`), which may know the test split alone.
         seeds: repetitions, each with a proxy, weights and order of its own.
         seed: the first of them, and that of the sample.
         protocol: of training on a proxy.
@@ -103,14 +105,20 @@ def rank(
 
 
 def with_validation(target: dd.TargetData) -> dd.TargetData:
-    """Return the data with a validation split: its own, or up to `VALIDATION` of its training examples, a fifth at most."""
+    """Return the data with a validation split: its own, or one of its training examples.
+
+    That has up to `VALIDATION` examples, a fifth of them at most.
+    """
     if target.validation is not None:
         return target
     return target.with_validation(min(0.2, VALIDATION / len(target.train)))
 
 
 def _require_suited(candidate: Candidate, spec: dd.Spec) -> None:
-    """Raise `UnsupportedError` if a space cannot take such examples, or `MissingExtraError`; a candidate that fails otherwise is one that fails."""
+    """Raise `UnsupportedError` if a space cannot take such examples, or `MissingExtraError`.
+
+    A candidate that fails otherwise is one that fails.
+    """
     try:
         candidate.module(spec.shape, spec.num_classes)
     except (MissingExtraError, UnsupportedError):
@@ -127,7 +135,10 @@ class _Trial:
     seeds: range
 
     def on_full_data(self, full: Protocol) -> list[Evaluation]:
-        """Return the evaluations that make the truth, one per seed: full training, tested on both held-out splits."""
+        """Return the evaluations that make the truth, one per seed.
+
+        Each is full training, tested on both held-out splits.
+        """
         target, device = self.bench.target, self.bench.device
         return [
             Evaluation(
@@ -149,7 +160,8 @@ class _Trial:
                 self.bench.target,
                 proxy.protocol(protocol, full),
                 score=score,
-                # Other weights and order than in full training: what chance does to the truth must not help a proxy.
+                # Weights and order differ from full training: what chance does to the truth must
+                # not help a proxy.
                 seed=derive_seed(seed, "proxy"),
                 device=self.bench.device,
             )
@@ -186,7 +198,7 @@ def _ranking(
     measured: Sequence[tuple[Proxy, Sequence[Sequence[Outcome]], float]],
     top: Sequence[int],
 ) -> Ranking:
-    """Compare on the architectures that nothing failed on, so that every row and difference is about the same ones."""
+    """Compare on the architectures that nothing failed on: every row is about the same ones."""
     failed: dict[str, str] = {}
     for name, runs in (*full, *((proxy.name, seeds) for proxy, seeds, _ in measured)):
         for outcomes in runs:

@@ -8,13 +8,16 @@ from ddapps.nas.nni_package import require_nni
 
 
 def reporting(evaluator: Callable[[object], float]) -> Callable[[object], float]:
-    """Return a function that scores a network and reports the score to NNI, as its experiments expect of an evaluator.
+    """Return a function that scores a network and reports the score to NNI.
+
+    NNI's experiments expect that of an evaluator.
 
     Args:
         evaluator: a `ProxyEvaluator`, or any function of a network.
 
     Example:
-        ``FunctionalEvaluator(reporting(ProxyEvaluator(summary, target)))`` in a ``NasExperiment``; in an HPO trial,
+        ``FunctionalEvaluator(reporting(ProxyEvaluator(summary, target)))`` in a ``NasExperiment``;
+            in an HPO trial,
         ``reporting(evaluator)(space.candidate(nni.get_next_parameter()))``.
     """
     require_nni()

@@ -19,7 +19,8 @@ from ddapps.kept_results import KeptResults
 from ddapps.nas.candidates import one_thread
 from ddapps.nas.evaluator import ProxyEvaluator
 from ddapps.nas.nni_package import require_nni
-from ddapps.nas.spaces import Candidate, SearchSpace, as_space, space_label
+from ddapps.nas.search_space import Candidate, SearchSpace
+from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL
 from ddcore.errors import CandidateError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
@@ -97,7 +98,7 @@ class Found:
 
     @property
     def full_search_seconds(self) -> float:
-        """Time of the same trials on the full data, if each took as long as the finalists did on average."""
+        """Time of the same trials on the full data, each as long as a finalist's mean."""
         return len(self.tried) * fmean(finalist.seconds for finalist in self.finalists)
 
     def to_json(self) -> dict[str, Any]:
@@ -164,14 +165,15 @@ def search(
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Found:
-    """Let a strategy search a space on a proxy, then train its best candidates on the full data.
+    """Let a strategy search a space on a proxy; train its best candidates on the full data.
 
     A candidate that fails counts as a trial; the search goes on.
 
     Args:
         space: in any form that `as_space` takes.
         evaluator: scores candidates, and has the data.
-        strategy: ``evolution`` (regularised, Real et al. 2019), ``random``, or one of NNI's multi-trial strategies.
+        strategy: ``evolution`` (regularised, Real et al. 2019), ``random``, or one of NNI's
+            multi-trial strategies.
         trials: candidates; fewer where the space has no more.
         top: how many are trained on the full data.
         full: how.
@@ -251,7 +253,10 @@ class _Scoring:
         self._error: Exception | None = None
 
     def run(self, strategy: Strategy, trials: int) -> None:
-        """Run a strategy to its end in this process, without NNI's experiment: that writes into the home directory."""
+        """Run a strategy to its end in this process.
+
+        NNI's experiment is not used: it writes into the home directory.
+        """
         require_nni()
         from nni.nas.evaluator import FunctionalEvaluator
         from nni.nas.execution import SequentialExecutionEngine
@@ -265,7 +270,8 @@ class _Scoring:
             with _quiet():
                 strategy(proposals, engine)
         except Exception:
-            # A strategy may need one success to go on from; where all failed, their reasons are the better news.
+            # A strategy may need one success to go on from. Where all failed, their reasons are the
+            # better news.
             if self._error is None and not (self.tried and all(tried.failure for tried in self.tried)):
                 raise
         if self._error is not None:
@@ -279,7 +285,8 @@ class _Scoring:
             self._error_before()
             tried = self._score(self._space.candidate(dict(nni.get_current_parameter().sample)))
         except Exception as error:
-            # NNI's engine takes whatever is raised for a failure of the candidate, and goes on: this one is kept, and ends the search.
+            # NNI's engine takes whatever is raised for a failure of the candidate, and goes on.
+            # This error is kept, and ends the search.
             self._error = self._error or error
             raise
         if tried.failure:
@@ -311,7 +318,7 @@ class _Scoring:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep NNI from logging the traceback of every failed candidate: failures are reported as results."""
+    """Keep NNI from logging the traceback of every failed candidate: they are reported."""
     logger = logging.getLogger("nni")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -323,7 +330,10 @@ def _quiet() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _FullTraining:
-    """Trains candidates on the full data: the validation split decides among them, the test split tells what came of it."""
+    """Trains candidates on the full data.
+
+    The validation split decides among them, the test split tells what came of it.
+    """
 
     evaluator: ProxyEvaluator
     kept: KeptResults

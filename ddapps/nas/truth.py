@@ -12,10 +12,10 @@ import numpy as np
 
 import ddcore as dd
 from ddapps.nas.correlation import MOST_RUNS, split_half_tau
-from ddapps.nas.spaces import Candidate, SearchSpace
-from ddcore.engine import derive_seed
+from ddapps.nas.search_space import Candidate, SearchSpace
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation import Protocol
+from ddcore.ground import derive_seed
 from ddcore.settings import require_counts
 from ddcore.training import Training
 
@@ -26,13 +26,14 @@ FULL = Protocol("full", Training(epochs=5, learning_rate=0.03, batch_size=64))
 
 @dataclass(frozen=True)
 class Truth:
-    """Accuracies after full training, of the same networks on two splits: one to report, one to choose by.
+    """Accuracies after full training on two splits: one to report, one to choose by.
 
     Attributes:
         source: where they come from.
         accuracies: on the test split, candidates x runs, in percent; a run that failed is NaN.
         seconds: of one full training, per candidate; None where they were read.
-        validation: as ``accuracies``, on the validation split; None where only the test split is known.
+        validation: as ``accuracies``, on the validation split; None where only the test split is
+            known.
     """
 
     source: str
@@ -57,7 +58,10 @@ class Truth:
         return Truth(self.source, tuple(self.accuracies[index] for index in kept), seconds, validation)
 
     def ceiling_tau(self) -> float | None:
-        """Return the mean tau between two halves of the runs (`split_half_tau`); None for one run, or more than are halved."""
+        """Return the mean tau between two halves of the runs (`split_half_tau`).
+
+        It is None for one run, or for more than are halved.
+        """
         return split_half_tau(self.accuracies) if len(self.accuracies[0]) <= MOST_RUNS else None
 
 
@@ -80,7 +84,9 @@ class Table:
     validation: Accuracies | None = None
 
     def sample(self, count: int, seed: int = 0) -> tuple[tuple[Candidate, ...], Truth]:
-        """Return different architectures, drawn with equal chance among classes, and the truth about them.
+        """Return different architectures and the truth about them, drawn with equal chance.
+
+        The chance is that of a class of architectures that compute the same.
 
         Raises:
             SettingsError: the table has fewer.
@@ -106,10 +112,14 @@ def _of_rows(accuracies: Accuracies, rows: Sequence[int]) -> tuple[tuple[float, 
 def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
     """Read a table of accuracies from a ``.npz`` file.
 
-    It holds one array per choice of the space (``n`` values each, as text or numbers), and ``accuracy``: ``n``, or ``n`` x runs, in percent, on
-    the test split. ``validation_accuracy`` may hold those on a validation split: without it, no proxy can be chosen but by what is reported.
-    The layout of NAS-Bench-201 is read too: ``ops`` (``n`` x 6, places in ``op_names``), ``edge_order`` (``0->1``, ...), and ``test_acc`` (``n`` x
-    data sets, whose names are ``datasets``). ``iso_class`` (``n``) may mark architectures that compute the same: one of each is drawn.
+    It holds one array per choice of the space (``n`` values each, as text or numbers), and
+    ``accuracy``: ``n``, or ``n`` x runs, in percent, on the test split. ``validation_accuracy`` may
+    hold those on a validation split: without it, no proxy can be chosen but by what is reported.
+
+    The layout of NAS-Bench-201 is read too: ``ops`` (``n`` x 6, places in ``op_names``),
+    ``edge_order`` (``0->1``, ...), and ``test_acc`` (``n`` x data sets, whose names are
+    ``datasets``). ``iso_class`` (``n``) may mark architectures that compute the same: one of each
+    is drawn.
 
     Args:
         path: the file.
@@ -120,7 +130,7 @@ def load_table(path: str | Path, space: SearchSpace, data: str) -> Table:
         InputDataError: the file is not such a table, or its architectures are not of the space.
     """
     path = Path(path)
-    arrays = dd.data.read_npz(path)
+    arrays = dd.images.read_npz(path)
     columns: dict[str, Sequence[Any]] = _columns(arrays, space, path)
     accuracies = _percent(lambda: _accuracies(arrays, data, path), path)
     validation = _percent(lambda: arrays["validation_accuracy"], path) if "validation_accuracy" in arrays else None

@@ -14,14 +14,17 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
+from ddapps.federated.agreement import Agreement
 from ddapps.federated.caps import shares, tempered
-from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.forms import FORMS
 from ddapps.federated.forms.updates import averaged, norm
+from ddapps.federated.roles import Client
 from ddapps.federated.server import Server
-from ddapps.federated.wire import Agreement, Task, unsqueezed
+from ddapps.federated.union import example_weights
+from ddapps.federated.wire import Task, unsqueezed
 from ddcore.errors import InputDataError, SummaryFormatError
-from ddcore.summary import pack_tensors, unpack_tensors
-from ddcore.training import Recipe, Steps
+from ddcore.ground import pack_tensors, unpack_tensors
+from ddcore.parts import Recipe, Steps
 from tests.federated.conftest import quick
 
 SETTINGS = quick(method="random", storage="float32", ipc=2)
@@ -308,7 +311,7 @@ def test_class_sizes_weigh_examples_up_to_the_cap(digits: dd.TargetData, data: S
             Client(target, settings, str(node), RecordDict()), server.tasks([node])[node]
         )
         assert server.take([reply(node, content)])
-    weights, union = server._example_weights(), server.union()
+    weights, union = example_weights(server.given(), settings, data), server.union()
     assert float(weights.mean()) == pytest.approx(1)
     for class_id in (0, 1):
         sizes = [large.counts()[class_id], small.counts()[class_id]]
@@ -329,7 +332,7 @@ def test_a_poisoned_summary_weighs_less_where_a_validation_split_judges(digits: 
     for node, part in enumerate([*halves[:2], poisoned], start=1):
         content = FORMS["one-shot"].answer(Client(part, settings, str(node), RecordDict()), tasks[node])
         assert server.take([reply(node, content)])
-    weights = server._example_weights()
+    weights = example_weights(server.given(), settings, data)
     honest, bad = weights[:100], weights[100:]
     assert float(bad.mean()) < 0.2 * float(honest.mean())
     outcomes = [

@@ -17,8 +17,8 @@ from PIL import Image
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, from_flwr_dataset, simulate
-from ddcore.data import Standardise
 from ddcore.errors import InputDataError
+from ddcore.images import Standardise
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "examples" / "federated"

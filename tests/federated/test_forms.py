@@ -13,16 +13,19 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
-from ddapps.federated.forms import FORMS, Client
-from ddapps.federated.forms.base import initial_network
+from ddapps.federated.agreement import Agreement
+from ddapps.federated.forms import FORMS
 from ddapps.federated.forms.iterative import begun_from, easily_fitted
 from ddapps.federated.forms.updates import first_step, norm, replay
+from ddapps.federated.global_model import initial_network
 from ddapps.federated.local_training import train_locally
+from ddapps.federated.roles import Client
 from ddapps.federated.server import Server
-from ddapps.federated.wire import Agreement, Task
+from ddapps.federated.wire import Task
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import TrainingSource
-from ddcore.networks import GivenSegment, Network, PerturbedNetworks
+from ddcore.parts import Network
+from ddcore.sources import GivenSegment, PerturbedNetworks
 from tests.federated.conftest import quick
 from tests.lean import lean
 from tests.running import parameter_gradient, started
@@ -121,7 +124,7 @@ def test_a_perturbed_network_lies_on_the_sphere_and_matches_logits_too(digits: d
         (current,) = run.networks.current()
         seen.append(torch.cat([w.detach().flatten() for w in current.module.parameters()]))
         assert float((seen[-1] - centre).norm()) == pytest.approx(0.5, abs=1e-6)
-        run.networks.advance(run)
+        run.networks.advance()
     assert float((seen[0] - seen[1]).norm()) > 0.5
     inputs = torch.randn(3, *digits.spec.shape, dtype=torch.float64)
     features, logits = current.features_and_logits(inputs)

@@ -16,8 +16,8 @@ from ddapps.federated.forms import FORMS
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.screening import scores
 from ddapps.federated.wire import Contribution
-from ddcore.data import Split
 from ddcore.errors import OutputExistsError
+from ddcore.parts import Split
 from tests.federated.conftest import quick
 from tests.lean import lean
 from tests.stamped import classes_seen, stamped, with_test_labels_shifted

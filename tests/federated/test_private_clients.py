@@ -13,11 +13,13 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
-from ddapps.federated.forms import FORMS, Client
+from ddapps.federated.agreement import Agreement
+from ddapps.federated.forms import FORMS
 from ddapps.federated.private import COUNT_NOISE, union_epsilon
 from ddapps.federated.remembered import Remembered
+from ddapps.federated.roles import Client
 from ddapps.federated.server import Server
-from ddapps.federated.wire import REFUSED, Agreement, Task
+from ddapps.federated.wire import REFUSED, Task
 from ddapps.privacy import Certificate, PrivateSignal, epsilon_of, verify
 from ddcore.errors import (
     BudgetError,
@@ -129,7 +131,7 @@ def test_noisy_sizes_are_drawn_once_and_paid_for(digits: dd.TargetData) -> None:
 
 
 def _weights(settings: Settings, target: dd.TargetData) -> dict[str, torch.Tensor]:
-    from ddapps.federated.forms.base import initial_network
+    from ddapps.federated.global_model import initial_network
 
     return initial_network(settings, target.spec).module.state_dict()
 

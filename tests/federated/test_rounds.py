@@ -16,9 +16,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 import ddcore as dd
 from ddapps.federated import DistillationStrategy, InProcessGrid, ServerData, Settings, client_app, run_server, simulate
-from ddapps.federated.forms.base import Client, initial_network
+from ddapps.federated.global_model import initial_network
 from ddapps.federated.journal import Journal
 from ddapps.federated.local_training import train_locally
+from ddapps.federated.roles import Client
 from ddapps.federated.server import Server
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import arrays_of, decoded, encoded
@@ -226,7 +227,7 @@ def test_a_torn_write_leaves_the_round_before(
 
     monkeypatch.setattr("ddapps.federated.journal.json.dumps", fails)
     with pytest.raises(OSError, match="no space"):
-        Journal(tmp_path / "state").write(torn)
+        Journal(tmp_path / "state", torn.facts()).write(torn.state())
     monkeypatch.undo()
     after = Server(settings, data, tmp_path / "state")
     assert after.round == before.round == 1

@@ -12,7 +12,7 @@ from torch import nn
 import ddcore as dd
 from ddapps.nas import SearchSpace
 from ddcore.evaluation import Protocol
-from ddcore.networks import ConvNet
+from ddcore.images import ConvNet
 from ddcore.training import Training
 
 SHORT = Protocol("short", Training(epochs=3, learning_rate=0.05, batch_size=20))

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddapps.nas import SearchSpace
-from ddcore.data import Spec, Split
+from ddcore.images import ImageSpec
+from ddcore.parts import Split
 
 MARGINS = (100.0, 80.0, 60.0, 50.0)
 """How sure a network is of its one answer; no training here moves a logit by as much as two of them differ."""
@@ -52,7 +53,7 @@ class Constants(SearchSpace):
 def known_data() -> dd.TargetData:
     """Return noise of four classes, 25 examples each to train on, and held-out splits in opposite order."""
     train, validation, test = (_split(counts) for counts in ((25,) * 4, VALIDATION, TEST))
-    return dd.TargetData("known", Spec((1, 8, 8), 4, (0, 1, 2, 3)), train, validation=validation, test=test)
+    return dd.TargetData("known", ImageSpec((1, 8, 8), 4, (0, 1, 2, 3)), train, validation=validation, test=test)
 
 
 def _split(counts: tuple[int, ...]) -> Split:

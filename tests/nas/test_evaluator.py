@@ -16,7 +16,7 @@ from ddapps.nas import ProxyEvaluator, reporting
 from ddapps.nas.nni_package import require_nni
 from ddcore.errors import CandidateError, DistillationError, InputDataError, SettingsError, UnknownNameError
 from ddcore.evaluation import TrainingSource, predict, train_one
-from ddcore.networks import ConvNet
+from ddcore.images import ConvNet
 from tests.nas.conftest import SHORT, Tiny
 
 NETWORK = ConvNet(width=4, depth=1)

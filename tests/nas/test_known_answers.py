@@ -144,7 +144,7 @@ def test_seconds_are_per_candidate_and_full_training_is_compared_with_them(
         seconds = (40.0, 60.0) if evaluator.also_test else (2.0, 3.0)
         return Outcome(Measurement(score, 1.0, 1.0, 1.0, seconds[0 if first else 1], score))
 
-    seeds_of_proxies = [dd.engine.derive_seed(seed, "proxy") for seed in (0, 1)]
+    seeds_of_proxies = [dd.ground.derive_seed(seed, "proxy") for seed in (0, 1)]
     monkeypatch.setattr(candidates_module, "outcome_of", outcome)
     found = ranked(data, "random:4,random:4(averaged=True)")
     single, averaged = found.rows

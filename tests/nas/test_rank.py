@@ -35,7 +35,6 @@ from ddapps.nas import (
 from ddapps.nas import candidates as candidates_module
 from ddapps.nas.candidates import Outcome, Workers
 from ddapps.nas.proxies import Bench
-from ddcore.engine import derive_seed
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
@@ -46,7 +45,9 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from ddcore.networks import FreshNetworks, OneOf
+from ddcore.ground import derive_seed
+from ddcore.parts import OneOf
+from ddcore.sources import FreshNetworks
 from tests.nas.conftest import SHORT, Tiny
 from tests.running import started
 

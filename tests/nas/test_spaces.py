@@ -14,7 +14,8 @@ from ddapps.nas import ConvNetSpace, NasBench201, UserSpace, as_space, nni_packa
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.spaces import space_label
 from ddcore.errors import MissingExtraError, SettingsError, UnknownNameError, UnsupportedError
-from ddcore.networks import ConvNet, OneOf
+from ddcore.images import ConvNet
+from ddcore.parts import OneOf
 
 require_nni()
 

@@ -1,6 +1,6 @@
 """Forms of exchange, by name."""
 
-from ddapps.federated.forms.base import Client, Form
+from ddapps.federated.forms.base import Form
 from ddapps.federated.forms.iterative import FedDM, FedMK
 from ddapps.federated.forms.one_shot import DOSFL, Everything, FedD3, OneShot
 from ddapps.federated.forms.updates import SyntheticUpdate
@@ -19,4 +19,4 @@ FORMS: dict[str, Form] = {
     "everything": Everything(),
 }
 
-__all__ = ["FORMS", "Client", "Form"]
+__all__ = ["FORMS", "Form"]

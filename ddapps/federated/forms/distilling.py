@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import torch
 from flwr.app import ConfigRecord, RecordDict
 
 import ddcore as dd
-from ddapps.federated.forms.base import Client
 from ddapps.federated.remembered import Remembered
-from ddapps.federated.wire import SUMMARY, pack
-from ddcore.networks import NetworkSource
-
-if TYPE_CHECKING:
-    from ddapps.federated.wire import Task
+from ddapps.federated.roles import Client
+from ddapps.federated.summary_size import coarser, sized
+from ddapps.federated.wire import SUMMARY, Task, pack
+from ddcore.parts import NetworkSource
 
 REPLY = "reply"
 
@@ -45,7 +41,9 @@ class Work:
 
 
 def answer(client: Client, task: Task, prepare: Callable[[], Work]) -> RecordDict:
-    """Return the reply with a summary of a client's data: distilled now, or, where the same was asked before, what was given then.
+    """Return the reply with a summary of a client's data.
+
+    It is distilled now. Where the same was asked before, it is what was given then.
 
     Args:
         client: at work.
@@ -65,8 +63,9 @@ def answer(client: Client, task: Task, prepare: Callable[[], Work]) -> RecordDic
 def _digest(client: Client, task: Task) -> str:
     """Return what tells a task from others that would be answered differently.
 
-    These are the settings that clients follow, the data, and, where more than one answer is given, the round and what came with it. What a private
-    client has given it gives again, whatever has become of its data: that tells nothing new.
+    These are the settings that clients follow and the data. Where more than one answer is given,
+    they are also the round and what came with it. What a private client has given it gives again,
+    whatever has become of its data: that tells nothing new.
     """
     settings = client.settings
     data = "" if settings.private else client.target.fingerprint()
@@ -103,26 +102,3 @@ def _made(client: Client, task: Task, work: Work) -> RecordDict:
         counts=counts,
         num_examples=sum(counts.values()),
     )
-
-
-def coarser(summary: dd.DataSummary, levels: int) -> dd.DataSummary:
-    r"""Return a summary whose images in bytes have only so many levels: :math:`\mathrm{round}(x (L - 1) / 255)`, spread over 0 to 255 again."""
-    parts = []
-    for part in summary.parts:
-        images = part.stored.get("images")
-        stored = dict(part.stored)
-        if images is not None and images.dtype == torch.uint8 and levels < 256:
-            steps = (images.float() * ((levels - 1) / 255)).round()
-            stored["images"] = (steps * (255 / (levels - 1))).round().to(torch.uint8)
-        parts.append(replace(part, stored=stored))
-    return replace(summary, parts=tuple(parts))
-
-
-def sized(
-    client: Client, target: dd.TargetData, source: NetworkSource | None, counts: Mapping[int, int] | None = None
-) -> dd.Method:
-    """Return the method at the size that this client may send; of a private one the true sizes of classes are not read: ``counts`` says them."""
-    compression = client.settings.compression
-    if source is not None:
-        compression = replace(compression, network=source)
-    return compression.within(client.settings.limit(target.spec), target, counts)

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from flwr.app import RecordDict
 
 import ddcore as dd
-from ddapps.federated.forms.base import Client, Form, Weights, with_weights
-from ddapps.federated.forms.distilling import Work, answer, sized
-from ddapps.federated.wire import Agreement, parsed
-from ddcore.engine import generator, resolve_device
+from ddapps.federated.agreement import Agreement, parsed
+from ddapps.federated.forms.base import Form
+from ddapps.federated.forms.distilling import Work, answer
+from ddapps.federated.global_model import Weights, with_weights
+from ddapps.federated.roles import Client, Coordinator
+from ddapps.federated.summary_size import sized
+from ddapps.federated.terms import Terms
+from ddapps.federated.wire import Task
 from ddcore.errors import SummaryFormatError
 from ddcore.evaluation import predict
-from ddcore.factorization import Pixels
-from ddcore.networks import PerturbedNetworks
+from ddcore.ground import generator, resolve_device
+from ddcore.images import Pixels
 from ddcore.settings import require
+from ddcore.sources import PerturbedNetworks
 from ddcore.summary import DataSummary, Part
-
-if TYPE_CHECKING:
-    from ddapps.federated.server import Server
-    from ddapps.federated.settings import Settings
-    from ddapps.federated.wire import Task
 
 
 @dataclass(frozen=True)
 class FedDM(Form):
-    """Means of features and logits are matched under weights in a ball around the global ones (Xiong et al. 2022, arXiv:2207.09653).
+    """Means of features and logits are matched under weights near the global ones.
 
-    The server goes on training the global model, on the last summary of every client.
+    They are drawn from a ball around them. The server goes on training the global model, on the
+    last summary of every client.
+
+    Source: Xiong et al. 2022 (arXiv:2207.09653).
     """
 
     sends_weights: ClassVar[bool] = True
@@ -45,22 +48,24 @@ class FedDM(Form):
         """Return networks around the global model."""
         return PerturbedNetworks(client.network(_sent(task)).module, radius=client.settings.radius)
 
-    def next_weights(self, server: Server) -> Weights:
+    def next_weights(self, server: Coordinator) -> Weights:
         return server.trained(with_weights(server.settings, server.data.spec, server.weights))
 
 
 @dataclass(frozen=True)
 class FedMK(FedDM):
-    """FedDM's exchange with two means of meta-knowledge condensation (Liu et al. 2022b, arXiv:2209.14851).
+    """FedDM's exchange with two means of meta-knowledge condensation.
 
-    A client starts from another client's last summary where it has the same classes; and its examples are drawn the more often the lower
-    their loss under the global model is.
+    A client starts from another client's last summary, where it has the same classes. And its
+    examples are drawn the more often the lower their loss under the global model is.
+
+    Source: Liu et al. 2022b (arXiv:2209.14851).
     """
 
     sends_knowledge: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("feddm", "fedmk")
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Terms) -> None:
         super().check(settings)
         require(
             not settings.private,
@@ -87,7 +92,10 @@ def _sent(task: Task) -> Weights:
 
 
 def easily_fitted(client: Client, weights: Weights) -> dd.TargetData:
-    r"""Return a client's data drawn again, with replacement: example i of a class with chance :math:`\propto 1 / (1 + \ell_i)`."""
+    r"""Return a client's data drawn again, with replacement.
+
+    Example i of a class is drawn with chance :math:`\propto 1 / (1 + \ell_i)`.
+    """
     target, settings = client.target, client.settings
     logits = predict(client.network(weights), target.train, target.spec, resolve_device(settings.device))
     chances = 1 / (1 + F.cross_entropy(logits, target.train.targets, reduction="none"))
@@ -100,7 +108,10 @@ def easily_fitted(client: Client, weights: Weights) -> dd.TargetData:
 
 
 def begun_from(client: Client, target: dd.TargetData, task: Task, source: PerturbedNetworks) -> DataSummary:
-    """Return the summary that a client starts from: another's images of the classes that both have, its own real ones otherwise."""
+    """Return the summary that a client starts from.
+
+    It holds another's images of the classes that both have, and its own real ones otherwise.
+    """
     assert task.knowledge is not None
     tensors, settings = task.knowledge
     method = sized(client, target, source)

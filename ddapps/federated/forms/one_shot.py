@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from flwr.app import RecordDict
 
 import ddcore as dd
-from ddapps.federated.forms.base import Client, Form, Weights, initial_network
+from ddapps.federated.forms.base import Form
 from ddapps.federated.forms.distilling import Work, answer
+from ddapps.federated.global_model import Weights, initial_network
+from ddapps.federated.roles import Client, Coordinator
+from ddapps.federated.terms import Terms
+from ddapps.federated.wire import Task
 from ddapps.sizing import Compression
 from ddcore.kernels import AnalyticKernel
-from ddcore.networks import PerturbedNetworks
-
-if TYPE_CHECKING:
-    from ddapps.federated.server import Server
-    from ddapps.federated.settings import Settings
-    from ddapps.federated.wire import Task
+from ddcore.sources import PerturbedNetworks
 
 SOFT_RESET = 1.0
 """Radius of the ball around the first weights from which DOSFL's clients unroll."""
@@ -34,7 +33,7 @@ class OneShot(Form):
         """Return the networks that clients distil on, where the method does not say."""
         return None
 
-    def next_weights(self, server: Server) -> Weights:
+    def next_weights(self, server: Coordinator) -> Weights:
         return server.trained(initial_network(server.settings, server.data.spec))
 
 
@@ -45,23 +44,26 @@ class Everything(OneShot):
     method: ClassVar[str] = "random"
     whole: ClassVar[bool] = True
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Terms) -> None:
         super().check(settings)
         self._require_defaults(settings, "bytes", "method", "levels", "storage")
 
 
 @dataclass(frozen=True)
 class DOSFL(OneShot):
-    """Unrolled training from weights that all share, soft labels and learned step sizes (Zhou et al. 2020, arXiv:2009.07999).
+    """Unrolled training from weights that all share, with soft labels and learned step sizes.
 
-    Clients unroll from weights near the first global ones ("soft reset"); the server takes the same steps from those, each on the examples
-    of all clients, at the geometric mean of their step sizes.
+    Clients unroll from weights near the first global ones ("soft reset"). The server takes the same
+    steps from those. Each step is on the examples of all clients, at the geometric mean of their
+    step sizes.
+
+    Source: Zhou et al. 2020 (arXiv:2009.07999).
     """
 
     method: ClassVar[str] = "dd"
     cites: ClassVar[tuple[str, ...]] = ("dosfl",)
 
-    def compression(self, settings: Settings) -> Compression:
+    def compression(self, settings: Terms) -> Compression:
         made = super().compression(settings)
         method = made.at(1)
         method = dd.override(method, "factorization.labels", "soft")
@@ -76,12 +78,15 @@ class DOSFL(OneShot):
 
 @dataclass(frozen=True)
 class FedD3(OneShot):
-    """Kernel ridge regression on every client: KIP with a tangent kernel of four hidden layers (Song et al. 2022, arXiv:2208.11311)."""
+    """Kernel ridge regression on every client: KIP with a tangent kernel of four hidden layers.
+
+    Source: Song et al. 2022 (arXiv:2208.11311).
+    """
 
     method: ClassVar[str] = "kip"
     cites: ClassVar[tuple[str, ...]] = ("fedd3",)
 
-    def compression(self, settings: Settings) -> Compression:
+    def compression(self, settings: Terms) -> Compression:
         made = super().compression(settings)
         method = made.at(1)
         if method.name == "kip":

@@ -6,28 +6,28 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from flwr.app import RecordDict
 
 import ddcore as dd
-from ddapps.federated.forms.base import Client, Form, Weights, with_weights
+from ddapps.federated.forms.base import Form
 from ddapps.federated.forms.distilling import Work, answer
+from ddapps.federated.global_model import Weights, with_weights
 from ddapps.federated.local_training import train_locally
+from ddapps.federated.roles import Client, Coordinator
+from ddapps.federated.terms import Terms
+from ddapps.federated.wire import Task
 from ddapps.sizing import Compression
-from ddcore.engine import generator
 from ddcore.errors import SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource
-from ddcore.factorization import Pixels
+from ddcore.ground import generator
+from ddcore.images import Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.networks import GivenSegment, Network
-from ddcore.training import Recipe, Steps, Training
-
-if TYPE_CHECKING:
-    from ddapps.federated.server import Server
-    from ddapps.federated.settings import Settings
-    from ddapps.federated.wire import Task
+from ddcore.parts import Network, Recipe, Steps
+from ddcore.sources import GivenSegment
+from ddcore.training import Training
 
 CPU_STEPS, PAPER_STEPS = 100, 1000
 GRADIENT_BATCH, LEAST_STEP, MOST_STEP = 256, 1e-4, 10.0
@@ -37,18 +37,21 @@ LONGEST = 5.0
 
 @dataclass(frozen=True)
 class SyntheticUpdate(Form):
-    r"""The client trains the global model, then optimises a batch on which :math:`N` steps from the global weights end where its training did.
+    r"""A batch on which :math:`N` steps from the global weights end where a client's training did.
 
-    .. math:: \min_{x, y, \alpha} \frac{\|w_N - w^{(k)}\|^2}{\|w_0 - w^{(k)}\|^2}, \qquad w_{i+1} = w_i - \alpha \nabla \ell(x, y; w_i)
+    .. math:: \min_{x, y, \alpha} \frac{\|w_N - w^{(k)}\|^2}{\|w_0 - w^{(k)}\|^2},
+        \qquad w_{i+1} = w_i - \alpha \nabla \ell(x, y; w_i)
 
-    The batch has soft labels and one learned step size. The server takes the same steps from the same weights, for each client, and averages
-    the ends with the clients' numbers of examples, capped. An update that is longer than `LONGEST` times the median of all is cut to that length.
+    The client trains the global model, then optimises the batch, its soft labels and one step size.
+    For each client the server takes the same steps from the same weights. It averages the ends with
+    the clients' numbers of examples, capped. An update that is longer than `LONGEST` times the
+    median of all is cut to that length.
 
     Attributes:
         inner_steps: :math:`N`, unless the settings say another.
 
-    Source: Goetz & Tewari 2020 (arXiv:2008.04489) with one step, whose size carries the update's norm; Hu et al. 2022 (arXiv:2204.01273)
-    with several.
+    Source: Goetz & Tewari 2020 (arXiv:2008.04489) with one step, whose size carries the update's
+    norm; Hu et al. 2022 (arXiv:2204.01273) with several.
     """
 
     inner_steps: int = field(default=1)
@@ -56,7 +59,7 @@ class SyntheticUpdate(Form):
     sends_weights: ClassVar[bool] = True
     stays: ClassVar[bool] = False
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Terms) -> None:
         self._require_defaults(settings, "screening", "weighting", "bytes")
         if settings.method != "":
             raise UnsupportedError(f"form {settings.form} has its own method: leave method out")
@@ -65,7 +68,7 @@ class SyntheticUpdate(Form):
                 "an update is made of the client's data by training that is not private: choose form 'one-shot' or 'feddm' with epsilon"
             )
 
-    def compression(self, settings: Settings) -> Compression:
+    def compression(self, settings: Terms) -> Compression:
         method = dd.Method(
             name=settings.form,
             preset=settings.preset,
@@ -99,7 +102,7 @@ class SyntheticUpdate(Form):
             settle=lambda method: dd.override(method, "matching.step_sizes.initial", first),
         )
 
-    def next_weights(self, server: Server) -> Weights:
+    def next_weights(self, server: Coordinator) -> Weights:
         updates = {}
         for contribution in server.answers():
             replayed = with_weights(server.settings, server.data.spec, server.weights)
@@ -109,9 +112,7 @@ class SyntheticUpdate(Form):
             if math.isfinite(norm(update)):
                 updates[contribution.client] = (contribution.num_examples, update)
             else:
-                server.reject(contribution.node, "its update is not finite")
-                del server.contributions[contribution.client]
-                server.arrived -= 1
+                server.drop(contribution, "its update is not finite")
         if not updates:
             return server.weights
         moved = averaged([update for _, update in updates.values()], server.shares([n for n, _ in updates.values()]))
@@ -123,7 +124,18 @@ _NOWHERE: torch.nn.Module = torch.nn.Linear(1, 1)
 
 
 def first_step(client: Client, start: Network, end: Network, steps: int) -> float:
-    r"""Return a first step size at which ``steps`` gradients of the client's data are as long as its update: :math:`\|w^{(k)} - w_0\| / (N \|g\|)`."""
+    r"""Return a first step size: ``steps`` gradients of that length are as long as the update.
+
+    It is :math:`\
+
+    w^{(k)} - w_0\
+
+    / (N \
+
+    g\
+
+    )`, with the gradient :math:`g` on the client's data.
+    """
     source = TrainingSource.of(client.target, next(start.parameters()).device, torch.float32)
     batch = source.batch_of(torch.arange(min(source.size, GRADIENT_BATCH)))
     loss = torch.nn.functional.cross_entropy(start(batch.inputs), batch.targets)
@@ -140,7 +152,7 @@ def norm(update: Mapping[str, torch.Tensor]) -> float:
 
 
 def averaged(updates: Sequence[Mapping[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
-    """Return the weighted sum of updates, each no longer than `LONGEST` times their median length."""
+    """Return the weighted sum of updates, none longer than `LONGEST` times their median."""
     lengths = [norm(update) for update in updates]
     limit = LONGEST * median_low([length for length in lengths if length] or [0.0])
     total: dict[str, torch.Tensor] = {}
@@ -152,7 +164,10 @@ def averaged(updates: Sequence[Mapping[str, torch.Tensor]], shares: Sequence[flo
 
 
 def replay(network: Network, summary: dd.DataSummary, steps: int) -> None:
-    """Take the steps that a synthetic batch stands for, in place: all examples at once, at its learned step size."""
+    """Take the steps that a synthetic batch stands for, in place.
+
+    Each is on all examples at once, at the learned step size.
+    """
     device = next(network.parameters()).device
     source = TrainingSource.of(summary, device, torch.float32)
     rate = summary.recipe.learning_rate

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from flwr.app import MetricRecord, RecordDict
 
-from ddapps.federated.forms.base import Client, Form, Weights
+from ddapps.federated.forms.base import Form
+from ddapps.federated.global_model import Weights
 from ddapps.federated.local_training import train_locally
+from ddapps.federated.roles import Client, Coordinator
+from ddapps.federated.terms import Terms
 from ddapps.federated.transport import arrays_of, encoded
+from ddapps.federated.wire import Task
 from ddcore.errors import UnsupportedError
-
-if TYPE_CHECKING:
-    from ddapps.federated.server import Server
-    from ddapps.federated.settings import Settings
-    from ddapps.federated.wire import Task
 
 
 @dataclass(frozen=True)
 class ModelWeights(Form):
-    """The client trains the global model and sends its weights; one of Flower's own strategies averages them.
+    """The client trains the global model and sends its weights; Flower's strategies average them.
 
     Attributes:
         proximal: whether local training is held near the global weights (FedProx).
@@ -30,7 +29,7 @@ class ModelWeights(Form):
     sends_summaries: ClassVar[bool] = False
     sends_weights: ClassVar[bool] = True
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Terms) -> None:
         self._require_defaults(settings, "screening", "weighting", "bytes", "method", "levels", "storage")
         if settings.private:
             raise UnsupportedError(
@@ -40,7 +39,7 @@ class ModelWeights(Form):
     def answer(self, client: Client, task: Task) -> RecordDict:
         raise UnsupportedError("weights are asked for by Flower's own strategies")
 
-    def next_weights(self, server: Server) -> Weights:
+    def next_weights(self, server: Coordinator) -> Weights:
         raise UnsupportedError("weights are averaged by Flower's own strategies")
 
     def train(self, client: Client, content: RecordDict) -> RecordDict:

@@ -1,0 +1,245 @@
+"""What a reply must be: every check that stands between a stranger's bytes and the union."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flwr.app import Message
+
+import ddcore as dd
+from ddapps.federated.terms import Terms
+from ddapps.federated.wire import (
+    REFUSAL,
+    REFUSED,
+    SUMMARY,
+    Contribution,
+    Task,
+    facts_of,
+    unsqueezed,
+)
+from ddcore.errors import DistillationError, SummaryFormatError
+from ddcore.ground import unpack_tensors
+from ddcore.images import Pixels
+from ddcore.summary import DataSummary, Part, check_examples
+
+HEADERS = 4096
+"""Bytes that names and shapes may take beside the agreed size."""
+MAX_COUNT = 10**9
+MAX_NUMBER, MAX_LABEL = 100.0, 10.0
+"""The largest normalised number of an example, unless it is a pixel in [0, 1]; and of a label."""
+AGREED_WORDS = ("labels", "storage", "factor")
+"""A decoder's settings that must be the agreed method's; others are sizes, which may differ."""
+MAX_WHOLE = 2**28
+"""Bytes that a client may send where it sends all of its examples."""
+MAX_TEXT = 2**16
+EDGE = 0.01
+MOST_EXAMPLES = 64
+"""Examples per real image that the agreed bytes would hold."""
+
+
+class Agreement:
+    """What a reply must be, as client and server know it before the run.
+
+    Args:
+        settings: of the run.
+        spec: of the server's data.
+    """
+
+    def __init__(self, settings: Terms, spec: dd.Spec) -> None:
+        self.spec = spec = replace(spec, classes=tuple(range(spec.num_classes)))
+        compression = settings.compression
+        self._factorization = compression.factorization
+        method = compression.at(1)
+        self._method = {"name": method.name}
+        self._cites = list(dict.fromkeys([*method.cites, *settings.cites]))
+        soft = compression.learns_labels
+        self._recipe = dd.Recipe() if method.matching is None else method.matching.first_recipe(soft)
+        self._per_class = None if settings.bytes or settings.whole else settings.ipc
+        most = compression.most_bytes(settings.limit(spec), spec)
+        self.max_bytes = min(most, MAX_WHOLE) if settings.whole else most
+        self._max_examples = max(MOST_EXAMPLES * self.max_bytes // math.prod(spec.shape), MOST_EXAMPLES)
+        self._budget = (settings.epsilon, settings.delta) if settings.private else None
+
+    def read(self, message: Message, task: Task) -> Contribution:
+        """Return what a reply holds.
+
+        Raises:
+            SummaryFormatError: it is not what was agreed; the message says why.
+        """
+        try:
+            return self._read(message, task)
+        except SummaryFormatError:
+            raise
+        except (
+            DistillationError,
+            LookupError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
+            raise SummaryFormatError(f"malformed: {error}") from error
+
+    def _read(self, message: Message, task: Task) -> Contribution:
+        if message.has_content() and REFUSAL in message.content.config_records:
+            raise SummaryFormatError(REFUSED)
+        if message.has_error():
+            raise SummaryFormatError(f"the client failed: {_last_line(message.error.reason)}")
+        content = message.content
+        if list(content) != [SUMMARY] or SUMMARY not in content.config_records:
+            raise SummaryFormatError(
+                f"the reply holds {sorted(map(str, content))[:5]}, wanted is one record {SUMMARY!r}"
+            )
+        record = content.config_records[SUMMARY]
+        wanted = {"round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples"}
+        if not wanted <= set(record) <= wanted | {"record", "counts"}:
+            raise SummaryFormatError(f"its record has unknown or missing entries: {sorted(set(record) ^ wanted)[:5]}")
+        if record["round"] != task.round:
+            raise SummaryFormatError(
+                f"it answers round {str(record['round'])[:20]}, asked was round {task.round}: a replayed reply"
+            )
+        if record["nonce"] != task.nonce:
+            raise SummaryFormatError("it does not repeat the nonce of its task: a replayed reply")
+        if record["facts"] != facts_of(self.spec):
+            raise SummaryFormatError(
+                "its data has another shape, number of classes or normalisation than the server's: load both with one normalisation= and num_classes="
+            )
+        tensors = record["tensors"]
+        if not isinstance(tensors, bytes):
+            raise SummaryFormatError("its tensors are no bytes")
+        summary = self._summary(tensors, parsed(record["part"]), parsed(record["recipe"]), record.get("record"))
+        return Contribution(
+            client=_name(record["client"]),
+            node=message.metadata.src_node_id,
+            round=task.round,
+            summary=summary,
+            counts=self._counts(record.get("counts")),
+            num_examples=_whole(record["num-examples"]),
+        )
+
+    def _summary(self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object) -> DataSummary:
+        summary = self.summary_of(tensors, part, dd.Recipe.restore(recipe), self._kept(record))
+        if summary.stored_bytes > self.max_bytes:
+            raise SummaryFormatError(f"it stores {summary.stored_bytes} bytes, agreed are {self.max_bytes}")
+        if not summary.recipe.same_form(self._recipe):
+            raise SummaryFormatError(
+                f"its recipe ({summary.recipe.loss}) does not have the form of the agreed method's ({self._recipe.loss})"
+            )
+        self._check(summary)
+        return summary
+
+    def summary_of(
+        self,
+        tensors: bytes,
+        part: Mapping[str, Any],
+        recipe: dd.Recipe | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> DataSummary:
+        """Return the summary that tensors and decoding settings make.
+
+        Only what decoding needs is checked.
+        """
+        known = {"data": "client", "method": self._method, "cites": self._cites}
+        return DataSummary((self.part(tensors, part),), self.spec, recipe or dd.Recipe(), {**known, **(record or {})})
+
+    def part(self, tensors: bytes, settings: Mapping[str, Any]) -> Part:
+        """Return the part that tensors and decoding settings make."""
+        if settings.get("name") != self._factorization.name:
+            raise SummaryFormatError(
+                f"it stores {str(settings.get('name'))[:40]!r}, agreed is {self._factorization.name!r}"
+            )
+        decoder = {name: value for name, value in settings.items() if name != "name"}
+        agreed = self._factorization.decoder()
+        for name in AGREED_WORDS:
+            if decoder.get(name) != agreed.get(name):
+                raise SummaryFormatError(
+                    f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}"
+                )
+        stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
+        return Part(self._factorization.loader().from_decoder(decoder), stored)
+
+    def _check(self, summary: DataSummary) -> None:
+        (examples,) = summary.examples()
+        if sum(examples.counts.values()) > self._max_examples:
+            raise SummaryFormatError(
+                f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
+            )
+        if self._per_class is not None and isinstance(self._factorization, Pixels):
+            each = max(examples.counts.values())
+            if each > self._per_class:
+                raise SummaryFormatError(f"it has {each} examples of one class, agreed are {self._per_class}")
+        check_examples(summary)
+        inputs, targets = summary.tensors()
+        if targets.ndim == 2 and float(targets.abs().max()) > MAX_LABEL:
+            raise SummaryFormatError(f"a soft label of {float(targets.abs().max()):.3g} is out of range")
+        normalisation = self.spec.normalisation
+        if isinstance(self._factorization, Pixels) and self._factorization.clip and normalisation.exact:
+            pixels = normalisation.invert(inputs)
+            low, high = float(pixels.min()), float(pixels.max())
+            if low < -EDGE or high > 1 + EDGE:
+                raise SummaryFormatError(f"its pixels reach from {low:.3g} to {high:.3g}, agreed are pixels in [0, 1]")
+        elif float(inputs.abs().max()) > MAX_NUMBER:
+            raise SummaryFormatError(f"a normalised pixel of {float(inputs.abs().max()):.3g} is out of range")
+
+    def _counts(self, values: object) -> dict[int, int]:
+        if values is None:
+            return {}
+        if not isinstance(values, list) or len(values) != self.spec.num_classes:
+            raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
+        return {class_id: n for class_id, value in enumerate(values) if (n := _whole(value))}
+
+    def _kept(self, record: object) -> dict[str, Any]:
+        """Return the entries that a private summary keeps of its record: certificate and steps."""
+        if self._budget is None:
+            return {}
+        kept = {} if record is None else parsed(record)
+        if set(kept) != {"privacy", "steps"}:
+            raise SummaryFormatError("a private run was agreed, and the reply carries no certificate")
+        from ddapps.privacy import Certificate
+
+        certificate = Certificate.from_json(kept["privacy"])
+        epsilon, delta = self._budget
+        if certificate.epsilon > epsilon * (1 + 1e-6) or certificate.delta > delta:
+            raise SummaryFormatError(
+                f"its certificate claims epsilon {certificate.epsilon:.4g} at delta {certificate.delta:.3g}, agreed are {epsilon:g} and {delta:g}"
+            )
+        return {"privacy": certificate.to_json(), "steps": _whole(kept["steps"])}
+
+
+def parsed(text: object) -> dict[str, Any]:
+    """Return the JSON object in a text from a stranger."""
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise SummaryFormatError("its settings are no text of reasonable length")
+    try:
+        value = json.loads(text, parse_constant=_refused)
+    except RecursionError as error:
+        raise SummaryFormatError("its settings are nested too deeply") from error
+    if not isinstance(value, dict):
+        raise SummaryFormatError("its settings are no JSON object")
+    return value
+
+
+def _refused(constant: str) -> float:
+    raise SummaryFormatError(f"its settings hold {constant}, which is not a JSON number")
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1][:300] if lines else "it gave no reason"
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise SummaryFormatError(f"{str(value)[:40]!r} stands where a number of examples belongs")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 80 or not value.isprintable():
+        raise SummaryFormatError("a client's name is printable text of at most 80 characters")
+    return value
