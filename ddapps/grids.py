@@ -14,7 +14,8 @@ class Axis:
 
     Attributes:
         values: in their order.
-        beyond: returns the value that follows one end, of the end and its neighbour; None where a hard limit is reached.
+        beyond: returns the value that follows one end, given that end and its neighbour; None at a
+            hard limit.
     """
 
     values: tuple[Any, ...]
@@ -22,7 +23,10 @@ class Axis:
 
 
 def numbers(values: Sequence[float], least: float, most: float) -> Axis:
-    """Return an axis of positive numbers that goes on by the ratio of the last two; whole numbers stay whole."""
+    """Return an axis of positive numbers that goes on by the ratio of the last two.
+
+    Whole numbers stay whole.
+    """
 
     def beyond(end: float, neighbour: float) -> float | None:
         following = end * end / neighbour
@@ -48,7 +52,8 @@ class Best:
 def search(axes: Mapping[str, Axis], cost: Callable[[dict[str, Any]], Any]) -> Best:
     """Return the combination of the least cost; of equals the first.
 
-    All combinations are tried. While the best has the first or last value of an axis, the value beyond is tried beside the best's others.
+    All combinations are tried. While the best lies at an end of an axis, the value beyond is tried
+    beside the best's others.
     """
     known = {name: list(axis.values) for name, axis in axes.items()}
     combinations = (dict(zip(axes, values, strict=True)) for values in product(*known.values()))
@@ -75,7 +80,10 @@ def _at_end(values: Sequence[Any], value: Any) -> bool:
 def _beyond(
     axes: Mapping[str, Axis], known: Mapping[str, Sequence[Any]], best: Mapping[str, Any]
 ) -> tuple[str, int, Any] | None:
-    """Return an axis, a place in it and a value to try there, which follows the best's; None where the best is inside or nothing follows."""
+    """Return an axis, a place in it and a value to try there, next to the best's.
+
+    None where the best is inside of every axis, or nothing follows.
+    """
     for name, values in known.items():
         if len(values) > 1 and _at_end(values, best[name]):
             first = best[name] == values[0]

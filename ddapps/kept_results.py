@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
-from ddcore.tensorfile import read_json, write_atomically
+from ddcore.ground import read_json, write_atomically
 
 MAX_RESULT = 2**22
 LONGEST_NAME = 160

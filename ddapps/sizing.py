@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import ddcore as dd
 from ddcore.errors import BudgetError
-from ddcore.factorization import Factorization, Ipc, largest_ipc
 from ddcore.methods import build_method
-from ddcore.networks import NoNetworks
+from ddcore.parts import Factorization, Ipc, NoNetworks, largest_ipc
 from ddcore.settings import override
 
 Limit = int | Mapping[int, int]
@@ -24,7 +23,8 @@ class Compression:
         method: its name, or settings whose ``ipc`` is replaced.
         preset: ``paper`` or ``cpu``, of a name.
         storage: how numbers are stored.
-        network: what it distils on, in any form that ``ddcore.networks.as_architecture`` takes; None: its own.
+        network: what it distils on, in any form that ``ddcore.networks.as_architecture`` takes;
+            None: its own.
         steps: replaces its number of steps.
     """
 
@@ -55,7 +55,9 @@ class Compression:
         return getattr(self.factorization, "labels", "hard") != "hard"
 
     def within(self, limit: Limit, target: dd.TargetData, counts: Mapping[int, int] | None = None) -> dd.Method:
-        """Return the method of the largest size that stays within a limit; a class that has fewer examples gives what it has.
+        """Return the method of the largest size that stays within a limit.
+
+        A class that has fewer examples gives what it has.
 
         Args:
             limit: what it may hold.
@@ -76,12 +78,11 @@ class Compression:
         return sized.with_steps(self.steps)
 
     def most_bytes(self, limit: Limit, spec: dd.Spec) -> int:
-        """Return the most bytes that a summary within a limit stores, whatever the sizes of classes."""
+        """Return the most bytes that a summary within a limit stores, whatever its class sizes."""
         if isinstance(limit, int):
             return limit
-        return dd.Budget.of(
-            self.at(_items(self.factorization, limit, limit)), dd.Spec(spec.shape, spec.num_classes, tuple(limit))
-        ).bytes
+        within = replace(spec, classes=tuple(limit))
+        return dd.Budget.of(self.at(_items(self.factorization, limit, limit)), within).bytes
 
     def at(self, ipc: Ipc) -> dd.Method:
         """Return the method with so many items per class."""

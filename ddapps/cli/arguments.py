@@ -71,7 +71,10 @@ def write_json(value: object, path: str) -> None:
 
 
 def present(found: Any, options: argparse.Namespace, plot: Callable[[Any, Path], Any] | None = None) -> None:
-    """Print a comparison, or write its JSON to standard output; write its JSON and its picture where ``--json`` and ``--png`` say."""
+    """Print a comparison, or write its JSON to standard output.
+
+    ``--json`` and ``--png`` name files for its JSON and its picture.
+    """
     if options.json != "-":
         print(found)
     if options.json is not None:

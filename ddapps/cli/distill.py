@@ -9,11 +9,12 @@ from typing import Any
 
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
-from ddcore.engine import resolve_device
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
-from ddcore.factorization import FACTORIZATIONS, STORAGE
+from ddcore.factorization import STORAGE
+from ddcore.ground import resolve_device
 from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
-from ddcore.networks import parse_architecture, split_names
+from ddcore.parts import FACTORIZATIONS, parse_architecture
+from ddcore.settings import split_names
 
 CHECKPOINT = "checkpoint.safetensors"
 STANDARD = "standard"
@@ -96,7 +97,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Distill, save, and say where the result lies. A run that was killed, or ran out of time, goes on."""
+    """Distill, save, and say where the result lies. A run that was cut short goes on."""
     target = load(options, options.data, normalisation=options.normalisation or STANDARD)
     method = method_from(options, target)
     if options.normalisation is None and method.normalisation is not None:
@@ -140,7 +141,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:
-    """Return a number, a number per class id (``0:1,7:10``), or ``clip:N``; the method says what is wrong with anything else."""
+    """Return a number, a number per class id (``0:1,7:10``), or ``clip:N``.
+
+    The method says what is wrong with anything else.
+    """
     if text.lstrip("-").isdecimal():
         return int(text)
     pairs = [pair.split(":") for pair in text.split(",")]
@@ -154,7 +158,10 @@ def _dashed(name: str) -> str:
 
 
 def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) -> dd.Method:
-    """Return the method that the options name, with their settings; sizes that depend on the data, or its public facts, are its."""
+    """Return the method that the options name, with their settings.
+
+    Sizes that depend on the data, or on its public facts, are those of this data.
+    """
     on_cpu = resolve_device(options.device).type == "cpu"
     preset = options.preset or ("cpu" if on_cpu else "paper")
     words = getattr(options, "bytes", None)
@@ -181,7 +188,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
         names = [parse_architecture(name) for name in split_names(options.network)]
         method = method.on_networks(names[0] if len(names) == 1 else names)
     if options.experts is not None:
-        if not isinstance(method.networks, dd.networks.ExpertSegments):
+        if not isinstance(method.networks, dd.sources.ExpertSegments):
             raise SettingsError(f"--experts is for trajectory matching; {method.name} does not start from experts")
         method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
     for path, value in parse_settings(options.set).items():
@@ -197,7 +204,10 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
 def _composed(
     options: argparse.Namespace, preset: str, target: dd.TargetData | dd.Spec, budget: dd.Budget | None
 ) -> dd.Method:
-    """Return a pair of matching and factorization; bytes choose the sizes that its factorization leaves at their defaults."""
+    """Return a pair of matching and factorization.
+
+    Bytes choose the sizes that its factorization leaves at their defaults.
+    """
     if options.method is not None and options.matching is not None:
         raise SettingsError("--method and --matching both name a matching: give one of them")
     matching, kind = options.matching or options.method or "distribution", options.factorization or "pixels"

@@ -9,7 +9,8 @@ from typing import Any
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
 from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol
-from ddcore.networks import ARCHITECTURES, split_names
+from ddcore.parts import ARCHITECTURES
+from ddcore.settings import split_names
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:

@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """Train what is missing, and say what there is."""
     target = load(options, options.data, normalisation=options.normalisation)
-    training = dd.networks.ExpertTraining(epochs=options.epochs)
+    training = dd.sources.ExpertTraining(epochs=options.epochs)
     for path, value in parse_settings(options.set).items():
         training = dd.override(training, path, value)
     buffer = dd.train_experts(

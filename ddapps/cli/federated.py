@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.federated.plot import plot
     from ddapps.federated.settings import PREFIX
     from ddapps.pictures import as_png
-    from ddcore.networks import split_names
+    from ddcore.settings import split_names
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
     if options.png is not None:

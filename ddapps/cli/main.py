@@ -1,4 +1,4 @@
-"""Entry point of ``ddapps``: parses the words, runs the command, turns deliberate errors into one line."""
+"""Entry point of ``ddapps``: parses the words, runs the command, prints an error as one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ddapps methods``: every method, its family, factorization, paper, and what is measured of it."""
+"""``ddapps methods``: each method, its family, factorization, paper and measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ddapps nas``: proxy datasets for architecture search, how they rank a space, and searches on them."""
+"""``ddapps nas``: proxy datasets, how they rank a space, and searches on them."""
 
 from __future__ import annotations
 

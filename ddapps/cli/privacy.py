@@ -1,4 +1,4 @@
-"""``ddapps privacy``: distill under differential privacy, verify the certificate, audit, compare."""
+"""``ddapps privacy``: private distillation, checks of its certificate, audits, comparisons."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ddapps.cli.arguments import (
     write_json,
 )
 from ddapps.cli.distill import add_run_options, method_from
-from ddcore.data import Standardise
 from ddcore.errors import CertificateError, OutputExistsError, SettingsError
+from ddcore.images import Standardise
 
 if TYPE_CHECKING:
     from ddapps.privacy import Canaries, PrivateMethod

@@ -19,7 +19,8 @@ if find_spec("avalanche") is None:
     raise MissingExtraError("ddapps.continual", "avalanche", "continual")
 
 with warnings.catch_warnings():
-    # One of Avalanche's own dependencies announces at import that it has no solver; nothing here needs one.
+    # One of Avalanche's own dependencies announces at import that it has no solver; nothing here
+    # needs one.
     warnings.filterwarnings("ignore", message="no QP solver found", category=UserWarning)
     import avalanche.training  # noqa: F401
 

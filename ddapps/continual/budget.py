@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ddcore import Budget
+from ddcore.budget import Budget
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.settings import require_counts
 
@@ -24,8 +24,8 @@ class MemoryBudget:
     Attributes:
         amount: how many examples or bytes.
         unit: ``examples`` or ``bytes``.
-        per_class: whether the amount is that of each class; otherwise all classes seen so far share it equally, so shares shrink as
-            classes arrive.
+        per_class: whether the amount is that of each class. Otherwise all classes seen so far share
+            it equally, so shares shrink as classes arrive.
     """
 
     amount: int
@@ -42,8 +42,9 @@ class MemoryBudget:
         """Return the budget that is meant.
 
         Args:
-            given: a number: examples in all, as Avalanche's ``mem_size``; ``"10-per-class"``: examples of each class; ``"20kB"`` or a
-                `ddcore.Budget`: bytes in all; ``"650B-per-class"``: bytes of each class.
+            given: a number, as Avalanche's ``mem_size``: examples in all. ``"10-per-class"``:
+                examples of each class. ``"20kB"`` or a `ddcore.Budget`: bytes in all.
+                ``"650B-per-class"``: bytes of each class.
         """
         if isinstance(given, MemoryBudget):
             return given
@@ -81,7 +82,7 @@ class MemoryBudget:
         return dict(zip(keys, _divided(self.amount, len(keys)), strict=True))
 
     def whole(self, amount: int, each: int, key: Key) -> int:
-        """Return how many examples of ``each`` bytes an amount of bytes holds; `BudgetError` if none."""
+        """Return how many examples of ``each`` bytes fit; `BudgetError` if none does."""
         if amount < each:
             raise BudgetError(
                 f"a memory of {self} leaves {amount} bytes for class {key[1]}, one example takes {each}: give more memory"

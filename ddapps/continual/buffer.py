@@ -12,19 +12,21 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.experiences import Form, Reader, exemplars
 from ddapps.continual.memory import Kept, Memory
-from ddcore.data import Normalisation
 from ddcore.errors import UnsupportedError
+from ddcore.parts import Normalisation
 
 
 class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
     """A replay memory that holds summaries instead of real examples.
 
-    It goes wherever Avalanche takes an ``ExemplarsBuffer``: ``ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)``. Its items are
-    what the model takes: normalised, free of transforms, with the task labels of their experience.
+    It goes wherever Avalanche takes an ``ExemplarsBuffer``:
+    ``ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)``. Its items are what the model
+    takes: normalised, without transforms, with the task labels of their experience.
 
     Args:
         memory: what is kept, and how.
-        normalisation: what the benchmark's transforms apply to pixels in [0, 1]; default: the ``Normalize`` that is found in them.
+        normalisation: what the benchmark's transforms apply to pixels in [0, 1]; default: the
+            ``Normalize`` that is found in them.
         num_classes: size of the label space; default: the width of the model's output.
         mirror: whether a mirrored image keeps its class (not so for digits).
 
@@ -82,22 +84,24 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         self.post_adapt(strategy, strategy.experience)
 
     def resize(self, strategy: Any, new_size: int) -> None:
-        """Change the amount, in its own unit; summaries that are too large for it are distilled again."""
+        """Change the amount, in its own unit. Summaries that are too large are distilled again."""
         budget = self.memory.budget
         self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class), getattr(strategy, "model", None))
         self.max_size = new_size
 
 
 class DistilledBuffer(SummaryBuffer):
-    """A replay memory that holds a summary of every experience, distilled when the experience ends.
+    """A replay memory with a summary of every experience, distilled when the experience ends.
 
-    Experiences whose classes were seen before share the memory of these classes with the earlier ones, equally.
+    Experiences with the same classes share the memory of these classes equally.
 
     Args:
         method: a name, or a `ddcore.Method`, whose ``ipc`` the memory replaces.
-        memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see `MemoryBudget.parse`.
+        memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see
+            `MemoryBudget.parse`.
         normalisation, num_classes, mirror: see `SummaryBuffer`.
-        settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``, ``steps``, ``seed``, ``directory``, ...
+        settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``,
+            ``steps``, ``seed``, ``directory``, ...
     """
 
     def __init__(

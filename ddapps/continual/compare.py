@@ -1,4 +1,4 @@
-"""``compare``: distilled memory and baselines on one class-incremental stream, at equal stored bytes."""
+"""``compare``: distilled memory and baselines on one stream of classes, at equal bytes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import numbers, search
 from ddapps.kept_results import KeptResults, file_name
-from ddcore.engine import default_generator_seeded, derive_seed, resolve_device
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
+from ddcore.ground import default_generator_seeded, derive_seed, resolve_device
 from ddcore.methods import METHODS
-from ddcore.networks import architecture_label, as_architecture
+from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import original_bytes
 
@@ -37,10 +37,13 @@ LEAST_RATE, MOST_RATE = 1e-5, 1.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings of replay that are tried on a validation split: final accuracy on the first order of classes decides.
+    """Settings of replay that are tried on a validation split.
+
+    The final accuracy on the first order of classes decides.
 
     Attributes:
-        learning_rates, epochs: all pairs are tried, and where the best lies on the edge, those beyond (`ddapps.grids`).
+        learning_rates, epochs: all pairs are tried, and where the best lies on the edge, those
+            beyond (`ddapps.grids`).
         validation: share of the training split.
         most_epochs: no more are tried.
     """
@@ -71,30 +74,35 @@ def compare(
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Run distilled memories and baselines through class-incremental streams that differ in the order of classes.
+    """Run distilled memories and baselines through streams of classes, in several orders.
 
-    A memory in examples is turned into the bytes of as many real images, and every memory keeps within them, save that of the row in float32,
-    which may take four times as many. Rows are: each method under compress-then-recall and in Avalanche's replay; each baseline.
+    A memory in examples is turned into the bytes of as many real images. Every memory keeps within
+    them, save that of the row in float32, which may take four times as many. Rows are each method
+    under compress-then-recall and in Avalanche's replay, and each baseline.
 
     Args:
         target: the data, with a held-out split.
-        methods: names or `ddcore.Method`; of those whose numbers are learned labels, replay is left out.
+        methods: names or `ddcore.Method`. Those whose numbers are learned labels have no row of
+            replay.
         tasks: experiences.
         memory: see `MemoryBudget.parse`.
-        baselines: selection rules (``random``, ``herding``, ...), recalled as methods are; Avalanche's buffers in replay (``reservoir``,
-            ``class-balanced``, ``experience-balanced``) and memories for streams (``sample-condensation``, ``composite-memory``) in replay,
-            tuned on a validation split; ``naive`` (no memory).
+        baselines: ``naive`` has no memory. Selection rules (``random``, ``herding``, ...) are
+            recalled as methods are. Avalanche's buffers (``reservoir``, ``class-balanced``,
+            ``experience-balanced``) and memories for streams (``sample-condensation``,
+            ``composite-memory``) replay, tuned on a validation split.
         seeds: orders of classes; weights and draws go with them.
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
         grid: what tuning tries for replay.
         steps: replaces the number of steps of methods.
         max_seconds: of each distillation.
-        float32: whether the first method has a second row, with numbers in four bytes instead of one.
+        float32: whether the first method has a second row, with numbers in four bytes instead of
+            one.
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
-        directory: where memories and outcomes are written as they come; a comparison that was killed goes on from there.
+        directory: where memories and outcomes are written as they come. A comparison that was
+            killed goes on from there.
         progress: called with a line of text before every run.
     """
     require_counts(tasks=tasks, seeds=seeds)
@@ -162,7 +170,10 @@ class _Work:
         return Row(name, outcomes, describe(strategy))
 
     def tuned_row(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Row:
-        """Return the row of the settings that are best on a validation split: a part of the training split, whatever is reported on."""
+        """Return the row of the settings that are best on a validation split.
+
+        It is a part of the training split, whatever is reported on.
+        """
         held = replace(self.target, validation=None).with_validation(grid.validation, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage="tuning")
 

@@ -17,32 +17,36 @@ from ddapps.continual.budget import Key, MemoryBudget
 from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of
 from ddapps.continual.mixtures import PairMixtures
 from ddapps.continual.store import Store
-from ddcore.data import Split
-from ddcore.engine import derive_seed, generator
+from ddcore.ground import derive_seed, generator
 from ddcore.matching import GradientMatching
-from ddcore.networks import Factory, TrainedOnSynthetic, as_architecture
+from ddcore.parts import Factory, Split, as_architecture
 from ddcore.settings import describe, require_counts
+from ddcore.sources import TrainedOnSynthetic
 from ddcore.summary import original_bytes
 
 
 class CondensedMemory(Memory):
-    """Real examples, condensed in pairs by gradient matching when there is no room (Sangermano et al. 2022).
+    """Real examples, condensed in pairs where there is no room (Sangermano et al. 2022).
 
-    Examples come in batches. While a class has room they are kept as they are. When it is full, every ``every`` batches as many of its
-    examples, with as many new ones, are paired at random, and each pair becomes one mixture whose weights match the gradients of both. When
-    a class is new, the others make room: examples are paired and condensed until each class has an equal share. Nothing but one batch and
-    the memory is looked at together.
+    Examples come in batches. While a class has room they are kept as they are. When it is full, it
+    is condensed every ``every`` batches. As many of its examples as there are new ones are then
+    paired with them at random. Each pair becomes one mixture whose weights match the gradients of
+    both. When a class is new, the others make room: they are condensed until each class has an
+    equal share. Only the memory and one batch are ever looked at.
 
     Args:
         memory: see `MemoryBudget.parse`; bytes are those of images in a byte per pixel.
         batch_size: examples that come together.
-        every: batches between two condensations of full classes; the new examples of the others are not kept.
+        every: batches between two condensations of full classes. New examples of other batches are
+            not kept.
         steps: of matching, in one condensation.
         inner: epochs on the mixtures that the network takes between two steps.
-        network: matched on; default: the model that is being trained, or, where it has a head per task, a narrow ConvNet.
+        network: matched on. Default: the model that is being trained; where it has a head per task,
+            a narrow ConvNet.
         seed: of all random numbers.
         device: as in ``ddcore.distill``.
-        directory: where the memory is written after every experience, and found again, whatever the model is then.
+        directory: where the memory is written after every experience, and found again, whatever the
+            model is then.
     """
 
     def __init__(
@@ -92,7 +96,10 @@ class CondensedMemory(Memory):
             self._batches += -(-len(target.train) // self._sizes["batch_size"])
 
     def method(self, counts: Mapping[int, int], model: nn.Module | None) -> dd.Method:
-        """Return how pairs become mixtures: gradient matching of the mixing weights, on a network that learns from the mixtures."""
+        """Return how pairs become mixtures: gradient matching of the mixing weights.
+
+        The network that is matched on learns from the mixtures.
+        """
         architecture = self._architecture
         if architecture is None:
             if model is None or isinstance(model, MultiTaskModule):
@@ -148,7 +155,11 @@ class _Room:
         self._taken: set[int] = set()
 
     def take(self, task: int, batch: dd.TargetData, *, condense: bool) -> None:
-        """Take in a batch: new classes and classes with room keep examples as they are, full ones are condensed with them or stay."""
+        """Take in a batch.
+
+        New classes and classes with room keep examples as they are. Full ones are condensed with
+        them, or stay.
+        """
         self.specs[task] = batch.spec
         self._taken.add(task)
         classes = batch.train.targets.unique().tolist()
@@ -168,7 +179,10 @@ class _Room:
             self._mix(full, batch.spec)
 
     def _mix(self, found: Mapping[Key, Tensor], spec: dd.Spec) -> None:
-        """Let new images take part in full classes: as many old ones and they become mixtures in the place of the old ones."""
+        """Let new images take part in full classes.
+
+        They and as many old ones become mixtures, in the place of the old ones.
+        """
         self._turn += 1
         pairs, rest, counts = {}, {}, {}
         for key, images in found.items():
@@ -180,7 +194,7 @@ class _Room:
             self.images[key] = torch.cat([rest[key], mixed])
 
     def make(self, keys: list[Key]) -> None:
-        """Condense classes, pair by pair, until each has no more than its share among these classes."""
+        """Condense classes, pair by pair, until each has no more than its share among them."""
         for key in list(self.images):
             spec = self.specs[key[0]]
             share = self._shares(keys, spec)[key]
@@ -193,7 +207,7 @@ class _Room:
                 self.images[key] = torch.cat([held[2 * n :], mixed[key]])
 
     def _shares(self, keys: list[Key], spec: dd.Spec) -> dict[Key, int]:
-        # In the order of class ids, whatever the order of arrival: what does not divide goes to the lowest.
+        # In the order of class ids, not of arrival: what does not divide goes to the lowest.
         (allowed,) = self._budget.allowances([sorted(keys)])
         if self._budget.unit == "examples":
             return allowed
@@ -201,7 +215,10 @@ class _Room:
         return {key: self._budget.whole(amount, image, key) for key, amount in allowed.items()}
 
     def kept(self, experience: int) -> tuple[Kept, ...]:
-        """Return the images as one summary for each task; those that took in something are of this experience."""
+        """Return the images as one summary for each task.
+
+        Those that took in something are of this experience.
+        """
         result = []
         for task, spec in self.specs.items():
             before = self._before.get(task)

@@ -17,34 +17,39 @@ from ddapps.continual.distinct import distinctly, first_copies
 from ddapps.continual.memory import Kept, Memory, Tasks, balanced, chunks, examples_of
 from ddapps.continual.store import Store
 from ddapps.sizing import Compression, Limit
-from ddcore.engine import derive_seed, resolve_device
 from ddcore.errors import SettingsError, UnknownNameError
-from ddcore.networks import NetworkSource, as_architecture
+from ddcore.ground import derive_seed, resolve_device
+from ddcore.parts import NetworkSource, as_architecture
 from ddcore.settings import describe, require, require_counts
 
 
 class DistilledMemory(Memory):
     """A summary of every experience, distilled by any method.
 
-    An experience is distilled when `observe` is told of it, within the share of its classes. Where shares shrink, because classes have
-    arrived or come again, earlier summaries are distilled again, from their own examples, to what they may still hold.
+    An experience is distilled when `observe` is told of it, within the share of its classes. Shares
+    shrink where classes arrive or come again. Earlier summaries are then distilled again, from
+    their own examples, to what they may still hold.
 
     Args:
         method: a name, or a `ddcore.Method`, whose ``ipc`` the budget replaces.
         memory: see `MemoryBudget.parse`.
-        joint: whether one summary (of each task) stands for all experiences: it is distilled anew from the examples of the one before and
-            the new data, so that all classes share bases or decoders. Of a class that comes again, the earlier examples count as often as
-            it had come.
-        chunk: of a joint memory: most examples that are looked at together. An experience is then taken in piece by piece, in its order.
-        preset: ``paper`` or ``cpu``, of a method by its name; default: ``cpu`` on a processor, ``paper`` on a GPU.
+        joint: whether one summary (of each task) stands for all experiences. It is distilled anew
+            from its own examples and the new data, so that all classes share bases or decoders. Of
+            a class that comes again, the earlier examples count as often as it had come.
+        chunk: of a joint memory: most examples that are looked at together. An experience is then
+            taken in piece by piece, in its order.
+        preset: ``paper`` or ``cpu``, of a method by its name; default: ``cpu`` on a processor,
+            ``paper`` on a GPU.
         storage: ``uint8``, ``fp16`` or ``float32``.
-        network: what is distilled on, in any form that ``ddcore.networks.as_architecture`` takes; default: the method's.
+        network: what is distilled on, in any form that ``ddcore.networks.as_architecture`` takes;
+            default: the method's.
         steps: replaces the method's number of steps.
         max_seconds: of each distillation.
         seed: of all random numbers.
         device: as in ``ddcore.distill``.
-        directory: where the memory is written after every experience. The same stream observed again, in another process, is read from there
-            as far as it had come; a distillation that was killed goes on from its checkpoint.
+        directory: where the memory is written after every experience. The same stream, observed
+            again in another process, is read from there as far as it had come. A distillation that
+            was killed goes on from its checkpoint.
         progress: whether to show bars on standard error.
     """
 
@@ -168,7 +173,8 @@ class DistilledMemory(Memory):
         settings: dict[str, Any] = dict(self._run)
         seed = derive_seed(self._seed, "experience", self.experiences, purpose)
         if self.joint:
-            # Data that repeat some examples are drawn from as they are; sizes and first images go by the distinct ones.
+            # Data may repeat examples on purpose: they are drawn from as they are. Sizes and first
+            # images go by the distinct ones.
             distinct = target.with_train(first_copies(target.train), target.name)
             method = distinctly(self.compression.within(limit, distinct), distinct.counts())
         else:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 import ddcore as dd
-from ddcore.coresets import CoresetRule, as_rule
-from ddcore.data import Pool
-from ddcore.factorization import NOISE
+from ddcore.coresets import as_rule
+from ddcore.parts import NOISE, CoresetRule, Pool
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From an Avalanche experience to data that can be distilled, and from summaries to an Avalanche dataset."""
+"""From Avalanche's experiences to data that can be distilled, and from summaries back."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 import ddcore as dd
 from ddapps.continual.memory import Kept
 from ddapps.continual.transforms import normalisation_of
-from ddcore.data import Identity, Normalisation, Split
 from ddcore.errors import InputDataError, UnsupportedError
+from ddcore.parts import Identity, Normalisation, Split
 
 READ_AT_ONCE = 256
 ROUNDING = 1e-3
@@ -42,7 +42,10 @@ class Form:
 
     @classmethod
     def of(cls, dataset: Any) -> Form:
-        """Look at the first example, as it is for evaluation: transforms for training may draw random numbers."""
+        """Look at the first example, as it is for evaluation.
+
+        Transforms for training may draw random numbers.
+        """
         example = dataset.eval()[0]
         return cls(len(example) > 2, isinstance(example[1], Tensor))
 
@@ -52,9 +55,10 @@ class Reader:
     """Reads experiences as pixels.
 
     Attributes:
-        normalisation: what the dataset's transforms apply to pixels in [0, 1]; None: what is found in them.
-        num_classes: size of the label space; None: the width of the model's output, or the highest label of the experience + 1 where there
-            is none or it has a head per task.
+        normalisation: what the dataset's transforms apply to pixels in [0, 1]; None: what is found
+            in them.
+        num_classes: size of the label space. None: the width of the model's output, or, where there
+            is none or it has a head per task, the highest label of the experience + 1.
         mirror: whether a mirrored image keeps its class.
     """
 
@@ -73,7 +77,8 @@ class Reader:
             least_classes: size of the label space of earlier experiences: it never shrinks.
 
         Raises:
-            InputDataError: there is no example, examples are no images, or undoing the normalisation does not give pixels.
+            InputDataError: there is no example, examples are no images, or undoing the
+                normalisation does not give pixels.
             SettingsError: a label lies outside of ``num_classes``.
         """
         dataset = experience.dataset.eval()
@@ -89,7 +94,7 @@ class Reader:
         for task in tasks.unique().tolist():
             members = (tasks == task).nonzero().flatten()
             split = Split(pixels[members], targets[members])
-            spec = dd.Spec(
+            spec = dd.images.ImageSpec(
                 tuple(pixels.shape[1:]),
                 num_classes,
                 tuple(sorted(set(split.targets.tolist()))),
@@ -117,7 +122,9 @@ class Reader:
 
 
 def width_of(model: nn.Module, inputs: Tensor) -> int:
-    """Return how many logits a model gives, 0 where there is no one number; the model stays as it is.
+    """Return how many logits a model gives, 0 where there is no one number.
+
+    The model stays as it is.
 
     Raises:
         UnsupportedError: it does not take such inputs.
@@ -139,7 +146,8 @@ def width_of(model: nn.Module, inputs: Tensor) -> int:
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
     parts = []
-    # A loader draws a seed even where nothing is random: not from the generator that the user's script draws from.
+    # A loader draws a seed even where nothing is random. It must not come from the generator that
+    # the user's script draws from.
     for batch in DataLoader(dataset, batch_size=READ_AT_ONCE, generator=torch.Generator()):
         if not isinstance(batch[0], Tensor) or batch[0].ndim != 4 or not batch[0].dtype.is_floating_point:
             raise InputDataError(
@@ -181,7 +189,7 @@ class _Exemplars(Dataset[tuple[Tensor, Any]]):
 
 
 def exemplars(kept: Sequence[Kept], form: Form) -> AvalancheDataset:
-    """Return the decoded examples of summaries with hard labels as one dataset, without transforms."""
+    """Return the decoded examples of summaries with hard labels, without transforms."""
     if not kept:
         return AvalancheDataset([])
     inputs, targets = (torch.cat(parts) for parts in zip(*(one.summary.tensors() for one in kept), strict=True))
@@ -189,7 +197,10 @@ def exemplars(kept: Sequence[Kept], form: Form) -> AvalancheDataset:
 
 
 def dataset_of(inputs: Tensor, targets: Tensor, tasks: Sequence[int], form: Form) -> AvalancheDataset:
-    """Return normalised examples, their class ids and task labels as an Avalanche dataset without transforms."""
+    """Return normalised examples, class ids and task labels as an Avalanche dataset.
+
+    It has no transforms.
+    """
     attributes = [DataAttribute(targets.tolist(), "targets")]
     examples = _Exemplars(inputs, targets, form)
     if not form.with_task:

@@ -16,9 +16,9 @@ from torch import nn
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
 from ddapps.continual.store import Store
-from ddcore.data import Split
-from ddcore.engine import generator
 from ddcore.errors import InputDataError
+from ddcore.ground import generator
+from ddcore.parts import Split
 from ddcore.settings import describe
 
 Tasks = Sequence[tuple[int, dd.TargetData]]
@@ -87,17 +87,18 @@ class Memory(ABC):
         return total
 
     def summary(self) -> dd.DataSummary:
-        """Return the union of all summaries, with the recipe that stands for theirs (see `ddcore.Recipe.merged`)."""
+        """Return the union of all summaries, with a recipe for all (`ddcore.Recipe.merged`)."""
         if not self.kept:
             raise InputDataError("the memory is empty: no experience was observed")
         summaries = [kept.summary for kept in self.kept]
         return dd.concat(summaries, recipe=dd.Recipe.merged([summary.recipe for summary in summaries]))
 
     def observe(self, data: dd.TargetData | Tasks, model: nn.Module | None = None) -> None:
-        """Take in an experience; of one that an earlier process had finished with the same directory, its result is read.
+        """Take in an experience. A result that the directory holds already is read.
 
         Args:
-            data: its training data; with several tasks in one experience, task labels and the data of each.
+            data: its training data. With several tasks in one experience: task labels and the data
+                of each.
             model: what the strategy trains, for memories that look at it.
 
         Raises:
@@ -137,7 +138,10 @@ class Memory(ABC):
         """Return what is kept after one more experience."""
 
     def count(self, tasks: Tasks) -> None:
-        """Take note of an experience that was observed, where `after` needs to know of earlier ones more than what is kept."""
+        """Take note of an experience that was observed.
+
+        For memories whose `after` needs to know more of earlier ones than what is kept.
+        """
 
     @abstractmethod
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
@@ -165,8 +169,9 @@ LEAST, MOST = 256, 4096
 def balanced(parts: Sequence[dd.TargetData], weights: Sequence[Mapping[int, int]]) -> dd.TargetData:
     """Return the union of data in which parts count by their weights, whatever their sizes.
 
-    Every class gets the same number of examples, so many that each part's share of them holds all it has, but no more than `MOST`. A part fills
-    its share with its own examples in turn, repeated; of a part with more than its share, some are left out at random.
+    Every class gets the same number of examples. It is chosen so that each part's share of them
+    holds all that the part has, up to `MOST` in all. A part fills its share with its own examples
+    in turn, repeated. Of a part with more than its share, some are left out at random.
 
     Args:
         parts: data with one shape and normalisation.

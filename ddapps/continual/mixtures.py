@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ddcore import Batch
 from ddcore.coresets import RandomSelection
 from ddcore.errors import BudgetError
-from ddcore.factorization import Examples, Factorization, OwnedExamples, Pixels, owners_of
+from ddcore.factorization import OwnedExamples, owners_of
+from ddcore.images import Pixels
+from ddcore.parts import Batch, Examples, Factorization
 
 if TYPE_CHECKING:
-    from ddcore import Run
+    from ddcore.parts import Run
 
 
 @dataclass(frozen=True)
 class PairMixtures(Pixels):
-    r"""Every example is a mixture of two real ones, each of which is in one pair; what is stored are the mixed images.
+    r"""Every example is a mixture of two real ones. The mixed images are what is stored.
+
+    Each real example is in one pair.
 
     .. math:: x_i = \frac{w_{i1} a_i + w_{i2} b_i}{w_{i1} + w_{i2}}, \quad w > 0
 
@@ -44,7 +47,7 @@ class PairMixtures(Pixels):
     def start(self, run: Run) -> Examples:
         counts = self.counts_for(run.real.counts)
         chosen = run.real.select(RandomSelection(), {c: 2 * n for c, n in counts.items()}, run.generator("init"))
-        pairs = torch.cat([chosen[c].to("cpu", run.dtype).unflatten(0, (n, 2)) for c, n in counts.items()])
+        pairs = torch.cat([chosen[c].inputs.to("cpu", run.dtype).unflatten(0, (n, 2)) for c, n in counts.items()])
         return _Mixed(pairs, owners_of(counts), run.spec.num_classes)
 
 

@@ -1,4 +1,4 @@
-"""Replay memories that look at no more than a batch of an experience together: for streams that are seen once."""
+"""Replay memories for streams that are seen once: they look at one batch at a time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import SummaryBuffer
 from ddapps.continual.condensation import CondensedMemory
 from ddapps.continual.distilled import DistilledMemory
-from ddcore.data import Normalisation
+from ddcore.parts import Normalisation
 
 
 class SampleCondensationBuffer(SummaryBuffer):
-    """A replay memory for streams whose experiences are seen once and piece by piece, such as those of ``split_online_stream``.
+    """A replay memory for streams that are seen once, piece by piece.
+
+    Such streams come from ``split_online_stream``, for example.
 
     Args:
         memory: see `MemoryBudget.parse`.
@@ -35,10 +37,13 @@ class SampleCondensationBuffer(SummaryBuffer):
 
 
 class CompositeMemoryBuffer(SummaryBuffer):
-    r"""A replay memory of few components, shared by all classes and weighted for each example (after Wiewel & Yang 2021).
+    r"""A replay memory of few components, weighted for each example (Wiewel & Yang 2021).
 
-    Linear bases (survey, equation 13) under gradient matching, in one summary: examples are weighted sums of the components, and components
-    are learned anew with each piece of an experience, from the memory's own examples and the piece.
+    All classes share the components.
+
+    Linear bases (survey, equation 13) under gradient matching, in one summary: examples are
+    weighted sums of the components. The components are learned anew with each piece of an
+    experience, from the memory's own examples and the piece.
 
     Args:
         memory: in bytes, of which components take up to 40 %; see `MemoryBudget.parse`.

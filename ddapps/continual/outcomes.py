@@ -29,7 +29,10 @@ class Outcome:
 
     @property
     def forgetting(self) -> float:
-        """How much the accuracy on an experience has fallen since it was learned, in the mean over all but the last; 0 of a single one."""
+        """How much the accuracy on an experience has fallen since it was learned.
+
+        The mean over all experiences but the last; 0 of a single one.
+        """
         last = self.by_experience[-1]
         return fmean([self.by_experience[i][i] - now for i, now in enumerate(last[:-1])] or [0.0])
 

@@ -9,9 +9,9 @@ from ddapps.pictures import as_png, figure_of
 
 
 def plot(comparison: Comparison, path: str | Path) -> Path:
-    """Draw the accuracy on all classes seen after each experience, one line per strategy, and write it as a PNG.
+    """Draw the accuracy on all classes seen, after each experience, and write it as a PNG.
 
-    Lines are dashed where training goes on through the experiences.
+    Each strategy is one line, dashed where training goes on through the experiences.
     """
     path = as_png(path)
     figure, axes = figure_of()

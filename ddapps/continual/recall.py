@@ -1,4 +1,7 @@
-"""Compress, then recall: after each experience a fresh network is trained on summaries alone (Deng & Russakovsky 2022)."""
+"""Compress, then recall: a fresh network learns from summaries alone.
+
+Deng & Russakovsky 2022.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,20 @@ from ddapps.continual.buffer import SummaryBuffer
 from ddapps.continual.experiences import width_of
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, train_one
-from ddcore.networks import Architecture, as_architecture
+from ddcore.parts import Architecture, as_architecture
 
 
 class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
-    """Trains the strategy's model anew on the summaries of all experiences so far, by their recipes.
+    """Trains the strategy's model anew on the summaries of all experiences, by their recipes.
 
-    When an experience comes, its data goes into the memory and is seen no more. The model's weights are then drawn afresh and trained on
-    what the memory holds: soft labels, learned step sizes and the loss of the recipe included. The strategy's own epochs do not take place.
+    When an experience comes, its data goes into the memory and is seen no more. The model's weights
+    are then drawn afresh and trained on what the memory holds, with its soft labels, learned step
+    sizes and loss. The strategy's own epochs do not take place.
 
     Args:
         buffer: the memory.
-        protocol: how the network is trained: ``dc``, ``dsa``, ``quick`` or a `ddcore.evaluation.Protocol`; a recipe's own steps replace it.
+        protocol: how the network is trained: ``dc``, ``dsa``, ``quick`` or a
+            `ddcore.evaluation.Protocol`. A recipe's own steps replace it.
         seed: of weights, order and augmentation.
     """
 
@@ -52,10 +57,11 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
 
 
 def as_trained(model: nn.Module, shape: tuple[int, ...]) -> tuple[Architecture, int]:
-    """Return a model as an architecture whose weights can be drawn anew, and how many logits it gives.
+    """Return a model as an architecture, whose weights can be drawn anew, and its logits.
 
     Raises:
-        UnsupportedError: the weights of some part cannot be drawn anew, or the model takes no examples of this shape.
+        UnsupportedError: the weights of some part cannot be drawn anew, or the model takes no
+            examples of this shape.
     """
     width = width_of(model, torch.zeros(2, *shape))
     architecture = as_architecture(model)
@@ -64,10 +70,11 @@ def as_trained(model: nn.Module, shape: tuple[int, ...]) -> tuple[Architecture, 
 
 
 def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, seed: int = 0, run: int = 0) -> None:
-    """Train a model, from weights that are drawn anew, on a summary; it keeps the model's place and type.
+    """Train a model on a summary, from new weights; it keeps its place and type.
 
     Raises:
-        UnsupportedError: the model does not have as many logits as soft labels have classes, or fewer than there are classes.
+        UnsupportedError: the model does not have as many logits as soft labels have classes, or
+            fewer than there are classes.
     """
     weights = next(model.parameters())
     source = TrainingSource.of(summary, weights.device, weights.dtype)
@@ -91,7 +98,8 @@ class CompressThenRecall(SupervisedTemplate):  # type: ignore[misc]
         buffer: the memory.
         protocol: see `CompressThenRecallPlugin`.
         seed: see `CompressThenRecallPlugin`.
-        settings: further arguments of Avalanche's ``SupervisedTemplate``: ``device``, ``evaluator``, ``plugins``, ``eval_mb_size``, ...
+        settings: further arguments of Avalanche's ``SupervisedTemplate``: ``device``,
+            ``evaluator``, ``plugins``, ``eval_mb_size``, ...
     """
 
     def __init__(

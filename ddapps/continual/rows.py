@@ -26,9 +26,9 @@ from ddapps.continual.memory import Memory
 from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.recall import CompressThenRecall
 from ddapps.sizing import Compression
-from ddcore.engine import derive_seed, resolve_device
 from ddcore.evaluation import Protocol
-from ddcore.networks import Architecture
+from ddcore.ground import derive_seed, resolve_device
+from ddcore.parts import Architecture
 from ddcore.summary import original_bytes
 
 BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
@@ -86,7 +86,7 @@ class Setting:
         return built.module
 
     def shared(self) -> dict[str, Any]:
-        """Return the arguments that every strategy takes: metrics without a logger, device, size of test batches."""
+        """Return the arguments of every strategy: metrics without a logger, device, batch size."""
         evaluator = EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[BaseLogger()])
         return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
 
@@ -100,20 +100,20 @@ class Setting:
         }
 
     def memory(self, seed: int) -> dict[str, Any]:
-        """Return the arguments that every buffer of summaries takes: a memory of this comparison's size, of its data."""
+        """Return the arguments of every buffer of summaries: its memory, and facts of the data."""
         spec = self.spec
         return {
             "memory": self.limit,
             "normalisation": spec.normalisation,
             "num_classes": spec.num_classes,
-            "mirror": spec.mirror,
+            "mirror": isinstance(spec, dd.images.ImageSpec) and spec.mirror,
             "seed": seed,
             "device": self.device,
         }
 
 
 class _Replay(ReplayPlugin):  # type: ignore[misc]
-    """Avalanche's plugin; its buffer is told of an experience by the name that is not deprecated."""
+    """Avalanche's plugin. Its buffer hears of experiences by the name that is not deprecated."""
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.storage_policy.post_adapt(strategy, strategy.experience)
@@ -181,7 +181,8 @@ class Replay:
     """Training goes on through the experiences; each batch has as many examples of the memory.
 
     Attributes:
-        memory: a buffer by its name (`BUFFERS`, `ONLINE`), or a `Recall` whose distilled memory is replayed; None: no memory.
+        memory: a buffer by its name (`BUFFERS`, `ONLINE`), or a `Recall` whose distilled memory is
+            replayed; None: no memory.
         training: of each experience.
     """
 
@@ -202,7 +203,7 @@ class Replay:
         elif self.memory == "composite-memory":
             buffer = CompositeMemoryBuffer(**setting.memory(seed), **setting.distilling(directory))
         elif self.memory == "sample-condensation":
-            # What it keeps depends on the model in training, so it is not looked for in a directory.
+            # What it keeps depends on the model in training, so no directory is searched for it.
             buffer = SampleCondensationBuffer(**setting.memory(seed))
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)

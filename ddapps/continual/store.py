@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import ddcore as dd
 from ddcore.errors import CheckpointError, OutputExistsError
-from ddcore.factorization import Factorization
-from ddcore.tensorfile import read_json, write_atomically
+from ddcore.ground import read_json, write_atomically
+from ddcore.parts import Factorization
 
 STEP = "memory.json"
 MAX_STEP = 2**24
@@ -31,9 +31,9 @@ class Found(NamedTuple):
 class Store:
     """What a memory held after each experience.
 
-    ``experience-0003/memory.json`` lists the summaries that were kept after the fourth experience, by their place; those made then lie
-    beside it, others in the folders of earlier experiences. It is written last: a folder without it is of an experience that was not
-    finished.
+    ``experience-0003/memory.json`` lists the summaries that were kept after the fourth experience,
+    by their place. Those made then lie beside it, others in the folders of earlier experiences. It
+    is written last: a folder without it is of an experience that was not finished.
     """
 
     def __init__(self, directory: Path, factorizations: Mapping[str, type[Factorization]] | None = None) -> None:
@@ -47,7 +47,8 @@ class Store:
         """Return what was kept after an experience, None if it was not finished.
 
         Raises:
-            OutputExistsError: the folder's experience was other data, followed on another memory, or was distilled by other settings.
+            OutputExistsError: the folder's experience was other data, followed on another memory,
+                or was distilled by other settings.
             CheckpointError: the folder is damaged.
         """
         path = self._folder(experience) / STEP
@@ -95,7 +96,7 @@ class Store:
         self.discard_checkpoints(experience)
 
     def discard_checkpoints(self, experience: int, purpose: str = "") -> None:
-        """Delete the checkpoints of an experience, or those of one purpose, when their distillations are finished."""
+        """Delete the checkpoints of finished distillations, of an experience or of one purpose."""
         for left in self._folder(experience).glob(f"{purpose}*.checkpoint*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 

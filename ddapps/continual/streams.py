@@ -9,19 +9,23 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_
 
 import ddcore as dd
 from ddapps.continual.experiences import Form, dataset_of
-from ddcore.data import Split
-from ddcore.engine import generator
 from ddcore.evaluation import held_out_split
+from ddcore.ground import generator
+from ddcore.parts import Split
 
 
 def benchmark(parts: Sequence[dd.TargetData], *, task_labels: bool = False, split: str = "test") -> CLScenario:
-    """Return a benchmark with an experience for each part: class-incremental, or, where parts have the same classes, domain-incremental.
+    """Return a benchmark with an experience for each part.
 
-    Examples are normalised already and carry no transforms: give a buffer ``normalisation=parts[0].spec.normalisation``.
+    It is class-incremental or, where parts have the same classes, domain-incremental.
+
+    Examples are normalised already, without transforms: give a buffer
+    ``normalisation=parts[0].spec.normalisation``.
 
     Args:
         parts: the data of each experience; see `ddcore.data.partitions`.
-        task_labels: whether experiences have task labels 0, 1, ... (task-incremental); else all have 0.
+        task_labels: whether experiences have task labels 0, 1, ... (task-incremental); else all
+            have 0.
         split: what the stream ``test`` is made of: ``test`` or ``validation``.
     """
     held_out = [held_out_split(part, split) for part in parts]

@@ -8,18 +8,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from ddcore.data import Identity, Normalisation, Standardise
 from ddcore.errors import InputDataError
+from ddcore.images import Standardise
+from ddcore.parts import Identity, Normalisation
 
 HOLDERS = ("transform", "transforms")
 """Attributes in which composed transforms, and datasets, keep transforms."""
 
 
 def normalisation_of(dataset: Any) -> Normalisation:
-    """Return the normalisation that a dataset's transforms for evaluation apply: a ``Normalize``, or none.
+    """Return the ``Normalize`` of a dataset's transforms for evaluation, or none.
 
     Raises:
-        InputDataError: they normalise twice, those for training normalise in another way, or parts of the dataset do.
+        InputDataError: they normalise twice, those for training normalise in another way, or parts
+            of the dataset do.
     """
     found = {group: _agreed(_along_paths(dataset, group)) for group in ("train", "eval")}
     if not found["train"].same_as(found["eval"]):
@@ -42,7 +44,7 @@ def _agreed(paths: list[list[Normalisation]]) -> Normalisation:
 
 
 def _along_paths(node: Any, group: str) -> list[list[Normalisation]]:
-    """Return, for each dataset at the bottom, the normalisations that an example passes on its way up."""
+    """Return, for each dataset at the bottom, the normalisations on an example's way up."""
     node = getattr(node, "_flat_data", node)
     own = [
         normalisation

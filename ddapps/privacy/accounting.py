@@ -1,4 +1,4 @@
-"""Privacy accounting, by Opacus: what a history of noisy answers costs, and how much noise a budget asks for."""
+"""Privacy accounting, by Opacus: what noisy answers cost, and what noise a budget asks for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from opacus.accountants.utils import get_noise_multiplier
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 
 Query = tuple[float, float, int]
-"""Noise multiplier, sampling rate, number of times: answers of a Poisson-subsampled Gaussian mechanism."""
+"""Noise multiplier, sampling rate, times: answers of a Poisson-subsampled Gaussian mechanism."""
 
 ACCOUNTANTS = ("prv", "rdp")
-"""Upper bounds. Opacus's ``gdp`` is an approximation that can come out too low, so it is not among them."""
+"""Upper bounds. Opacus's ``gdp`` is not among them: it can come out too low."""
 
 MAX_EPSILON = 500
 """Beyond it the accountants' numbers overflow; it would promise nothing anyway."""
@@ -27,7 +27,7 @@ LEAST_NOISE, MOST_NOISE = 1e-2, 1e6
 TOLERANCE = 1e-3
 """Relative, of a noise multiplier that is searched for."""
 LARGEST_PRV = 30_000
-"""Most ``(1 + epsilon) * sqrt(number of answers) * number of kinds`` for which the PRV accountant's tables fit in memory."""
+"""Where ``(1 + epsilon) * sqrt(answers) * kinds`` is more, PRV tables do not fit in memory."""
 
 
 def check_accountant(name: str) -> None:
@@ -37,7 +37,7 @@ def check_accountant(name: str) -> None:
 
 
 def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") -> float:
-    r"""Return the :math:`\epsilon` of a history at ``delta``, as Opacus's accountant of that name computes it.
+    r"""Return the :math:`\epsilon` of a history at ``delta``, by Opacus's accountant of that name.
 
     Raises:
         SettingsError: no finite bound, or one that the PRV accountant has no memory for.
@@ -57,7 +57,7 @@ def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") 
 
 
 def merged(history: Sequence[Query]) -> list[Query]:
-    """Return the history with equal answers counted together, and without those that were never given."""
+    """Return the history with equal answers counted together; what was not given is left out."""
     counted: dict[tuple[float, float], int] = {}
     for sigma, rate, steps in history:
         counted[sigma, rate] = counted.get((sigma, rate), 0) + steps
@@ -87,7 +87,7 @@ def noise_multiplier_for(
     accountant: str = "prv",
     history: Sequence[Query] = (),
 ) -> float:
-    """Return the noise multiplier at which ``steps`` answers, after those of ``history``, stay within the budget.
+    """Return the noise multiplier at which ``steps`` more answers stay within the budget.
 
     Raises:
         BudgetError: ``history`` alone exceeds the budget, or no noise is strong enough.
@@ -131,7 +131,8 @@ def _noise_multiplier_for(
         except MemoryError:  # too little noise for the accountant's tables
             return math.inf
 
-    # The Renyi bound says where to search; whatever it says, the noise is bracketed before it is searched.
+    # The Renyi bound says where to search. Whatever it says, the noise is bracketed before it is
+    # searched.
     low, above, below = high / 2, total(high / 2), total(high)
     while not below <= epsilon:
         low, above, high = high, below, 2 * high
@@ -142,7 +143,8 @@ def _noise_multiplier_for(
         low, high, below = low / 2, low, above
         above = total(low)
     while high - low > TOLERANCE * high:
-        # Epsilon is close to a power of the noise. Half a tolerance from both ends, so that the bracket closes around a good guess.
+        # Epsilon is close to a power of the noise. Half a tolerance from both ends, so that the
+        # bracket closes around a good guess.
         share = math.log(above / epsilon) / math.log(above / below) if 0 < below <= epsilon < above < math.inf else 0.5
         guess = low * (high / low) ** share
         sigma = min(max(guess, low + TOLERANCE * high / 2), high - TOLERANCE * high / 2)
@@ -158,7 +160,7 @@ def history_of(accountant: IAccountant) -> list[Query]:
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Silence Opacus's hint that other orders might give a tighter bound, and its logarithms of 0 at sampling rate 1."""
+    """Silence Opacus's hint at other orders, and its logarithms of 0 at sampling rate 1."""
     with warnings.catch_warnings(), np.errstate(divide="ignore"):
         warnings.filterwarnings("ignore", message="Optimal order is the")
         yield

@@ -1,4 +1,4 @@
-"""The certificate of a private summary: what is claimed, and everything needed to check the claim."""
+"""The certificate of a private summary: what is claimed, and all that checks need."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ddapps.privacy.accounting import ACCOUNTANTS, Query
-from ddcore import DataSummary
 from ddcore.errors import CertificateError
+from ddcore.summary import DataSummary
 
 SCHEMA = 1
 ADJACENCY = "add or remove one example"
@@ -25,12 +25,13 @@ class Certificate:
     r"""A claim of :math:`(\epsilon, \delta)`-differential privacy.
 
     Attributes:
-        epsilon, delta: the claim: the bound of the named accountant for all answers that were planned, so at least that of ``queries``.
+        epsilon, delta: the claim. It is the bound of the named accountant for all answers that were
+            planned, so at least that of ``queries``.
         target_epsilon: what was asked for.
         adjacency: which data sets count as neighbours.
         mechanism: how answers are made.
-        queries: (noise multiplier, sampling rate, times) of everything that was charged, earlier charges of a
-            caller's accountant included.
+        queries: (noise multiplier, sampling rate, times) of everything that was charged, earlier
+            charges of a caller's accountant included.
         max_grad_norm: the norm to which each example's vector is clipped.
         steps: questions of this run that were answered and paid, interrupted ones included.
         examples: public number of examples.
@@ -38,7 +39,8 @@ class Certificate:
         randomness: where noise and draws come from.
         assumed_public: what the claim takes for known to everybody.
         initialisation: of the synthetic examples.
-        repeated: whether answers were used again at later steps, which is free: then steps outnumber answers.
+        repeated: whether answers were used again at later steps, which is free. Then steps
+            outnumber answers.
     """
 
     epsilon: float

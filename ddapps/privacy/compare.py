@@ -23,7 +23,7 @@ BASELINES = ("mean_features", "dp_sgd", "noise")
 
 @dataclass(frozen=True)
 class Row:
-    """One method: accuracies in percent of as many independent runs, each distilled, trained and tested anew."""
+    """One method: accuracies in percent of independent runs, each distilled and trained anew."""
 
     name: str
     epsilon: float
@@ -87,13 +87,14 @@ def compare(
     training: PrivateTraining | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Run private methods and baselines, ``runs`` independent times each, and test one network per run.
+    """Run private methods and baselines, ``runs`` times each, and test one network per run.
 
-    Every run has the whole budget: publishing several would add up.
+    Runs are independent. Every run has the whole budget: publishing several would add up.
 
     Args:
         target: the private data with public normalisation and classes, and a held-out split.
-        methods: names: private methods (preset ``cpu``); ``mean_features``, ``noise``; ``dp_sgd``, which trains the network itself.
+        methods: names: private methods (preset ``cpu``); ``mean_features``, ``noise``; ``dp_sgd``,
+            which trains the network itself.
         epsilon: of every run.
         delta: of every run.
         ipc: examples per class.

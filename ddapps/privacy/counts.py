@@ -9,8 +9,8 @@ from torch import nn
 
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.mechanism import NoisySum, give
-from ddcore import TargetData
 from ddcore.errors import InputDataError
+from ddcore.parts import TargetData
 from ddcore.settings import require
 
 DECLARE_CLASSES = "declare them, as load_data(..., classes=range(10), num_classes=10)"
@@ -19,10 +19,11 @@ DECLARE_CLASSES = "declare them, as load_data(..., classes=range(10), num_classe
 def release_counts(
     target: TargetData, noise_multiplier: float, accountant: IAccountant, *, entropy: Entropy | None = None
 ) -> dict[int, int]:
-    r"""Return class sizes with noise :math:`\mathcal N(0, \sigma^2)` each, at least 1; ``accountant`` is told of one full-batch answer.
+    r"""Return class sizes with noise :math:`\mathcal N(0, \sigma^2)` each, at least 1.
 
-    An example is counted in one class, so the sizes together move by 1 when it comes or goes. Pass them on:
-    ``privatize(..., counts=counts, accountant=accountant)``.
+    An example is counted in one class, so the sizes together move by 1 when it comes or goes.
+    ``accountant`` is told of one full-batch answer. Pass both on: ``privatize(..., counts=counts,
+    accountant=accountant)``.
 
     Args:
         target: the private data.

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import torch
 
-from ddcore.engine import derive_seed
+from ddcore.ground import derive_seed
 
 _WORDS, _FIRST = 624, 24
-"""Words of a Mersenne twister, and where they begin in the state of torch's CPU generator (8 bytes each)."""
+"""Words of a Mersenne twister, and their place in the state of torch's CPU generator."""
 
 
 class Entropy(ABC):
@@ -25,9 +25,10 @@ class Entropy(ABC):
 
 
 class SystemEntropy(Entropy):
-    """Every generator gets all of its state from the operating system: 19 968 bits on a processor, 64 on a GPU.
+    """Every generator gets all of its state from the operating system.
 
-    ``torch.Generator.manual_seed`` would keep 32 bits of a seed, which can be tried out; so the whole state is set.
+    That is 19 968 bits on a processor, 64 on a GPU. ``torch.Generator.manual_seed`` would keep 32
+    bits of a seed, which can be tried out; so the whole state is set.
     """
 
     description = "operating system"

@@ -13,24 +13,26 @@ from typing import IO, Any
 
 from ddapps.privacy.accounting import ACCOUNTANTS, MAX_EPSILON, Query, check_accountant, epsilon_of
 from ddcore.errors import BudgetError, LedgerError, SettingsError
+from ddcore.ground import write_atomically
 from ddcore.settings import require
-from ddcore.summary import write_atomically
 
 SCHEMA = 1
 
 
 class Ledger:
-    """The charges of all runs on one dataset, kept in memory or in a file that is synced at every charge.
+    """The charges of all runs on one dataset, in memory or in a file.
 
-    A file belongs to one dataset, which it knows by a salted hash, and to one run at a time. It is for its owner's eyes
-    (mode 0600).
+    A file is synced at every charge. It belongs to one dataset, which it knows by a salted hash,
+    and to one run at a time. It is for its owner's eyes (mode 0600).
 
     Args:
         path: of the file; None: memory.
         data_sha256: hash of the dataset.
-        epsilon, delta: budget of all runs together; for a file that exists: None, or the same again.
+        epsilon, delta: budget of all runs together; for a file that exists: None, or the same
+            again.
         accountant: that adds up the runs.
-        fresh: whether to forget what a file holds: for a file that belongs to one result, which is made anew.
+        fresh: whether to forget what a file holds: for a file that belongs to one result, which is
+            made anew.
     """
 
     def __init__(
@@ -105,20 +107,25 @@ class Ledger:
         return any(run["run"] == digest_of(words) and run["open"] for run in self._state["runs"])
 
     def abandon(self, words: str) -> None:
-        """Close an interrupted run of these words, if there is one: its charges stay, and the words begin anew."""
+        """Close an interrupted run of these words, if there is one.
+
+        Its charges stay, and the words begin anew.
+        """
         for run in self._state["runs"]:
             if run["run"] == digest_of(words):
                 run["open"] = False
 
     def open_run(self, words: str, query: tuple[float, float], steps: int, before: Sequence[Query] = ()) -> int:
-        """Begin a run, or go on with the interrupted one of the same ``words``; return how many answers it has paid for.
+        """Begin a run, or go on with the interrupted one of the same ``words``.
+
+        Return how many answers it has paid for.
 
         Args:
             words: what tells this run from others.
             query: noise multiplier and sampling rate of each answer.
             steps: most answers in all.
-            before: what a caller's accountant was told earlier; it is charged with a new run. Runs that share an accountant
-                charge it again each, so that the total is never too small.
+            before: what a caller's accountant was told earlier; it is charged with a new run. Runs
+                that share an accountant charge it again each, so that the total is never too small.
 
         Raises:
             BudgetError: the answers that are left would exceed the budget.

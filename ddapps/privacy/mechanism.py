@@ -1,4 +1,4 @@
-"""The Gaussian mechanism: clipped per-example vectors are added up, and noise is added once. All of it by Opacus."""
+"""The Gaussian mechanism, by Opacus: clipped vectors are added up, and noise is added once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from opacus.optimizers import DPOptimizer
 from opacus.utils.uniform_sampler import UniformWithReplacementSampler
 from torch import Tensor, nn
 
-from ddcore import Run
 from ddcore.errors import UnsupportedError
-from ddcore.networks import Network
+from ddcore.parts import Context, Network
 
 ROWS = (
     "this network does not treat an example as one row of its layers' inputs, so one example's part cannot be bounded: use another "
@@ -24,7 +23,8 @@ ROWS = (
 class NoisySum:
     r"""One release :math:`\sum_i v_i \min(1, C / \|v_i\|) + \mathcal N(0, \sigma^2 C^2 I)`.
 
-    An example's vector :math:`v_i` spans all parameters: their ``grad_sample``, ``n x ...`` each, set before every `add`.
+    An example's vector :math:`v_i` spans all parameters: their ``grad_sample``, ``n x ...`` each,
+    set before every `add`.
 
     Args:
         parameters: leaves of the shapes that are released; their values are not changed.
@@ -37,7 +37,8 @@ class NoisySum:
         self, parameters: Sequence[nn.Parameter], noise_multiplier: float, max_norm: float, generator: torch.Generator
     ) -> None:
         self._parameters = list(parameters)
-        # secure_mode draws every noise as a sum of four, against attacks on the representation of floats.
+        # secure_mode draws every noise as a sum of four, against attacks on the representation of
+        # floats.
         self._optimiser = DPOptimizer(
             torch.optim.SGD(self._parameters, lr=0.0),
             noise_multiplier=noise_multiplier,
@@ -50,12 +51,14 @@ class NoisySum:
         self._optimiser.zero_grad(set_to_none=True)
 
     def add(self, examples: int) -> None:
-        """Clip the vectors at hand and add them to the sum: one of each of so many examples, no more and no fewer.
+        """Clip the vectors at hand and add them to the sum: one of each of so many examples.
 
-        They are clipped in the parameters' precision; a vector that is not finite has no norm, and counts as zero.
+        They are clipped in the parameters' precision. A vector that is not finite has no norm, and
+        counts as zero.
 
         Raises:
-            UnsupportedError: there is not one vector per example, as when a network folds an example into several rows.
+            UnsupportedError: there is not one vector per example, as when a network folds an
+                example into several rows.
         """
         for parameter in self._parameters:
             vectors = getattr(parameter, "grad_sample", None)
@@ -100,13 +103,16 @@ def _of(parameter: nn.Parameter) -> Tensor:
 
 
 def poisson_draw(size: int, sample_rate: float, generator: torch.Generator) -> Tensor:
-    """Return the indices of a draw in which each of ``size`` examples takes part with probability ``sample_rate``."""
+    """Return a draw's indices: each of ``size`` examples has the chance ``sample_rate``."""
     sampler = UniformWithReplacementSampler(num_samples=size, sample_rate=sample_rate, generator=generator, steps=1)
     return torch.tensor(next(iter(sampler)), dtype=torch.int64)
 
 
-def gradients_at_once(network: Network, weights: Sequence[str], run: Run) -> int:
-    """Return how many examples' gradients are held at once: on a processor, those of about 20 MB, which still fit its cache."""
+def gradients_at_once(network: Network, weights: Sequence[str], run: Context) -> int:
+    """Return how many examples' gradients are held at once.
+
+    On a processor, those of about 20 MB: they still fit its cache.
+    """
     if run.device.type != "cpu":
         return run.gradient_micro_batch
     sizes = {name: weight.numel() for name, weight in network.module.named_parameters()}
@@ -116,10 +122,13 @@ def gradients_at_once(network: Network, weights: Sequence[str], run: Run) -> int
 
 @contextmanager
 def per_example_gradients(module: nn.Module) -> Iterator[None]:
-    """Let backward passes inside the block leave per-example gradients in ``grad_sample`` of the weights that take gradients.
+    """Let backward passes inside the block leave per-example gradients in ``grad_sample``.
 
-    Hooks listen on modules in training mode alone; those that own weights are put into it, which changes nothing of what they
-    compute (`require_private` keeps out those where it would). Dropout and the like stay as they are.
+    Weights that take gradients have them.
+
+    Hooks listen on modules in training mode alone. Those that own weights are put into it, which
+    changes nothing of what they compute: `require_private` keeps out those where it would. Dropout
+    and the like stay as they are.
     """
     owners = [m for m in module.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     modes = [(m, m.training) for m in owners]

@@ -1,4 +1,4 @@
-"""Which networks a private signal takes: those whose per-example gradients and features are each example's own."""
+"""Which networks a private signal takes: each example's gradient must be its own."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from opacus.validators import ModuleValidator
 from torch import Tensor, nn
 
 from ddapps.privacy.mechanism import ROWS, per_example_gradients
-from ddcore import Spec
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.networks import Architecture, Network, NetworkSource
+from ddcore.parts import Architecture, Network, NetworkSource, Spec
 
 _CHECKED: WeakKeyDictionary[nn.Module, set[tuple[str, ...]]] = WeakKeyDictionary()
 
 
 def require_private(network: Network, shape: tuple[int, ...], weights: Sequence[str]) -> None:
-    """Raise `UnsupportedError` if one example can change another's gradient or features, or Opacus cannot tell them apart.
+    """Raise `UnsupportedError` unless each example's gradient and features are its own.
 
-    Besides kinds of layers, behaviour is checked, once per module and set of weights, on public noise: every example alone must give what
-    it gives in company, its per-example gradients included, in the modes in which these are taken.
+    Opacus must also be able to tell them apart. Besides kinds of layers, behaviour is checked, once
+    per module and set of weights, on public noise. Every example alone must give what it gives in
+    company, its per-example gradients included, in the modes in which these are taken.
 
     Args:
         network: what will be asked.
@@ -94,7 +94,10 @@ def _require_same(together: Tensor, alone: Sequence[Tensor]) -> None:
 
 
 def feature_norm(source: NetworkSource, spec: Spec) -> float:
-    """Return the median norm of the features that public noise has on a network of ``source``: no example is looked at."""
+    """Return the median norm of features that public noise has on a network of ``source``.
+
+    No example is looked at.
+    """
     architecture = getattr(source, "architecture", None)
     if not isinstance(architecture, Architecture):
         raise SettingsError(

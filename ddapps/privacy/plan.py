@@ -15,9 +15,9 @@ from ddapps.privacy.certificate import ALWAYS_PUBLIC
 from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.signal import Mechanism
-from ddcore import TargetData
-from ddcore.data import Standardise
 from ddcore.errors import BudgetError, InputDataError
+from ddcore.images import Standardise
+from ddcore.parts import TargetData
 from ddcore.settings import require
 
 PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
@@ -25,7 +25,7 @@ PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 
 
 def check_budget(epsilon: float, delta: float, sample_rate: float | None, accountant: str | IAccountant) -> None:
-    """Raise unless a budget makes sense: `SettingsError`, or `UnknownNameError` for the accountant."""
+    """Raise unless a budget makes sense: `SettingsError`, or `UnknownNameError`."""
     for name, value, most in (("epsilon", epsilon, MAX_EPSILON), ("delta", delta, 1)):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         require(number and 0 < value <= most, f"{name} must be above 0, at most {most}, not {value!r}")
@@ -50,7 +50,9 @@ def plan(
     assumed_public: Sequence[str] = (),
     noise_multiplier: float | None = None,
 ) -> Mechanism:
-    """Return the public constants for some data: the noise follows from budget, sampling rate and number of questions.
+    """Return the public constants for some data.
+
+    The noise follows from budget, sampling rate and number of questions.
 
     Args:
         target: the private data, of which class sizes are read unless ``counts`` gives them.
@@ -58,7 +60,8 @@ def plan(
         delta: as in `privatize`.
         max_grad_norm: clipping norm.
         steps: number of questions.
-        sample_rate: chance of each example to take part in an answer; default: ``real_batch`` per class on average.
+        sample_rate: chance of each example to take part in an answer; default: ``real_batch`` per
+            class on average.
         real_batch: see ``sample_rate``.
         real_total: examples in all on average, in place of ``real_batch``.
         accountant: as in `privatize`.
@@ -70,7 +73,8 @@ def plan(
     Raises:
         InputDataError: class set or normalisation were read from the private examples.
         SettingsError: delta is not below one over the number of examples.
-        BudgetError: a caller's accountant has spent the budget already, or the noise that was given is too weak for it.
+        BudgetError: a caller's accountant has spent the budget already, or the noise that was given
+            is too weak for it.
     """
     check_budget(epsilon, delta, sample_rate, accountant)
     public = _public_counts(target, counts)
@@ -121,7 +125,8 @@ def ledger_for(
         target: the private data.
         mechanism: of the run.
         path: of the file; None: memory.
-        budget: epsilon and delta of a new file; default: this run's own, so that a second run is refused.
+        budget: epsilon and delta of a new file; default: this run's own, so that a second run is
+            refused.
         fresh: as in `Ledger`.
     """
     exists = path is not None and path.exists() and not fresh

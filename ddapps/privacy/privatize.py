@@ -18,8 +18,8 @@ from ddapps.privacy.networks import feature_norm
 from ddapps.privacy.plan import check_budget, ledger_for, plan, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
+from ddcore.ground import write_atomically
 from ddcore.settings import require
-from ddcore.summary import write_atomically
 
 CHECKPOINT, LEDGER = "checkpoint.safetensors", "ledger.json"
 MADE = "made-by"
@@ -30,7 +30,9 @@ GRADIENT_NORM = 0.1
 
 @dataclass(frozen=True)
 class PrivateMethod:
-    """A method with its privacy settings; it serves any number of runs. Made by `privatize`, whose arguments are its fields.
+    """A method with its privacy settings; it serves any number of runs.
+
+    It is made by `privatize`, whose arguments are its fields.
 
     Attributes:
         changes: what `privatize` had to change of the method, in words.
@@ -93,12 +95,17 @@ class PrivateMethod:
         """Distill privately; the summary carries a certificate (`verify`).
 
         Args:
-            target: the private data. Its normalisation must be public: ``load_data(..., normalisation=PUBLIC_NORMALISATION)``.
-            seed: of public random numbers: networks, initial noise, order. Never of what hides the data.
-            out: directory for the summary, which can be handed out as it is. What must not be is kept beside it, in
-                ``out.private`` (mode 0700). A run that is killed and started again with the same words goes on from a checkpoint
-                there, removed at the end; what was asked since that checkpoint stays paid, so it may end with fewer steps.
-            ledger: file that keeps the total spent on this dataset; default: one in ``out.private``, for this result alone.
+            target: the private data. Its normalisation must be public: ``load_data(...,
+                normalisation=PUBLIC_NORMALISATION)``.
+            seed: of public random numbers: networks, initial noise, order. Never of what hides the
+                data.
+            out: directory for the summary, which can be handed out as it is. What must not be is
+                kept beside it, in ``out.private`` (mode 0700). A run that is killed and started
+                again with the same words goes on from a checkpoint there, which is removed at the
+                end. What was asked since that checkpoint stays paid, so it may end with fewer
+                steps.
+            ledger: file that keeps the total spent on this dataset; default: one in
+                ``out.private``, for this result alone.
             ledger_budget: epsilon and delta of a new ledger.
             overwrite: distill again, and pay again, where ``out`` holds a result.
             start: a *public* summary to start from, instead of noise.
@@ -183,14 +190,17 @@ class PrivateMethod:
 
 
 def private_folder(out: Path) -> Path:
-    """Return the folder beside a summary's for what must not be handed out: checkpoint, ledger, canaries."""
+    """Return the folder beside a summary's for what must not be handed out.
+
+    That is checkpoint, ledger and canaries.
+    """
     folder = out.with_name(f"{out.name}.private")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def _require_public(record: Mapping[str, Any], data_sha256: str) -> None:
-    """Raise if a summary, or a part of a union, was made of the private data itself, or privately."""
+    """Raise if a summary, or a part of a union, was made of the private data, or privately."""
     if record.get("privacy") is not None:
         raise UnsupportedError(
             "a private summary as start would add its loss to this run's: start from public data or noise"
@@ -215,24 +225,30 @@ def privatize(
     questions: int | None = None,
     noise_multiplier: float | None = None,
 ) -> PrivateMethod:
-    r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy for adding or removing one example.
+    r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy.
 
-    Real gradients or features are clipped per example, summed over a Poisson draw, and noised, by Opacus. The noise is chosen so that
-    all steps together stay within the budget.
+    Neighbours differ by one example, added or removed. Real gradients or features are clipped per
+    example, summed over a Poisson draw, and noised, by Opacus. The noise is chosen so that all
+    steps together stay within the budget.
 
     Args:
-        method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm, dd, linba_no_factorization, linba, kfs, gtn``, or a composition of the same parts.
-            An initialisation by real examples is replaced by noise (see ``changes`` of the result).
+        method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm, dd,
+            linba_no_factorization, linba, kfs, gtn``, or a composition of the same parts. An
+            initialisation by real examples is replaced by noise (see ``changes`` of the result).
         epsilon: above 0; below 1 is strong, 10 is weak.
         delta: below one over the number of examples.
-        max_grad_norm: the norm to which an example's gradient (or feature vector) is clipped; default: .1 for gradients; for features,
-            the median norm of public noise images' features. Choose it without looking at the private data.
-        sample_rate: chance of each example to take part in an answer; default: the method's ``real_total`` in all, or ``real_batch`` per class.
-        accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours: it is told of every answer, and what it was told before
-            counts against ``epsilon``.
+        max_grad_norm: the norm to which an example's gradient (or feature vector) is clipped.
+            Default for gradients: .1; for features: the median norm of public noise images'
+            features. Choose it without looking at the private data.
+        sample_rate: chance of each example to take part in an answer; default: the method's
+            ``real_total`` in all, or ``real_batch`` per class.
+        accountant: ``prv`` or ``rdp``, or an Opacus accountant of yours. That is told of every
+            answer, and what it was told before counts against ``epsilon``.
         questions: how many the method asks in all; default: one per step.
-        noise_multiplier: of every answer; default: the least that keeps ``questions`` answers within the budget.
-        counts: public examples per class; default: the true ones, taken for public. `release_counts` pays for noisy ones.
+        noise_multiplier: of every answer; default: the least that keeps ``questions`` answers
+            within the budget.
+        counts: public examples per class; default: the true ones, taken for public.
+            `release_counts` pays for noisy ones.
 
     Raises:
         SettingsError: a setting outside of what it allows.

@@ -1,4 +1,4 @@
-"""The private signal: answers about real data are clipped, noised, and paid for before they are given."""
+"""The private signal: answers about real data are clipped, noised, and paid for first."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ from ddapps.privacy.entropy import Entropy
 from ddapps.privacy.ledger import Ledger, digest_of
 from ddapps.privacy.mechanism import NoisySum, give, gradients_at_once, per_example_gradients, poisson_draw
 from ddapps.privacy.networks import require_private
-from ddcore import Batch, Run, TargetData
-from ddcore.data import Counts, Features, Gradients, RealSignal
 from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
-from ddcore.training import LOSSES
+from ddcore.parts import LOSSES, Batch, Context, Counts, Features, Gradients, RealSignal, TargetData
 
 if TYPE_CHECKING:
-    from ddcore.augmentation import View
-    from ddcore.coresets import CoresetRule
-    from ddcore.networks import Network
+    from ddcore.parts import CoresetRule, Network, View
 
 
 @dataclass(frozen=True)
@@ -59,14 +55,16 @@ class Mechanism:
 class PrivateSignal(RealSignal):
     r"""Answers for real data by the Poisson-subsampled Gaussian mechanism.
 
-    A question about all classes is one question: an example is of one class, so it has a part in one of the answers alone. An
-    answer for a group :math:`g` of classes is
+    A question about all classes is one question: an example is of one class, so it has a part in
+    one of the answers alone. An answer for a group :math:`g` of classes is
 
-    .. math:: \frac{1}{q\,|g|\,m} \Big( \sum_{c \in g} \sum_{i \in B_c} \mathrm{clip}_C\big(\tfrac{m}{n_c} v_i\big) + \mathcal N(0, \sigma^2 C^2 I) \Big),
+    .. math:: \frac{1}{q\,|g|\,m} \Big( \sum_{c \in g} \sum_{i \in B_c}
+        \mathrm{clip}_C\big(\tfrac{m}{n_c} v_i\big) + \mathcal N(0, \sigma^2 C^2 I) \Big),
         \qquad m = \min_{c \in g} n_c,
 
-    with the Poisson draw :math:`B` at rate :math:`q`, public class sizes :math:`n_c`, and :math:`v_i` an example's gradient or features. Without
-    clipping and noise it is an unbiased estimate of the exact signal's answer: classes of a group weigh the same.
+    with the Poisson draw :math:`B` at rate :math:`q`, public class sizes :math:`n_c`, and
+    :math:`v_i` an example's gradient or features. Without clipping and noise it is an unbiased
+    estimate of the exact signal's answer: classes of a group weigh the same.
 
     Args:
         target: the private data.
@@ -74,7 +72,8 @@ class PrivateSignal(RealSignal):
         ledger: where every answer is charged.
         words: what tells this run from others, for the ledger.
         entropy: of draws and noise.
-        watched: a caller's own accountant, told of every answer; of those of an interrupted run that goes on, once more.
+        watched: a caller's own accountant, told of every answer. When an interrupted run goes on,
+            it is told of that run's answers once more.
     """
 
     repeats: ClassVar[bool] = False
@@ -99,9 +98,9 @@ class PrivateSignal(RealSignal):
         self._planned: float | None = None
         for _ in range(self._paid if watched is not None else 0):
             self._tell_watched()
-        self._run: Run | None = None
+        self._run: Context | None = None
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Context) -> None:
         self._run = run
         train = self._target.train
         self._inputs, self._targets = train.inputs.to(run.device), train.targets.to(run.device)
@@ -117,12 +116,12 @@ class PrivateSignal(RealSignal):
         self._ledger.close_run()
 
     def history(self) -> list[Query]:
-        """Return what has been paid for: earlier charges of the caller's accountant, and this run's."""
+        """Return what has been paid for: by the caller's accountant earlier, and by this run."""
         mechanism = self._mechanism
         return [*self._before, (mechanism.noise_multiplier, mechanism.sample_rate, self._paid)]
 
     def certificate(self) -> Certificate:
-        """Return the claim: what all planned answers cost. That covers a run that ends early for whatever reason."""
+        """Return the claim: the cost of all planned answers. A run that ends early is covered."""
         mechanism = self._mechanism
         if self._planned is None:
             planned = (mechanism.noise_multiplier, mechanism.sample_rate, mechanism.steps)
@@ -144,7 +143,7 @@ class PrivateSignal(RealSignal):
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the certificate; the data's hash and the time taken are withheld, since both depend on the examples."""
+        """Return the certificate, without data hash and time: both depend on the examples."""
         return {"data_sha256": None, "seconds": None, "privacy": self.certificate().to_json()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,7 +161,7 @@ class PrivateSignal(RealSignal):
                 "Restore it, or delete the checkpoint and count its answers as spent"
             )
 
-    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
+    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Batch]:
         raise UnsupportedError(
             f"initialisation by {type(rule).__name__} would publish real examples: use init='noise', or start= with a public summary"
         )
@@ -197,7 +196,8 @@ class PrivateSignal(RealSignal):
                     inputs = batch.inputs.detach().requires_grad_()
                     with torch.enable_grad(), run.autocast():
                         losses = loss_of(network(inputs), batch.targets).to(run.dtype)
-                        # Towards the inputs, so that hooks run and nothing else is computed for the weights.
+                        # Towards the inputs, so that hooks run and nothing else is computed for the
+                        # weights.
                         torch.autograd.grad(shares @ losses, inputs)
 
                 with per_example_gradients(network.module):
@@ -223,7 +223,7 @@ class PrivateSignal(RealSignal):
     def _pay(
         self, network: Network, groups: Sequence[Sequence[int]], weights: Sequence[str]
     ) -> tuple[dict[int, Tensor], torch.Generator]:
-        """Charge one question, then draw the examples that take part in its answers: class id -> indices."""
+        """Charge one question, then draw the examples that take part: class id -> indices."""
         classes = [c for group in groups for c in group]
         if len(set(classes)) < len(classes):
             raise UnsupportedError(
@@ -261,7 +261,10 @@ class PrivateSignal(RealSignal):
         add: Callable[[Batch, Tensor], None],
         at_once: int,
     ) -> tuple[Tensor, ...]:
-        """Return the noisy mean of a group: ``add`` leaves per-example vectors in the parameters' ``grad_sample``."""
+        """Return the noisy mean of a group.
+
+        ``add`` leaves per-example vectors in the parameters' ``grad_sample``.
+        """
         run, mechanism = self._bound(), self._mechanism
         total = NoisySum(parameters, mechanism.noise_multiplier, mechanism.max_grad_norm, random)
         smallest = min(self.counts[c] for c in group)
@@ -283,7 +286,7 @@ class PrivateSignal(RealSignal):
         """Return the public number of examples behind an answer: the real one is private."""
         return round(self._mechanism.sample_rate * sum(self.counts[c] for c in group))
 
-    def _bound(self) -> Run:
+    def _bound(self) -> Context:
         if self._run is None:
             raise InputDataError("this signal is not bound to a run: distill() does that")
         return self._run

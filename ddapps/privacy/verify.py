@@ -9,9 +9,9 @@ from typing import Any
 from ddapps.privacy.accounting import ACCOUNTANTS, epsilon_of
 from ddapps.privacy.certificate import ADJACENCY, ALWAYS_PUBLIC, MECHANISM, Certificate
 from ddapps.privacy.entropy import SystemEntropy
-from ddcore import DataSummary
 from ddcore.errors import SettingsError
-from ddcore.factorization import NOISE
+from ddcore.parts import NOISE
+from ddcore.summary import DataSummary
 
 TOLERANCE = 1e-6
 PRV_ERROR = 0.02
@@ -53,8 +53,9 @@ class Verification:
 def verify(summary: DataSummary) -> Verification:
     """Check a summary's certificate against the accountants.
 
-    It detects edits that contradict each other. It cannot detect a forgery that is consistent in itself, nor noise that was
-    never added: for that, trust whoever ran the distillation, or run it yourself.
+    It detects edits that contradict each other. It cannot detect a forgery that is consistent in
+    itself, nor noise that was never added. For that, trust whoever ran the distillation, or run it
+    yourself.
 
     Raises:
         CertificateError: there is no certificate, or one that is damaged.

@@ -9,11 +9,9 @@ import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
-from ddcore import DataSummary, TargetData
-from ddcore.data import Split
 from ddcore.evaluation import predict
-from ddcore.networks import Network
-from ddcore.training import LOSSES
+from ddcore.parts import LOSSES, Network, Split, TargetData
+from ddcore.summary import DataSummary
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Success:
 
     Attributes:
         auc: area under the ROC curve; .5 is guessing.
-        tpr_at_1_fpr: share of members found where 1 % of others are taken for members; .01 is guessing.
+        tpr_at_1_fpr: share of members found where 1 % of others are taken for members; .01 is
+            guessing.
     """
 
     auc: float
@@ -30,7 +29,10 @@ class Success:
 
 
 def nearness_scores(summary: DataSummary, candidates: Split) -> Tensor:
-    """Return minus the distance of each candidate to the nearest synthetic example of its class (to any, if there is none)."""
+    """Return minus each candidate's distance to the nearest synthetic example of its class.
+
+    Where its class has none, to the nearest of any class.
+    """
     inputs, targets = summary.tensors()
     synthetic = inputs.flatten(1)
     owners = targets.argmax(dim=1) if targets.ndim == 2 else targets
@@ -44,7 +46,7 @@ def nearness_scores(summary: DataSummary, candidates: Split) -> Tensor:
 
 
 def loss_scores(networks: Sequence[Network], target: TargetData, candidates: Split) -> Tensor:
-    """Return minus the mean loss of each candidate under networks that were trained on the summary."""
+    """Return minus each candidate's mean loss under networks trained on the summary."""
     device = next(networks[0].parameters()).device
     logits = [predict(network, candidates, target.spec, device) for network in networks]
     return -torch.stack([LOSSES["cross_entropy"](out, candidates.targets) for out in logits]).mean(dim=0)

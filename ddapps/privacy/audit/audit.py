@@ -13,9 +13,9 @@ from ddapps.privacy.audit.attacks import Success, loss_scores, nearness_scores, 
 from ddapps.privacy.audit.bound import epsilon_lower_bound
 from ddapps.privacy.audit.canaries import Canaries
 from ddapps.privacy.certificate import Certificate
-from ddcore.engine import resolve_device
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, check_compatible, held_out_split, train_one
-from ddcore.networks import as_architecture
+from ddcore.ground import resolve_device
+from ddcore.parts import as_architecture
 from ddcore.settings import require, require_counts
 
 
@@ -24,8 +24,10 @@ class Audit:
     """What attacks found.
 
     Attributes:
-        attacks: success of each, by name: ``nearest_example`` on the summary, ``model_loss`` on models trained on it.
-        epsilon_lower_bound: that the true epsilon exceeds with ``confidence``; None without canaries.
+        attacks: success of each, by name: ``nearest_example`` on the summary, ``model_loss`` on
+            models trained on it.
+        epsilon_lower_bound: that the true epsilon exceeds with ``confidence``; None without
+            canaries.
         confidence: of that bound.
         trials: canaries.
     """
@@ -37,7 +39,7 @@ class Audit:
 
     @property
     def strongest(self) -> Success:
-        """The attack with the largest AUC; the best of two is a little optimistic for the attacker."""
+        """The attack with the largest AUC; as the best of two, a little optimistic for it."""
         return max(self.attacks.values(), key=lambda attack: attack.auc)
 
     def to_json(self) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def audit(
     Args:
         summary: private or not.
         target: the data it was made of, with a test split.
-        canaries: coins of `Canaries.planted`, if the data had any; the attack on model loss guesses them, half in, half out.
+        canaries: coins of `Canaries.planted`, if the data had any. The attack on model loss guesses
+            them, half in, half out.
         network: what is trained on the summary.
         protocol: how it is trained.
         models: how many are trained.

@@ -13,21 +13,24 @@ from ddcore.settings import require
 def epsilon_lower_bound(
     correct: int, guesses: int, *, canaries: int | None = None, delta: float = 0.0, confidence: float = 0.95
 ) -> float:
-    r"""Return an :math:`\epsilon` that the true one exceeds with the given confidence; 0 if the guesses say nothing.
+    r"""Return an :math:`\epsilon` that the true one exceeds; 0 if the guesses say nothing.
 
-    Each canary was inserted by a fair coin flip and guesses are about the coins. Under :math:`(\epsilon, \delta)`-differential privacy
-    the number of correct guesses is at most that of a binomial with success probability :math:`e^\epsilon / (1 + e^\epsilon)`, up
-    to a correction for :math:`\delta`; for :math:`\delta = 0` this inverts the one-sided Clopper-Pearson interval:
-    :math:`\epsilon \ge \log\frac{p}{1 - p}` with the lower limit :math:`p` of the share of correct guesses.
+    Each canary was inserted by a fair coin flip and guesses are about the coins. Under
+    :math:`(\epsilon, \delta)`-differential privacy the number of correct guesses is at most that of
+    a binomial with success probability :math:`e^\epsilon / (1 + e^\epsilon)`, up to a correction
+    for :math:`\delta`. For :math:`\delta = 0` this inverts the one-sided Clopper-Pearson interval:
+    :math:`\epsilon \ge \log\frac{p}{1 - p}` with the lower limit :math:`p` of the share of correct
+    guesses.
 
     Args:
         correct: right guesses.
-        guesses: of which there were so many, in all; abstaining is allowed.
+        guesses: how many there were, right or wrong; abstaining is allowed.
         canaries: coins flipped; default: as many as guesses.
         delta: of the guarantee that is tested.
-        confidence: in (0, 1).
+        confidence: with which the true one exceeds it, in (0, 1).
 
-    Source: Steinke, Nasr & Jagielski 2023 (arXiv:2305.08846), theorem 5.2; canaries in one run may share it.
+    Source: Steinke, Nasr & Jagielski 2023 (arXiv:2305.08846), theorem 5.2; canaries in one run may
+    share it.
     """
     canaries = guesses if canaries is None else canaries
     require(

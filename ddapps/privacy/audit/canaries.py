@@ -1,4 +1,4 @@
-"""Canaries: odd examples that a coin flip puts into the private data, so that an attack can be scored."""
+"""Canaries: odd examples that coin flips put into the private data, to score an attack."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddcore import TargetData
-from ddcore.data import Split
-from ddcore.engine import generator
 from ddcore.errors import InputDataError, OutputExistsError
+from ddcore.ground import generator, write_atomically
+from ddcore.parts import Split, TargetData
 from ddcore.settings import require, require_counts
-from ddcore.summary import write_atomically
 
 MAX_FILE, MAX_CANARIES = 2**20, 100_000
 
@@ -52,7 +50,8 @@ class Canaries:
     def planted(self, target: TargetData) -> TargetData:
         """Return the target with the inserted canaries among its training examples.
 
-        How many were inserted is secret: pass the class sizes from before, ``counts=target.counts()``, to `privatize`.
+        How many were inserted is secret: pass the class sizes from before,
+        ``counts=target.counts()``, to `privatize`.
         """
         chosen = self.examples(target).take(self.coins.nonzero().flatten())
         train = Split(

@@ -16,9 +16,8 @@ from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.plan import ledger_for, plan, words_of
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine import derive_seed, fitting_micro_batch, generator, resolve_device
-from ddcore.networks import Network, as_architecture
+from ddcore.ground import derive_seed, fitting_micro_batch, generator, resolve_device
+from ddcore.parts import Network, NoAugmentation, as_architecture
 from ddcore.settings import require, require_counts
 
 
@@ -61,9 +60,10 @@ def dp_sgd(
 ) -> tuple[Network, Certificate]:
     """Return a network trained by DP-SGD, and its certificate.
 
-    Gradients come from the signal that private distillation asks: Poisson draws, clipping and noise by Opacus. Classes weigh the same.
-    To match on such networks, train them with an accountant of yours and pass it on:
-    ``privatize(method.on_networks(FixedNetworks((network.module,))), accountant=accountant, ...)``.
+    Gradients come from the signal that private distillation asks: Poisson draws, clipping and noise
+    by Opacus. Classes weigh the same. To match on such networks, train them with an accountant of
+    yours and pass it on: ``privatize(method.on_networks(FixedNetworks((network.module,))),
+    accountant=accountant, ...)``.
 
     Args:
         target: the private data.

@@ -1,4 +1,4 @@
-"""A mean-feature generator in the style of DP-MERF: one noisy answer, then as many steps as one likes."""
+"""A mean-feature generator in the style of DP-MERF: one noisy answer, then free steps."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from torch import Tensor, nn
 import ddcore as dd
 from ddapps.privacy.privatize import PrivateMethod, privatize
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.data import Counts, Features
-from ddcore.factorization import Ipc, Pixels
+from ddcore.images import Pixels
 from ddcore.matching import DistributionMatching
-from ddcore.networks import FixedNetworks
+from ddcore.parts import Counts, Features, Ipc
+from ddcore.sources import FixedNetworks
 
 if TYPE_CHECKING:
-    from ddcore.augmentation import View
-    from ddcore.networks import Network
+    from ddcore.parts import Network, View
 
 
 class RandomFourierFeatures(nn.Module):
-    r"""Features :math:`\phi(x) = \frac{1}{\sqrt D}(\cos w_j^\top x, \sin w_j^\top x)_{j \le D}` of norm 1, :math:`w_j \sim \mathcal N(0, \rho^{-2} I)`.
+    r"""Random Fourier features of norm 1, whose mean embeds by a Gaussian kernel.
 
-    Mean features approximate the embedding of the Gaussian kernel of bandwidth :math:`\rho`. The linear layer behind them is not used.
+    :math:`\phi(x) = \frac{1}{\sqrt D}(\cos w_j^\top x, \sin w_j^\top x)_{j \le D}` with :math:`w_j
+    \sim \mathcal N(0, \rho^{-2} I)`. Mean features approximate the embedding of the kernel of
+    bandwidth :math:`\rho`. The linear layer behind them is not used.
     """
 
     def __init__(self, shape: tuple[int, ...], num_classes: int, count: int, bandwidth: float, seed: int) -> None:
@@ -45,7 +46,7 @@ class RandomFourierFeatures(nn.Module):
 
 
 class AnsweredOnce(PrivateSignal):
-    """Asks the data once, for all classes, and repeats that answer: what has been released costs nothing more."""
+    """Asks the data once, for all classes, and repeats that answer, which costs nothing more."""
 
     repeats: ClassVar[bool] = True
     _answers: tuple[Features, ...] = ()
@@ -85,7 +86,7 @@ def mean_features(
     counts: Mapping[int, int] | None = None,
     seed: int = 0,
 ) -> PrivateMethod:
-    r"""Return a private method whose images match one noisy mean of random Fourier features per class.
+    r"""Return a private method: images match one noisy mean of random features per class.
 
     Args:
         target: its shape and classes are read, no example.
@@ -93,14 +94,16 @@ def mean_features(
         delta: of the budget.
         ipc: images per class.
         features: number of frequencies :math:`D`.
-        bandwidth: of the kernel, in normalised pixels; default: three quarters of the square root of the number of pixels.
+        bandwidth: of the kernel, in normalised pixels; default: three quarters of the square root
+            of the number of pixels.
         steps: of Adam, from noise.
         learning_rate: of Adam.
         accountant: as in `privatize`.
         counts: as in `privatize`.
         seed: of the frequencies, which are public.
 
-    Source: Harder et al. 2021 (arXiv:2002.11603), with free images in place of its generator network.
+    Source: Harder et al. 2021 (arXiv:2002.11603), with free images in place of its generator
+    network.
     """
     spec = target.spec
     width = bandwidth or 0.75 * math.sqrt(math.prod(spec.shape))
