@@ -25,7 +25,7 @@ from benchmarks.steps import (
     timed,
     write_comparison,
 )
-from ddcore.augmentation import SiameseAugmentation
+from ddcore.images import SiameseAugmentation
 
 # A synthetic image costs a forward pass and the backward pass to its pixels, about as much again.
 OPERATIONS = CLASSES * (REAL + 2 * IPC) * FORWARD_OPERATIONS

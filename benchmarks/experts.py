@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from benchmarks.common import markdown, write_results
-from ddcore.batch import Batch
-from ddcore.engine import warm_allocator
-from ddcore.networks import ExpertTraining, as_architecture
-from ddcore.networks.experts.training import Together, worth_stacking
+from ddcore.ground import warm_allocator
+from ddcore.parts import Batch, as_architecture
+from ddcore.sources import ExpertTraining
+from ddcore.sources.experts.training import Together, worth_stacking
 
 CASES = (
     ("mlp(width=32)", (1, 8, 8), 64),

@@ -81,7 +81,7 @@ def main() -> None:
 def train_experts(target: dd.TargetData, directory: str, network: str) -> None:
     """Train the experts that all trajectory cells follow; a second call finds them."""
     source = compose("trajectory", "pixels", preset="cpu", data=target.name).networks
-    assert isinstance(source, dd.networks.ExpertSegments)
+    assert isinstance(source, dd.sources.ExpertSegments)
     dd.train_experts(target, directory, network=network, training=source.training, count=source.count or 10)
 
 
@@ -112,7 +112,7 @@ def measure(
     for pair in options.set:
         path, _, value = pair.partition("=")
         method = dd.override(method, path, float(value))
-    if isinstance(method.networks, dd.networks.ExpertSegments):
+    if isinstance(method.networks, dd.sources.ExpertSegments):
         method = replace(method, networks=replace(method.networks, directory=experts, count=None))
     accuracies, seconds, started = [], [], time.monotonic()
     for seed in range(options.runs):

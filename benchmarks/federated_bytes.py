@@ -20,7 +20,7 @@ from ddapps.federated import Settings
 from ddapps.federated.compare import Grid, compare
 from ddapps.federated.outcomes import Comparison
 from ddapps.federated.plot import plot
-from ddcore.data import stratified_split
+from ddcore.parts import stratified_split
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.common import markdown, write_results
 from ddapps.federated import ServerData, Settings, simulate
-from ddcore import load_data
-from ddcore.data import Standardise, partitions
+from ddcore.data import load_data, partitions
+from ddcore.images import Standardise
 
 PROJECT = Path(__file__).resolve().parents[1] / "examples" / "federated"
 

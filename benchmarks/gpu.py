@@ -24,7 +24,7 @@ import ddcore as dd
 from benchmarks import distribution_step, matching_step
 from benchmarks.common import load_or_explain, markdown, write_results
 from benchmarks.steps import IPC, matching_step_alone, random_data
-from ddcore.engine.devices import matmul_precision
+from ddcore.ground import matmul_precision
 
 Row = dict[str, Any]
 Part = tuple[str, Callable[[], str]]

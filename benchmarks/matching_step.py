@@ -29,7 +29,8 @@ from benchmarks.steps import (
     timed,
     write_comparison,
 )
-from ddcore.augmentation import NoAugmentation, SiameseAugmentation
+from ddcore.images import SiameseAugmentation
+from ddcore.parts import NoAugmentation
 
 FIRST_LAYER = 2 * 9 * 128 * 32 * 32
 # A real image costs a forward pass and as much again for the weights and for the inputs of all convolutions but the first. A

@@ -22,8 +22,8 @@ import torch
 import ddcore as dd
 from benchmarks.common import data_argument, load_or_explain, markdown
 from benchmarks.merging import MergedRows, merge_argument
-from ddcore.factorization import largest_ipc
-from ddcore.networks import ExpertSegments
+from ddcore.parts import largest_ipc
+from ddcore.sources import ExpertSegments
 
 PUBLISHED = {
     "mnist": {

@@ -18,7 +18,7 @@ from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown,
 from benchmarks.merging import kept_work, merge_argument
 from ddapps.nas import FULL, PROXY, Ranking, rank
 from ddapps.nas.plot import plot
-from ddcore.data import stratified_split
+from ddcore.parts import stratified_split
 
 PROXIES = (
     "dm:10,dsa:10,random:10,herding:10,early-stop:0.15,early-stop:1,dm:10(pool=20),"

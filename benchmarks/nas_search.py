@@ -21,7 +21,7 @@ from ddapps.kept_results import stem
 from ddapps.nas import FULL, PROXY, ProxyEvaluator, SummaryProxy, as_space, parse_proxies, rank, search
 from ddapps.nas.candidates import one_thread
 from ddapps.nas.proxies import Bench
-from ddcore.engine import resolve_device
+from ddcore.ground import resolve_device
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ import ddcore as dd
 from benchmarks.common import markdown, write_results
 from ddapps.privacy import Ledger, PrivateSignal, SystemEntropy
 from ddapps.privacy.plan import plan
-from ddcore.augmentation import NoAugmentation
-from ddcore.data import ExactSignal, RealSignal
-from ddcore.engine import fitting_micro_batch, warm_allocator
-from ddcore.networks import ConvNet
+from ddcore.data import ExactSignal
+from ddcore.ground import fitting_micro_batch, warm_allocator
+from ddcore.images import ConvNet
+from ddcore.parts import NoAugmentation, RealSignal
 
 CASES = ((32, 8, 256), (128, 8, 256), (32, 28, 128), (128, 28, 128))
 

@@ -19,7 +19,7 @@ import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, markdown
 from benchmarks.merging import MergedRows, merge_argument
 from ddapps import privacy
-from ddcore.networks import parse_architecture
+from ddcore.parts import parse_architecture
 
 PUBLISHED = {("mnist", 10.0): 95.6, ("mnist", 1.0): 80.9, ("fashion-mnist", 10.0): 77.7, ("fashion-mnist", 1.0): 70.2}
 """Private Set Generation, 20 per class (Chen et al. 2022): 200 000 questions, width 128."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 import ddcore as dd
 from benchmarks.common import markdown, write_results
-from ddcore.engine import autocast, warm_allocator
+from ddcore.ground import autocast, warm_allocator
 
 CLASSES, REAL, IPC, WIDTH = 10, 256, 10, 128
 FORWARD_OPERATIONS = 2 * 9 * WIDTH * (32 * 32 + WIDTH * 16 * 16 + WIDTH * 8 * 8)
@@ -78,7 +78,7 @@ def convolution_rate(precision: str) -> float:
 
 def matching_step_alone(name: str, ipc: int) -> dd.Method:
     """Return the paper's method on fresh networks: no inner training, and no warm-up class by class."""
-    method = dd.override(dd.methods.build_method(name, ipc=ipc, data="mnist"), "networks", dd.networks.FreshNetworks())
+    method = dd.override(dd.methods.build_method(name, ipc=ipc, data="mnist"), "networks", dd.sources.FreshNetworks())
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
 

@@ -22,11 +22,11 @@ import ddcore as dd
 from benchmarks.common import RESULTS, markdown, write_results
 from benchmarks.steps import random_data
 from ddcore.data import ExactSignal
-from ddcore.engine import warm_allocator
-from ddcore.factorization import Pixels
+from ddcore.ground import warm_allocator
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import unroll
-from ddcore.matching.unrolling import InnerTraining
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.matching.unrolling.inner import InnerTraining
+from ddcore.sources import FreshNetworks
 
 PLANS = ("backprop", "reverse", "reverse, snapshots")
 
@@ -68,7 +68,7 @@ def measure(plan: str, steps: int, width: int, rounds: int) -> dict[str, Any]:
     run = dd.Run(
         spec=signal.spec,
         real=signal,
-        augmentation=dd.augmentation.NoAugmentation(),
+        augmentation=dd.parts.NoAugmentation(),
         seed=0,
         device=device,
         precision="fp32",

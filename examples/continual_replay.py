@@ -55,7 +55,7 @@ def dataset(split):
 
 def shared():
     torch.manual_seed(0)
-    model = dd.networks.ConvNet(width=WIDTH).module((1, 8, 8), num_classes=10)
+    model = dd.images.ConvNet(width=WIDTH).module((1, 8, 8), num_classes=10)
     return {"model": model, "evaluator": EvaluationPlugin(accuracy_metrics(stream=True), loggers=[BaseLogger()])}
 
 

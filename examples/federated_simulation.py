@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
-from ddcore.data import Standardise
+from ddcore.images import Standardise
 
 FAST = "--fast" in sys.argv
 CLIENTS = 2 if FAST else 10

@@ -13,7 +13,7 @@ from torch import nn
 
 import ddcore as dd
 from ddapps.nas import FULL, PROXY, ProxyEvaluator, SearchSpace, rank, search
-from ddcore.networks import ConvNet
+from ddcore.images import ConvNet
 
 FAST = "--fast" in sys.argv
 

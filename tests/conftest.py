@@ -25,11 +25,11 @@ def few_digits(digits: dd.TargetData) -> dd.TargetData:
 
 
 @pytest.fixture
-def small_network() -> dd.networks.ConvNet:
-    return dd.networks.ConvNet(width=8, depth=2)
+def small_network() -> dd.images.ConvNet:
+    return dd.images.ConvNet(width=8, depth=2)
 
 
 @pytest.fixture
-def small_dm(small_network: dd.networks.ConvNet) -> dd.Method:
+def small_dm(small_network: dd.images.ConvNet) -> dd.Method:
     method = dd.methods.dm(ipc=2, preset="cpu").with_steps(6)
-    return dd.override(method, "networks", dd.networks.FreshNetworks(small_network))
+    return dd.override(method, "networks", dd.sources.FreshNetworks(small_network))

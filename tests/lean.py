@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ddcore as dd
-from ddcore.networks import ConvNet
+from ddcore.images import ConvNet
 from tests.running import shrunk
 
 FEWER: dict[str, dict[str, object]] = {

@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import Augmentation, NoAugmentation
 from ddcore.data import ExactSignal
-from ddcore.factorization import Factorization, Pixels
-from ddcore.networks import ConvNet, ExpertSegments, FreshNetworks, NetworkSource, NoNetworks
+from ddcore.images import ConvNet, Pixels
+from ddcore.parts import Augmentation, Factorization, NetworkSource, NoAugmentation, NoNetworks
+from ddcore.sources import ExpertSegments, FreshNetworks
 
 FEW: dict[str, dict[str, int]] = {
     "it_gan": {"factorization.generator.steps": 5, "factorization.inversion_steps": 5},

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 
 import ddcore as dd
-from ddcore.data import Split, Standardise
+from ddcore.images import Standardise
+from ddcore.parts import Split
 
 CLASSES = 4
 SIDE = 8
@@ -16,7 +17,7 @@ SIDE = 8
 
 def stamped(train: Sequence[int], test: Sequence[int]) -> dd.TargetData:
     """Return data with so many training and test pictures of each class."""
-    spec = dd.Spec(
+    spec = dd.images.ImageSpec(
         (1, SIDE, SIDE), CLASSES, tuple(range(CLASSES)), mirror=False, normalisation=Standardise((0.5,), (0.5,))
     )
     return dd.TargetData("stamped", spec, pictures(train, seed=0), pictures(test, seed=1))

@@ -7,16 +7,8 @@ import pytest
 
 import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.factorization import (
-    Frequencies,
-    FreshGenerator,
-    GeneratorLatents,
-    Hallucinators,
-    LatentCodes,
-    LinearBases,
-    Pixels,
-    SharedDecoder,
-)
+from ddcore.factorization import SharedDecoder
+from ddcore.images import Frequencies, FreshGenerator, GeneratorLatents, Hallucinators, LatentCodes, LinearBases, Pixels
 from ddcore.methods import METHODS, build_method
 from tests.running import shrunk, started
 
@@ -64,7 +56,7 @@ def test_a_budget_chooses_what_is_left_at_its_default_alone(few_digits: dd.Targe
 
 
 def test_a_class_with_fewer_gives_what_it_has() -> None:
-    spec, available = dd.Spec(shape=(1, 8, 8), num_classes=2, classes=(0, 1)), {0: 3, 1: 50}
+    spec, available = dd.images.ImageSpec(shape=(1, 8, 8), num_classes=2, classes=(0, 1)), {0: 3, 1: 50}
     sized = Pixels(storage="uint8").within(8 + 65 * 23, spec, available)
     assert sized.ipc == "clip:20" and sized.counts_for(available) == {0: 3, 1: 20}
     assert sized.max_bytes(spec, available) == 8 + 65 * 23
@@ -74,7 +66,7 @@ def test_a_class_with_fewer_gives_what_it_has() -> None:
 @pytest.mark.parametrize("kind", [LinearBases, LatentCodes, Hallucinators, Frequencies, GeneratorLatents])
 def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], storage: str) -> None:
     """Sizes at their defaults grow with the budget, and never so far that a class is left without its item."""
-    spec = dd.Spec(shape=(1, 8, 8), num_classes=36, classes=tuple(range(36)))
+    spec = dd.images.ImageSpec(shape=(1, 8, 8), num_classes=36, classes=tuple(range(36)))
     unsized = kind(storage=storage)  # type: ignore[call-arg]
     with pytest.raises(BudgetError) as error:
         dd.Budget(1).fit(unsized, spec)
@@ -89,7 +81,7 @@ def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], sto
 @pytest.mark.parametrize("name", ["linba", "haba", "kfs", "gtn", "it_gan"])
 @pytest.mark.parametrize("ipc", [1, 10, 50])
 def test_published_sizes_are_sizes_that_can_be_decoded(name: str, ipc: int) -> None:
-    spec = dd.Spec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
+    spec = dd.images.ImageSpec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
     factorization = build_method(name, ipc=ipc).factorization
     assert isinstance(factorization, SharedDecoder)
     items = sum(factorization.counts_for(dict.fromkeys(range(10), 5000)).values()) // factorization.each
@@ -106,7 +98,7 @@ def test_sizes_beyond_decoding_are_refused_before_the_run(few_digits: dd.TargetD
 
 
 def test_bases_are_never_more_than_the_library_takes() -> None:
-    spec = dd.Spec(shape=(3, 96, 96), num_classes=10, classes=tuple(range(10)))
+    spec = dd.images.ImageSpec(shape=(3, 96, 96), num_classes=10, classes=tuple(range(10)))
     assert dd.Budget.parse("300MB").fit(LinearBases(), spec).bases == 4096
 
 

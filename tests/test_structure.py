@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import subprocess
@@ -28,6 +29,75 @@ def test_the_core_imports_none_of_the_applications_packages() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT / "core")}
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_the_floors_hold() -> None:
+    """The contracts of pyproject.toml: every arrow of the core goes down, rooms of one floor do not know each other."""
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert "0 broken" in checked.stdout
+
+
+@pytest.mark.parametrize(("root", "package"), [("core", "ddcore"), (".", "ddapps")])
+def test_no_file_imports_itself_by_way_of_others(root: str, package: str) -> None:
+    """Imports for types and inside of functions count too."""
+    assert circles(imports_of(ROOT / root, package)) == []
+
+
+def imports_of(root: Path, package: str) -> dict[str, set[str]]:
+    """Return the files of a package, as modules, with those that each imports."""
+    modules = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (root / package).rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                assert node.level == 0, f"{path} imports relatively"
+                submodules = {f"{node.module}.{alias.name}" for alias in node.names} & set(modules)
+                whole = len(submodules) < len(node.names)
+                named |= submodules | ({node.module} if whole else set())
+        found[module] = (named & set(modules)) - {module}
+    return found
+
+
+def circles(imports: dict[str, set[str]]) -> list[str]:
+    """Take away modules that import nothing that is left, until none can be: the rest stands in circles or on them."""
+    left = dict(imports)
+    while free := {module for module, named in left.items() if not named & set(left)}:
+        left = {module: named for module, named in left.items() if module not in free}
+    return sorted(left)
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_shared_rooms_name_no_modality() -> None:
+    """What one modality needs and another may use is a hook; texts for people may speak of images."""
+    from ddcore.parts import MODALITIES
+
+    names, offenders = set(MODALITIES), []
+    above = ("methods", *names)
+    for path in (ROOT / "core" / "ddcore").rglob("*.py"):
+        place = path.relative_to(ROOT / "core" / "ddcore").parts
+        if place[0] in above or place == ("__init__.py",):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = isinstance(node, ast.ImportFrom) and set((node.module or "").split(".")) & names
+            said = isinstance(node, ast.Constant) and node.value in names
+            named = isinstance(node, ast.Name | ast.Attribute) and (
+                getattr(node, "id", None) or getattr(node, "attr", None)
+            ) in {kind for name in names for kind in (name, name.capitalize())}
+            if imported or said or named:
+                offenders.append(f"{'/'.join(place)}:{node.lineno}")
+    assert offenders == []
 
 
 def test_files_stay_small() -> None:

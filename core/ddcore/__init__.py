@@ -10,33 +10,33 @@ print(dd.evaluate(summary, target))
 """
 
 from ddcore import (
-    augmentation,
     coresets,
     data,
     engine,
     errors,
     evaluation,
     factorization,
+    ground,
+    images,
     kernels,
     matching,
     methods,
     networks,
+    parts,
+    sources,
     training,
 )
-from ddcore.batch import Batch
 from ddcore.budget import Budget
 from ddcore.citations import cite
-from ddcore.data import Spec, TargetData, load_data
+from ddcore.data import load_data
+from ddcore.engine import Progress
 from ddcore.engine.distill import distill
 from ddcore.engine.experts import train_experts
-from ddcore.engine.optimiser import Optimiser
-from ddcore.engine.progress import Progress
 from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, evaluate_kernel, storage
-from ddcore.method import Method
-from ddcore.run import Run
+from ddcore.ground import Optimiser
+from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
 from ddcore.settings import describe, override
 from ddcore.summary import DataSummary, concat
-from ddcore.training import Recipe
 from ddcore.version import __version__
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
     "Spec",
     "TargetData",
     "__version__",
-    "augmentation",
     "cite",
     "concat",
     "coresets",
@@ -66,12 +65,16 @@ __all__ = [
     "evaluate_kernel",
     "evaluation",
     "factorization",
+    "ground",
+    "images",
     "kernels",
     "load_data",
     "matching",
     "methods",
     "networks",
     "override",
+    "parts",
+    "sources",
     "storage",
     "train_experts",
     "training",

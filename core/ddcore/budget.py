@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from ddcore.data import Spec
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.factorization import Factorization
-from ddcore.method import Method
+from ddcore.parts import Factorization, Method, Spec, TargetData
 from ddcore.settings import require_counts
-
-if TYPE_CHECKING:
-    from ddcore.data import TargetData
 
 UNBOUNDED = 2**40
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}

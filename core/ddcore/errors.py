@@ -5,12 +5,8 @@ A message says what was given, what is allowed and what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ddcore.summary import DataSummary
+from collections.abc import Iterable
+from typing import Any
 
 
 class DistillationError(Exception):
@@ -78,10 +74,10 @@ class DivergenceError(NumericalError):
 
     Attributes:
         step: the step at which it happened, counted from 0.
-        summary: the last good state, as a summary.
+        summary: the last good state, a `ddcore.DataSummary`.
     """
 
-    def __init__(self, step: int, summary: DataSummary, reason: str | None = None) -> None:
+    def __init__(self, step: int, summary: Any, reason: str | None = None) -> None:
         happened = f"step {step}: {reason}" if reason else f"the loss of step {step} is not finite"
         advice = "" if reason else ". Lower the learning rate, or check the data for extreme values"
         super().__init__(f"{happened}; the state before it is kept in the error's `summary`{advice}")

@@ -96,16 +96,30 @@ def settings_from_text(text: str, named: Mapping[str, S], kind: str) -> S:
         named: the defaults by name.
         kind: what they are, for messages.
     """
-    match = re.fullmatch(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*", text)
+    match = _NAMED.fullmatch(text)
     if match is None or match.group(1) not in named:
         raise UnknownNameError(kind, text, named)
     settings = named[match.group(1)]
+    for name, value in settings_pairs(text, kind)[1].items():
+        settings = override(settings, name, value)
+    return settings
+
+
+_NAMED = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*")
+
+
+def settings_pairs(text: str, kind: str) -> tuple[str, dict[str, object]]:
+    """Return the name and the settings of ``name(setting=value, ...)``; ``kind`` is for messages."""
+    match = _NAMED.fullmatch(text)
+    if match is None:
+        raise SettingsError(f"{text!r} names no {kind}: say name, or name(setting=value, ...)")
+    settings: dict[str, object] = {}
     for pair in filter(None, split_names(match.group(2) or "")):
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
             raise SettingsError(f"{pair!r} in {text!r} is not of the form name=value")
-        settings = override(settings, name, _literal(value))
-    return settings
+        settings[name] = _literal(value)
+    return match.group(1), settings
 
 
 def split_names(text: str) -> list[str]:

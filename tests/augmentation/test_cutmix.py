@@ -3,12 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddcore.augmentation import Chain, CutMix, NoAugmentation, SiameseAugmentation
-from ddcore.batch import Batch
-from ddcore.data import Spec
 from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.images import Chain, CutMix, ImageSpec, SiameseAugmentation
+from ddcore.parts import Batch, NoAugmentation
 
-SPEC = Spec(shape=(1, 9, 7), num_classes=4, classes=(0, 1, 2, 3), mirror=False)
+SPEC = ImageSpec(shape=(1, 9, 7), num_classes=4, classes=(0, 1, 2, 3), mirror=False)
 
 
 def batch() -> Batch:

@@ -6,9 +6,9 @@ import torch
 from scipy import ndimage
 
 import ddcore as dd
-from ddcore.augmentation import OneMove
-from ddcore.augmentation.one_move import OneMoveView
 from ddcore.errors import SettingsError
+from ddcore.images import OneMove
+from ddcore.images.augmentation.one_move import OneMoveView
 
 
 def moved(images: torch.Tensor, which: int, first: float, second: float = 0.5) -> torch.Tensor:

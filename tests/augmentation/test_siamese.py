@@ -6,8 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import ddcore as dd
-from ddcore.augmentation import FAMILIES, NoAugmentation, SiameseAugmentation, operations
 from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.images import FAMILIES, SiameseAugmentation
+from ddcore.images.augmentation import operations
+from ddcore.parts import NoAugmentation
 
 
 def images(n: int = 3, channels: int = 3, side: int = 8, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -10,7 +10,8 @@ from PIL import Image
 
 import ddcore as dd
 from ddapps.cli.main import main
-from ddcore.summary import as_text, draw
+from ddcore.images import draw
+from ddcore.summary import as_text
 
 SMALL = ["--network", "convnet(width=8,depth=2)"]
 
@@ -52,7 +53,7 @@ def test_distill_evaluate_and_show_work_together(npz: str, tmp_path: Path, capsy
     assert main(["show", out, "--out", str(picture)]) == 0
     with Image.open(picture) as image:
         assert image.size == (2 * 50 + 2, 3 * 50 + 2)
-        assert np.array_equal(np.asarray(image), draw(dd.DataSummary.load(out)).numpy())
+        assert np.array_equal(np.asarray(image), draw(dd.DataSummary.load(out).decoded()).numpy())
     assert main(["show", out]) == 0
     assert as_text(dd.DataSummary.load(out)) in capsys.readouterr().out
 

@@ -19,7 +19,9 @@ from PIL import Image
 import ddcore as dd
 from ddapps.cli.main import build_parser, main
 from ddcore.errors import DistillationError
-from ddcore.networks import MLP, ExpertTraining, OneOf
+from ddcore.networks import MLP
+from ddcore.parts import OneOf
+from ddcore.sources import ExpertTraining
 from tests.cli.test_commands import npz  # noqa: F401
 
 Asked = SimpleNamespace

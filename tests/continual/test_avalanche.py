@@ -27,8 +27,9 @@ from torchvision.transforms import Compose, Normalize
 import ddcore as dd
 from ddapps.continual import DistilledBuffer, SampleCondensationBuffer, SummaryBuffer
 from ddapps.continual.experiences import Reader
-from ddcore.data import Identity, Standardise
 from ddcore.errors import InputDataError
+from ddcore.images import Standardise
+from ddcore.parts import Identity
 
 NORMALISE = Normalize((0.3,), (0.4,))
 QUICK: dict[str, Any] = {"network": "convnet(width=4)", "steps": 2, "mirror": False}
@@ -54,7 +55,7 @@ def stream_of(digits: dd.TargetData, classes: int = 4, transform: Any = NORMALIS
 def strategy_with(
     buffer: SummaryBuffer, model: torch.nn.Module | None = None, logger: Any = None, **settings: Any
 ) -> Naive:
-    model = model or dd.networks.ConvNet(width=4).module((1, 8, 8), 10)
+    model = model or dd.images.ConvNet(width=4).module((1, 8, 8), 10)
     evaluator = EvaluationPlugin(accuracy_metrics(stream=True), loggers=[logger or TextLogger(io.StringIO())])
     return Naive(
         model=model,

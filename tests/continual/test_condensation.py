@@ -51,7 +51,12 @@ def test_the_gradient_of_a_mixing_weight_is_a_difference_quotient(few_digits: dd
 
 
 def test_a_summary_of_mixtures_is_one_of_pixels(few_digits: dd.TargetData, tmp_path: Path) -> None:
-    method = dd.Method(factorization=PairMixtures(ipc=2), matching=dd.matching.GradientMatching(), steps=2)
+    method = dd.Method(
+        factorization=PairMixtures(ipc=2),
+        matching=dd.matching.GradientMatching(),
+        networks=dd.sources.FreshNetworks(),
+        steps=2,
+    )
     summary = dd.distill(few_digits, method.on_networks("convnet(width=2)"), seed=0)
     again = dd.DataSummary.load(summary.save(tmp_path / "s"))
     assert again.parts[0].factorization.name == "pixels"

@@ -11,7 +11,7 @@ from ddapps.continual.rows import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, held_out_split
-from ddcore.networks import as_architecture
+from ddcore.parts import as_architecture
 from ddcore.training import Training
 from tests.lean import lean
 

@@ -19,7 +19,7 @@ from ddapps.continual.compare import Grid, compare
 from ddapps.continual.outcomes import Outcome, Row
 from ddapps.continual.streams import benchmark, class_incremental
 from ddcore.evaluation import Protocol, TrainingSource, predict, train_one
-from ddcore.networks import as_architecture
+from ddcore.parts import as_architecture
 from ddcore.training import Training
 from tests.stamped import classes_seen, stamped, with_test_labels_shifted
 

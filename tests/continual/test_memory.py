@@ -17,7 +17,7 @@ from ddapps.continual.distinct import first_copies
 from ddapps.continual.memory import balanced, examples_of
 from ddapps.sizing import Compression
 from ddcore.errors import BudgetError, CheckpointError, OutputExistsError, SettingsError
-from ddcore.factorization import Pixels
+from ddcore.images import Pixels
 
 QUICK = {"network": "convnet(width=4)", "steps": 2}
 

@@ -13,7 +13,7 @@ from ddapps.continual.rows import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, train_one
-from ddcore.networks import as_architecture
+from ddcore.parts import as_architecture
 from ddcore.training import Training
 from tests.running import shrunk
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.coresets import RULES, CoresetRule, FeatureSpace, Forgetting, Herding, RandomSelection, as_rule
+from ddcore.coresets import RULES, FeatureSpace, Forgetting, Herding, RandomSelection, as_rule
 from ddcore.coresets.herding import herd
 from ddcore.coresets.k_center import farthest_points
-from ddcore.data import Pool
 from ddcore.errors import UnknownNameError
+from ddcore.parts import CoresetRule, Pool
 from ddcore.training import Training, fit
 from tests.frequency import assert_equally_often, numbered
 
-SMALL = dd.networks.ConvNet(width=8, depth=2)
+SMALL = dd.images.ConvNet(width=8, depth=2)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import View
 from ddcore.coresets import RandomSelection
-from ddcore.networks import MLP, NoNetworks
+from ddcore.networks import MLP
+from ddcore.parts import NoNetworks, View
 from tests.frequency import assert_equally_often, numbered, numbers
 from tests.running import started
 
@@ -47,7 +47,7 @@ def by_gradients(run: dd.Run, class_id: int, count: int) -> list[int]:
 
 def by_selection(run: dd.Run, class_id: int, count: int) -> list[int]:
     chosen = run.real.select(RandomSelection(), {class_id: count}, run.generator("init"))
-    return numbers(chosen[class_id])
+    return numbers(chosen[class_id].inputs)
 
 
 QUESTIONS = [by_batch, by_features, by_gradients, by_selection]
@@ -90,7 +90,7 @@ def test_a_batch_holds_its_classes_in_order_with_their_labels_and_pixels() -> No
 
 
 def test_initialisation_reaches_every_member_over_seeds() -> None:
-    target, method, draws = numbered(), dd.Method(factorization=dd.factorization.Pixels(ipc={1: 5})), []
+    target, method, draws = numbered(), dd.Method(factorization=dd.images.Pixels(ipc={1: 5})), []
     for seed in range(300):
         inputs, targets = dd.distill(target, method, seed=seed).tensors()
         assert targets.tolist() == [1] * 5
@@ -99,7 +99,7 @@ def test_initialisation_reaches_every_member_over_seeds() -> None:
 
 
 def test_an_initialisation_with_all_examples_holds_each_once_under_its_label() -> None:
-    inputs, targets = dd.distill(numbered(), dd.Method(factorization=dd.factorization.Pixels(ipc=30))).tensors()
+    inputs, targets = dd.distill(numbered(), dd.Method(factorization=dd.images.Pixels(ipc=30))).tensors()
     assert sorted(numbers(inputs)) == list(range(120))
     assert [number % 4 for number in numbers(inputs)] == targets.tolist()
     assert targets.bincount().tolist() == [30] * 4

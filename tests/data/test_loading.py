@@ -100,13 +100,13 @@ def test_global_class_ids_survive_a_subset_of_classes(digits: dd.TargetData) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_train": np.arange(5)}, "12 images need 12"),
+        ({"y_train": np.arange(5)}, "12 examples need 12"),
         ({"y_train": np.full(12, 0.5)}, "whole numbers"),
         ({"x_train": np.full((12, 6, 6), np.nan)}, "NaN"),
         ({"x_train": np.full((12, 6, 6), 7.0)}, r"lie in \[0, 1\]"),
         ({"x_train": np.zeros((12, 6, 6), np.int64)}, "uint8 or floats"),
         ({"x_train": np.zeros((12, 6))}, "channels x height x width"),
-        ({"x_test": np.zeros((12, 5, 5), np.uint8)}, "test images have shape"),
+        ({"x_test": np.zeros((12, 5, 5), np.uint8)}, "test examples have shape"),
         ({"y_train": np.arange(12) - 1}, "outside"),
         ({"x_train": np.array([["a"] * 6] * 12)}, "not numeric"),
         ({"x_train": np.zeros((0, 6, 6), np.uint8), "y_train": np.zeros(0, int)}, "empty"),
@@ -135,4 +135,4 @@ def test_bad_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="zca"):
         dd.load_data("digits", normalisation="sphere")
     with pytest.raises(SettingsError, match="class names"):
-        dd.data.Spec((1, 8, 8), 3, (0, 1), class_names=("a",))
+        dd.images.ImageSpec((1, 8, 8), 3, (0, 1), class_names=("a",))

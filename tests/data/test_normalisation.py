@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddcore.data import ZCA, Identity, Standardise, fit_normalisation
-from ddcore.data.normalisation import restore_normalisation
+from ddcore.images import ZCA, Standardise, fit_normalisation
+from ddcore.images.normalisation import restore_normalisation
+from ddcore.parts import Identity
 
 
 @pytest.fixture

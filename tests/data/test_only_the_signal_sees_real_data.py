@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.batch import Batch
-from ddcore.data import ExactSignal, Features, Gradients, RealSignal
+from ddcore.data import ExactSignal
 from ddcore.methods import METHODS
+from ddcore.parts import Batch, Features, Gradients, RealSignal
 from tests.running import shrunk
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import ddcore as dd
 from ddcore.data import partitions
-from ddcore.data.target import stratified_split
 from ddcore.errors import BudgetError
+from ddcore.parts import stratified_split
 from tests.frequency import assert_equally_often, numbered, numbers
 
 SCHEMES: dict[str, Callable[[dd.TargetData, int, int], list[dd.TargetData]]] = {

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import NoAugmentation
 from ddcore.data import ExactSignal
+from ddcore.parts import NoAugmentation
 
 
 def bound(target: dd.TargetData, micro_batch: int, precision: str = "fp64") -> tuple[ExactSignal, dd.Run]:
@@ -23,7 +23,7 @@ def bound(target: dd.TargetData, micro_batch: int, precision: str = "fp64") -> t
 
 
 def test_micro_batched_means_equal_whole_batch_means(few_digits: dd.TargetData) -> None:
-    network = dd.networks.ConvNet(width=8).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
+    network = dd.images.ConvNet(width=8).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
     views = dict.fromkeys((0, 1, 7), NoAugmentation().draw(torch.Generator()))
     means = []
     for micro_batch in (7, 10_000):
@@ -34,7 +34,7 @@ def test_micro_batched_means_equal_whole_batch_means(few_digits: dd.TargetData) 
 
 
 def test_a_joint_group_is_the_weighted_mean_of_its_classes(few_digits: dd.TargetData) -> None:
-    network = dd.networks.ConvNet(width=8).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
+    network = dd.images.ConvNet(width=8).build((1, 8, 8), 10, seed=0, dtype=torch.float64)
     views = dict.fromkeys((0, 1, 7), NoAugmentation().draw(torch.Generator()))
     signal, _ = bound(few_digits, 16)
     single = list(signal.features(network, [[0], [1], [7]], views, 20))

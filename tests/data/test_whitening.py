@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.data import fit_normalisation
-from ddcore.data.normalisation import ZCA, restore_normalisation
 from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.images import ZCA, fit_normalisation
+from ddcore.images.normalisation import restore_normalisation
 
 
 def photographs(n: int = 200) -> torch.Tensor:

@@ -13,17 +13,10 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.engine.loop import Loop
-from ddcore.errors import (
-    BudgetError,
-    CheckpointError,
-    DivergenceError,
-    InputDataError,
-    SettingsError,
-    UnknownNameError,
-)
-from ddcore.factorization import Examples, Pixels
-from ddcore.matching import Matching, MatchingState, Term
+from ddcore.engine import Loop
+from ddcore.errors import BudgetError, CheckpointError, DivergenceError, InputDataError, SettingsError, UnknownNameError
+from ddcore.images import Pixels
+from ddcore.parts import Examples, Matching, MatchingState, Term
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ def toy(**settings: object) -> dd.Method:
     defaults: dict[str, object] = {
         "factorization": Pixels(ipc=2),
         "matching": PullToZero(),
-        "networks": dd.networks.FreshNetworks(dd.networks.MLP(width=4, depth=1)),
+        "networks": dd.sources.FreshNetworks(dd.networks.MLP(width=4, depth=1)),
         "optimiser": dd.Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         "steps": 7,
     }
@@ -291,7 +284,7 @@ def test_observers_see_every_step_and_can_take_snapshots(few_digits: dd.TargetDa
 def test_networks_may_be_names_settings_modules_or_factories(few_digits: dd.TargetData, small_dm: dd.Method) -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
     hashes = set()
-    for networks in ("mlp(width=16)", dd.networks.LeNet(), module, lambda: copy.deepcopy(module)):
+    for networks in ("mlp(width=16)", dd.images.LeNet(), module, lambda: copy.deepcopy(module)):
         summary = dd.distill(few_digits, small_dm, steps=2, networks=networks)
         assert summary.record["method"]["networks"]["architecture"]["type"] in ("MLP", "LeNet", "Redrawn", "Factory")
         hashes.add(summary.sha256())
@@ -332,7 +325,7 @@ def test_bad_requests_are_refused_before_any_work(few_digits: dd.TargetData, sma
     with pytest.raises(SettingsError, match="steps"):
         dd.distill(few_digits, small_dm, steps=-1)
     with pytest.raises(SettingsError, match="no steps"):
-        dd.Method(steps=5)
+        dd.Method(Pixels(), steps=5)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.engine.statefile import read_state
 from ddcore.errors import CheckpointError
-from ddcore.factorization import Pixels
+from ddcore.ground import read_state
+from ddcore.images import Pixels
 from ddcore.matching import DistributionMatching
-from ddcore.networks import MLP, FreshNetworks
+from ddcore.networks import MLP
+from ddcore.sources import FreshNetworks
 
 METHOD = dd.Method(
     factorization=Pixels(ipc=1),

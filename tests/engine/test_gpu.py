@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import FAMILIES, SiameseAugmentation
+from ddcore.images import FAMILIES, SiameseAugmentation
 from tests.running import shrunk
 
 FROZEN = ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")

@@ -16,7 +16,7 @@ import torch
 
 import ddcore as dd
 from ddapps.cli.main import main
-from ddcore.engine.statefile import read_state
+from ddcore.ground import read_state
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 40

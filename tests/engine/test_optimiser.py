@@ -12,8 +12,9 @@ from torch import nn
 
 import ddcore as dd
 from ddcore.errors import MissingExtraError, SettingsError, UnknownNameError
+from ddcore.images import ConvNet
 from ddcore.matching import DistributionMatching
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.sources import FreshNetworks
 
 
 def test_a_cosine_ends_at_zero_and_drops_multiply_it() -> None:
@@ -29,7 +30,7 @@ def test_a_clipped_step_has_at_most_that_length(few_digits: dd.TargetData) -> No
     lengths = {}
     for clip in (None, 1e-3, 1e6):
         method = dd.Method(
-            factorization=dd.factorization.Pixels(ipc=1),
+            factorization=dd.images.Pixels(ipc=1),
             matching=DistributionMatching(real_batch=5),
             networks=FreshNetworks(ConvNet(width=4)),
             optimiser=dd.Optimiser("sgd", learning_rate=1.0, clip=clip),

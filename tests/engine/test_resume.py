@@ -65,11 +65,11 @@ def goes_on(few_digits: dd.TargetData, tmp_path: Path, method: dd.Method) -> Non
 
 def test_a_step_size_gone_negative_is_never_saved(few_digits: dd.TargetData, tmp_path: Path) -> None:
     method = dd.Method(
-        factorization=dd.factorization.Pixels(ipc=1, init="noise"),
+        factorization=dd.images.Pixels(ipc=1, init="noise"),
         matching=dd.matching.UnrolledTraining(
             inner_steps=2, step_sizes=dd.matching.StepSizes(0.01, "shared"), real_batch=5, order="random"
         ),
-        networks=dd.networks.FreshNetworks(dd.networks.ConvNet(width=4)),
+        networks=dd.sources.FreshNetworks(dd.images.ConvNet(width=4)),
         optimiser=dd.Optimiser("sgd", learning_rate=0.01, group_learning_rates={"step_sizes": 1e3}),
         steps=50,
     )

@@ -58,7 +58,7 @@ def test_a_protocol_may_bring_its_network(few_digits: dd.TargetData) -> None:
     protocol = dd.evaluation.Protocol(
         "own", dd.evaluation.PROTOCOLS["quick"].with_epochs(1).training, dd.networks.MLP(width=8)
     )
-    summary = dd.distill(target, dd.Method())
+    summary = dd.distill(target, dd.Method(dd.images.Pixels()))
     networks = [
         dd.evaluate(summary, target, protocol=protocol, networks=n, runs=1).results[0].network
         for n in (None, "mlp(width=4)")
@@ -68,7 +68,7 @@ def test_a_protocol_may_bring_its_network(few_digits: dd.TargetData) -> None:
 
 def test_what_has_no_protocol_of_its_own_says_what_to_do(few_digits: dd.TargetData) -> None:
     with pytest.raises(UnsupportedError, match="choose one of dc"):
-        dd.evaluate(dd.distill(few_digits, dd.Method()), few_digits, protocol="paper")
+        dd.evaluate(dd.distill(few_digits, dd.Method(dd.images.Pixels())), few_digits, protocol="paper")
     with pytest.raises(UnsupportedError, match="choose one of dc"):
         dd.evaluate(few_digits, few_digits, protocol="paper")
     kip = dd.distill(few_digits, build_method("kip", ipc=1, preset="cpu"), steps=0)

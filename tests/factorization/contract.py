@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import NoAugmentation
 from ddcore.data import ExactSignal
 from ddcore.errors import BudgetError, SummaryFormatError
-from ddcore.factorization import FACTORIZATIONS, Examples, Factorization, Pixels, largest_ipc
+from ddcore.images import Pixels
+from ddcore.parts import FACTORIZATIONS, Examples, Factorization, NoAugmentation, largest_ipc
 from ddcore.summary import DataSummary, Part
 
 

@@ -6,8 +6,9 @@ import pytest
 
 import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.factorization import Pixels, largest_ipc
+from ddcore.images import Pixels
 from ddcore.methods.loops import DC_LOOPS, DCC_LOOPS, loops_for
+from ddcore.parts import largest_ipc
 
 AVAILABLE = {0: 3, 2: 50, 7: 10}
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 import ddcore as dd
-from ddcore.augmentation import SiameseAugmentation, View
-from ddcore.factorization import Contrast, Hallucinators
-from ddcore.factorization.contrast import supervised_contrast
+from ddcore.images import Contrast, ConvNet, Hallucinators, SiameseAugmentation
+from ddcore.images.factorizations.contrast import supervised_contrast
 from ddcore.matching import DistributionMatching, StepSizes, UnrolledTraining
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.parts import View
+from ddcore.sources import FreshNetworks
 from tests.running import started
 
 CONTRAST = Contrast(architecture=ConvNet(width=4))

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddcore.errors import InputDataError, SummaryFormatError, UnsupportedError
-from ddcore.factorization import FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
+from ddcore.images import ConvNet, FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
 from ddcore.matching import DistributionMatching
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.sources import FreshNetworks
 from tests.factorization.contract import FactorizationContract, run_on
 
 SMALL = TrainedGenerator(latent=4, width=4, steps=20, batch=30)
@@ -59,7 +59,7 @@ def test_training_and_inversion_bring_decoded_images_close_to_real_ones(few_digi
     def error(steps: int, inversion: int) -> float:
         generator = TrainedGenerator(latent=8, width=16, steps=steps, batch=60)
         examples = GeneratorLatents(ipc=10, generator=generator, inversion_steps=inversion).start(run_on(few_digits))
-        real = dd.factorization.Pixels(ipc=10).start(run_on(few_digits))
+        real = dd.images.Pixels(ipc=10).start(run_on(few_digits))
         return float((examples.decode().inputs - real.decode().inputs).detach().square().mean())
 
     assert error(300, 100) < 0.5 * error(1, 0)

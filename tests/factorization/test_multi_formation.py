@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
-from ddcore.factorization import MultiFormation
+from ddcore.images import MultiFormation
 from tests.factorization.contract import FactorizationContract, run_on
 from tests.running import started
 

@@ -5,7 +5,7 @@ import torch
 
 import ddcore as dd
 from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnknownNameError
-from ddcore.factorization import Pixels
+from ddcore.images import Pixels
 from tests.factorization.contract import FactorizationContract, run_on
 from tests.frequency import assert_equally_often
 from tests.running import started
@@ -111,6 +111,7 @@ def test_clipped_pixels_stay_in_the_unit_range_and_cost_what_real_images_cost(no
     method = dd.Method(
         factorization=Pixels(ipc=2, storage="uint8"),
         matching=dd.matching.DistributionMatching(),
+        networks=dd.sources.FreshNetworks(),
         optimiser=dd.Optimiser("sgd", learning_rate=5.0),
         steps=5,
     ).on_networks("convnet(width=4)")

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 import ddcore as dd
 from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
-from ddcore.factorization import Contrast, Frequencies, Hallucinators, LatentCodes, LinearBases, Pixels
-from ddcore.factorization.frequencies import dct, inverse_dct
+from ddcore.images import Contrast, Frequencies, Hallucinators, LatentCodes, LinearBases, Pixels
+from ddcore.images.factorizations.frequencies import dct, inverse_dct
 from tests.factorization.contract import FactorizationContract, run_on
 
 
@@ -73,7 +73,7 @@ def test_bases_of_real_images_are_the_best_of_their_number(few_digits: dd.Target
 
 def test_the_budget_of_one_image_gives_the_published_number_of_coefficients() -> None:
     """CIFAR-10 at one image per class: 16 half-resolution bases leave room for 115 vectors per class."""
-    spec = dd.Spec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
+    spec = dd.images.ImageSpec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
     available = dict.fromkeys(range(10), 5000)
     floats = 4 * 10 * 3072
     ids = 10 * 115
@@ -156,7 +156,7 @@ def test_frequencies_keep_those_of_most_energy_in_their_class(few_digits: dd.Tar
 
 
 def test_many_items_of_a_small_file_take_no_memory_before_they_are_refused() -> None:
-    spec = dd.Spec(shape=(1, 1000, 1000), num_classes=1, classes=(0,))
+    spec = dd.images.ImageSpec(shape=(1, 1000, 1000), num_classes=1, classes=(0,))
     mask = torch.zeros(1, 125_000, dtype=torch.uint8)
     mask[0, 0] = 1
     stored = {
@@ -182,7 +182,7 @@ def test_a_mask_that_keeps_another_number_is_refused(few_digits: dd.TargetData) 
     [LinearBases(ipc=1), Hallucinators(ipc=1), LatentCodes(ipc=1), Frequencies(ipc=1, kept=7)],
 )
 def test_data_without_the_shape_of_images_is_refused(factorization: dd.factorization.Factorization) -> None:
-    spec = dd.Spec(shape=(6,), num_classes=3, classes=(0, 1, 2))
+    spec = dd.images.ImageSpec(shape=(6,), num_classes=3, classes=(0, 1, 2))
     with pytest.raises(SettingsError, match="images"):
         factorization.max_bytes(spec, {0: 5, 1: 5, 2: 5})
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import NoAugmentation, SiameseAugmentation
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.factorization import Pixels
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import DistributionMatching
-from ddcore.matching.distribution import squared_mean_difference
-from ddcore.networks import ConvNet, FixedNetworks, FreshNetworks
+from ddcore.matching.distribution.distances import squared_mean_difference
+from ddcore.parts import NoAugmentation
+from ddcore.sources import FixedNetworks, FreshNetworks
 from tests.running import parameter_gradient, started
 
 
@@ -68,7 +68,7 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match="real_batch"):
         DistributionMatching(real_batch=0)
     with pytest.raises(SettingsError, match="soft labels"):
-        dd.Method(factorization=Pixels(labels="soft"), matching=DistributionMatching(), steps=1)
+        dd.Method(Pixels(labels="soft"), DistributionMatching(), dd.sources.FreshNetworks(), steps=1)
 
 
 def test_batch_norm_is_frozen_or_refused(few_digits: dd.TargetData) -> None:

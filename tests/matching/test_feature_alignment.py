@@ -7,12 +7,11 @@ import torch
 from torch import nn
 
 import ddcore as dd
-from ddcore.augmentation import SiameseAugmentation
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.factorization import Pixels
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import FeatureAlignment
-from ddcore.matching.distribution import centroid_cross_entropy
-from ddcore.networks import ConvNet, FixedNetworks, FreshNetworks
+from ddcore.matching.distribution.distances import centroid_cross_entropy
+from ddcore.sources import FixedNetworks, FreshNetworks
 from tests.running import parameter_gradient, started
 
 

@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ddcore as dd
-from ddcore.augmentation import CutMix, NoAugmentation, SiameseAugmentation
-from ddcore.data import ExactSignal, Gradients
+from ddcore.data import ExactSignal
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
-from ddcore.factorization import MultiFormation, Pixels
+from ddcore.images import ConvNet, CutMix, MultiFormation, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.matching.gradient import DISTANCES, cosine, matched_weights
+from ddcore.matching.gradient.distances import DISTANCES, cosine
+from ddcore.matching.gradient.matched_weights import matched_weights
 from ddcore.matching.pieces import losses_by_piece
-from ddcore.networks import MLP, ConvNet, FixedNetworks, FreshNetworks, TrainedOnSynthetic
+from ddcore.networks import MLP
+from ddcore.parts import Gradients, NoAugmentation
+from ddcore.sources import FixedNetworks, FreshNetworks, TrainedOnSynthetic
 from tests.running import parameter_gradient, started
 
 SHAPES = ((5, 3, 3, 3), (4, 5, 1, 1), (7, 11))
@@ -218,7 +220,7 @@ def test_the_joint_matching_of_dcc_warms_up_class_by_class(few_digits: dd.Target
     for step in range(9):
         run.step = step
         sizes.append(len(list(matching.terms(run, matching.start(run)))))
-        run.networks.advance(run)
+        run.networks.advance()
     assert sizes == [3, 3, 1, 3, 3, 1, 1, 1, 1]
 
 
@@ -257,7 +259,12 @@ def test_conv_only_matching_takes_the_convolutions(few_digits: dd.TargetData) ->
     with pytest.raises(UnsupportedError, match="no convolution"):
         dd.distill(
             few_digits,
-            dd.Method(matching=GradientMatching(layers="conv"), networks=FreshNetworks(MLP(width=4)), steps=1),
+            dd.Method(
+                dd.images.Pixels(),
+                matching=GradientMatching(layers="conv"),
+                networks=FreshNetworks(MLP(width=4)),
+                steps=1,
+            ),
         )
 
 
@@ -296,7 +303,16 @@ def test_soft_labels_are_learned(few_digits: dd.TargetData) -> None:
         (lambda: GradientMatching(real_batch=0), SettingsError),
         (lambda: GradientMatching(synthetic_batch=0), SettingsError),
         (lambda: GradientMatching(real_batch=2.5), SettingsError),  # type: ignore[arg-type]
-        (lambda: dd.Method(matching=GradientMatching(), augmentation=CutMix(), steps=1), SettingsError),
+        (
+            lambda: dd.Method(
+                dd.images.Pixels(),
+                matching=GradientMatching(),
+                networks=FreshNetworks(),
+                augmentation=CutMix(),
+                steps=1,
+            ),
+            SettingsError,
+        ),
         (lambda: dd.Optimiser(drops=("a",)), SettingsError),  # type: ignore[arg-type]
     ],
 )

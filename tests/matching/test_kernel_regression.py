@@ -8,10 +8,11 @@ import torch.nn.functional as F
 
 import ddcore as dd
 from ddcore.errors import DivergenceError, SettingsError, UnsupportedError
-from ddcore.factorization import Pixels
+from ddcore.images import ConvNet, Pixels
 from ddcore.kernels import AnalyticKernel, FeatureKernel, centred
 from ddcore.matching import KernelRegression
-from ddcore.networks import ConvNet, FreshNetworks, NoNetworks
+from ddcore.parts import NoNetworks
+from ddcore.sources import FreshNetworks
 from tests.running import started
 
 
@@ -134,9 +135,9 @@ def test_singular_kernels_end_the_run_with_the_last_good_state(few_digits: dd.Ta
 
 def test_networks_and_kernels_must_fit() -> None:
     with pytest.raises(UnsupportedError, match="NoNetworks"):
-        dd.Method(matching=KernelRegression(AnalyticKernel()), steps=1)
+        dd.Method(dd.images.Pixels(), matching=KernelRegression(AnalyticKernel()), networks=FreshNetworks(), steps=1)
     with pytest.raises(UnsupportedError, match="needs networks"):
-        dd.Method(matching=KernelRegression(FeatureKernel()), networks=NoNetworks(), steps=1)
+        dd.Method(dd.images.Pixels(), matching=KernelRegression(FeatureKernel()), networks=NoNetworks(), steps=1)
     with pytest.raises(SettingsError, match="ridge"):
         KernelRegression(ridge=float("inf"))
     with pytest.raises(UnsupportedError, match="without networks"):

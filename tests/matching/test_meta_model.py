@@ -13,10 +13,11 @@ from torch.func import functional_call
 
 import ddcore as dd
 from ddcore.errors import DivergenceError, SettingsError, SummaryFormatError, UnsupportedError
-from ddcore.factorization import Pixels
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.networks import ConvNet, FixedNetworks, FreshNetworks, NoNetworks
-from ddcore.training import Recipe, Steps, Training, fit
+from ddcore.parts import NoNetworks, Recipe, Steps
+from ddcore.sources import FixedNetworks, FreshNetworks
+from ddcore.training import Training, fit
 from tests.running import parameter_gradient, started
 
 
@@ -168,11 +169,11 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(SettingsError, match="augment=False"):
         UnrolledTraining(order="fixed", augment=True)
     with pytest.raises(UnsupportedError, match="one at a time"):
-        dd.Method(matching=UnrolledTraining(), networks=FreshNetworks(count=2), steps=1)
+        dd.Method(dd.images.Pixels(), matching=UnrolledTraining(), networks=FreshNetworks(count=2), steps=1)
     with pytest.raises(UnsupportedError, match="needs networks"):
-        dd.Method(matching=UnrolledTraining(), networks=NoNetworks(), steps=1)
+        dd.Method(dd.images.Pixels(), matching=UnrolledTraining(), networks=NoNetworks(), steps=1)
     target = dd.load_data("digits").of_classes([0, 1])
-    method = dd.Method(factorization=Pixels(ipc=1), matching=UnrolledTraining(), steps=1)
+    method = dd.Method(factorization=Pixels(ipc=1), matching=UnrolledTraining(), networks=FreshNetworks(), steps=1)
     norm = torch.nn.BatchNorm1d(64, track_running_stats=False)
     module = torch.nn.Sequential(torch.nn.Flatten(), norm, torch.nn.Linear(64, 10))
     with pytest.raises(UnsupportedError, match="BatchNorm"):

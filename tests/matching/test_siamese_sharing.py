@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.augmentation import Augmentation, SiameseAugmentation, View
-from ddcore.factorization import Pixels
-from ddcore.matching import DistributionMatching, FeatureAlignment, GradientMatching, Matching
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
+from ddcore.matching import DistributionMatching, FeatureAlignment, GradientMatching
+from ddcore.parts import Augmentation, Matching, View
+from ddcore.sources import FreshNetworks
 from tests.running import started
 
 NETWORK = FreshNetworks(ConvNet(width=4, depth=2))

@@ -13,10 +13,11 @@ from torch.func import functional_call
 
 import ddcore as dd
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.factorization import MultiFormation, Pixels
+from ddcore.images import ConvNet, MultiFormation, Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.matching.trajectory.trajectory_matching import relative_distance
-from ddcore.networks import ConvNet, ExpertBuffer, ExpertSegments, ExpertTraining, Segments
+from ddcore.parts import Segments
+from ddcore.sources import ExpertBuffer, ExpertSegments, ExpertTraining
 from tests.running import parameter_gradient, started
 
 SOURCE = ExpertSegments(
@@ -68,7 +69,7 @@ def places(run: dd.Run, buffer: ExpertBuffer, steps: int) -> list[tuple[int, int
         )
         assert first[0] == last[0], "a segment joins two experts"
         seen.append((*first, last[1]))
-        networks.advance(run)
+        networks.advance()
     return seen
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 import ddcore as dd
-from ddcore.augmentation import SiameseAugmentation
 from ddcore.errors import NumericalError, SettingsError, UnknownNameError
-from ddcore.factorization import MultiFormation, Pixels
+from ddcore.images import ConvNet, MultiFormation, Pixels, SiameseAugmentation
 from ddcore.matching import StepSizes, unroll
-from ddcore.matching.unrolling import InnerTraining, require_positive
-from ddcore.networks import ConvNet, FreshNetworks
-from ddcore.training import step_batches
+from ddcore.matching.unrolling.inner import InnerTraining
+from ddcore.matching.unrolling.step_sizes import require_positive
+from ddcore.parts import step_batches
+from ddcore.sources import FreshNetworks
 from tests.running import started
 
 Setting = tuple[str, int]

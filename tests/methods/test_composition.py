@@ -7,9 +7,10 @@ import torch
 
 import ddcore as dd
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
-from ddcore.factorization import FACTORIZATIONS, LatentCodes
+from ddcore.images import LatentCodes
 from ddcore.methods import FAMILIES, METHODS, compose
-from ddcore.networks import ExpertSegments
+from ddcore.parts import FACTORIZATIONS
+from ddcore.sources import ExpertSegments
 
 SMALL = {
     "pixels": "pixels(storage=float32)",
@@ -72,14 +73,14 @@ def test_names_and_settings_that_are_not_there_are_refused() -> None:
         compose("gradient", "latent-codes(depth=3)")
     with pytest.raises(UnsupportedError, match="selects"):
         compose("herding", "pixels")
-    assert compose("meta_model", "linear_bases(factor=1)").factorization == dd.factorization.LinearBases(factor=1)
+    assert compose("meta_model", "linear_bases(factor=1)").factorization == dd.images.LinearBases(factor=1)
 
 
 @pytest.mark.parametrize("ipc", [{0: 1, 7: 2}, "clip:3"])
 def test_the_matching_of_a_method_that_counts_numbers_goes_with_any_ipc(ipc: dd.factorization.Ipc) -> None:
     for name in ("linba", "kfs"):
         method = compose(name, "pixels", ipc=ipc, preset="cpu")
-        assert method.factorization == dd.factorization.Pixels(ipc=ipc, storage="uint8")
+        assert method.factorization == dd.images.Pixels(ipc=ipc, storage="uint8")
 
 
 @pytest.mark.parametrize("name", [n for n, published in METHODS.items() if published.at(1, "paper", None).matching])

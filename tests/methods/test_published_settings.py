@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 import ddcore as dd
-from ddcore.augmentation import FAMILIES, Chain, SiameseAugmentation
 from ddcore.evaluation import PROTOCOLS
-from ddcore.factorization import Pixels
+from ddcore.images import FAMILIES, Chain, ConvNet, Pixels, ResNet18, SiameseAugmentation
 from ddcore.matching import GradientMatching
 from ddcore.methods import METHODS, build_method
-from ddcore.networks import ConvNet, ResNet18
 from tests.running import started
 
 Row = tuple[str, str | None, int, dict[str, Any], str]

@@ -6,19 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
-from ddcore.networks import (
-    ARCHITECTURES,
-    VGG11,
-    ConvNet,
-    Factory,
-    Redrawn,
-    ResNet18,
-    architecture_label,
-    as_architecture,
-    parse_architecture,
-    split_names,
-)
-from ddcore.networks.layers import AveragePool
+from ddcore.images import VGG11, ConvNet, ResNet18
+from ddcore.images.networks.layers import AveragePool
+from ddcore.parts import ARCHITECTURES, Factory, Redrawn, architecture_label, as_architecture, parse_architecture
+from ddcore.settings import split_names
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (1, 64, 64)]
 

@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 
 import ddcore as dd
-from ddcore.augmentation import NoAugmentation
 from ddcore.errors import ExpertsError, MissingExtraError, NumericalError, SettingsError, UnsupportedError
-from ddcore.networks import MLP, ConvNet, ExpertBuffer, ExpertSegments, ExpertTraining, FreshNetworks
-from ddcore.networks.experts.training import Together, worth_stacking
+from ddcore.images import ConvNet
+from ddcore.networks import MLP
+from ddcore.parts import NoAugmentation
+from ddcore.sources import ExpertBuffer, ExpertSegments, ExpertTraining, FreshNetworks
+from ddcore.sources.experts.training import Together, worth_stacking
 from tests.running import shrunk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +90,8 @@ def test_sharpness_aware_descent_by_its_formula() -> None:
 def test_killed_training_goes_on_and_ends_the_same(
     few_digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddcore.networks.experts.train.CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr("ddcore.networks.experts.train.REPORT_SECONDS", -1.0)
+    monkeypatch.setattr("ddcore.sources.experts.train.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("ddcore.sources.experts.train.REPORT_SECONDS", -1.0)
     whole = trained(few_digits, tmp_path / "whole")
 
     def kill(line: str) -> None:

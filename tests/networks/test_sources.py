@@ -11,24 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import ddcore as dd
-from ddcore.augmentation import Chain, CutMix, SiameseAugmentation
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.factorization import Pixels
+from ddcore.images import Chain, ConvNet, CutMix, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.networks import (
-    MLP,
-    ConvNet,
-    FixedNetworks,
-    FreshNetworks,
-    Network,
-    NetworkPool,
-    NetworkSource,
-    OneOf,
-    Plateau,
-    TrainedOnReal,
-    TrainedOnSynthetic,
-    as_architecture,
-)
+from ddcore.networks import MLP
+from ddcore.parts import Network, NetworkSource, OneOf, as_architecture
+from ddcore.sources import FixedNetworks, FreshNetworks, NetworkPool, Plateau, TrainedOnReal, TrainedOnSynthetic
 from tests.running import started
 
 SMALL = ConvNet(width=4, depth=2)
@@ -53,7 +41,7 @@ def advance(run: dd.Run, steps: int) -> list[tuple[int, int]]:
     for step in range(steps):
         run.step = step
         seen.append((run.networks.episode, run.networks.age))
-        run.networks.advance(run)
+        run.networks.advance()
     return seen
 
 
@@ -70,7 +58,7 @@ def test_a_state_is_matched_several_times_before_it_trains(few_digits: dd.Target
     for step in range(7):
         run.step = step
         seen.append(weights(run))
-        run.networks.advance(run)
+        run.networks.advance()
     same = [torch.equal(a, b) for a, b in pairwise(seen)]
     assert same == [True, True, False, True, True, False]
     assert (run.networks.episode, run.networks.age) == (1, 1)
@@ -88,7 +76,7 @@ def test_inner_training_equals_gradient_descent_by_hand(few_digits: dd.TargetDat
         loss = F.cross_entropy(twin(batch.inputs.detach()), batch.targets)
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             parameter.data -= 0.1 * gradient
-    run.networks.advance(run)
+    run.networks.advance()
     expected = torch.cat([p.detach().flatten() for p in twin.parameters()])
     assert torch.allclose(weights(run), expected, atol=1e-12)
     assert not any(p.requires_grad for p in network.parameters())
@@ -108,7 +96,7 @@ def test_the_momentum_of_training_on_real_data_lives_as_long_as_the_network(few_
         optimiser.zero_grad()
         F.cross_entropy(twin(real.inputs), real.targets).backward()
         optimiser.step()
-        run.networks.advance(run)
+        run.networks.advance()
     expected = torch.cat([p.detach().flatten() for p in twin.parameters()])
     assert torch.allclose(weights(run), expected, atol=1e-12)
 
@@ -163,7 +151,7 @@ def test_accuracy_that_moves_ends_training_before_the_bound(
     monkeypatch.setattr(Plateau, "check", lambda *_: next(accuracies))
     trained: list[int] = []
     monkeypatch.setattr(run.networks, "_train", lambda _run, _batch, n, _generator: trained.append(n))
-    run.networks.advance(run)
+    run.networks.advance()
     assert trained == [1] * epochs
 
 
@@ -173,7 +161,7 @@ def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.T
     members = run.networks._members  # type: ignore[attr-defined]
     for step in range(120):
         run.step = step
-        run.networks.advance(run)
+        run.networks.advance()
         for i, member in enumerate(members):
             oldest[i] = max(oldest.get(i, 0), member.age)
             assert member.age < 8
@@ -190,7 +178,7 @@ def test_the_pool_trains_the_member_that_was_matched_on(few_digits: dd.TargetDat
         (network,) = run.networks.current()
         others = [m.current()[0] for m in run.networks._members if m.current()[0] is not network]  # type: ignore[attr-defined]
         before = [[p.clone() for p in n.parameters()] for n in (network, *others)]
-        run.networks.advance(run)
+        run.networks.advance()
         changed = [
             any(not torch.equal(a, b) for a, b in zip(old, n.parameters(), strict=True))
             for old, n in zip(before, (network, *others), strict=True)
@@ -219,7 +207,7 @@ def test_networks_are_drawn_from_a_list_of_architectures(few_digits: dd.TargetDa
         run.step = step
         (network,) = run.networks.current()
         seen["conv" if any(isinstance(m, nn.Conv2d) for m in network.modules()) else "mlp"] += 1
-        run.networks.advance(run)
+        run.networks.advance()
     assert min(seen["conv"], seen["mlp"]) > 8
     method = dd.methods.dsa(ipc=1).on_networks(["convnet(width=4)", "mlp(width=4)"])
     assert isinstance(method.networks, TrainedOnSynthetic) and isinstance(method.networks.architecture, OneOf)
@@ -251,7 +239,7 @@ def test_training_in_bf16_follows_training_in_single_precision(
     def change(precision: str) -> Tensor:
         run = started(few_digits, factorization=Pixels(ipc=3), networks=source, precision=precision, micro_batch=64)
         before = weights(run).double()
-        run.networks.advance(run)
+        run.networks.advance()
         return weights(run).double() - before
 
     exact = change("fp64")
@@ -315,7 +303,7 @@ def test_a_factory_whose_structure_varies_is_followed(few_digits: dd.TargetData)
     for step in range(20):
         run.step = step
         widths.add(run.networks.current()[0].module[1].out_features)  # type: ignore[union-attr,index]
-        run.networks.advance(run)
+        run.networks.advance()
     assert len(widths) > 2
 
 

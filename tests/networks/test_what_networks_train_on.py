@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 import ddcore as dd
-from ddcore.augmentation import Augmentation, View
-from ddcore.factorization import Pixels
-from ddcore.networks import MLP, FreshNetworks, NetworkPool, NetworkSource, TrainedOnReal, TrainedOnSynthetic
+from ddcore.images import Pixels
+from ddcore.networks import MLP
+from ddcore.parts import Augmentation, NetworkSource, View
+from ddcore.sources import FreshNetworks, NetworkPool, TrainedOnReal, TrainedOnSynthetic
 from tests.frequency import assert_equally_often, numbered, numbers
 from tests.running import started
 
@@ -55,7 +56,7 @@ def test_training_on_real_data_sees_every_example_equally_often_in_batches_under
     run = started(numbered(per_class=10), networks=source, factorization=Pixels(ipc=1))
     for step in range(100):
         run.step = step
-        run.networks.advance(run)
+        run.networks.advance()
     assert [len(batch) for batch in seeing.batches] == [8, 8, 4] * 100
     updates = [list(chain(*seeing.batches[i : i + 3])) for i in range(0, 300, 3)]
     assert all(sorted(n % 4 for n in update) == sorted([0, 1, 2, 3] * 5) for update in updates)
@@ -69,7 +70,7 @@ def test_training_on_the_synthetic_set_passes_over_it_in_batches_and_augments_wh
     run = started(numbered(per_class=5), networks=source, factorization=Pixels(ipc=4), augmentation=seeing)
     everything = numbers(run.examples.decode().inputs.detach())
     before = weights(run)
-    run.networks.advance(run)
+    run.networks.advance()
     assert differ(before, weights(run))
     assert [len(batch) for batch in seeing.batches] == ([6, 6, 4] * 4 if augment else [])
     for epoch in range(4 * augment):
@@ -92,7 +93,7 @@ def test_an_update_of_the_pool_is_one_step_of_adam_on_the_squared_error_of_its_b
         optimiser.zero_grad()
         (0.5 * (twin(examples.inputs[chosen]) - wanted).square().sum(dim=1)).mean().backward()
         optimiser.step()
-        run.networks.advance(run)
+        run.networks.advance()
     for mine, theirs in zip(twin.parameters(), weights(run), strict=True):
         torch.testing.assert_close(mine.detach(), theirs)
 
@@ -108,5 +109,5 @@ def test_every_network_of_a_run_is_drawn_anew(few_digits: dd.TargetData, source:
             run.step = step
             for network in run.networks.current():
                 drawn.add(tuple(torch.cat([w.detach().flatten() for w in network.module.parameters()]).tolist()))
-            run.networks.advance(run)
+            run.networks.advance()
     assert len(drawn) == 2 * 5 * source.at_a_time()

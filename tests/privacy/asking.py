@@ -10,8 +10,8 @@ import torch
 import ddcore as dd
 from ddapps.privacy import Entropy, Ledger, Mechanism, PrivateSignal, RepeatableEntropy
 from ddapps.privacy.accounting import Query
-from ddcore.augmentation import NoAugmentation, View
-from ddcore.networks import ConvNet, Network
+from ddcore.images import ConvNet
+from ddcore.parts import Network, NoAugmentation, View
 
 
 class Unlimited(Ledger):

@@ -10,9 +10,8 @@ import torch
 import ddcore as dd
 from ddapps.privacy import Canaries, audit, privatize
 from ddapps.privacy.audit import loss_scores, nearness_scores, success
-from ddcore.data import Split
 from ddcore.evaluation import Protocol
-from ddcore.networks import Network
+from ddcore.parts import Network, Split
 from ddcore.training import Training
 from tests.privacy.test_audit import most_probable
 
@@ -32,7 +31,7 @@ def test_scores_are_losses_and_distances(private_digits: dd.TargetData) -> None:
     candidates = private_digits.train.take(torch.arange(0, 90, 7))
     inputs = private_digits.spec.normalisation.apply(candidates.inputs)
     shape = private_digits.spec.shape
-    networks = [dd.networks.ConvNet(width=4).build(shape, 10, seed=seed).eval() for seed in (0, 1)]
+    networks = [dd.images.ConvNet(width=4).build(shape, 10, seed=seed).eval() for seed in (0, 1)]
     losses = loss_scores(networks, private_digits, candidates)
     summary = dd.distill(private_digits, dd.methods.random(ipc={0: 3, 7: 2}))
     synthetic, owners = summary.tensors()

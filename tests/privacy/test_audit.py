@@ -22,10 +22,10 @@ from ddapps.privacy import (
 )
 from ddapps.privacy.audit import nearness_scores, success
 from ddapps.privacy.baselines.mean_features import RandomFourierFeatures
-from ddcore.data import Spec, Split
 from ddcore.errors import InputDataError, OutputExistsError, SettingsError
 from ddcore.evaluation import Protocol
-from ddcore.networks import Network
+from ddcore.images import ImageSpec
+from ddcore.parts import Network, Split
 from ddcore.training import Training
 from tests.privacy.asking import Unlimited, bind, mechanism, plain_views
 
@@ -79,7 +79,7 @@ def test_the_bound_grows_with_success_and_shrinks_with_delta_and_confidence() ->
 
 def released_scores(noise_multiplier: float, trials: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Release one class mean of features per trial, with and without a canary whose features point where no other's do."""
-    spec = Spec((1, 4, 4), 2, (0, 1))
+    spec = ImageSpec((1, 4, 4), 2, (0, 1))
     module = RandomFourierFeatures(spec.shape, 2, 32, 1.0, seed=0).eval()
     net = Network(module, "head")
     canary = torch.ones(1, 1, 4, 4)

@@ -14,10 +14,9 @@ from ddapps import privacy
 from ddapps.privacy import compare
 from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noise
 from ddapps.privacy.baselines.mean_features import RandomFourierFeatures
-from ddcore.data import Split
-from ddcore.engine import derive_seed
 from ddcore.evaluation import Protocol
-from ddcore.networks import as_architecture
+from ddcore.ground import derive_seed
+from ddcore.parts import Split, as_architecture
 from ddcore.training import Training
 
 BRIEF = Protocol("brief", Training(epochs=40, learning_rate=0.05, batch_size=30))

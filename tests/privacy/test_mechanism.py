@@ -117,7 +117,7 @@ def test_the_generator_ignores_every_public_seed() -> None:
 
 
 def test_states_are_written_for_their_owner_alone(tmp_path: Path) -> None:
-    from ddcore.engine.statefile import write_state
+    from ddcore.ground import write_state
 
     path = tmp_path / "state"
     write_state(path, {"a": 1})

@@ -18,7 +18,6 @@ from ddapps import privacy
 from ddapps.privacy import Certificate, RepeatableEntropy, privatize, verify
 from ddapps.privacy.baselines import mean_features
 from ddapps.privacy.privatize import CHECKPOINT, LEDGER, private_folder
-from ddcore.data import Gradients
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
@@ -30,7 +29,8 @@ from ddcore.errors import (
     UnsupportedError,
 )
 from ddcore.methods import METHODS
-from ddcore.networks import FixedNetworks, NetworkPool
+from ddcore.parts import Gradients
+from ddcore.sources import FixedNetworks, NetworkPool
 from tests.running import shrunk
 
 BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
@@ -219,7 +219,7 @@ def test_a_callers_accountant_is_told_and_what_it_knew_counts(
 
 def test_idc_is_private_on_networks_that_are_public(private_digits: dd.TargetData) -> None:
     idc = dd.methods.idc(ipc=2, preset="cpu", data="digits").with_steps(2)
-    module = dd.networks.ConvNet(width=4).build(private_digits.spec.shape, 10, seed=0).module
+    module = dd.images.ConvNet(width=4).build(private_digits.spec.shape, 10, seed=0).module
     private = privatize(idc.on_networks(FixedNetworks((module,))), **BUDGET, accountant="rdp")
     summary = private.distill(private_digits)
     assert verify(summary).holds
@@ -229,7 +229,7 @@ def test_idc_is_private_on_networks_that_are_public(private_digits: dd.TargetDat
 def test_pools_that_train_on_synthetic_examples_are_private(
     private_digits: dd.TargetData, small_psg: dd.Method
 ) -> None:
-    pool = NetworkPool(dd.networks.ConvNet(width=4), size=2)
+    pool = NetworkPool(dd.images.ConvNet(width=4), size=2)
     assert verify(privatize(small_psg.on_networks(pool), **BUDGET, accountant="rdp").distill(private_digits)).holds
 
 

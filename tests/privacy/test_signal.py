@@ -14,9 +14,10 @@ import ddcore as dd
 from ddapps.privacy import Ledger, RepeatableEntropy, SystemEntropy
 from ddapps.privacy.mechanism import poisson_draw
 from ddcore.coresets import RandomSelection
-from ddcore.data import ExactSignal, Split
+from ddcore.data import ExactSignal
 from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
-from ddcore.networks import ConvNet, Factory
+from ddcore.images import ConvNet
+from ddcore.parts import Factory, Split
 from tests.privacy.asking import bind, bound, network, plain_views, weights
 
 GROUPS: tuple[list[list[int]], ...] = ([[0], [1], [7]], [[0, 1, 7]], [[7, 0], [1]])

@@ -18,7 +18,7 @@ import torch
 
 import ddcore as dd
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization import (
+from ddcore.images import (
     Frequencies,
     FreshGenerator,
     GeneratorLatents,
@@ -27,10 +27,10 @@ from ddcore.factorization import (
     LinearBases,
     MultiFormation,
     Pixels,
+    TrainedGenerator,
 )
-from ddcore.factorization.generator import TrainedGenerator
+from ddcore.parts import Recipe, Steps
 from ddcore.summary import DataSummary, Part, as_text
-from ddcore.training import Recipe, Steps
 
 Mutation = Callable[[random.Random, Path], None]
 FILES = ("summary.safetensors", "config.json")

@@ -18,7 +18,7 @@ from safetensors.torch import save
 import ddcore as dd
 from benchmarks import hostile_summaries
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization import Pixels
+from ddcore.images import Pixels
 from tests.summary import fuzzing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,7 +233,7 @@ def test_what_the_fuzzer_and_its_benchmark_report_is_counted(tmp_path: Path, mon
 def test_a_few_stored_bytes_cannot_decode_to_gigabytes(tmp_path: Path) -> None:
     images = torch.zeros(3, 1, 512, 512, dtype=torch.uint8)
     target = dd.load_data({"x_train": images, "y_train": torch.arange(3)}, name="black")
-    method = dd.Method(factorization=dd.factorization.MultiFormation(ipc=1, factor=2, storage="uint8"))
+    method = dd.Method(factorization=dd.images.MultiFormation(ipc=1, factor=2, storage="uint8"))
     path = dd.distill(target, method).save(tmp_path / "s")
     config = json.loads((path / "config.json").read_text())
     config["parts"][0]["factor"] = 64
@@ -243,8 +243,8 @@ def test_a_few_stored_bytes_cannot_decode_to_gigabytes(tmp_path: Path) -> None:
 
 
 def test_a_generators_declared_size_is_checked_before_memory_is_taken(tmp_path: Path) -> None:
-    generator = dd.factorization.TrainedGenerator(latent=2, width=2, steps=1)
-    latents = dd.factorization.GeneratorLatents(ipc=1, generator=generator, init="noise")
+    generator = dd.images.TrainedGenerator(latent=2, width=2, steps=1)
+    latents = dd.images.GeneratorLatents(ipc=1, generator=generator, init="noise")
     path = dd.distill(dd.load_data("digits"), dd.Method(factorization=latents)).save(tmp_path / "s")
     config = json.loads((path / "config.json").read_text())
     config["parts"][0] |= {"latent": 4096, "width": 1024}

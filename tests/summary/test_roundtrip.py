@@ -22,9 +22,9 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from ddcore.factorization import LinearBases, Pixels
-from ddcore.summary import compressed_bytes, draw
-from ddcore.training import Recipe
+from ddcore.images import LinearBases, Pixels, draw
+from ddcore.parts import Recipe
+from ddcore.summary import compressed_bytes
 
 
 def selected(target: dd.TargetData, **settings: object) -> dd.DataSummary:
@@ -247,7 +247,7 @@ def test_a_summary_is_a_torch_dataset(few_digits: dd.TargetData) -> None:
 
 def test_the_picture_shows_the_pixels_in_a_row_per_class(few_digits: dd.TargetData) -> None:
     summary = selected(few_digits, ipc=2, storage="uint8")
-    picture = draw(summary, side=8, gap=2)
+    picture = draw(summary.decoded(), side=8, gap=2)
     assert tuple(picture.shape) == (3 * 10 + 2, 2 * 10 + 2, 3)
     pixels = (summary.to_pixels() * 255).round().to(torch.uint8)
     for row in range(3):

@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional as F
 
 import ddcore as dd
-from ddcore.augmentation import Augmentation, NoAugmentation, SiameseAugmentation
-from ddcore.batch import taken
 from ddcore.errors import SettingsError, UnknownNameError
-from ddcore.networks import MLP, Network
-from ddcore.training import LOSSES, Recipe, Training, fit
+from ddcore.images import SiameseAugmentation
+from ddcore.networks import MLP
+from ddcore.parts import LOSSES, Augmentation, Network, NoAugmentation, Recipe, taken
+from ddcore.training import Training, fit
 
 
 def data(n: int = 12) -> dd.Batch:
@@ -130,7 +130,7 @@ def test_micro_batches_of_a_step_add_up_to_the_step(
         monkeypatch.setattr(
             sys.modules["ddcore.training.fit"], "fitting_micro_batch", lambda *_, at_once=at_once, **__: at_once
         )
-        network = dd.networks.ConvNet(width=3, depth=1).build((1, 4, 4), 3, seed=0, dtype=torch.float64)
+        network = dd.images.ConvNet(width=3, depth=1).build((1, 4, 4), 3, seed=0, dtype=torch.float64)
         fit(network, lambda i: taken(batch, i), 12, training, generator=torch.Generator().manual_seed(1))
         ends.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
     assert torch.allclose(*ends, atol=1e-10)

@@ -10,7 +10,8 @@ import torch
 import ddcore as dd
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.networks import MLP
-from ddcore.training import Training, fit, mixed_batches
+from ddcore.parts import mixed_batches
+from ddcore.training import Training, fit
 
 
 def rates_of(training: Training, size: int = 6) -> list[float]:

@@ -1,12 +1,12 @@
 """Coresets: rules that select real examples. They initialise a factorization, or are a method with no steps."""
 
-from ddcore.coresets.base import CoresetRule
 from ddcore.coresets.features import FeatureSpace
 from ddcore.coresets.forgetting import Forgetting
 from ddcore.coresets.herding import Herding
 from ddcore.coresets.k_center import KCenter
 from ddcore.coresets.random_selection import RandomSelection
 from ddcore.errors import UnknownNameError
+from ddcore.parts import CoresetRule
 
 RULES: dict[str, type[CoresetRule]] = {rule.name: rule for rule in (RandomSelection, Herding, KCenter, Forgetting)}
 

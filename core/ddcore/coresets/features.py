@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ddcore.data.pool import Pool
 from ddcore.errors import UnknownNameError
-from ddcore.networks import Architecture, ConvNet
+from ddcore.parts import Architecture, Pool, Usual, suited_architecture
 from ddcore.settings import require
 from ddcore.training import Training, fit
 
@@ -28,7 +27,7 @@ class FeatureSpace:
     """
 
     kind: str = "pixels"
-    architecture: Architecture = field(default_factory=ConvNet)
+    architecture: Architecture = field(default_factory=Usual)
     epochs: int = 20
 
     def __post_init__(self) -> None:
@@ -42,7 +41,8 @@ class FeatureSpace:
         if self.kind == "pixels":
             return torch.cat([pool.batch(i).inputs.flatten(1).cpu() for i in rows])
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        network = self.architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
+        architecture = suited_architecture(self.architecture, pool.spec)
+        network = architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
         fit(network, pool.batch, len(pool), Training(epochs=self.epochs), generator=generator)
         with torch.no_grad():
             network.eval()

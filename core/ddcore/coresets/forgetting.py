@@ -9,10 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.batch import Batch
-from ddcore.coresets.base import CoresetRule
-from ddcore.data.pool import Pool
-from ddcore.networks import Architecture, ConvNet
+from ddcore.parts import Architecture, Batch, CoresetRule, Pool, Usual, suited_architecture
 from ddcore.settings import require
 from ddcore.training import Training, fit
 
@@ -29,7 +26,7 @@ class Forgetting(CoresetRule):
         epochs: of its training.
     """
 
-    architecture: Architecture = field(default_factory=ConvNet)
+    architecture: Architecture = field(default_factory=Usual)
     epochs: int = 20
     name: ClassVar[str] = "forgetting"
 
@@ -48,7 +45,8 @@ class Forgetting(CoresetRule):
     def count_events(self, pool: Pool, generator: torch.Generator) -> Tensor:
         """Train once and return the number of forgetting events per example; ``epochs`` for those never learned."""
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        network = self.architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
+        architecture = suited_architecture(self.architecture, pool.spec)
+        network = architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
         events = torch.zeros(len(pool), dtype=torch.int64)
         correct = torch.zeros(len(pool), dtype=torch.bool)
         learned = torch.zeros(len(pool), dtype=torch.bool)

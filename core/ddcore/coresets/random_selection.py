@@ -9,8 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.coresets.base import CoresetRule
-from ddcore.data.pool import Pool
+from ddcore.parts import CoresetRule, Pool
 
 
 @dataclass(frozen=True)

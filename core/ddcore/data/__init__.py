@@ -1,17 +1,23 @@
-"""Target data: loading, normalisation, partitions, and the real signal that a run may ask."""
+"""Target data: loading, partitions, and the real signal that a run may ask."""
 
 from ddcore.data import partitions
+from ddcore.data.exact_signal import ExactSignal
 from ddcore.data.loading import load_data
-from ddcore.data.normalisation import ZCA, Identity, Normalisation, Standardise, fit_normalisation
-from ddcore.data.pool import Pool
-from ddcore.data.real_signal import Counts, ExactSignal, Features, Gradients, RealSignal
-from ddcore.data.sources import NAMED, read_npz
-from ddcore.data.spec import Spec
-from ddcore.data.target import Split, TargetData, stratified_split
+from ddcore.parts import (
+    Counts,
+    Features,
+    Gradients,
+    Identity,
+    Normalisation,
+    Pool,
+    RealSignal,
+    Spec,
+    Split,
+    TargetData,
+    stratified_split,
+)
 
 __all__ = [
-    "NAMED",
-    "ZCA",
     "Counts",
     "ExactSignal",
     "Features",
@@ -22,11 +28,8 @@ __all__ = [
     "RealSignal",
     "Spec",
     "Split",
-    "Standardise",
     "TargetData",
-    "fit_normalisation",
     "load_data",
     "partitions",
-    "read_npz",
     "stratified_split",
 ]

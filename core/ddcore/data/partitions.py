@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ddcore.data.target import TargetData
-from ddcore.engine.randomness import generator
 from ddcore.errors import BudgetError
+from ddcore.ground.randomness import generator
+from ddcore.parts import TargetData
 
 
 def _parts(target: TargetData, pieces: list[Tensor]) -> list[TargetData]:

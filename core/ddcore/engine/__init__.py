@@ -1,15 +1,6 @@
-"""The engine: the one loop over steps, devices and precision, randomness, checkpoints."""
+"""The engine: the one loop over steps, checkpoints, progress."""
 
-from ddcore.engine.devices import PRECISIONS, autocast, fitting_micro_batch, resolve_device, warm_allocator
-from ddcore.engine.randomness import default_generator_seeded, derive_seed, generator
+from ddcore.engine.loop import Loop
+from ddcore.engine.progress import Callback, Progress
 
-__all__ = [
-    "PRECISIONS",
-    "autocast",
-    "default_generator_seeded",
-    "derive_seed",
-    "fitting_micro_batch",
-    "generator",
-    "resolve_device",
-    "warm_allocator",
-]
+__all__ = ["Callback", "Loop", "Progress"]

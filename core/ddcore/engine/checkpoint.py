@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ddcore.engine.statefile import read_state, write_state
 from ddcore.errors import CheckpointError
+from ddcore.ground.statefile import read_state, write_state
 
 
 class Checkpoint:

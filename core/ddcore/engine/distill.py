@@ -12,17 +12,14 @@ from typing import Any
 import numpy
 import torch
 
-from ddcore.data import ExactSignal, RealSignal, TargetData
+from ddcore.data import ExactSignal
 from ddcore.engine.checkpoint import Checkpoint
-from ddcore.engine.devices import check_precision, fitting_micro_batch, matmul_precision, resolve_device, warm_allocator
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar
 from ddcore.errors import InputDataError, SettingsError
-from ddcore.factorization import Examples
-from ddcore.method import Method
-from ddcore.run import Run
+from ddcore.ground.devices import check_precision, fitting_micro_batch, matmul_precision, resolve_device, warm_allocator
+from ddcore.parts import Examples, Method, RealSignal, Recipe, Run, TargetData
 from ddcore.summary import DataSummary, Part
-from ddcore.training import Recipe
 from ddcore.version import __version__
 
 
@@ -75,7 +72,7 @@ def distill(
     """
     signal = real or _exact(target)
     place = resolve_device(device)
-    method = replace(method.with_steps(steps), precision=precision or method.precision)
+    method = replace(method.with_steps(steps), precision=precision or method.precision).suited_to(signal.spec)
     if networks is not None:
         method = method.on_networks(networks)
     check_precision(method.precision, place)

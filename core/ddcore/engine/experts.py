@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ddcore import networks
-from ddcore.data import TargetData
-from ddcore.engine.devices import resolve_device, warm_allocator
+from ddcore import sources
 from ddcore.errors import InputDataError
-from ddcore.networks import ExpertBuffer, ExpertData, ExpertTraining, as_architecture
+from ddcore.ground.devices import resolve_device, warm_allocator
+from ddcore.parts import TargetData, as_architecture
+from ddcore.sources import ExpertBuffer, ExpertData, ExpertTraining
 
 
 def train_experts(
@@ -51,7 +51,7 @@ def train_experts(
         raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
     place = resolve_device(device)
     warm_allocator(place)
-    return networks.train_experts(
+    return sources.train_experts(
         Path(directory),
         ExpertData.of_target(target, place),
         as_architecture(network),

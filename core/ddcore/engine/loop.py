@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.engine.checkpoint import Checkpoint
-from ddcore.engine.devices import matmul_precision
 from ddcore.engine.progress import Callback, Progress
 from ddcore.errors import DivergenceError, NumericalError, SettingsError
-from ddcore.method import Method
-from ddcore.run import Run
+from ddcore.ground.devices import matmul_precision
+from ddcore.parts import Method, Recipe, Run
 from ddcore.summary import DataSummary
-from ddcore.training import Recipe
 
 GPU_CHECK_INTERVAL = 50
 """Steps between two looks at the loss on a GPU, where every look makes the host wait."""
@@ -111,7 +109,7 @@ class Loop:
             self._update(total)
         run.examples.after_step(run.step)
         if run.step + 1 < self._steps:
-            run.networks.advance(run)
+            run.networks.advance()
         return total
 
     def _update(self, loss: Tensor) -> None:

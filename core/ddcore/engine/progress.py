@@ -6,13 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from ddcore.summary import DataSummary
+from ddcore.summary import DataSummary
 
 
 @dataclass(frozen=True)

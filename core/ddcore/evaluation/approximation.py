@@ -8,14 +8,12 @@ from typing import Any
 
 import torch
 
-from ddcore.data import TargetData
-from ddcore.engine.devices import resolve_device
 from ddcore.errors import SettingsError
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split, predict, train_one
 from ddcore.evaluation.protocols import Protocol, as_protocol
-from ddcore.networks import architecture_label, as_architecture
+from ddcore.ground.devices import resolve_device
+from ddcore.parts import LOSSES, TargetData, architecture_label, as_architecture
 from ddcore.summary import DataSummary
-from ddcore.training import LOSSES
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddcore.data import TargetData
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.report import Report
-from ddcore.method import Method
+from ddcore.parts import Method, TargetData
 
 
 @dataclass(frozen=True)

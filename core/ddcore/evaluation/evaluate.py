@@ -10,18 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.augmentation import Augmentation
-from ddcore.batch import Batch
-from ddcore.data import Spec, Split, TargetData
-from ddcore.engine.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
-from ddcore.engine.randomness import derive_seed, generator
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation.protocols import Protocol, as_protocol
 from ddcore.evaluation.report import Report, Result
-from ddcore.networks import Architecture, Network, architecture_label, as_architecture
+from ddcore.ground.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
+from ddcore.ground.randomness import derive_seed, generator
+from ddcore.parts import (
+    Architecture,
+    Augmentation,
+    Batch,
+    Network,
+    Recipe,
+    Spec,
+    Split,
+    TargetData,
+    architecture_label,
+    as_architecture,
+)
 from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
-from ddcore.training import Recipe, Training, Watch, fit
+from ddcore.training import Training, Watch, fit
 from ddcore.version import __version__
 
 

@@ -6,12 +6,12 @@ import time
 
 import torch
 
-from ddcore.data import TargetData
-from ddcore.engine.devices import resolve_device
 from ddcore.errors import SettingsError
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split
 from ddcore.evaluation.report import Report, Result
+from ddcore.ground.devices import resolve_device
 from ddcore.kernels import as_kernel, centred, kernel_label, ridge_solution
+from ddcore.parts import TargetData
 from ddcore.settings import describe
 from ddcore.summary import DataSummary
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ddcore.augmentation import FAMILIES, Augmentation, Chain, CutMix, OneMove, SiameseAugmentation
-from ddcore.data import TargetData
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.networks import Architecture, ConvNet, ResNet18
+from ddcore.images import FAMILIES, Chain, ConvNet, CutMix, OneMove, ResNet18, SiameseAugmentation
+from ddcore.parts import Architecture, Augmentation, TargetData
 from ddcore.summary import DataSummary
 from ddcore.training import Training
 

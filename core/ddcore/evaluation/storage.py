@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ddcore.data import TargetData
 from ddcore.factorization.labels import pack_ids
+from ddcore.parts import TargetData
 from ddcore.summary import DataSummary, compressed_bytes, original_bytes
 
 

@@ -1,45 +1,22 @@
-"""Factorizations: what is stored and how it becomes examples."""
+"""Factorizations: what is stored and how it becomes examples, of any modality."""
 
-from ddcore.factorization.base import NOISE, Examples, Factorization
-from ddcore.factorization.budget import Ipc, largest_ipc
-from ddcore.factorization.contrast import Contrast
-from ddcore.factorization.frequencies import Frequencies
-from ddcore.factorization.generator import FreshGenerator, GeneratorLatents, GivenGenerator, TrainedGenerator
-from ddcore.factorization.hallucinators import Hallucinators
-from ddcore.factorization.latent_codes import LatentCodes
-from ddcore.factorization.linear_bases import LinearBases
-from ddcore.factorization.multi_formation import MultiFormation
+from ddcore.factorization.as_stored import AsStored, StoredExamples
 from ddcore.factorization.numbers import STORAGE
 from ddcore.factorization.owned import OwnedExamples, owners_of
-from ddcore.factorization.pixels import Pixels
 from ddcore.factorization.shared_decoder import SharedDecoder
-
-FACTORIZATIONS: dict[str, type[Factorization]] = {
-    kind.name: kind
-    for kind in (Pixels, MultiFormation, GeneratorLatents, LinearBases, Hallucinators, LatentCodes, Frequencies)
-}
-"""The closed table from which a loaded summary builds its decoders."""
+from ddcore.parts import FACTORIZATIONS, NOISE, Examples, Factorization, Ipc, largest_ipc
 
 __all__ = [
     "FACTORIZATIONS",
     "NOISE",
     "STORAGE",
-    "Contrast",
+    "AsStored",
     "Examples",
     "Factorization",
-    "Frequencies",
-    "FreshGenerator",
-    "GeneratorLatents",
-    "GivenGenerator",
-    "Hallucinators",
     "Ipc",
-    "LatentCodes",
-    "LinearBases",
-    "MultiFormation",
     "OwnedExamples",
-    "Pixels",
     "SharedDecoder",
-    "TrainedGenerator",
+    "StoredExamples",
     "largest_ipc",
     "owners_of",
 ]

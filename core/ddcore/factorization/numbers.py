@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import SummaryFormatError, UnknownNameError
-from ddcore.factorization.byte_pixels import Span, dequantise, pack_span, quantise, read_span
+from ddcore.factorization.span import Span, dequantise, pack_span, quantise, read_span
 
 STORAGE = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
 """Names of the ways to store numbers, and their types."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization.base import Examples
 from ddcore.factorization.labels import pack_ids, unpack_ids
+from ddcore.parts import Examples
 
 
 class OwnedExamples(Examples):

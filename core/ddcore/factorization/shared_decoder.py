@@ -5,27 +5,32 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from ddcore.batch import Batch
 from ddcore.coresets import as_rule
-from ddcore.engine.devices import to_device
 from ddcore.errors import SettingsError, SummaryFormatError
-from ddcore.factorization.base import Examples, Factorization
-from ddcore.factorization.budget import Ipc, check_ipc, counts_within, largest_size
-from ddcore.factorization.byte_pixels import Span
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import check_storage, names_of, pack, packed_bytes, unpack
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_owners
+from ddcore.factorization.span import Span
+from ddcore.ground.devices import to_device
+from ddcore.parts import (
+    Batch,
+    Context,
+    Examples,
+    Factorization,
+    Ipc,
+    Network,
+    Run,
+    Spec,
+    check_ipc,
+    counts_within,
+    largest_size,
+)
 from ddcore.settings import override, require, require_counts
-
-if TYPE_CHECKING:
-    from ddcore.data import Spec
-    from ddcore.networks import Network
-    from ddcore.run import Run
 
 Decoding = Callable[[Tensor, Tensor, Tensor, Mapping[str, Tensor]], Tensor]
 """Takes items (``n x item_shape``), their class ids (``n``), which of its item's examples each is (``n``, on the CPU), the shared tensors."""
@@ -102,11 +107,11 @@ class SharedDecoder(Factorization):
         """Return shared tensors as a summary stores them: the inverse of `from_stored`."""
         return shared
 
-    def penalty(self, examples: DecodedExamples, run: Run) -> Tensor | None:
+    def penalty(self, examples: DecodedExamples, run: Context) -> Tensor | None:
         """Return a term that is added to the loss of every step, or None."""
         return None
 
-    def adversary(self, run: Run) -> Network | None:
+    def adversary(self, run: Context) -> Network | None:
         """Return what the penalty learns beside the examples; it is not stored."""
         return None
 
@@ -254,10 +259,10 @@ class DecodedExamples(OwnedExamples):
             parts.append(self._decoding(self.items[where], owners[where], part % each, shared))
         return Batch(torch.cat(parts), owners[to_device(indices // each, owners.device)])
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Context) -> None:
         self.adversary = self._factorization.adversary(run)
 
-    def penalty(self, run: Run) -> Tensor | None:
+    def penalty(self, run: Context) -> Tensor | None:
         return self._factorization.penalty(self, run)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -277,10 +282,3 @@ class DecodedExamples(OwnedExamples):
             else:
                 stored[name] = tensor.cpu().clone()
         return stored
-
-
-def image_shape(spec: Spec) -> tuple[int, int, int]:
-    """Return channels, height and width, or raise `SettingsError`: the data are no images."""
-    require(len(spec.shape) == 3, f"examples of shape {spec.shape} are no images (channels, height, width)")
-    channels, height, width = spec.shape
-    return channels, height, width

@@ -1,10 +1,10 @@
 """Kernels of neural networks, and ridge regression with them."""
 
 from ddcore.kernels.analytic import AnalyticKernel
-from ddcore.kernels.base import Kernel
 from ddcore.kernels.features import FeatureKernel
 from ddcore.kernels.names import KERNELS, as_kernel, kernel_label
 from ddcore.kernels.ridge import centred, ridge_solution
+from ddcore.parts import Kernel
 
 __all__ = [
     "KERNELS",

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.kernels.base import Kernel
+from ddcore.parts import Kernel, Network
 from ddcore.settings import require, require_counts
-
-if TYPE_CHECKING:
-    from ddcore.networks import Network
 
 KINDS = ("ntk", "nngp")
 LAYERS = ("fc", "conv")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ddcore.errors import UnsupportedError
-from ddcore.kernels.base import Kernel
-
-if TYPE_CHECKING:
-    from ddcore.networks import Network
+from ddcore.parts import Kernel, Network
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ddcore.batch import shared_out
+from ddcore.parts import Counts, Run, shared_out
 from ddcore.settings import require_counts
-
-if TYPE_CHECKING:
-    from ddcore.data import Counts
-    from ddcore.run import Run
 
 
 def check_real_count(real_batch: int, real_total: int | None) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ddcore.batch import Batch, concatenated
-
-if TYPE_CHECKING:
-    from ddcore.augmentation import View
-    from ddcore.run import Run
+from ddcore.parts import Batch, Run, View, concatenated
 
 
 def synthetic_batch(run: Run, views: Mapping[int, View], members: Mapping[int, Tensor]) -> Batch:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import FeatureAlignment
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import Plateau, TrainedOnSynthetic
+from ddcore.parts import Ipc, Method, NoAugmentation
+from ddcore.sources import Plateau, TrainedOnSynthetic
 
 
 def cafe(ipc: Ipc = 10, preset: str = "paper") -> Method:
@@ -28,7 +27,7 @@ def cafe(ipc: Ipc = 10, preset: str = "paper") -> Method:
         cites=("cafe",),
         factorization=Pixels(ipc=ipc, init="random" if cpu else "noise"),
         matching=FeatureAlignment(),
-        networks=TrainedOnSynthetic(plateau=plateau),
+        networks=TrainedOnSynthetic(ConvNet(), plateau=plateau),
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5, drops=(0.6, 0.8, 0.9), drop=0.5),
         augmentation=NoAugmentation(),
         steps=200 if cpu else 2000 * 20,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddcore.budget import Budget
 from ddcore.errors import UnknownNameError
-from ddcore.factorization import Ipc, Pixels
-from ddcore.method import Method
+from ddcore.images import Pixels
 from ddcore.methods.cafe import cafe
 from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
@@ -32,10 +31,8 @@ from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, random
 from ddcore.methods.tesla import tesla
+from ddcore.parts import Ipc, Method, Spec, TargetData
 from ddcore.settings import override, require
-
-if TYPE_CHECKING:
-    from ddcore.data import Spec, TargetData
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.engine.optimiser import Optimiser
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.factorization import FACTORIZATIONS, Factorization, Ipc
-from ddcore.method import Method
+from ddcore.ground.optimiser import Optimiser
 from ddcore.methods.catalogue import METHODS
+from ddcore.parts import FACTORIZATIONS, Factorization, Ipc, Method
 from ddcore.settings import override, settings_from_text
 
 FAMILIES = {

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.method import Method
 from ddcore.methods.mtt import Segment, mtt, on_cpu, with_segment
 from ddcore.methods.presets import check_preset, entry_for
-from ddcore.networks import ExpertSegments
+from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.settings import override
+from ddcore.sources import ExpertSegments
 
 STEPS = 10_000
 
@@ -77,7 +77,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         cites=("datm", "ftd", "mtt", "dsa"),
         factorization=Pixels(ipc=ipc, init="random", labels="softmax"),
         matching=TrajectoryMatching(step_sizes=StepSizes(learned="shared"), labels="assigned_once"),
-        networks=ExpertSegments(training=training),
+        networks=ExpertSegments(ConvNet(), training=training),
         optimiser=replace(
             base.optimiser, group_learning_rates={"labels": published.label_rate}, group_momenta={"labels": 0.9}
         ),

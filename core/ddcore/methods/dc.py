@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation, SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.method import Method
 from ddcore.methods.loops import loops_for
 from ddcore.methods.presets import check_preset
-from ddcore.networks import TrainedOnSynthetic
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import TrainedOnSynthetic
 
 NETWORKS = 1000
 
@@ -29,7 +28,7 @@ def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
         cites=("dc",),
         factorization=Pixels(ipc=ipc, init="noise"),
         matching=GradientMatching(distance="cosine", real_batch=256),
-        networks=TrainedOnSynthetic(outer=outer, inner=inner),
+        networks=TrainedOnSynthetic(ConvNet(), outer=outer, inner=inner),
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         augmentation=NoAugmentation(),
         steps=cpu_steps(outer) if preset == "cpu" else NETWORKS * outer,
@@ -47,7 +46,7 @@ def dsa(ipc: Ipc = 10, preset: str = "paper") -> Method:
         cites=("dsa", "dc"),
         factorization=Pixels(ipc=ipc, init="random"),
         matching=GradientMatching(distance="cosine", real_batch=256),
-        networks=TrainedOnSynthetic(outer=outer, inner=inner, augment=True),
+        networks=TrainedOnSynthetic(ConvNet(), outer=outer, inner=inner, augment=True),
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=cpu_steps(outer) if preset == "cpu" else NETWORKS * outer,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.method import Method
 from ddcore.methods.dc import NETWORKS
 from ddcore.methods.loops import DCC_LOOPS, loops_for
 from ddcore.methods.presets import check_preset
-from ddcore.networks import TrainedOnSynthetic
+from ddcore.parts import Ipc, Method, largest_ipc
+from ddcore.sources import TrainedOnSynthetic
 
 
 def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
@@ -28,7 +27,7 @@ def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
         cites=("dcc", "dsa", "dc"),
         factorization=Pixels(ipc=ipc, init="random"),
         matching=GradientMatching(groups="joint", warmup_networks=5 if cpu else 250, warmup_age=10),
-        networks=TrainedOnSynthetic(outer=outer, inner=inner, augment=True),
+        networks=TrainedOnSynthetic(ConvNet(), outer=outer, inner=inner, augment=True),
         optimiser=Optimiser("sgd", learning_rate=0.1, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=300 if cpu else NETWORKS * outer,

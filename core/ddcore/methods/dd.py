@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import FreshNetworks
 
 EPOCHS = 3
 
@@ -45,7 +44,7 @@ def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
             real_batch=32,
             real_total=None if cpu else 1024,
         ),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=adam,
         augmentation=NoAugmentation(),
         steps=150 if cpu else 19_600 if cifar10 else 23_600,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import DistributionMatching
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method, largest_ipc
+from ddcore.sources import FreshNetworks
 
 
 def dm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
@@ -25,7 +24,7 @@ def dm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
         cites=("dm", "dsa"),
         factorization=Pixels(ipc=ipc, init="random"),
         matching=DistributionMatching(real_batch=256),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=Optimiser("sgd", learning_rate=rate, momentum=0.5),
         augmentation=SiameseAugmentation(),
         steps=500 if preset == "cpu" else 20_000,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.kernels import FeatureKernel
 from ddcore.matching import KernelRegression
-from ddcore.method import Method
 from ddcore.methods.presets import WHITENED_DATA, check_preset, entry_for
-from ddcore.networks import ConvNet, NetworkPool
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import NetworkPool
 
 MIRRORED = {
     "fashion-mnist": {1: False},

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.factorization import Ipc, largest_ipc
-from ddcore.method import Method
 from ddcore.methods.mtt import Segment, Table, mtt, published_segment, with_segment
 from ddcore.methods.presets import entry_for
-from ddcore.networks import ExpertSegments
+from ddcore.parts import Ipc, Method, largest_ipc
+from ddcore.sources import ExpertSegments
 
 PUBLISHED: Table = {
     "cifar10": {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import FreshGenerator, GeneratorLatents, Ipc, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, FreshGenerator, GeneratorLatents
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import FreshNetworks
 
 INNER_STEPS = 32
 
@@ -41,7 +40,7 @@ def gtn(ipc: Ipc = 10, preset: str = "paper") -> Method:
             real_batch=32,
             real_total=None if cpu else 128,
         ),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=Optimiser(
             "adam",
             learning_rate=5e-3 if cpu else 0.02,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Contrast, Hallucinators, Ipc, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import Contrast, ConvNet, Hallucinators
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.method import Method
 from ddcore.methods.mtt import Segment, Table, mtt, on_cpu, published_segment, with_segment
 from ddcore.methods.presets import check_preset
-from ddcore.networks import ConvNet, ExpertSegments
+from ddcore.parts import Ipc, Method, largest_ipc
+from ddcore.sources import ExpertSegments
 
 PUBLISHED: Table = {
     "cifar10": {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import Augmentation, Chain, CutMix, SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, MultiFormation, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import Chain, ConvNet, CutMix, MultiFormation, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import TrainedOnReal
+from ddcore.parts import Augmentation, Ipc, Method, largest_ipc
+from ddcore.sources import TrainedOnReal
 
 _GREY = ("mnist", "fashion-mnist", "digits")
 _HANDWRITING = ("mnist", "digits")
@@ -45,7 +44,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
             synthetic_batch=128,
             update_per_class=True,
         ),
-        networks=TrainedOnReal(outer=outer, examples=2048 if cifar else 512, augmentation=training),
+        networks=TrainedOnReal(ConvNet(), outer=outer, examples=2048 if cifar else 512, augmentation=training),
         optimiser=Optimiser("sgd", learning_rate=rate * largest_ipc(ipc) / 10, momentum=0.5),
         augmentation=matched,
         steps=300 if cpu else 2000 * outer,

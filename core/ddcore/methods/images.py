@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ddcore.budget import Budget
-from ddcore.data import Spec
 from ddcore.errors import SettingsError
-from ddcore.factorization import Ipc, Pixels
-from ddcore.method import Method
+from ddcore.images import Pixels
+from ddcore.parts import Ipc, Method, Spec
 
 CIFAR10 = Spec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
 

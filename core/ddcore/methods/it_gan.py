@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import GeneratorLatents, Ipc
-from ddcore.factorization.generator import TrainedGenerator
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, GeneratorLatents, SiameseAugmentation
+from ddcore.images.factorizations.generator.sources import TrainedGenerator
 from ddcore.matching import DistributionMatching
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method
+from ddcore.sources import FreshNetworks
 
 
 def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
@@ -29,7 +28,7 @@ def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
             ipc=ipc, generator=TrainedGenerator(latent=16, width=16) if cpu else TrainedGenerator(latent=64, width=64)
         ),
         matching=DistributionMatching(real_batch=256),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=Optimiser("adam", learning_rate=0.01),
         augmentation=SiameseAugmentation(),
         steps=500 if cpu else 20_000,

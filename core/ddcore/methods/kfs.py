@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, LatentCodes
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, LatentCodes, SiameseAugmentation
 from ddcore.matching import DistributionMatching
-from ddcore.method import Method
 from ddcore.methods.images import as_many_numbers_as_images
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method
+from ddcore.sources import FreshNetworks
 
 
 def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
@@ -28,7 +27,7 @@ def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
         cites=("kfs", "dm", "dsa"),
         factorization=factorization,
         matching=DistributionMatching(real_batch=256),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=Optimiser(
             "adam", learning_rate=0.01, group_learning_rates=factorization.learning_rates(), schedule="cosine"
         ),

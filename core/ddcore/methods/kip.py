@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import Pixels
 from ddcore.kernels import AnalyticKernel
 from ddcore.matching import KernelRegression
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import NoNetworks
+from ddcore.parts import Ipc, Method, NoAugmentation, NoNetworks
 
 
 def kip(ipc: Ipc = 10, preset: str = "paper") -> Method:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.factorization import Ipc, LinearBases
+from ddcore.images import LinearBases
 from ddcore.matching import UnrolledTraining
-from ddcore.method import Method
 from ddcore.methods.images import as_many_numbers_as_images
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.presets import check_preset
+from ddcore.parts import Ipc, Method
 
 
 def linba(ipc: Ipc | None = 1, preset: str = "paper", data: str | None = None) -> Method:

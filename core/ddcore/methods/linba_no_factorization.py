@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import FreshNetworks
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import FreshNetworks
 
 WHITENED = {"cifar10": "zca-unit", "cifar100": "zca-unit", "svhn": "zca-unit(regularisation=100)"}
 
@@ -37,7 +36,7 @@ def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper", data: str | Non
             step_sizes=StepSizes(initial=0.01),
             real_batch=32 if cpu else 64,
         ),
-        networks=FreshNetworks(),
+        networks=FreshNetworks(ConvNet()),
         optimiser=adam if cpu else Optimiser("sgd", learning_rate=0.1, momentum=0.5, clip=2.0),
         augmentation=NoAugmentation(),
         steps=60 if cpu else 5000,

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ddcore.augmentation import SiameseAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset, entry_for
-from ddcore.networks import ExpertSegments
+from ddcore.parts import Ipc, Method, largest_ipc
+from ddcore.sources import ExpertSegments, ExpertTraining
 
 
 class Segment(NamedTuple):
@@ -77,7 +76,7 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
         cites=("mtt", "dsa"),
         factorization=Pixels(ipc=ipc, init="random"),
         matching=TrajectoryMatching(step_sizes=StepSizes(segment.first_step_size, "shared")),
-        networks=ExpertSegments(),
+        networks=ExpertSegments(ConvNet(), training=ExpertTraining(augmentation=SiameseAugmentation())),
         augmentation=SiameseAugmentation(),
         steps=5000,
         protocol="dsa",
@@ -123,7 +122,7 @@ def on_cpu(method: Method, ipc: Ipc) -> Method:
     return replace(
         method,
         matching=matching,
-        networks=ExpertSegments(length=3, last_start=6, count=10, training=training),
+        networks=ExpertSegments(ConvNet(), length=3, last_start=6, count=10, training=training),
         optimiser=Optimiser("adam", learning_rate=0.05, group_learning_rates=rates),
         normalisation=None,
         steps=200 if largest_ipc(ipc) == 1 else 100,

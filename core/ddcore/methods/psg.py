@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels, largest_ipc
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.matching import GradientMatching
-from ddcore.method import Method
 from ddcore.methods.dc import NETWORKS
 from ddcore.methods.loops import loops_for
 from ddcore.methods.presets import check_preset
-from ddcore.networks import ConvNet, TrainedOnSynthetic
+from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
+from ddcore.sources import TrainedOnSynthetic
 
 STEPS_PER_STATE = 10
 

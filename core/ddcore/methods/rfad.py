@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ddcore.augmentation import NoAugmentation
-from ddcore.engine.optimiser import Optimiser
-from ddcore.factorization import Ipc, Pixels
+from ddcore.ground.optimiser import Optimiser
+from ddcore.images import ConvNet, Pixels
 from ddcore.kernels import FeatureKernel
 from ddcore.matching import KernelRegression
-from ddcore.method import Method
 from ddcore.methods.presets import check_preset
-from ddcore.networks import ConvNet, FreshNetworks
+from ddcore.parts import Ipc, Method, NoAugmentation
+from ddcore.sources import FreshNetworks
 
 
 def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:

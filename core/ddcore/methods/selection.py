@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ddcore.coresets import CoresetRule, FeatureSpace, Forgetting, Herding, KCenter, RandomSelection
-from ddcore.factorization import Ipc, Pixels
-from ddcore.method import Method
+from ddcore.coresets import FeatureSpace, Forgetting, Herding, KCenter, RandomSelection
+from ddcore.images import Pixels
 from ddcore.methods.presets import check_preset
+from ddcore.parts import CoresetRule, Ipc, Method
 
 
 def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:

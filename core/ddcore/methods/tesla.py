@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ddcore.factorization import Ipc
 from ddcore.matching import TrajectoryMatching
-from ddcore.method import Method
 from ddcore.methods.mtt import PUBLISHED as MTT_PUBLISHED
 from ddcore.methods.mtt import Segment, Table, mtt, published_segment, with_segment
+from ddcore.parts import Ipc, Method
 
 PUBLISHED: Table = {
     **MTT_PUBLISHED,

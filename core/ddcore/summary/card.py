@@ -8,27 +8,48 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddcore.summary.picture import draw
-from ddcore.summary.summary import DataSummary
-from ddcore.tensorfile import write_atomically
-from ddcore.training import Recipe
+from ddcore.errors import UnsupportedError
+from ddcore.ground.tensorfile import write_atomically
+from ddcore.parts import Recipe, modality_named
+from ddcore.summary.content import Content
 
 
-def write_card(summary: DataSummary, directory: Path) -> None:
-    """Write ``README.md``, and ``examples.png`` for images."""
-    if len(summary.spec.shape) == 3:
-        save_picture(summary, directory / "examples.png")
-    write_atomically(directory / "README.md", _text(summary).encode())
+def write_card(summary: Content, directory: Path) -> None:
+    """Write ``README.md``, and ``examples.png`` where the examples have a picture."""
+    drawn = _picture(summary)
+    if drawn is not None:
+        write_atomically(directory / "examples.png", drawn)
+    shown = "![examples, a row per class](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
+    write_atomically(directory / "README.md", _text(summary, shown).encode())
 
 
-def save_picture(summary: DataSummary, path: Path) -> None:
-    """Write the picture of the examples as PNG."""
+def as_text(summary: Content, *, per_class: int = 5) -> str:
+    """Return the examples for a terminal, at most ``per_class`` of each class."""
+    return modality_named(summary.spec.modality).as_text(summary.decoded(), per_class)
+
+
+def save_picture(summary: Content, path: Path) -> None:
+    """Write the picture of the examples as PNG.
+
+    Raises:
+        UnsupportedError: such examples have none.
+    """
+    drawn = _picture(summary)
+    if drawn is None:
+        raise UnsupportedError(f"{summary.spec.modality} have no picture: show them as text")
+    write_atomically(path, drawn)
+
+
+def _picture(summary: Content) -> bytes | None:
+    picture = modality_named(summary.spec.modality).picture(summary.decoded())
+    if picture is None:
+        return None
     buffer = io.BytesIO()
-    Image.fromarray(draw(summary).numpy()).save(buffer, format="PNG")
-    write_atomically(path, buffer.getvalue())
+    Image.fromarray(picture.numpy()).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
-def _text(summary: DataSummary) -> str:
+def _text(summary: Content, shown: str) -> str:
     record, spec = summary.record, summary.spec
     method = record.get("method", {}).get("name", "custom")
     made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
@@ -36,7 +57,7 @@ def _text(summary: DataSummary) -> str:
 
 {len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}
 
-![examples, a row per class](examples.png)
+{shown}
 
 | | |
 |---|---|

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-if TYPE_CHECKING:
-    from ddcore.summary.summary import DataSummary
+from ddcore.summary.content import Content, as_targets
 
 
 class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
-    """Inputs and targets as `DataSummary.tensors` has them, in the same order; in memory are items and shared parts, in single precision."""
+    """Inputs and targets as `Content.tensors` has them, in the same order; in memory are items and shared parts, in single precision."""
 
-    def __init__(self, summary: DataSummary) -> None:
+    def __init__(self, summary: Content) -> None:
         self._summary = summary
         self._examples = summary.examples()
         self._num_classes = summary.spec.num_classes
@@ -52,10 +50,3 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
             targets = as_targets(batch.targets, self._soft, self._num_classes)
             found |= dict(zip(places.tolist(), zip(batch.inputs, targets, strict=True), strict=True))
         return [found[place] for place in range(len(indices))]
-
-
-def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
-    """Return class ids, or where any part has soft labels distributions of single precision."""
-    if not soft:
-        return targets
-    return (targets if targets.ndim == 2 else F.one_hot(targets, num_classes)).float()

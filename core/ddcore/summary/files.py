@@ -5,25 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddcore.data import Spec
-from ddcore.data.normalisation import ZCA_KINDS, restore_normalisation
 from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatError
-from ddcore.factorization import FACTORIZATIONS, Factorization
+from ddcore.ground.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
+from ddcore.parts import FACTORIZATIONS, MODALITIES, Factorization, Recipe, Spec, modality_named
 from ddcore.settings import describe
-from ddcore.summary.summary import DataSummary, Part
-from ddcore.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
-from ddcore.training import Recipe
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ddcore.summary.card import write_card
+from ddcore.summary.content import Content, Part
 
 SCHEMA = 1
 TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
@@ -34,14 +29,11 @@ MAX_STEP_EXAMPLES = 2**24
 MAX_DECODED = 2**28
 """Numbers that a summary may decode to, unless they are no more than `MAX_RATIO` times those that it stores."""
 MAX_RATIO = 16
-_SPEC_KEYS = {"shape", "num_classes", "classes", "class_names", "mirror", "normalisation"}
 _KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
 
 
-def write_summary(summary: DataSummary, directory: Path, *, overwrite: bool) -> Path:
+def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path:
     """Write ``summary``; what would not load again is refused before anything in ``directory`` is touched."""
-    from ddcore.summary.card import write_card
-
     if (directory / CONFIG).exists() and not overwrite:
         raise OutputExistsError(f"{directory} holds a summary already: choose another directory, or overwrite it")
     directory.mkdir(parents=True, exist_ok=True)
@@ -62,26 +54,19 @@ def write_summary(summary: DataSummary, directory: Path, *, overwrite: bool) -> 
     return directory
 
 
-def _config(summary: DataSummary, directory: Path) -> dict[str, Any]:
+def _config(summary: Content, directory: Path) -> dict[str, Any]:
     spec = summary.spec
     return {
         "schema": SCHEMA,
         "parts": [{"name": p.factorization.name, **p.factorization.decoder()} for p in summary.parts],
-        "spec": {
-            "shape": list(spec.shape),
-            "num_classes": spec.num_classes,
-            "classes": list(spec.classes),
-            "class_names": list(spec.class_names),
-            "mirror": spec.mirror,
-            "normalisation": spec.normalisation.describe(),
-        },
+        "spec": {**spec.to_json(), **({} if modality_named(spec.modality).first else {"modality": spec.modality})},
         "recipe": summary.recipe.to_json(),
         "record": describe(summary.record),
         "tensors_sha256": hashlib.sha256((directory / TENSORS).read_bytes()).hexdigest(),
     }
 
 
-def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> DataSummary:
+def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Content:
     """Read and check a summary; see `DataSummary.load`."""
     config = read_json(directory / CONFIG, MAX_CONFIG)
     if config.get("schema") != SCHEMA:
@@ -95,10 +80,9 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Dat
         )
     stored = read_tensors(directory / TENSORS)
     try:
-        _check_keys(config["spec"], _SPEC_KEYS, "spec")
         spec = _spec(config["spec"], directory)
         parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
-        summary = DataSummary(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
+        summary = Content(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
         check_examples(summary)
     except SummaryFormatError:
         raise
@@ -136,7 +120,7 @@ def _record(config: Any) -> dict[str, Any]:
     return record
 
 
-def check_examples(summary: DataSummary) -> None:
+def check_examples(summary: Content) -> None:
     """Raise `SummaryFormatError` unless a summary's examples are finite, of the declared shape and classes, and no more than it may hold."""
     classes, spec = set(summary.spec.classes), summary.spec
     soft = False
@@ -161,18 +145,19 @@ def check_examples(summary: DataSummary) -> None:
 
 
 def _spec(config: Mapping[str, Any], directory: Path) -> Spec:
-    shape = tuple(_whole(side) for side in config["shape"])
-    normalisation = config["normalisation"]
-    path = directory / NORMALISATION
-    tensors: dict[str, Tensor] = read_tensors(path) if normalisation["name"] in ZCA_KINDS else {}
-    return Spec(
-        shape=shape,
-        num_classes=_whole(config["num_classes"]),
-        classes=tuple(_whole(c) for c in config["classes"]),
-        class_names=tuple(_text(n) for n in config["class_names"]),
-        mirror=config["mirror"] is True,
-        normalisation=restore_normalisation(normalisation, tensors, shape),
-    )
+    named = config.get("modality")
+    modality = next(m for m in MODALITIES.values() if m.first) if named is None else MODALITIES.get(str(named))
+    if modality is None:
+        raise SummaryFormatError(f"{CONFIG}: modality {str(named)[:40]!r} is unknown")
+    facts = {key: value for key, value in config.items() if key != "modality"}
+    whole = [*facts["shape"], facts["num_classes"], *facts["classes"]]
+    if not all(type(number) is int for number in whole):
+        raise SummaryFormatError(f"{CONFIG}: shape, num_classes and classes must be whole numbers")
+    for name in facts["class_names"]:
+        _text(name)
+    spec = modality.read_spec(facts, lambda: read_tensors(directory / NORMALISATION))
+    _check_keys(facts, set(spec.to_json()), "spec")
+    return spec
 
 
 def _parts(
@@ -195,12 +180,6 @@ def _parts(
     if used != set(stored):
         raise SummaryFormatError(f"{TENSORS} holds tensors that no part uses: {sorted(set(stored) - used)[:5]}")
     return tuple(parts)
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise SummaryFormatError(f"{CONFIG}: {str(value)[:40]!r} stands where a whole number belongs")
-    return value
 
 
 def _text(value: object) -> str:

@@ -1,8 +1,7 @@
 """Training of one network, on real or synthetic examples, by a schedule and a summary's recipe."""
 
+from ddcore.parts import LOSSES, Recipe, Steps, mixed_batches, step_batches
 from ddcore.training.fit import Training, Watch, fit, reproducible_dropout, take_step
-from ddcore.training.recipe import LOSSES, Recipe
-from ddcore.training.steps import Steps, mixed_batches, step_batches
 
 __all__ = [
     "LOSSES",

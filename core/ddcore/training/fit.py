@@ -6,22 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ddcore.augmentation import Augmentation, NoAugmentation
-from ddcore.batch import Batch
-from ddcore.engine.devices import autocast, fitting_micro_batch
-from ddcore.engine.randomness import default_generators_seeded
 from ddcore.errors import UnknownNameError
+from ddcore.ground.devices import autocast, fitting_micro_batch
+from ddcore.ground.randomness import default_generators_seeded
+from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps
 from ddcore.settings import require, require_counts
-from ddcore.training.recipe import LOSSES, Recipe
-from ddcore.training.steps import Steps
-
-if TYPE_CHECKING:
-    from ddcore.networks import Network
 
 Watch = Callable[[Tensor, Batch, Tensor], None]
 OPTIMISERS = ("sgd", "adam")

@@ -3,7 +3,7 @@
 from flwr.app import Context
 
 import ddcore as dd
-from ddcore.data import Standardise
+from ddcore.images import Standardise
 
 NORMALISATION = Standardise((0.5,), (0.5,))
 """Known to all: nothing of it is read from anybody's data."""

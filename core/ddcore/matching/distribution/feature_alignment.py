@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ddcore.batch import Batch, chunks
-from ddcore.engine.devices import to_device
-from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.ground.devices import to_device
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.synthetic import synthetic_batch
+from ddcore.parts import Batch, Matching, MatchingState, Network, Run, Term, View, chunks
 from ddcore.settings import require, require_counts
-
-if TYPE_CHECKING:
-    from ddcore.augmentation import View
-    from ddcore.networks import Network
-    from ddcore.run import Run
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 
-from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.distribution.distances import squared_mean_difference
 from ddcore.matching.synthetic import synthetic_batch
+from ddcore.parts import Matching, MatchingState, Run, Term
 from ddcore.settings import require_counts
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
 
 
 @dataclass(frozen=True)

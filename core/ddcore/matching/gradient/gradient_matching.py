@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ddcore.batch import chunks, class_shares
-from ddcore.engine.devices import to_device
 from ddcore.errors import UnknownNameError
-from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.ground.devices import to_device
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.matching.synthetic import synthetic_batch
+from ddcore.parts import LOSSES, Matching, MatchingState, Run, Term, chunks, class_shares
 from ddcore.settings import require, require_counts
-from ddcore.training import LOSSES
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
 
 GROUPS = ("class", "joint")
 

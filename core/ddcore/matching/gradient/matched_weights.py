@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ddcore.errors import UnsupportedError
-from ddcore.networks import Network
+from ddcore.parts import Network
 
 LAYERS = ("all", "conv")
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.kernels import AnalyticKernel, Kernel, centred, ridge_solution
-from ddcore.matching.base import Matching, MatchingState, Term
+from ddcore.kernels import AnalyticKernel, centred, ridge_solution
 from ddcore.matching.real_count import check_real_count, real_count
-from ddcore.networks import NetworkSource
+from ddcore.parts import Kernel, Matching, MatchingState, NetworkSource, Recipe, Run, Term
 from ddcore.settings import require
-from ddcore.training import Recipe
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
 
 OUTER_LOSSES = ("squared", "platt")
 
@@ -42,7 +37,7 @@ class KernelRegression(Matching):
         mean_over_classes: see ``loss``.
         label_margin: whether the mean of :math:`\min(y_{(1)} - y_{(2)}, 1/C)`, the gap between the two largest entries of a synthetic
             label, is subtracted from the loss.
-        mirrored: whether every synthetic image also stands in :math:`S` mirrored, unless that may change its class.
+        mirrored: whether every synthetic example also stands in :math:`S` mirrored, where such examples can be and keep their class.
 
     Source: Nguyen et al. 2021 (arXiv:2011.00050); Loo et al. 2022 (arXiv:2210.12067); Zhou et al. 2022 (arXiv:2206.00719); survey,
     equations 5 and 6.
@@ -84,8 +79,9 @@ class KernelRegression(Matching):
         synthetic = run.examples.decode(generator=run.generator("decode"))
         labels = centred(synthetic.targets, classes)
         inputs = synthetic.inputs
-        if self.mirrored and run.spec.mirror:
-            inputs, labels = torch.cat([inputs, inputs.flip(-1)]), torch.cat([labels, labels])
+        mirrored = run.spec.mirrored(inputs) if self.mirrored else None
+        if mirrored is not None:
+            inputs, labels = torch.cat([inputs, mirrored]), torch.cat([labels, labels])
         with run.autocast():
             support = kernel.embed(inputs, networks)
         checked = run.device.type == "cpu"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 
 from ddcore.errors import UnknownNameError
-from ddcore.matching.base import Matching, MatchingState, Term
 from ddcore.matching.real_count import check_real_count, real_count
-from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
+from ddcore.matching.unrolling.inner import InnerTraining, check_inner_settings
+from ddcore.matching.unrolling.state import StepSizeState
+from ddcore.matching.unrolling.step_sizes import StepSizes
+from ddcore.matching.unrolling.unroll import unroll
+from ddcore.parts import Matching, MatchingState, Recipe, Run, Steps, Term, step_batches
 from ddcore.settings import require
-from ddcore.training import Recipe, Steps, step_batches
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
 
 ORDERS = ("fixed", "random")
 

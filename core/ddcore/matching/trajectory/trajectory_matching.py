@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.matching.base import Matching, MatchingState, Term
-from ddcore.matching.unrolling import InnerTraining, StepSizes, StepSizeState, check_inner_settings, unroll
-from ddcore.networks import NetworkSource, Segments, SegmentSource
+from ddcore.matching.unrolling.inner import InnerTraining, check_inner_settings
+from ddcore.matching.unrolling.state import StepSizeState
+from ddcore.matching.unrolling.step_sizes import StepSizes
+from ddcore.matching.unrolling.unroll import unroll
+from ddcore.parts import (
+    Matching,
+    MatchingState,
+    NetworkSource,
+    Recipe,
+    Run,
+    Segments,
+    SegmentSource,
+    Term,
+    mixed_batches,
+    step_batches,
+)
 from ddcore.settings import require_counts
-from ddcore.training import Recipe, mixed_batches, step_batches
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
 
 LABELS = ("own", "assigned", "assigned_once")
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.func import functional_call
 
-from ddcore.augmentation import NoAugmentation
 from ddcore.errors import UnknownNameError
 from ddcore.matching.unrolling.unroll import GRADIENTS
+from ddcore.parts import LOSSES, Network, NoAugmentation, Run
 from ddcore.settings import require_counts
-from ddcore.training import LOSSES
-
-if TYPE_CHECKING:
-    from ddcore.networks import Network
-    from ddcore.run import Run
 
 
 def check_inner_settings(

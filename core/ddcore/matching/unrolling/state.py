@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ddcore.matching.base import MatchingState
 from ddcore.matching.unrolling.step_sizes import StepSizes, require_positive
-
-if TYPE_CHECKING:
-    from ddcore.run import Run
+from ddcore.parts import MatchingState, Run
 
 
 class StepSizeState(MatchingState):

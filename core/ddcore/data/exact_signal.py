@@ -1,0 +1,133 @@
+"""The target data itself as a run's real signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import InputDataError
+from ddcore.ground.devices import to_device
+from ddcore.parts import (
+    LOSSES,
+    Batch,
+    Context,
+    CoresetRule,
+    Counts,
+    Features,
+    Gradients,
+    Network,
+    Pool,
+    RealSignal,
+    Split,
+    TargetData,
+    View,
+    chunks,
+    class_shares,
+    concatenated,
+)
+
+
+class ExactSignal(RealSignal):
+    """The real data itself, on the run's device, as bytes until a batch needs them."""
+
+    def __init__(self, target: TargetData) -> None:
+        self.name = target.name
+        self.spec = target.spec
+        self.counts = target.counts()
+        self._target = target
+        self._split: Split = target.train
+        self._run: Context | None = None
+        self._sha256 = ""
+        ids = target.spec.task.class_ids(target.train.targets)
+        self._members = {c: (ids == c).nonzero().flatten() for c in target.spec.classes}
+
+    def begin(self, run: Context) -> None:
+        self._run = run
+        train = self._target.train
+        self._split = Split(train.inputs.to(run.device), train.targets.to(run.device))
+
+    def fingerprint(self) -> str:
+        self._sha256 = self._sha256 or self._target.fingerprint()
+        return self._sha256
+
+    def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Batch]:
+        run = self._bound()
+        pool = Pool(self._target.train, self.spec, run.device)
+        chosen = rule.select(pool, counts, generator)
+        apply, train = self.spec.normalisation.apply, self._target.train
+        return {c: Batch(apply(train.inputs[i], run.dtype), train.targets[i]) for c, i in chosen.items()}
+
+    def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
+        return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))
+
+    def features(
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
+    ) -> Iterator[Features]:
+        run = self._bound()
+        for group in groups:
+            drawn, sizes = self._drawn(group, count)
+            totals: list[Tensor] = []
+            with torch.no_grad():
+                for chunk in chunks(drawn, run.micro_batch):
+                    batch = self._view(chunk, views)  # in full precision, as the synthetic examples' view
+                    with run.autocast():
+                        part = network.features(batch.inputs)
+                    totals.append(self._shares(chunk, sizes) @ part.to(run.dtype))
+            yield Features(tuple(group), torch.stack(totals).sum(dim=0), sum(sizes.values()))
+
+    def gradients(
+        self,
+        network: Network,
+        groups: Sequence[Sequence[int]],
+        views: Mapping[int, View],
+        count: Counts,
+        weights: Sequence[str],
+        loss: str = "cross_entropy",
+    ) -> Iterator[Gradients]:
+        run, loss_of = self._bound(), LOSSES[self.spec.task.loss(loss)]
+        for group in groups:
+            drawn, sizes = self._drawn(group, count)
+            totals: list[Tensor] = []
+            total_loss = torch.zeros((), dtype=run.dtype, device=run.device)
+            with network.differentiated(weights) as differentiated:
+                for chunk in chunks(drawn, run.gradient_micro_batch):
+                    batch = self._view(chunk, views)
+                    with run.autocast():
+                        losses = loss_of(network.logits(batch.inputs), batch.targets).to(run.dtype)
+                    mean = self._shares(chunk, sizes) @ losses
+                    total_loss += mean.detach()
+                    parts = torch.autograd.grad(mean, differentiated, allow_unused=True, materialize_grads=True)
+                    totals = list(parts) if not totals else torch._foreach_add(totals, parts)  # type: ignore[assignment]
+            yield Gradients(tuple(group), tuple(totals), sum(sizes.values()), total_loss)
+
+    def _shares(self, chunk: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
+        run = self._bound()
+        return to_device(class_shares(chunk, sizes).to(run.dtype), run.device)
+
+    def _drawn(self, group: Sequence[int], count: Counts) -> tuple[dict[int, Tensor], dict[int, int]]:
+        """Return the drawn indices and the number of them, by class."""
+        drawn = {c: self._draw(c, count, "real") for c in group}
+        empty = [c for c, indices in drawn.items() if not len(indices)]
+        if empty:
+            raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
+        return drawn, {c: len(indices) for c, indices in drawn.items()}
+
+    def _view(self, chunk: Mapping[int, Tensor], views: Mapping[int, View]) -> Batch:
+        return concatenated([views[c](self._fetch(indices)) for c, indices in chunk.items()])
+
+    def _bound(self) -> Context:
+        if self._run is None:
+            raise InputDataError("this signal is not bound to a run: distill() does that")
+        return self._run
+
+    def _draw(self, class_id: int, count: Counts, purpose: str) -> Tensor:
+        members, wanted = self._members[class_id], count if isinstance(count, int) else count[class_id]
+        return members[torch.randperm(len(members), generator=self._bound().generator(purpose, class_id))[:wanted]]
+
+    def _fetch(self, indices: Tensor) -> Batch:
+        run = self._bound()
+        where = indices if run.device.type == "cpu" else indices.pin_memory().to(run.device, non_blocking=True)
+        inputs = self.spec.normalisation.apply(self._split.inputs[where], run.dtype)
+        return Batch(inputs, self._split.targets[where])

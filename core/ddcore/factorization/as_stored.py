@@ -1,0 +1,235 @@
+"""`AsStored`: every example is its own row of free parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddcore.coresets import as_rule
+from ddcore.errors import SummaryFormatError, UnknownNameError
+from ddcore.factorization.labels import ids_bytes
+from ddcore.factorization.numbers import STORAGE, packed_bytes
+from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
+from ddcore.ground.devices import to_device
+from ddcore.parts import (
+    NOISE,
+    Batch,
+    CoresetRule,
+    Examples,
+    Factorization,
+    Ipc,
+    Run,
+    Spec,
+    check_ipc,
+    counts_within,
+)
+
+LABELS = ("hard", "soft", "softmax")
+LABEL_INITS = ("one_hot", "centred", "scaled")
+
+
+@dataclass(frozen=True)
+class AsStored(Factorization):
+    """The data summary as free parameters, ``ipc`` examples per class.
+
+    Attributes:
+        ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a
+            smaller class has).
+        init: ``noise`` (standard normal in normalised space); ``glorot`` (uniform, as Glorot &
+            Bengio draw the weights of a layer of as many rows as there are examples); or a coreset
+            rule (its name or settings).
+        labels: ``hard`` class ids; ``soft``: ``num_classes`` learned numbers per example, as they
+            are; or ``softmax``: the same numbers are logits, so that labels stay distributions.
+            Where targets are numbers, ``hard`` ones stay as they start, ``soft`` ones are learned.
+        label_init: what ``soft`` labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C
+            classes; or ``scaled``: that over sqrt(C / 10). ``softmax`` ones give their class .99.
+        transform: whether a linear map of all inputs, the identity at first, is learned with the
+            examples (the group ``transform``); it is folded into what is stored.
+        storage: ``float32`` or ``fp16``.
+    """
+
+    ipc: Ipc = field(default=10, hash=False)
+    init: str | CoresetRule = "random"
+    labels: str = "hard"
+    storage: str = "float32"
+    label_init: str = "one_hot"
+    transform: bool = False
+    items: ClassVar[str] = "examples"
+    storages: ClassVar[tuple[str, ...]] = ("float32", "fp16")
+
+    def __post_init__(self) -> None:
+        for value, allowed, what in (
+            (self.labels, LABELS, "labels"),
+            (self.label_init, LABEL_INITS, "label_init"),
+            (self.storage, self.storages, "storage"),
+        ):
+            if value not in allowed:
+                raise UnknownNameError(what, value, allowed)
+        check_ipc(self.ipc)
+        if self.init not in NOISE:
+            as_rule(self.init)
+
+    def as_kind(self, kind: type[AsStored]) -> AsStored:
+        """Return the same settings of another modality's kind; what it does not have is left out."""
+        shared = {f.name: getattr(self, f.name) for f in fields(AsStored)}
+        if self.storage not in kind.storages:
+            shared["storage"] = kind.storages[0]
+        return kind(**shared)
+
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        return counts_within(self.ipc, available)
+
+    def learning_rates(self) -> dict[str, float]:
+        rates = {self.items: 0.05}
+        if self.labels != "hard":
+            rates["labels"] = 0.01
+        return rates | ({"transform": 1e-3} if self.transform else {})
+
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        n = sum(self.counts_for(available).values())
+        labels = packed_bytes((n, spec.num_classes), "float32") if self.stores_labels(spec) else 0
+        return self.item_bytes(n, spec) + ids_bytes(n, spec.num_classes) + labels
+
+    def item_bytes(self, count: int, spec: Spec) -> int:
+        """Return the most bytes of ``count`` examples without their labels."""
+        return packed_bytes((count, *spec.shape), self.storage)
+
+    def stores_labels(self, spec: Spec) -> bool:
+        """Whether class ids do not say all of the labels."""
+        return self.labels != "hard" or spec.task.numeric
+
+    def start(self, run: Run) -> Examples:
+        counts, spec = self.counts_for(run.real.counts), run.spec
+        random, size = run.generator("init"), sum(counts.values())
+        targets = None
+        if self.init == "noise":
+            inputs = torch.randn(size, *spec.shape, generator=random, dtype=run.dtype)
+        elif self.init == "glorot":
+            inputs = torch.empty(size, *spec.shape, dtype=run.dtype)
+            nn.init.xavier_uniform_(inputs.flatten(1), generator=random)
+        else:
+            chosen = run.real.select(as_rule(self.init), counts, random)
+            inputs = torch.cat([chosen[c].inputs.to("cpu", run.dtype) for c in counts])
+            targets = torch.cat([chosen[c].targets.cpu() for c in counts])
+        owners = owners_of(counts)
+        if spec.task.numeric:
+            numbers = torch.randn(size, spec.num_classes, generator=random) if targets is None else targets
+            soft: Tensor | None = numbers.to(run.dtype)
+        else:
+            soft = None if self.labels == "hard" else self._first_labels(owners, spec.num_classes).to(run.dtype)
+        examples = self.examples(inputs, owners, soft, spec)
+        examples.after_step(0)
+        return examples
+
+    def examples(self, inputs: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec) -> StoredExamples:
+        """Return new live examples."""
+        return StoredExamples(self, inputs, owners, labels, spec)
+
+    def _first_labels(self, owners: Tensor, classes: int) -> Tensor:
+        one_hot = F.one_hot(owners, classes).double()
+        if self.labels == "softmax":
+            return (0.99 * one_hot + 0.01 / classes).log()
+        if self.label_init == "one_hot":
+            return one_hot
+        return (one_hot - 1 / classes) / (math.sqrt(classes / 10) if self.label_init == "scaled" else 1.0)
+
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> StoredExamples:
+        names = {self.items, "classes"} | ({"labels"} if self.stores_labels(spec) else set())
+        if not names <= set(stored) <= names | self.optional():
+            raise SummaryFormatError(f"{self.name} store {sorted(names)}, found {sorted(stored)}")
+        items, owners, order = stored_items(stored, self.items, spec.shape, STORAGE[self.storage], spec.num_classes)
+        soft, n = stored.get("labels"), len(owners)
+        if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
+            raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
+        return self.restored(items, owners, None if soft is None else soft[order], spec, stored)
+
+    def restored(
+        self, items: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec, stored: Mapping[str, Tensor]
+    ) -> StoredExamples:
+        """Return the live examples of checked tensors."""
+        return self.without_transform().examples(items.float(), owners, labels, spec)
+
+    def without_transform(self) -> AsStored:
+        """Return these settings for what is stored: a transform is part of it already."""
+        return replace(self, transform=False) if self.transform else self
+
+    def optional(self) -> set[str]:
+        """Return the names of tensors that may be stored."""
+        return set()
+
+    def decoder(self) -> dict[str, Any]:
+        return {"labels": self.labels, "storage": self.storage}
+
+    @classmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> AsStored:
+        if set(settings) != {"labels", "storage"}:
+            raise SummaryFormatError(f"{cls.name} record labels and storage, found {sorted(settings)[:5]}")
+        return cls(labels=settings["labels"], storage=settings["storage"])
+
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
+        smaller, examples = replace(self, storage=to), self.restore(stored, spec)
+        return smaller, examples.stored(to)
+
+
+class StoredExamples(OwnedExamples):
+    """Free parameters, sorted by class."""
+
+    def __init__(self, settings: AsStored, inputs: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec) -> None:
+        super().__init__(owners, spec.num_classes)
+        self._settings = settings
+        self._spec = spec
+        self.register_parameter(settings.items, nn.Parameter(inputs.clone()))
+        size = math.prod(spec.shape)
+        self.transform = nn.Parameter(torch.eye(size, dtype=inputs.dtype)) if settings.transform else None
+        self.soft_labels = None if labels is None else nn.Parameter(labels.clone())
+
+    @property
+    def values(self) -> nn.Parameter:
+        """What is learned of the inputs, ``n x ...``."""
+        return self.get_parameter(self._settings.items)
+
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
+        targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels
+        if self._settings.labels == "softmax" and not self._spec.task.numeric:
+            targets = targets.softmax(dim=1)
+        if indices is None:
+            return Batch(self._transformed(self.values), targets)
+        where = to_device(indices, self.values.device)
+        return Batch(self._transformed(self.values[where]), targets[where])
+
+    def _transformed(self, inputs: Tensor) -> Tensor:
+        return inputs if self.transform is None else (inputs.flatten(1) @ self.transform).view_as(inputs)
+
+    def assign_labels(self, labels: Tensor) -> None:
+        if self.soft_labels is None or self._settings.labels == "hard":
+            super().assign_labels(labels)
+            return
+        with torch.no_grad():
+            softmax = self._settings.labels == "softmax"
+            self.soft_labels.copy_(labels.clamp_min(1e-6).log() if softmax else labels)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        groups = {self._settings.items: [self.values]}
+        if self.soft_labels is not None and self._settings.labels != "hard":
+            groups["labels"] = [self.soft_labels]
+        if self.transform is not None:
+            groups["transform"] = [self.transform]
+        return groups
+
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
+        storage = storage or self._settings.storage
+        inputs = self._transformed(self.values).detach().cpu()
+        stored = self.packed(inputs, storage) | {"classes": self.packed_owners()}
+        if self.soft_labels is not None:
+            stored["labels"] = self.soft_labels.detach().cpu().float()
+        return {name: tensor.contiguous().clone() for name, tensor in stored.items()}
+
+    def packed(self, inputs: Tensor, storage: str) -> dict[str, Tensor]:
+        """Return the inputs as a summary stores them."""
+        return {self._settings.items: inputs.to(STORAGE[storage])}

@@ -1,0 +1,61 @@
+"""The ground: tensors and compute. It knows nothing of distillation."""
+
+from ddcore.ground.devices import (
+    PRECISIONS,
+    autocast,
+    check_precision,
+    dtype_of,
+    fitting_micro_batch,
+    matmul_precision,
+    resolve_device,
+    to_device,
+    warm_allocator,
+)
+from ddcore.ground.lamb import Lamb
+from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
+from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
+from ddcore.ground.statefile import read_state, write_state
+from ddcore.ground.tensorfile import (
+    MAX_FILE,
+    MAX_HEADER,
+    MAX_TENSORS,
+    pack_tensors,
+    read_json,
+    read_limited,
+    read_tensors,
+    unpack_tensors,
+    write_atomically,
+    write_tensors,
+)
+
+__all__ = [
+    "KINDS",
+    "MAX_FILE",
+    "MAX_HEADER",
+    "MAX_TENSORS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "Lamb",
+    "Optimiser",
+    "autocast",
+    "check_precision",
+    "default_generator_seeded",
+    "default_generators_seeded",
+    "derive_seed",
+    "dtype_of",
+    "fitting_micro_batch",
+    "generator",
+    "matmul_precision",
+    "pack_tensors",
+    "read_json",
+    "read_limited",
+    "read_state",
+    "read_tensors",
+    "resolve_device",
+    "to_device",
+    "unpack_tensors",
+    "warm_allocator",
+    "write_atomically",
+    "write_state",
+    "write_tensors",
+]

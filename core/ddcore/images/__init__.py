@@ -1,0 +1,65 @@
+"""Images: their data, networks, factorizations and augmentation."""
+
+from ddcore.images import augmentation
+from ddcore.images.augmentation import FAMILIES, Chain, CutMix, OneMove, SiameseAugmentation
+from ddcore.images.factorizations import (
+    Contrast,
+    Frequencies,
+    FreshGenerator,
+    GeneratorLatents,
+    GeneratorSource,
+    GivenGenerator,
+    Hallucinators,
+    LatentCodes,
+    LinearBases,
+    MultiFormation,
+    Pixels,
+    SmallGenerator,
+    TrainedGenerator,
+)
+from ddcore.images.loading import load_images
+from ddcore.images.modality import Images
+from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
+from ddcore.images.normalisation import ZCA, Standardise, fit_normalisation
+from ddcore.images.show import draw
+from ddcore.images.sources import NAMED, read_npz
+from ddcore.images.spec import ImageSpec
+from ddcore.parts import add_modality
+
+add_modality(Images())
+
+__all__ = [
+    "FAMILIES",
+    "NAMED",
+    "VGG11",
+    "ZCA",
+    "AlexNet",
+    "Chain",
+    "Contrast",
+    "ConvNet",
+    "CutMix",
+    "Frequencies",
+    "FreshGenerator",
+    "GeneratorLatents",
+    "GeneratorSource",
+    "GivenGenerator",
+    "Hallucinators",
+    "ImageSpec",
+    "Images",
+    "LatentCodes",
+    "LeNet",
+    "LinearBases",
+    "MultiFormation",
+    "OneMove",
+    "Pixels",
+    "ResNet18",
+    "SiameseAugmentation",
+    "SmallGenerator",
+    "Standardise",
+    "TrainedGenerator",
+    "augmentation",
+    "draw",
+    "fit_normalisation",
+    "load_images",
+    "read_npz",
+]

@@ -1,0 +1,8 @@
+"""Differentiable augmentation."""
+
+from ddcore.images.augmentation.chain import Chain
+from ddcore.images.augmentation.cutmix import CutMix
+from ddcore.images.augmentation.one_move import OneMove
+from ddcore.images.augmentation.siamese import FAMILIES, SiameseAugmentation
+
+__all__ = ["FAMILIES", "Chain", "CutMix", "OneMove", "SiameseAugmentation"]

@@ -1,0 +1,190 @@
+"""``load_images``: from a name, a path, a torch Dataset or arrays to a `TargetData`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddcore.errors import InputDataError, UnknownNameError
+from ddcore.images import sources
+from ddcore.images.normalisation import fit_normalisation
+from ddcore.images.spec import ImageSpec, check_images
+from ddcore.parts import Normalisation, Split, TargetData, stratified_split
+
+# Names of a split's arrays in a .npz file, and in a mapping.
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def load_images(
+    source: object,
+    *,
+    test: object = None,
+    name: str | None = None,
+    normalisation: str | Normalisation = "standard",
+    validation: float = 0.0,
+    num_classes: int | None = None,
+    classes: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    mirror: bool | None = None,
+    size: int | None = None,
+    root: str | Path | None = None,
+    seed: int = 0,
+) -> TargetData:
+    """Load a dataset of images.
+
+    Args:
+        source: a name (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``svhn``), the path of a
+            ``.npz`` file or of an image folder, a map-style torch ``Dataset`` of ``(image, label)``, a mapping with
+            ``x_train, y_train`` and optionally ``x_test, y_test``, or a tuple of these arrays.
+        test: a second ``Dataset``, where ``source`` is one.
+        name: what reports call the data; default: the name or the file's stem.
+        normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted elsewhere (clients share one).
+        validation: share of the training split to carve out for validation, stratified.
+        num_classes: size of the label space, when the data may lack some classes; default: highest label + 1.
+        classes: ids that the data has, declared; default: those found among the training examples, which a private run refuses
+            unless they are all of ``num_classes``.
+        class_names: one per class id.
+        mirror: whether mirrored images keep their class; default: yes, except for data known to show digits.
+        size: side to which images of a folder are resized; needed when they differ.
+        root: where downloads are kept; default: the variable ``DDCORE_DATA``, else ``~/.cache/ddcore``.
+        seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed split.
+
+    Raises:
+        UnknownNameError: no such name or path.
+        InputDataError: the data cannot be used as given.
+    """
+    if size is not None and size < 1:
+        raise InputDataError(f"size must be at least 1, not {size}")
+    arrays, found_name = _arrays(source, test, root=root, size=size)
+    name = name or found_name
+    facts = sources.facts_about(name)
+    names = tuple(class_names or arrays.class_names or facts.class_names)
+    train = as_split(arrays.train[0], arrays.train[1], "training")
+    held_out = None if arrays.test is None else as_split(arrays.test[0], arrays.test[1], "test")
+    if not len(train):
+        raise InputDataError(f"{name}: the training split is empty")
+    carved = None
+    if held_out is None and arrays.split_test:
+        kept, tested = stratified_split(
+            train.targets, 0.2, arrays.split_seed if arrays.split_seed is not None else seed
+        )
+        train, held_out = train.take(kept), train.take(tested)
+    if validation:
+        kept, chosen = stratified_split(train.targets, validation, seed)
+        train, carved = train.take(kept), train.take(chosen)
+    highest = max(int(s.targets.max()) for s in (train, held_out, carved) if s is not None and len(s))
+    known = facts.class_names if str(source) in sources.NAMED else ()
+    given_names = tuple(class_names or arrays.class_names or known)
+    if num_classes is not None and given_names and len(given_names) != num_classes:
+        raise InputDataError(f"{name} has {len(given_names)} class names, declared are {num_classes} classes")
+    declared = num_classes is not None or bool(given_names)
+    num_classes = num_classes or len(given_names) or highest + 1
+    fitted = not isinstance(normalisation, Normalisation) and normalisation != "none"
+    found = tuple(c for c in sorted(train.targets.unique().tolist()) if 0 <= c < num_classes)
+    declared = classes is not None or (declared and len(found) == num_classes)
+    strangers = set(found) - set(found if classes is None else classes)
+    if strangers:
+        raise InputDataError(f"{name}: training labels {sorted(strangers)[:5]} are not among the declared classes")
+    spec = ImageSpec(
+        shape=tuple(train.inputs.shape[1:]),
+        num_classes=num_classes,
+        classes=found if classes is None else tuple(sorted(set(classes))),
+        class_names=names if len(names) == num_classes else (),
+        mirror=facts.mirror if mirror is None else mirror,
+        normalisation=normalisation
+        if isinstance(normalisation, Normalisation)
+        else fit_normalisation(normalisation, train.inputs),
+        read_from_examples=(*(() if declared else ("classes",)), *(("normalisation",) if fitted else ())),
+    )
+    return TargetData(name, spec, train, held_out, carved)
+
+
+def _arrays(source: object, test: object, *, root: str | Path | None, size: int | None) -> tuple[sources.Arrays, str]:
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if str(source) in sources.NAMED:
+            return sources.NAMED[str(source)](sources.data_root(root)), str(source)
+        if path.suffix == ".npz" and path.is_file():
+            return _from_mapping(sources.read_npz(path)), path.stem
+        if path.is_dir():
+            return sources.read_folder(path, size), path.resolve().name
+        raise UnknownNameError("data", str(source), (*sources.NAMED, "path/to/file.npz", "path/to/image/folder"))
+    if isinstance(source, Mapping):
+        return _from_mapping(source), "arrays"
+    if isinstance(source, tuple) and len(source) in (2, 4):
+        return _from_mapping(dict(zip(ARRAYS, source, strict=False))), "arrays"
+    if isinstance(source, np.ndarray | Tensor):
+        raise InputDataError(
+            "an array alone has no labels: pass (x_train, y_train) or (x_train, y_train, x_test, y_test)"
+        )
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, list):
+        train = read_dataset(source)
+        names = getattr(source, "classes", None)
+        return sources.Arrays(
+            train,
+            None if test is None else read_dataset(test),
+            tuple(map(str, names)) if isinstance(names, list | tuple) else (),
+        ), type(source).__name__.lower()
+    raise InputDataError(
+        f"cannot read data from {type(source).__name__}: give a name, a path, a map-style Dataset, "
+        "a mapping with x_train and y_train, or a tuple of arrays"
+    )
+
+
+def _from_mapping(arrays: Mapping[str, Any]) -> sources.Arrays:
+    if "x_train" not in arrays or "y_train" not in arrays:
+        raise InputDataError(f"the arrays x_train and y_train are needed; found {sorted(arrays)}")
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        raise InputDataError("x_test and y_test come together: one of them is missing")
+    held_out = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+    return sources.Arrays((arrays["x_train"], arrays["y_train"]), held_out)
+
+
+def read_dataset(dataset: Any) -> tuple[Any, Any]:
+    """Read a map-style ``Dataset`` of ``(image, label)`` once; images are PIL images, arrays or tensors of one size."""
+    images, labels = [], []
+    for index in range(len(dataset)):
+        image, label = dataset[index]
+        images.append(image if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
+        labels.append(int(label))
+    if len({tuple(image.shape) for image in images}) > 1:
+        raise InputDataError("the dataset's images differ in size: add a transform that resizes them")
+    if not images:
+        raise InputDataError("the dataset is empty")
+    return torch.stack(images), torch.tensor(labels)
+
+
+def as_split(images: Any, labels: Any, title: str) -> Split:
+    """Bring images to ``n x channels x height x width`` and labels to int64.
+
+    Grey images may come as ``n x height x width``; colour images with the channels second or last.
+    """
+    try:
+        inputs = torch.as_tensor(images if isinstance(images, Tensor) else np.ascontiguousarray(images))
+        targets = torch.as_tensor(labels if isinstance(labels, Tensor) else np.ascontiguousarray(labels))
+    except (TypeError, ValueError) as error:
+        raise InputDataError(f"the {title} arrays are not numeric: {error}") from error
+    if inputs.ndim == 3:
+        inputs = inputs.unsqueeze(1)
+    elif inputs.ndim == 4 and inputs.shape[-1] in (1, 3) and inputs.shape[1] not in (1, 3):
+        inputs = inputs.permute(0, 3, 1, 2)
+    elif inputs.ndim == 4 and inputs.shape[-1] in (2, 4) and inputs.shape[1] not in (1, 2, 3, 4):
+        raise InputDataError(
+            f"the {title} images have shape {tuple(inputs.shape)}: pass grey or RGB images (no transparency), or put "
+            "the channels second"
+        )
+    if inputs.dtype.is_floating_point:
+        inputs = inputs.float()
+    targets = targets.flatten() if targets.ndim == 2 and targets.shape[1] == 1 else targets
+    if targets.dtype.is_floating_point and not bool((targets == targets.round()).all()):
+        raise InputDataError(f"the {title} labels are not whole numbers")
+    if targets.is_complex() or targets.dtype == torch.bool:
+        raise InputDataError(f"the {title} labels must be integers, not {targets.dtype}")
+    inputs = inputs.contiguous()
+    check_images(inputs)
+    return Split(inputs, targets.to(torch.int64))

@@ -1,0 +1,82 @@
+"""Images as a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.images import show
+from ddcore.images.augmentation import SiameseAugmentation
+from ddcore.images.factorizations import (
+    Frequencies,
+    GeneratorLatents,
+    Hallucinators,
+    LatentCodes,
+    LinearBases,
+    MultiFormation,
+    Pixels,
+)
+from ddcore.images.loading import load_images
+from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
+from ddcore.images.normalisation import ZCA_KINDS, restore_normalisation
+from ddcore.images.sources import NAMED
+from ddcore.images.spec import ImageSpec
+from ddcore.parts import Architecture, Augmentation, Decoded, Factorization, Modality, Spec, TargetData
+
+
+class Images(Modality):
+    """Images ``n x channels x height x width`` with a class each."""
+
+    name: ClassVar[str] = "images"
+    architectures: ClassVar[tuple[type[Architecture], ...]] = (
+        ConvNet,
+        LeNet,
+        AlexNet,
+        VGG11,
+        ResNet18,
+    )
+    usual_network: ClassVar[Architecture] = ConvNet()
+    usual_augmentation: ClassVar[Augmentation] = SiameseAugmentation()
+    factorizations: ClassVar[tuple[type[Factorization], ...]] = (
+        MultiFormation,
+        GeneratorLatents,
+        LinearBases,
+        Hallucinators,
+        LatentCodes,
+        Frequencies,
+    )
+    as_stored: ClassVar[type[Factorization]] = Pixels
+    first: ClassVar[bool] = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (*NAMED, "path/to/file.npz", "path/to/image/folder")
+
+    def recognises(self, source: object, options: Mapping[str, Any]) -> bool:
+        return True
+
+    def loader(self) -> Callable[..., TargetData]:
+        return load_images
+
+    def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
+        shape, normalisation = tuple(config["shape"]), config["normalisation"]
+        whitening = tensors() if normalisation["name"] in ZCA_KINDS else {}
+        return ImageSpec(
+            shape=shape,
+            num_classes=config["num_classes"],
+            classes=tuple(config["classes"]),
+            class_names=tuple(config["class_names"]),
+            mirror=config["mirror"] is True,
+            normalisation=restore_normalisation(normalisation, whitening, shape),
+        )
+
+    def as_text(self, decoded: Decoded, per_class: int) -> str:
+        return show.as_text(decoded, per_class=per_class)
+
+    def picture(self, decoded: Decoded) -> Tensor | None:
+        return show.draw(decoded)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+        return {"pixels": show.pixels_of}

@@ -1,0 +1,124 @@
+"""What a part is: one file for each role, and what passes between them."""
+
+from ddcore.parts.architecture import (
+    ARCHITECTURES,
+    Architecture,
+    Factory,
+    OneOf,
+    Redrawn,
+    Usual,
+    architecture_label,
+    as_architecture,
+    parse_architecture,
+)
+from ddcore.parts.augmentation import Augmentation, NoAugmentation, Unchanged, UsualAugmentation, View
+from ddcore.parts.batch import Batch, chunks, class_shares, concatenated, shared_out, taken
+from ddcore.parts.context import Context
+from ddcore.parts.coreset_rule import CoresetRule, Pool
+from ddcore.parts.examples import Examples
+from ddcore.parts.factorization import FACTORIZATIONS, NOISE, Factorization
+from ddcore.parts.ipc import Ipc, check_ipc, counts_within, largest_ipc, largest_size
+from ddcore.parts.kernel import Kernel
+from ddcore.parts.matching import Matching, MatchingState, Term
+from ddcore.parts.method import Method
+from ddcore.parts.modality import (
+    MODALITIES,
+    Decoded,
+    Modality,
+    add_modality,
+    modality_named,
+    suited_architecture,
+    suited_augmentation,
+    suited_factorization,
+)
+from ddcore.parts.network import FeaturesAndLogits, Network, find_head, plain_copy, weights_sha256
+from ddcore.parts.network_source import NetworkSource, NoNetworks, SegmentSource
+from ddcore.parts.networks import Networks, Segments
+from ddcore.parts.normalisation import Identity, Normalisation, as_unit_float
+from ddcore.parts.real_signal import Counts, Features, Gradients, RealSignal
+from ddcore.parts.recipe import LOSSES, Recipe, cross_entropy, squared_error
+from ddcore.parts.run import Run
+from ddcore.parts.spec import Spec
+from ddcore.parts.steps import Steps, mixed_batches, step_batches
+from ddcore.parts.target import Split, TargetData, stratified_split
+from ddcore.parts.task import Classification, Regression, Task
+
+__all__ = [
+    "ARCHITECTURES",
+    "FACTORIZATIONS",
+    "LOSSES",
+    "MODALITIES",
+    "NOISE",
+    "Architecture",
+    "Augmentation",
+    "Batch",
+    "Classification",
+    "Context",
+    "CoresetRule",
+    "Counts",
+    "Decoded",
+    "Examples",
+    "Factorization",
+    "Factory",
+    "Features",
+    "FeaturesAndLogits",
+    "Gradients",
+    "Identity",
+    "Ipc",
+    "Kernel",
+    "Matching",
+    "MatchingState",
+    "Method",
+    "Modality",
+    "Network",
+    "NetworkSource",
+    "Networks",
+    "NoAugmentation",
+    "NoNetworks",
+    "Normalisation",
+    "OneOf",
+    "Pool",
+    "RealSignal",
+    "Recipe",
+    "Redrawn",
+    "Regression",
+    "Run",
+    "SegmentSource",
+    "Segments",
+    "Spec",
+    "Split",
+    "Steps",
+    "TargetData",
+    "Task",
+    "Term",
+    "Unchanged",
+    "Usual",
+    "UsualAugmentation",
+    "View",
+    "add_modality",
+    "architecture_label",
+    "as_architecture",
+    "as_unit_float",
+    "check_ipc",
+    "chunks",
+    "class_shares",
+    "concatenated",
+    "counts_within",
+    "cross_entropy",
+    "find_head",
+    "largest_ipc",
+    "largest_size",
+    "mixed_batches",
+    "modality_named",
+    "parse_architecture",
+    "plain_copy",
+    "shared_out",
+    "squared_error",
+    "step_batches",
+    "stratified_split",
+    "suited_architecture",
+    "suited_augmentation",
+    "suited_factorization",
+    "taken",
+    "weights_sha256",
+]

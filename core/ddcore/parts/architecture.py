@@ -1,0 +1,168 @@
+"""An architecture is settings that build a module; weights are drawn from a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.ground.randomness import default_generator_seeded
+from ddcore.parts.network import Network, find_head, plain_copy
+from ddcore.settings import settings_from_text, settings_text
+
+ARCHITECTURES: dict[str, type[Architecture]] = {}
+"""Those that have a name: the shelf of ``ddcore.networks``, and what each modality adds."""
+
+
+class Architecture(ABC):
+    """Settings of a network."""
+
+    name: ClassVar[str]
+    modality: ClassVar[str | None] = None
+    """The one modality whose examples it takes; None: any."""
+
+    @abstractmethod
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        """Return a new module on the CPU for examples of ``shape``, its weights from torch's default generator."""
+
+    def pick(self, seed: int) -> Architecture:
+        """Return the architecture that ``seed`` picks: this one, unless it stands for several."""
+        return self
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        num_classes: int,
+        *,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        head: str | None = None,
+    ) -> Network:
+        """Return a new network on the CPU with weights drawn from ``seed``; its ``head`` is looked for unless named."""
+        with default_generator_seeded(seed):
+            module = self.module(shape, num_classes).to(dtype)
+        return Network(module, head or find_head(module, shape, num_classes))
+
+
+@dataclass(frozen=True)
+class Usual(Architecture):
+    """Stands for the network that the data at hand are usually learned with; a run replaces it."""
+
+    name: ClassVar[str] = "usual"
+    modality: ClassVar[str | None] = "any that is known"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        raise UnsupportedError(f"examples of shape {shape} are of no known modality: name a network")
+
+
+@dataclass(frozen=True)
+class OneOf(Architecture):
+    """One of several architectures, picked with equal chance for every network that is drawn."""
+
+    architectures: tuple[Architecture, ...]
+    name: ClassVar[str] = "one_of"
+
+    @property
+    def modality(self) -> str | None:  # type: ignore[override]
+        """That of those among them that have one."""
+        return next((a.modality for a in self.architectures if a.modality is not None), None)
+
+    def __post_init__(self) -> None:
+        if not self.architectures:
+            raise SettingsError("OneOf needs at least one architecture")
+
+    def pick(self, seed: int) -> Architecture:
+        random = torch.Generator().manual_seed(seed)
+        picked = int(torch.randint(len(self.architectures), (1,), generator=random))
+        return self.architectures[picked].pick(seed)
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        seed = int(torch.randint(2**62, (1,)))
+        return self.pick(seed).module(shape, num_classes)
+
+
+@dataclass(frozen=True)
+class Factory(Architecture):
+    """A user's function that builds a module, as ``build_module()`` or ``build_module(shape, num_classes)``."""
+
+    build_module: Callable[..., nn.Module]
+    name: ClassVar[str] = "factory"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        takes = len(inspect.signature(self.build_module).parameters)
+        built = self.build_module(shape, num_classes) if takes >= 2 else self.build_module()
+        if not isinstance(built, nn.Module):
+            raise UnsupportedError(f"the network factory returned {type(built).__name__}, not an nn.Module")
+        return built
+
+    def describe(self) -> dict[str, Any]:
+        """Record the function by name, and by a hash of its source where Python can read it."""
+        name = getattr(self.build_module, "__qualname__", type(self.build_module).__name__)
+        try:
+            digest = hashlib.sha256(inspect.getsource(self.build_module).encode()).hexdigest()
+        except (OSError, TypeError):
+            digest = None
+        return {"type": "Factory", "function": name, "source_sha256": digest}
+
+
+@dataclass(frozen=True)
+class Redrawn(Architecture):
+    """A user's module as a template: each build copies it and draws all its weights anew (``reset_parameters``)."""
+
+    template: nn.Module
+    name: ClassVar[str] = "redrawn"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        module = plain_copy(self.template).cpu()
+        for name, part in module.named_modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(part.parameters(recurse=False), None) is not None:
+                raise UnsupportedError(
+                    f"submodule {name!r} has weights but no reset_parameters(): pass a factory instead of a module"
+                )
+        return module
+
+    def describe(self) -> dict[str, Any]:
+        """Record the class and its structure."""
+        return {"type": "Redrawn", "module": type(self.template).__name__, "structure": repr(self.template)}
+
+
+def as_architecture(given: object) -> Architecture:
+    """Return an architecture from an architecture, a name such as ``convnet(width=64)``, a module, a factory, or a list of them.
+
+    A list stands for networks drawn from all of its entries (`OneOf`).
+    """
+    if isinstance(given, Architecture):
+        return given
+    if isinstance(given, str):
+        return parse_architecture(given)
+    if isinstance(given, nn.Module):
+        return Redrawn(given)
+    if isinstance(given, list | tuple):
+        return OneOf(tuple(as_architecture(g) for g in given))
+    if callable(given):
+        return Factory(given)
+    raise UnsupportedError(
+        f"{type(given).__name__} is not a network: give a name, an Architecture, a module or a function that builds one"
+    )
+
+
+def parse_architecture(text: str) -> Architecture:
+    """Return the architecture that ``text`` names."""
+    return settings_from_text(text, {name: kind() for name, kind in ARCHITECTURES.items()}, "network")
+
+
+def architecture_label(architecture: Architecture) -> str:
+    """Return a name for reports: the settings that differ from the default stand in brackets."""
+    if architecture.name not in ARCHITECTURES:
+        return str(architecture.describe().get("function", architecture.name))  # type: ignore[attr-defined]
+    return settings_text(architecture.name, architecture)

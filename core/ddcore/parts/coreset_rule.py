@@ -1,0 +1,46 @@
+"""What a selection rule is, and the training split as it sees it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.parts.batch import Batch
+from ddcore.parts.spec import Spec
+from ddcore.parts.target import Split
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Real examples as a rule sees them: all of them, normalised where it asks."""
+
+    split: Split
+    spec: Spec
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def members(self, class_id: int) -> Tensor:
+        """Return the indices of a class's examples."""
+        return (self.spec.task.class_ids(self.split.targets) == class_id).nonzero().flatten()
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Return normalised examples on the pool's device."""
+        inputs = self.spec.normalisation.apply(self.split.inputs[indices].to(self.device))
+        return Batch(inputs, self.split.targets[indices].to(self.device))
+
+
+class CoresetRule(ABC):
+    """Settings of a rule that selects real examples."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
+        """Return, per class id, the indices of ``counts[class_id]`` distinct examples, the most wanted first."""

@@ -1,0 +1,143 @@
+"""A method is a composition of parts, and settings only: one serves any number of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
+from ddcore.ground.devices import PRECISIONS
+from ddcore.ground.optimiser import Optimiser
+from ddcore.parts.architecture import Architecture, as_architecture
+from ddcore.parts.augmentation import Augmentation, NoAugmentation
+from ddcore.parts.factorization import Factorization
+from ddcore.parts.matching import Matching
+from ddcore.parts.modality import suited_architecture, suited_factorization
+from ddcore.parts.network_source import NetworkSource, NoNetworks
+from ddcore.parts.spec import Spec
+from ddcore.settings import describe, override, require
+
+
+@dataclass(frozen=True)
+class Method:
+    """A distillation method.
+
+    Attributes:
+        factorization: what is stored and how it becomes examples.
+        matching: what is optimised; None: the initialisation is the result (coresets).
+        networks: where networks come from; none are needed without a matching.
+        optimiser: of the stored parameters.
+        augmentation: drawn siamese for real and synthetic examples.
+        steps: outer steps; one step is one pass over the matching's terms.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``.
+        name: of the published method, or ``custom``.
+        normalisation: in which the source has its data, for `load_data`; None: the data's own choice.
+        protocol: by which the source evaluates, a name in ``ddcore.evaluation.PROTOCOLS`` or ``krr``; None: none is known.
+        preset: which settings these are: ``paper`` (the source's), ``cpu``, or ``custom``.
+        cites: keys of `ddcore.citations`.
+    """
+
+    factorization: Factorization
+    matching: Matching | None = None
+    networks: NetworkSource = field(default_factory=NoNetworks)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+    steps: int = 0
+    precision: str = "fp32"
+    name: str = "custom"
+    preset: str = "custom"
+    normalisation: str | None = None
+    protocol: str | None = None
+    cites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.steps, int) and self.steps >= 0, f"steps must be a whole number from 0, not {self.steps}"
+        )
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        require(
+            self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
+        )
+        if self.matching is not None:
+            self.matching.check_networks(self.networks)
+        if self.augmentation.mixes_examples:
+            raise SettingsError(
+                "an augmentation that mixes examples (CutMix) has no draw that real and synthetic batches could share: "
+                "use it in the training of networks"
+            )
+        soft = getattr(self.factorization, "labels", "hard") != "hard"
+        if soft and (self.matching is None or not self.matching.trains_labels):
+            raise SettingsError(
+                f"soft labels would stay as they start: {type(self.matching).__name__} does not train labels. Use labels='hard'"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as JSON data."""
+        parts = (
+            "name",
+            "preset",
+            "steps",
+            "precision",
+            "factorization",
+            "matching",
+            "networks",
+            "optimiser",
+            "augmentation",
+            "normalisation",
+            "protocol",
+        )
+        return {part: describe(getattr(self, part)) for part in parts}
+
+    def asks(self) -> frozenset[str]:
+        """Return the questions that a run asks of the real signal: ``select``, ``batch``, ``features``, ``gradients``."""
+        if self.matching is None:
+            return self.factorization.asks()
+        return self.factorization.asks() | self.matching.asks() | self.networks.asks()
+
+    def on_networks(self, networks: object) -> Method:
+        """Return a copy that distils on other networks.
+
+        Args:
+            networks: a `NetworkSource`; or only an architecture, in any form that `as_architecture` takes, which is drawn and
+                trained as this method's networks are. A method without a matching needs none.
+        """
+        if isinstance(networks, NetworkSource):
+            return replace(self, networks=networks)
+        if self.matching is None:
+            return self
+        architecture = as_architecture(networks)
+        if isinstance(self.networks, NoNetworks):
+            raise UnsupportedError(f"{self.name} matches without networks: there is none to replace")
+        if not hasattr(self.networks, "architecture"):
+            raise UnsupportedError(
+                f"{type(self.networks).__name__} draws no networks of an architecture: pass a source, such as "
+                "FreshNetworks(architecture)"
+            )
+        return override(self, "networks.architecture", architecture)
+
+    def with_steps(self, steps: int | None) -> Method:
+        """Return a copy with another number of steps; None keeps the number."""
+        return self if steps is None else replace(self, steps=steps)
+
+    def suited_to(self, spec: Spec) -> Method:
+        """Return this composition for such data.
+
+        Parts of another modality give way: the architecture to the usual one, what is stored to
+        rows of the same kind, an augmentation to none. A method that changed so is no preset.
+
+        Raises:
+            UnsupportedError: what is stored has no counterpart for such data.
+        """
+        factorization = suited_factorization(self.factorization, spec)
+        networks = self.networks
+        architecture = getattr(networks, "architecture", None)
+        if isinstance(architecture, Architecture):
+            suited = suited_architecture(architecture, spec)
+            if suited is not architecture:
+                networks = override(networks, "architecture", suited)
+        preset = self.preset if factorization is self.factorization else "custom"
+        augmentation = self.augmentation
+        if augmentation.modality not in (None, spec.modality):
+            augmentation = NoAugmentation()
+        return replace(self, factorization=factorization, networks=networks, augmentation=augmentation, preset=preset)

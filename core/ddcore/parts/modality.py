@@ -1,0 +1,143 @@
+"""`Modality`: a kind of data, with everything that its kind alone has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.parts.architecture import ARCHITECTURES, Architecture
+from ddcore.parts.augmentation import Augmentation, NoAugmentation, UsualAugmentation
+from ddcore.parts.factorization import FACTORIZATIONS, Factorization
+from ddcore.parts.spec import Spec
+from ddcore.parts.target import TargetData
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The examples of a summary, as its modality shows them.
+
+    Attributes:
+        spec: of the data.
+        inputs: normalised, ``n x ...``.
+        targets: class ids, or ``n x outputs``.
+        owners: class id that each example belongs to.
+    """
+
+    spec: Spec
+    inputs: Tensor
+    targets: Tensor
+    owners: Tensor
+
+
+class Modality(ABC):
+    """One kind of data.
+
+    Attributes:
+        architectures: those that take such data alone.
+        usual_network: what such data are learned with unless something else is named.
+        usual_augmentation: how they are augmented in training.
+        factorizations: those that make such data alone.
+        as_stored: the one whose examples are their own free parameters.
+        first: whether summaries that name no modality are of this one; they were written before
+            there were several.
+    """
+
+    name: ClassVar[str]
+    architectures: ClassVar[tuple[type[Architecture], ...]]
+    usual_network: ClassVar[Architecture]
+    usual_augmentation: ClassVar[Augmentation] = NoAugmentation()
+    factorizations: ClassVar[tuple[type[Factorization], ...]]
+    as_stored: ClassVar[type[Factorization]]
+    first: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def sources(self) -> tuple[str, ...]:
+        """Names of data, and forms of files, that the loader takes."""
+
+    @abstractmethod
+    def recognises(self, source: object, options: Mapping[str, Any]) -> bool:
+        """Whether ``source``, with these options, is such data."""
+
+    @abstractmethod
+    def loader(self) -> Callable[..., TargetData]:
+        """Return the function that loads such data; its keyword arguments are the options."""
+
+    @abstractmethod
+    def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
+        """Return the spec that `Spec.to_json` recorded; what is amiss raises.
+
+        Args:
+            config: untrusted.
+            tensors: reads those of the normalisation, if it has any.
+        """
+
+    @abstractmethod
+    def as_text(self, decoded: Decoded, per_class: int) -> str:
+        """Return examples for a terminal."""
+
+    def picture(self, decoded: Decoded) -> Tensor | None:
+        """Return a picture of the examples, ``height x width x 3`` bytes, or None if they have none."""
+        return None
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+        """Return the types of its users that examples can be turned into, by name."""
+        return {}
+
+
+MODALITIES: dict[str, Modality] = {}
+"""Those that are there, by name."""
+
+
+def add_modality(modality: Modality) -> None:
+    """Make a modality known, with its architectures and factorizations."""
+    MODALITIES[modality.name] = modality
+    ARCHITECTURES.update({kind.name: kind for kind in modality.architectures})
+    FACTORIZATIONS.update({kind.name: kind for kind in (*modality.factorizations, modality.as_stored)})
+
+
+def modality_named(name: str) -> Modality:
+    """Return a modality from its name."""
+    if name not in MODALITIES:
+        raise UnknownNameError("modality", name, MODALITIES)
+    return MODALITIES[name]
+
+
+def suited_architecture(architecture: Architecture, spec: Spec) -> Architecture:
+    """Return ``architecture``, or the usual one of such data if it takes another kind."""
+    if architecture.modality in (None, spec.modality):
+        return architecture
+    return MODALITIES[spec.modality].usual_network if spec.modality in MODALITIES else architecture
+
+
+def suited_augmentation(augmentation: Augmentation, spec: Spec) -> Augmentation:
+    """Return ``augmentation`` without what would change the class of such data, none of another kind."""
+    if isinstance(augmentation, UsualAugmentation):
+        known = spec.modality in MODALITIES
+        augmentation = MODALITIES[spec.modality].usual_augmentation if known else NoAugmentation()
+    if augmentation.modality not in (None, spec.modality):
+        return NoAugmentation()
+    return augmentation.suited_to(spec)
+
+
+def suited_factorization(factorization: Factorization, spec: Spec) -> Factorization:
+    """Return ``factorization``, or its counterpart for such data.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    if factorization.modality in (None, spec.modality) or spec.modality not in MODALITIES:
+        return factorization
+    as_stored = MODALITIES[spec.modality].as_stored
+    counterpart = getattr(factorization, "as_kind", None)
+    if counterpart is None:
+        raise UnsupportedError(
+            f"{factorization.name} makes {factorization.modality}, the data are {spec.modality}: store {as_stored.name}"
+        )
+    made: Factorization = counterpart(as_stored)
+    return made

@@ -1,0 +1,129 @@
+"""How a network is to be trained on a summary; it travels with the summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.parts.steps import MAX_RATE, Steps
+from ddcore.settings import require
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each example; targets are class ids or distributions."""
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
+    r"""Return :math:`\frac12\|f(x) - y\|^2` of each example; class ids stand for one-hot vectors."""
+    if targets.ndim == 1:
+        targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    return 0.5 * (logits - targets).square().sum(dim=1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "squared_error": squared_error,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What training on the summary must follow, whatever the protocol.
+
+    Attributes:
+        loss: ``cross_entropy`` (class ids or distributions as targets) or ``squared_error`` (targets are regressed).
+        learning_rate: replaces the protocol's, where distillation has learned one.
+        steps: replaces the protocol's whole schedule, where distillation has learned one.
+    """
+
+    loss: str = "cross_entropy"
+    learning_rate: float | None = None
+    steps: Steps | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UnknownNameError("loss", self.loss, LOSSES)
+        require(
+            self.learning_rate is None or (type(self.learning_rate) is float and 0 < self.learning_rate <= MAX_RATE),
+            f"a recipe's learning rate must be positive, not {self.learning_rate}",
+        )
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of learned numbers in the recipe."""
+        return (0 if self.learning_rate is None else 4) + (0 if self.steps is None else 4 * len(self.steps.rates))
+
+    @classmethod
+    def merged(cls, recipes: Sequence[Recipe]) -> Recipe:
+        r"""Return one recipe for the union of what these recipes belong to, summaries by one method.
+
+        Learned rates become their geometric mean, step by step; every step then takes its examples of all classes.
+
+        .. math:: \bar\eta_t = \Big(\prod_{i=1}^n \eta_{i,t}\Big)^{1/n}
+
+        Raises:
+            SettingsError: none is given, or they differ in more: in loss, in momentum, in number or size of steps.
+        """
+        if len({(r.loss, _form(r)) for r in recipes}) != 1:
+            forms = ", ".join(sorted({f"{r.loss} with {_form(r)}" for r in recipes}))
+            raise SettingsError(
+                f"no one recipe stands for these ({forms or 'none'}): say with recipe= how to train on the union"
+            )
+        first = recipes[0]
+        rate, steps = first.learning_rate, first.steps
+        if rate is not None:
+            rate = _geometric_mean([r.learning_rate for r in recipes if r.learning_rate is not None])
+        if steps is not None:
+            each = zip(*(r.steps.rates for r in recipes if r.steps is not None), strict=True)
+            steps = replace(steps, rates=tuple(_geometric_mean(rates) for rates in each))
+        return cls(first.loss, rate, steps)
+
+    def same_form(self, other: Recipe) -> bool:
+        """Whether two recipes differ in their learned rates at most."""
+        return (self.loss, _form(self)) == (other.loss, _form(other))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a summary records."""
+        recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
+        if self.steps is not None:
+            recorded["steps"] = asdict(self.steps) | {"rates": list(self.steps.rates)}
+        return recorded
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any]) -> Recipe:
+        """Rebuild what `to_json` recorded; unknown entries are an error."""
+        required, allowed = {"loss", "learning_rate"}, {"loss", "learning_rate", "steps"}
+        if not required <= set(config) <= allowed:
+            raise SummaryFormatError(f"a recipe has loss, learning_rate and steps, found {sorted(config)[:5]}")
+        rate, steps = config["learning_rate"], config.get("steps")
+        if steps is not None:
+            if set(steps) != {"rates", "per_class", "momentum"} or not isinstance(steps["rates"], list):
+                raise SummaryFormatError(
+                    f"a recipe's steps have rates, per_class and momentum, found {sorted(steps)[:5]}"
+                )
+            steps = Steps(tuple(map(_real, steps["rates"])), steps["per_class"], _real(steps["momentum"]))
+        return cls(str(config["loss"]), None if rate is None else _real(rate), steps)
+
+
+def _form(recipe: Recipe) -> str:
+    if recipe.steps is not None:
+        steps, beside = recipe.steps, "" if recipe.learning_rate is None else ", and a learned rate"
+        return f"{len(steps.rates)} steps of {steps.per_class or 'all'} examples per class, momentum {steps.momentum:g}{beside}"
+    return "a learned rate" if recipe.learning_rate is not None else "no rate of its own"
+
+
+def _geometric_mean(rates: Sequence[float]) -> float:
+    return rates[0] if len(set(rates)) == 1 else math.exp(sum(map(math.log, rates)) / len(rates))
+
+
+def _real(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise SummaryFormatError(f"{str(value)[:40]!r} stands in a recipe where a number belongs")
+    return float(value)

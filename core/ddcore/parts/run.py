@@ -1,0 +1,41 @@
+"""`Run`: what the parts of a method may read while they run. No target data is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ddcore.parts.context import Context
+from ddcore.parts.examples import Examples
+from ddcore.parts.networks import Networks
+from ddcore.parts.real_signal import RealSignal
+
+
+class Run(Context):
+    """A context with the live parts of one run.
+
+    Attributes:
+        real: all that may be asked of real data.
+        examples: the synthetic examples.
+        networks: what is matched on; absent for a matching that needs none.
+    """
+
+    examples: Examples
+    networks: Networks
+
+    def __init__(self, *, real: RealSignal, **context: Any) -> None:
+        super().__init__(**context)
+        self.real = real
+
+    def group_classes(self, classes: Iterable[int]) -> list[list[int]]:
+        """Group classes, in order, so that a group's synthetic examples fit one micro-batch (one class at least)."""
+        groups: list[list[int]] = []
+        size = 0
+        for class_id in classes:
+            count = self.examples.counts[class_id]
+            if not groups or size + count > self.micro_batch:
+                groups.append([])
+                size = 0
+            groups[-1].append(class_id)
+            size += count
+        return groups

@@ -1,0 +1,82 @@
+"""What may be said of a target dataset in public: shapes, classes, normalisation. No example is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.parts.normalisation import Identity, Normalisation
+from ddcore.parts.task import Classification, Task
+from ddcore.settings import require
+
+MAX_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Declared facts of a target dataset. Each modality has a subclass that knows more.
+
+    Attributes:
+        shape: of one example.
+        num_classes: size of the label space, so of a network's output. Class ids are
+            ``0 .. num_classes - 1``.
+        classes: ids that the data has; a client or a task may have only some.
+        class_names: one per id, or empty.
+        normalisation: from what the data hold to what networks see, and back.
+        task: what a network learns, and how well.
+        read_from_examples: facts that were not declared but read from the training examples
+            (``classes``, ``normalisation``): a private run must not use those.
+    """
+
+    shape: tuple[int, ...]
+    num_classes: int
+    classes: tuple[int, ...]
+    class_names: tuple[str, ...] = ()
+    normalisation: Normalisation = field(default_factory=Identity)
+    task: Task = field(default_factory=Classification)
+    read_from_examples: tuple[str, ...] = field(default=(), compare=False)
+    modality: ClassVar[str] = "data"
+
+    def __post_init__(self) -> None:
+        require(len(self.shape) > 0 and all(s > 0 for s in self.shape), f"shape {self.shape} has a side below 1")
+        require(0 < self.num_classes <= MAX_CLASSES, f"num_classes is {self.num_classes}: allowed 1 to {MAX_CLASSES}")
+        require(
+            tuple(sorted(set(self.classes))) == self.classes and all(0 <= c < self.num_classes for c in self.classes),
+            f"classes must be sorted, distinct ids from 0 to {self.num_classes - 1}",
+        )
+        require(
+            len(self.class_names) in (0, self.num_classes),
+            f"{len(self.class_names)} class names for {self.num_classes} classes: give one each, or none",
+        )
+
+    def name_of(self, class_id: int) -> str:
+        """Return the name of a class, or its id as text."""
+        return self.class_names[class_id] if self.class_names else str(class_id)
+
+    def check_inputs(self, inputs: Tensor, title: str) -> None:
+        """Raise `InputDataError` unless ``inputs`` can be examples of such data; ``title`` names them."""
+
+    def mirrored(self, inputs: Tensor) -> Tensor | None:
+        """Return the examples as a mirror shows them, or None where that may change their class."""
+        return None
+
+    def identity(self) -> tuple[object, ...]:
+        """Return the facts, beside the normalisation, that tell this data from other data."""
+        return (self.shape, self.num_classes)
+
+    def united(self, specs: Sequence[Spec]) -> Spec:
+        """Return these facts for the union of data with ``specs``."""
+        return replace(self, classes=tuple(sorted({c for spec in specs for c in spec.classes})))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a summary records of these facts; its modality's `read_spec` reads it."""
+        return {
+            "shape": list(self.shape),
+            "num_classes": self.num_classes,
+            "classes": list(self.classes),
+            "class_names": list(self.class_names),
+            "normalisation": self.normalisation.describe(),
+        }

@@ -1,0 +1,164 @@
+"""The target dataset: training, validation and test splits, with the public facts about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import BudgetError, InputDataError
+from ddcore.ground.randomness import generator
+from ddcore.parts.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples as they were given: bytes stay bytes until a batch needs them.
+
+    Attributes:
+        inputs: ``n x ...``.
+        targets: class ids, ``n``, int64; or numbers, ``n x outputs``, floats.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        inputs, targets = self.inputs, self.targets
+        if inputs.ndim < 2:
+            raise InputDataError(f"inputs must be n x ..., not of shape {tuple(inputs.shape)}")
+        ids = targets.ndim == 1 and targets.dtype == torch.int64
+        numbers = targets.ndim == 2 and targets.dtype.is_floating_point
+        if len(targets) != len(inputs) or not (ids or numbers):
+            raise InputDataError(
+                f"{len(inputs)} examples need {len(inputs)} integer labels, or floats n x outputs; got shape "
+                f"{tuple(targets.shape)}, {targets.dtype}"
+            )
+        if numbers and not bool(torch.isfinite(targets).all()):
+            raise InputDataError("targets hold NaN or infinity: clean the data first")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, indices: Tensor) -> Split:
+        """Return the examples at ``indices``."""
+        return Split(self.inputs[indices], self.targets[indices])
+
+    def of_classes(self, classes: Sequence[int]) -> Split:
+        """Return the examples of these classes."""
+        wanted = torch.tensor(classes, dtype=torch.int64)
+        return self.take(torch.isin(self.targets, wanted).nonzero().flatten())
+
+
+@dataclass(frozen=True, eq=False)
+class TargetData:
+    """The dataset that is distilled, and its held-out parts.
+
+    Attributes:
+        name: shown in reports.
+        spec: declared-public facts.
+        train: what is distilled.
+        test: what reports are measured on, or None.
+        validation: carved from the training split for choosing settings, or None.
+    """
+
+    name: str
+    spec: Spec
+    train: Split
+    test: Split | None = None
+    validation: Split | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.train):
+            raise InputDataError(f"{self.name}: the training split is empty")
+        for title, split in (("training", self.train), ("test", self.test), ("validation", self.validation)):
+            if split is None:
+                continue
+            self.spec.check_inputs(split.inputs, title)
+            if tuple(split.inputs.shape[1:]) != self.spec.shape:
+                raise InputDataError(
+                    f"{self.name}: {title} examples have shape {tuple(split.inputs.shape[1:])}, "
+                    f"declared is {self.spec.shape}"
+                )
+            if (split.targets.ndim == 2) != self.spec.task.numeric:
+                raise InputDataError(
+                    f"{self.name}: {title} targets have shape {tuple(split.targets.shape)}, which is not what "
+                    f"{self.spec.task.name} needs"
+                )
+            strangers = set(self.spec.task.class_ids(split.targets).unique().tolist()) - set(
+                range(self.spec.num_classes)
+            )
+            if strangers:
+                raise InputDataError(
+                    f"{self.name}: {title} labels {sorted(strangers)[:5]} lie outside 0..{self.spec.num_classes - 1}; "
+                    "declare num_classes"
+                )
+
+    def counts(self) -> dict[int, int]:
+        """Return the number of training examples per class that the data has."""
+        ids = self.spec.task.class_ids(self.train.targets)
+        sizes = torch.bincount(ids, minlength=self.spec.num_classes)
+        return {c: int(sizes[c]) for c in self.spec.classes}
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the training split and the declared facts."""
+        digest = hashlib.sha256(repr((self.name, *self.spec.identity())).encode())
+        digest.update(repr(self.spec.normalisation.describe()).encode())
+        for tensor in (self.train.inputs, self.train.targets):
+            digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def with_train(self, indices: Tensor, name: str) -> TargetData:
+        """Return the same data with fewer training examples; classes are those still present, ids stay global."""
+        train = self.train.take(indices)
+        present = tuple(sorted(self.spec.task.class_ids(train.targets).unique().tolist()))
+        read = tuple(dict.fromkeys((*self.spec.read_from_examples, "classes")))
+        return replace(self, name=name, spec=replace(self.spec, classes=present, read_from_examples=read), train=train)
+
+    def of_classes(self, classes: Sequence[int]) -> TargetData:
+        """Return all splits restricted to some classes; ids and normalisation stay those of the whole."""
+        absent = set(classes) - set(self.spec.classes)
+        if absent or not classes:
+            raise InputDataError(f"classes {sorted(absent)} are not in {self.name}, which has {self.spec.classes}")
+        return TargetData(
+            name=f"{self.name}[{','.join(map(str, sorted(classes)))}]",
+            spec=replace(self.spec, classes=tuple(sorted(set(classes)))),
+            train=self.train.of_classes(classes),
+            test=self.test.of_classes(classes) if self.test else None,
+            validation=self.validation.of_classes(classes) if self.validation else None,
+        )
+
+    def with_validation(self, fraction: float, seed: int = 0) -> TargetData:
+        """Carve a stratified validation split from the training split."""
+        if self.validation is not None:
+            raise InputDataError(f"{self.name} has a validation split already")
+        kept, carved = stratified_split(self.spec.task.class_ids(self.train.targets), fraction, seed)
+        return replace(self, train=self.train.take(kept), validation=self.train.take(carved))
+
+
+def stratified_split(targets: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split indices so that every class gives ``round(fraction * count)`` of them, at least one, to the second part.
+
+    Returns:
+        Two sorted index tensors that partition ``0 .. n - 1``.
+
+    Raises:
+        BudgetError: a class has fewer than two examples, or ``fraction`` is not inside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise BudgetError(f"a split's fraction must lie inside (0, 1), not {fraction}")
+    random = generator(seed, "stratified-split")
+    first, second = [], []
+    for class_id in targets.unique().tolist():
+        members = (targets == class_id).nonzero().flatten()
+        if len(members) < 2:
+            raise BudgetError(f"class {class_id} has one example: it cannot be in both parts of a split")
+        members = members[torch.randperm(len(members), generator=random)]
+        size = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        second.append(members[:size])
+        first.append(members[size:])
+    return torch.cat(first).sort().values, torch.cat(second).sort().values

@@ -1,0 +1,96 @@
+"""`Task`: what a network learns from examples, and how well it has learned it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Task(ABC):
+    """Settings of a task.
+
+    Attributes:
+        score: name of the main score; reports are about it.
+        numeric: whether targets are numbers, ``n x outputs``, instead of class ids.
+    """
+
+    name: ClassVar[str]
+    score: ClassVar[str]
+    numeric: ClassVar[bool]
+
+    @abstractmethod
+    def loss(self, wanted: str) -> str:
+        """Return the name of the loss that networks minimise, where a part would take ``wanted``."""
+
+    @abstractmethod
+    def class_ids(self, targets: Tensor) -> Tensor:
+        """Return the class id of each example, int64; all 0 where a task has no classes."""
+
+    @abstractmethod
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return every score of a network's outputs on the CPU, the main one first.
+
+        Shares are in percent. A score that the targets do not define is left out.
+        """
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One of several classes. The scores are accuracy and macro-averaged F1."""
+
+    name: ClassVar[str] = "classification"
+    score: ClassVar[str] = "accuracy"
+    numeric: ClassVar[bool] = False
+
+    def loss(self, wanted: str) -> str:
+        return wanted
+
+    def class_ids(self, targets: Tensor) -> Tensor:
+        return targets
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        guesses = outputs.argmax(dim=1)
+        accuracy = float((guesses == targets).double().mean())
+        return {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * _macro_f1(guesses, targets)}
+
+
+def _macro_f1(guesses: Tensor, targets: Tensor) -> float:
+    """Return the mean F1 over the classes that stand in either; 0 / 0 counts as 0."""
+    size = int(torch.cat([guesses, targets]).max()) + 1
+    hits = torch.bincount(targets[guesses == targets], minlength=size).double()
+    named = (torch.bincount(guesses, minlength=size) + torch.bincount(targets, minlength=size)).double()
+    return float((2 * hits[named > 0] / named[named > 0]).mean())
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    r"""Numbers, standardised. The scores are :math:`R^2` and the root of the mean squared error.
+
+    .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
+
+    There are no classes: all examples belong to class 0.
+
+    Attributes:
+        scale: standard deviation of the target as it was given, by which the error is multiplied.
+    """
+
+    scale: float = 1.0
+    name: ClassVar[str] = "regression"
+    score: ClassVar[str] = "r2"
+    numeric: ClassVar[bool] = True
+
+    def loss(self, wanted: str) -> str:
+        return "squared_error"
+
+    def class_ids(self, targets: Tensor) -> Tensor:
+        return torch.zeros(len(targets), dtype=torch.int64, device=targets.device)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        errors = (outputs.double() - targets.double()).square()
+        spread = (targets.double() - targets.double().mean(dim=0)).square().sum()
+        found = {"rmse": self.scale * float(errors.mean().sqrt())}
+        return {"r2": 1.0 - float(errors.sum() / spread), **found} if float(spread) > 0 else found

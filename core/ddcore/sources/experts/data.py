@@ -1,0 +1,70 @@
+"""What experts are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcore.ground.devices import to_device
+from ddcore.parts import Batch, Run, Spec, TargetData, taken
+
+
+@dataclass(frozen=True)
+class ExpertData:
+    """Real examples, and what tells them from others.
+
+    Attributes:
+        batch_of: the normalised examples at some indices.
+        size: number of examples.
+        spec: their public facts.
+        name, sha256: of the data.
+    """
+
+    batch_of: Callable[[Tensor], Batch]
+    size: int
+    spec: Spec
+    name: str
+    sha256: str
+
+    @classmethod
+    def of_target(cls, target: TargetData, device: torch.device) -> ExpertData:
+        """Put a training split on ``device``; it stays bytes until a batch needs it."""
+        inputs, targets = target.train.inputs.to(device), target.train.targets.to(device)
+
+        def batch_of(indices: Tensor) -> Batch:
+            where = to_device(indices, device)
+            return Batch(target.spec.normalisation.apply(inputs[where]), targets[where])
+
+        return cls(
+            batch_of,
+            len(targets),
+            target.spec,
+            target.name,
+            target.fingerprint(),
+        )
+
+    @classmethod
+    def of_run(cls, run: Run) -> ExpertData:
+        """Ask a run's signal for all of its examples."""
+        real = run.real
+        batch = real.batch(list(real.spec.classes), max(real.counts.values()), "experts")
+        single = replace(batch, inputs=batch.inputs.float())
+        return cls(lambda i: taken(single, i), len(batch.targets), real.spec, real.name, real.fingerprint())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what must be equal for experts to fit: shape, classes, normalisation, and the data itself."""
+        return facts_of(self.spec, self.sha256)
+
+
+def facts_of(spec: Spec, sha256: str) -> dict[str, Any]:
+    """Return the facts of data that its experts depend on, as JSON data."""
+    return {
+        "shape": list(spec.shape),
+        "num_classes": spec.num_classes,
+        "normalisation": spec.normalisation.describe(),
+        "data": sha256,
+    }

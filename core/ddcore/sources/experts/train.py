@@ -1,0 +1,172 @@
+"""Training experts into a buffer: resumable, several at once where that is faster, by Ray where asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.errors import CheckpointError, ExpertsError, MissingExtraError, NumericalError, UnsupportedError
+from ddcore.ground.randomness import derive_seed, generator
+from ddcore.ground.statefile import read_state, write_state
+from ddcore.parts import Architecture, OneOf, suited_augmentation
+from ddcore.settings import describe, require, require_counts
+from ddcore.sources.experts.buffer import ExpertBuffer
+from ddcore.sources.experts.data import ExpertData
+from ddcore.sources.experts.training import ExpertTraining, Together, worth_stacking
+
+Progress = Callable[[str], None]
+Trained = tuple[Sequence[int], Tensor, float]
+
+CHECKPOINT_SECONDS = 30.0
+REPORT_SECONDS = 10.0
+
+
+def train_experts(
+    directory: Path,
+    data: ExpertData,
+    architecture: Architecture,
+    training: ExpertTraining,
+    *,
+    count: int,
+    seed: int,
+    device: torch.device,
+    together: int | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> ExpertBuffer:
+    """Train the experts 0 to ``count`` - 1 that the directory lacks; see `ddcore.train_experts`."""
+    require_counts(count=count, together=1 if together is None else together)
+    if isinstance(architecture, OneOf):
+        raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
+    require(workers >= 0, f"workers must not be negative, it is {workers}")
+    suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
+    job = _Job(directory, data, architecture, suited, seed, device)
+    stacked = worth_stacking(job.module(0), device)
+    buffer = ExpertBuffer(directory)
+    buffer.begin(job.shared())
+    missing = [number for number in range(count) if number not in buffer.present()]
+    if not missing:
+        return buffer
+    if together is None:
+        together = len(missing) if stacked else 1
+    groups = [missing[first : first + together] for first in range(0, len(missing), together)]
+    trained = _by_ray(job, groups, workers) if workers else (job.train(group, progress) for group in groups)
+    for numbers, trajectories, seconds in trained:
+        for number, trajectory in zip(numbers, trajectories, strict=True):
+            buffer.add(number, trajectory, seconds / len(numbers))
+        job.partial(numbers).unlink(missing_ok=True)
+        if progress is not None:
+            progress(f"{len(buffer.present())} of {count} experts are trained")
+    return buffer
+
+
+def _by_ray(job: _Job, groups: Sequence[Sequence[int]], workers: int) -> Iterator[Trained]:
+    """Train groups in processes of Ray, one thread each; yield them as they are done."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("training experts in several processes", "ray", "ray") from error
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        shared, task = ray.put(job), ray.remote(num_cpus=1)(_train_group)
+        running = [task.remote(shared, group) for group in groups]
+        while running:
+            done, running = ray.wait(running)
+            yield ray.get(done[0])
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _train_group(job: _Job, group: Sequence[int]) -> Trained:
+    torch.set_num_threads(1)
+    return job.train(group, None)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that the experts of a buffer have in common."""
+
+    directory: Path
+    data: ExpertData
+    architecture: Architecture
+    training: ExpertTraining
+    seed: int
+    device: torch.device
+
+    def shared(self) -> dict[str, Any]:
+        return {
+            "architecture": describe(self.architecture),
+            "facts": self.data.facts(),
+            "training": describe(self.training),
+            "seed": self.seed,
+        }
+
+    def module(self, number: int) -> nn.Module:
+        spec, drawn = self.data.spec, derive_seed(self.seed, "expert", number)
+        network = self.architecture.pick(drawn).build(spec.shape, spec.num_classes, seed=drawn)
+        random = any(isinstance(m, nn.modules.dropout._DropoutNd) for m in network.module.modules())
+        if random or any(True for _ in network.module.buffers()):
+            raise UnsupportedError(
+                "experts are weights alone: a network with buffers (BatchNorm) or dropout cannot be one, use norm='instance'"
+            )
+        return network.module
+
+    def partial(self, group: Sequence[int]) -> Path:
+        digest = hashlib.sha256(repr(list(group)).encode()).hexdigest()[:12]
+        return self.directory / f"partial-{digest}.safetensors"
+
+    def train(self, group: Sequence[int], progress: Progress | None) -> Trained:
+        """Return the numbers, the trajectories ``n x (epochs + 1) x P``, and the seconds of a group that trains at once."""
+        networks = Together([self.module(number).to(self.device) for number in group])
+        rows: list[Tensor] = [networks.flat()]
+        partial, training = self.partial(group), self.training
+        seconds = _resume(partial, networks, rows)
+        started = saved = told = time.monotonic()
+        for epoch in range(len(rows) - 1, training.epochs):
+            self._epoch(networks, group, epoch)
+            rows.append(networks.flat())
+            if not bool(torch.isfinite(rows[-1]).all()):
+                raise NumericalError(f"the training of experts diverged in epoch {epoch}: lower its learning rate")
+            now = time.monotonic()
+            if progress is not None and now - told > REPORT_SECONDS:
+                progress(f"experts {', '.join(map(str, group))}: epoch {epoch + 1} of {training.epochs}")
+                told = now
+            if now - saved > CHECKPOINT_SECONDS and epoch + 1 < training.epochs:
+                state = {"rows": rows, "weights": networks.weights, "velocity": networks.velocity}
+                write_state(partial, state | {"seconds": seconds + now - started})
+                saved = now
+        return group, torch.stack(rows, dim=1), seconds + time.monotonic() - started
+
+    def _epoch(self, networks: Together, group: Sequence[int], epoch: int) -> None:
+        training, data = self.training, self.data
+        random = [generator(self.seed, "expert-epoch", number, epoch) for number in group]
+        orders = [torch.randperm(data.size, generator=g).split(training.batch_size) for g in random]
+        for batches in zip(*orders, strict=True):
+            views = [training.augmentation.draw(g, len(i)) for g, i in zip(random, batches, strict=True)]
+            networks.take_step([view(data.batch_of(i)) for view, i in zip(views, batches, strict=True)], training)
+
+
+def _resume(partial: Path, networks: Together, rows: list[Tensor]) -> float:
+    """Take up the state of a killed training, if there is one; return the seconds that it took."""
+    if not partial.exists():
+        return 0.0
+    try:
+        state = read_state(partial)
+    except CheckpointError as error:
+        raise ExpertsError(f"{partial} is damaged: delete it to train these experts again") from error
+    rows[:] = state["rows"]
+    held, saved = [*networks.weights, *networks.velocity], [*state["weights"], *state["velocity"]]
+    with torch.no_grad():
+        for ours, theirs in zip(held, saved, strict=True):
+            ours.copy_(theirs)
+    return float(state["seconds"])

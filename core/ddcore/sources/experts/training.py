@@ -1,0 +1,128 @@
+"""How experts are trained: one network alone, or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from ddcore.parts import Augmentation, Batch, UsualAugmentation
+from ddcore.settings import require, require_counts
+
+Tensors = Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class ExpertTraining:
+    r"""Stochastic gradient descent on the real data, an augmentation drawn for every example.
+
+    Attributes:
+        epochs: passes over the data; the weights before the first and after each are kept.
+        learning_rate, momentum, weight_decay: of SGD.
+        batch_size: examples per update.
+        augmentation: of training; the usual one is that of the modality (siamese, for images).
+        sharpness: radius :math:`\rho` of sharpness-aware training, which makes trajectories flat (FTD): with the gradient :math:`g` at the
+            weights :math:`w`, descent follows the gradient :math:`g'` at :math:`w + \rho\, w^2 g / \| w g \|`. 0: it follows :math:`g`.
+        gap: :math:`\alpha`: descent follows :math:`g' - \alpha g_\perp` instead, :math:`g_\perp` the part of :math:`g` orthogonal to :math:`g'`.
+
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932), section 3.1 and its code; Kwon et al. 2021 (arXiv:2102.11600), Zhuang et al.
+    2022 (arXiv:2203.08065) and Du et al. 2023 (arXiv:2211.11004) for ``sharpness`` and ``gap``.
+    """
+
+    epochs: int = 50
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 256
+    augmentation: Augmentation = field(default_factory=UsualAugmentation)
+    sharpness: float = 0.0
+    gap: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_counts(epochs=self.epochs, batch_size=self.batch_size)
+        require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
+        require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
+        require(self.weight_decay >= 0 and min(self.sharpness, self.gap) >= 0, "no setting of training is negative")
+        require(self.gap == 0 or self.sharpness > 0, "gap needs a sharpness above 0")
+
+
+class Together:
+    """Several networks of one architecture, their weights stacked, that take each step at once.
+
+    Args:
+        modules: on their device; they lend their structure and first weights.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self._module = modules[0]
+        self.names = [name for name, _ in self._module.named_parameters()]
+        columns = zip(*(module.parameters() for module in modules), strict=True)
+        self.weights = [torch.stack([w.detach() for w in column]).requires_grad_() for column in columns]
+        self.velocity = [torch.zeros_like(w) for w in self.weights]
+
+    def take_step(self, batches: Sequence[Batch], training: ExpertTraining) -> None:
+        """Update every network on its own batch."""
+        gradients = self._gradients(self.weights, batches)
+        if training.sharpness > 0:
+            gradients = self._flattening(gradients, batches, training)
+        with torch.no_grad():
+            for weight, velocity, gradient in zip(self.weights, self.velocity, gradients, strict=True):
+                velocity.mul_(training.momentum).add_(gradient).add_(weight, alpha=training.weight_decay)
+                weight.sub_(velocity, alpha=training.learning_rate)
+
+    def _flattening(self, gradients: Tensors, batches: Sequence[Batch], training: ExpertTraining) -> Tensors:
+        """Return the directions of sharpness-aware descent, given the gradients at the weights."""
+        with torch.no_grad():
+            scaled = [w * g for w, g in zip(self.weights, gradients, strict=True)]
+            steps = _scaled(scaled, training.sharpness / _inner(scaled, scaled).sqrt().clamp_min(1e-12))
+            uphill = [(w + w * s).requires_grad_() for w, s in zip(self.weights, steps, strict=True)]
+        perturbed = self._gradients(uphill, batches)
+        if training.gap == 0:
+            return perturbed
+        along = _inner(gradients, perturbed) / _inner(perturbed, perturbed).clamp_min(1e-30)
+        orthogonal = [g - p for g, p in zip(gradients, _scaled(perturbed, along), strict=True)]
+        return [p - training.gap * o for p, o in zip(perturbed, orthogonal, strict=True)]
+
+    def _gradients(self, weights: Tensors, batches: Sequence[Batch]) -> Tensors:
+        loss = self._alone if len(batches) == 1 else self._vectorised
+        gradients: Tensors = torch.autograd.grad(loss(weights, batches), list(weights))
+        return gradients
+
+    def _alone(self, weights: Tensors, batches: Sequence[Batch]) -> Tensor:
+        (batch,) = batches
+        return self._loss([w[0] for w in weights], batch.inputs, batch.targets)
+
+    def _vectorised(self, weights: Tensors, batches: Sequence[Batch]) -> Tensor:
+        inputs, targets = (torch.stack([getattr(b, part) for b in batches]) for part in ("inputs", "targets"))
+        each: Callable[..., Tensor] = vmap(self._loss)
+        return each(list(weights), inputs, targets).sum()
+
+    def _loss(self, weights: Tensors, inputs: Tensor, targets: Tensor) -> Tensor:
+        logits = functional_call(self._module, dict(zip(self.names, weights, strict=True)), (inputs,))
+        return F.cross_entropy(logits, targets)
+
+    def flat(self) -> Tensor:
+        """Return the weights as one row per network, on the CPU in float32."""
+        return torch.cat([w.detach().flatten(1) for w in self.weights], dim=1).float().cpu()
+
+
+def _inner(a: Tensors, b: Tensors) -> Tensor:
+    """Return the inner product of each network's two vectors of weights."""
+    return torch.stack([(x * y).flatten(1).sum(dim=1) for x, y in zip(a, b, strict=True)]).sum(dim=0)
+
+
+def _scaled(vectors: Tensors, factors: Tensor) -> list[Tensor]:
+    return [v * factors.view(-1, *[1] * (v.ndim - 1)) for v in vectors]
+
+
+def worth_stacking(module: nn.Module, device: torch.device) -> bool:
+    """Whether several such networks are faster at once than one after the other.
+
+    A convolution with weights of its own for every example is a grouped one, for which processors have slower kernels; see
+    ``benchmarks.experts``. On a GPU small networks leave most of it idle.
+    """
+    return device.type != "cpu" or not any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())

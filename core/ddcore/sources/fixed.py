@@ -1,0 +1,54 @@
+"""Networks that stay as they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ddcore.errors import SettingsError
+from ddcore.parts import Network, Networks, NetworkSource, Run, find_head, plain_copy, weights_sha256
+
+
+@dataclass(frozen=True)
+class FixedNetworks(NetworkSource):
+    """The given modules with the given weights, one per step in turn; they are copied and never trained.
+
+    A module with BatchNorm must be in evaluation mode, where its statistics are fixed.
+    """
+
+    modules: tuple[nn.Module, ...]
+
+    def __post_init__(self) -> None:
+        if not self.modules or not all(isinstance(m, nn.Module) for m in self.modules):
+            raise SettingsError("FixedNetworks needs a tuple of at least one nn.Module")
+
+    def start(self, run: Run) -> Networks:
+        return _Fixed(self.modules, run)
+
+    def describe(self) -> dict[str, Any]:
+        """Record class and a hash of the weights of every module."""
+        return {"type": "FixedNetworks", "modules": [[type(m).__name__, weights_sha256(m)] for m in self.modules]}
+
+
+class _Fixed(Networks):
+    def __init__(self, modules: Sequence[nn.Module], run: Run) -> None:
+        spec = run.spec
+        self._networks = []
+        for module in modules:
+            copied = plain_copy(module).to(run.device, run.dtype)
+            network = Network(copied, find_head(copied, spec.shape, spec.num_classes))
+            network.require_independent_examples()
+            network.eval()
+            network.requires_grad_(False)
+            if run.compiled:
+                network.compile_passes()
+            self._networks.append(network)
+
+    def current(self) -> Sequence[Network]:
+        return (self._networks[self.episode % len(self._networks)],)
+
+    def advance(self) -> None:
+        self.episode += 1

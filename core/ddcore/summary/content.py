@@ -1,0 +1,118 @@
+"""What a summary consists of, and the examples that it decodes to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddcore.factorization.labels import ids_bytes
+from ddcore.parts import Decoded, Examples, Factorization, Recipe, Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One decoder with what it stores. A summary has one; a union of summaries has several."""
+
+    factorization: Factorization
+    stored: Mapping[str, Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stored tensors."""
+        return sum(t.numel() * t.element_size() for t in self.stored.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Stored parts and what is known of them.
+
+    Attributes:
+        parts: what is stored, and by which factorization it becomes examples.
+        spec: shapes, classes and normalisation of the target data.
+        recipe: how to train on it.
+        record: plain facts of its making: data, method, steps, seconds, seed, versions.
+    """
+
+    parts: tuple[Part, ...]
+    spec: Spec
+    recipe: Recipe = field(default_factory=Recipe)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def examples(self) -> list[Examples]:
+        """Return the live examples of every part (new ones at every call)."""
+        return [part.factorization.restore(part.stored, self.spec) for part in self.parts]
+
+    def tensors(self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Return all examples in normalised space, and their targets, on a device.
+
+        Returns:
+            Inputs ``n x ...`` and targets: class ids (``n``, int64) or, where any part has soft labels, one
+            distribution each (``n x num_classes``).
+        """
+        with torch.no_grad():
+            batches = [examples.decode() for examples in self.examples()]
+        inputs = torch.cat([b.inputs for b in batches]).detach().to(device, dtype)
+        targets = [b.targets.detach() for b in batches]
+        soft = any(t.ndim == 2 for t in targets)
+        joined = torch.cat([as_targets(t, soft, self.spec.num_classes) for t in targets]).to(device)
+        return inputs, joined.to(dtype) if soft else joined
+
+    def decoded(self) -> Decoded:
+        """Return all examples as their modality shows them."""
+        inputs, targets = self.tensors()
+        owners = torch.empty(len(inputs), dtype=torch.int64)
+        for class_id, places in self.members().items():
+            owners[places] = class_id
+        return Decoded(self.spec, inputs, targets, owners)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Number of examples per class id."""
+        total: dict[int, int] = {}
+        for examples in self.examples():
+            for class_id, count in examples.counts.items():
+                total[class_id] = total.get(class_id, 0) + count
+        return dict(sorted(total.items()))
+
+    def members(self) -> dict[int, Tensor]:
+        """Return, per class id, where its examples stand in `tensors`, in order."""
+        found: dict[int, list[Tensor]] = {}
+        before = 0
+        for examples in self.examples():
+            for class_id in examples.classes:
+                found.setdefault(class_id, []).append(examples.indices_of(class_id) + before)
+            before += sum(examples.counts.values())
+        return {class_id: torch.cat(found[class_id]) for class_id in sorted(found)}
+
+    @property
+    def ipc(self) -> float:
+        """Mean number of examples per class that has any; a whole number where all have the same."""
+        counts = self.counts.values()
+        mean = sum(counts) / len(counts)
+        return int(mean) if mean == int(mean) else mean
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of everything that decoding and training need: stored tensors and learned numbers of the recipe."""
+        return sum(part.nbytes for part in self.parts) + self.recipe.stored_bytes
+
+
+def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
+    """Return class ids, or where any part has soft labels distributions of single precision."""
+    if not soft:
+        return targets
+    return (targets if targets.ndim == 2 else F.one_hot(targets, num_classes)).float()
+
+
+def original_bytes(spec: Spec, count: int) -> int:
+    """Return the bytes of ``count`` real examples: one per pixel, and one per class id (four from 257 classes)."""
+    return count * math.prod(spec.shape) + ids_bytes(count, spec.num_classes)
