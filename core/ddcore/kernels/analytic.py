@@ -21,17 +21,22 @@ LAYERS = ("fc", "conv")
 
 @dataclass(frozen=True)
 class AnalyticKernel(Kernel):
-    r"""The kernel of ``depth`` hidden ReLU layers and a linear readout, in the limit of infinite width.
+    r"""The kernel of ``depth`` hidden ReLU layers and a linear readout, at infinite width.
 
-    With :math:`\Sigma_0 = \sigma_w^2 \langle x, x' \rangle / d + \sigma_b^2` and the Gaussian expectations
-    :math:`\kappa_1 = \mathbb E[\mathrm{relu}(u)\,\mathrm{relu}(v)]`, :math:`\kappa_0 = \mathbb E[1_{u>0} 1_{v>0}]` under :math:`\Sigma_{l-1}`,
+    It starts from :math:`\Sigma_0 = \sigma_w^2 \langle x, x' \rangle / d + \sigma_b^2`. Each layer
+    takes Gaussian expectations under :math:`\Sigma_{l-1}`:
+    :math:`\kappa_1 = \mathbb E[\mathrm{relu}(u)\,\mathrm{relu}(v)]` and
+    :math:`\kappa_0 = \mathbb E[1_{u>0} 1_{v>0}]`.
 
-    .. math:: \Sigma_l = \sigma_w^2 \kappa_1 + \sigma_b^2, \qquad \Theta_l = \sigma_w^2 \Theta_{l-1} \kappa_0 + \Sigma_l, \qquad \Theta_0 = \Sigma_0.
+    .. math:: \Sigma_l = \sigma_w^2 \kappa_1 + \sigma_b^2, \qquad
+       \Theta_l = \sigma_w^2 \Theta_{l-1} \kappa_0 + \Sigma_l, \qquad \Theta_0 = \Sigma_0.
 
-    ``nngp`` is :math:`\Sigma_{depth}`, the covariance of the outputs at initialisation; ``ntk`` is :math:`\Theta_{depth}`, the kernel of their
-    training by gradient descent. Convolutions (stride 1, padded with zeros) average every quantity over the window around each pixel; the
-    readout of a convolutional network, after flattening, averages over all pixels. There is no pooling, whose kernel would
-    need all pairs of pixels.
+    ``nngp`` is :math:`\Sigma_{depth}`, the covariance of the outputs at initialisation. ``ntk`` is
+    :math:`\Theta_{depth}`, the kernel of their training by gradient descent.
+
+    Convolutions (stride 1, padded with zeros) average every quantity over the window around each
+    pixel. The readout of a convolutional network comes after flattening. It averages over all
+    pixels. There is no pooling: its kernel would need all pairs of pixels.
 
     Attributes:
         kind: ``ntk`` or ``nngp``.
@@ -40,7 +45,8 @@ class AnalyticKernel(Kernel):
         weight_std, bias_std: :math:`\sigma_w, \sigma_b` of every layer.
         window: side of the convolutions.
 
-    Source: Jacot et al. 2018 (arXiv:1806.07572); Cho & Saul 2009; Arora et al. 2019 (arXiv:1904.11955) for convolutions.
+    Source: Jacot et al. 2018 (arXiv:1806.07572); Cho & Saul 2009; Arora et al. 2019
+    (arXiv:1904.11955) for convolutions.
     """
 
     kind: str = "ntk"
@@ -84,7 +90,10 @@ class AnalyticKernel(Kernel):
         return tangent if self.kind == "ntk" else covariance
 
     def _first(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the first layer's covariance ``n x m x ...`` and variances ``n x 1 x ...`` and ``1 x m x ...``."""
+        """Return the first layer's covariance and the two variances.
+
+        Their shapes are ``n x m x ...``, ``n x 1 x ...`` and ``1 x m x ...``.
+        """
         if self.layers == "fc":
             a, b = a.flatten(1), b.flatten(1)
             products = a @ b.T, a.square().sum(dim=1, keepdim=True), b.square().sum(dim=1, keepdim=True).T
@@ -115,14 +124,18 @@ class AnalyticKernel(Kernel):
 
 
 def relu_expectations(covariance: Tensor, variance_a: Tensor, variance_b: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Return :math:`\kappa_0 = (\pi - \varphi) / 2\pi` and :math:`\kappa_1 = (s \sin\varphi + (\pi - \varphi) c) / 2\pi` of jointly normal pairs.
+    r"""Return the expectations :math:`\kappa_0, \kappa_1` of jointly normal pairs.
 
-    Here :math:`c` is the covariance, :math:`s` the root of the product of variances, and :math:`\cos\varphi = c / s`. Where both are the same
-    point the angle is zero and stays so; its derivative is taken as zero there.
+    .. math:: \kappa_0 = (\pi - \varphi) / 2\pi, \qquad
+       \kappa_1 = (s \sin\varphi + (\pi - \varphi) c) / 2\pi
+
+    Here :math:`c` is the covariance, :math:`s` the root of the product of variances, and
+    :math:`\cos\varphi = c / s`. Where both are the same point the angle is zero and stays so. Its
+    derivative is taken as zero there.
     """
     product = variance_a * variance_b
     squared = product - covariance.square()
-    # What rounding leaves of two equal points is taken for what it stands for: an angle of zero.
+    # Two equal points have an angle of zero. What rounding leaves of it is set to zero.
     sine = _root(squared.masked_fill(squared <= 8 * torch.finfo(squared.dtype).eps * product, 0.0))
     angle = torch.atan2(sine, covariance)
     kappa0 = (math.pi - angle) / (2 * math.pi)

@@ -18,14 +18,17 @@ from ddcore.parts import Kernel, Network
 class FeatureKernel(Kernel):
     r"""Inner products of the features before the classifier, over one or several networks.
 
-    .. math:: K(x, x') = s\,\frac{1}{M d^{\,p}} \sum_{m=1}^M \langle \phi_m(x), \phi_m(x') \rangle + c
+    .. math:: K(x, x') = s\,\frac{1}{M d^{\,p}}
+       \sum_{m=1}^M \langle \phi_m(x), \phi_m(x') \rangle + c
 
-    With random networks it is an estimate of their NNGP (RFAD: :math:`s = 2`, :math:`p = 1`, :math:`c = 0.01`); with trained ones it is regression on their
-    last layer (FRePO: :math:`s = 1`, :math:`p = 0`, :math:`c = 0`).
+    With random networks it is an estimate of their NNGP (RFAD: :math:`s = 2`, :math:`p = 1`,
+    :math:`c = 0.01`). With trained ones it is regression on their last layer (FRePO:
+    :math:`s = 1`, :math:`p = 0`, :math:`c = 0`).
 
     Attributes:
         scale, constant: :math:`s` and :math:`c`.
-        per_feature: whether the product is divided by the number :math:`d` of features, :math:`p = 1`.
+        per_feature: whether the product is divided by the number :math:`d` of features,
+            :math:`p = 1`.
     """
 
     scale: float = 1.0

@@ -10,13 +10,16 @@ from ddcore.errors import NumericalError
 
 
 def ridge_solution(gram: Tensor, labels: Tensor, ridge: float, *, checked: bool = True) -> Tensor:
-    r"""Return :math:`\big(K + \lambda \tfrac{\mathrm{tr} K}{n} I\big)^{-1} y`, by Cholesky; differentiable.
+    r"""Return :math:`\big(K + \lambda \tfrac{\mathrm{tr} K}{n} I\big)^{-1} y`, by Cholesky.
+
+    The result is differentiable.
 
     Args:
         gram: :math:`K`, ``n x n``, symmetric.
         labels: :math:`y`, ``n x outputs``.
         ridge: :math:`\lambda`, relative to the mean of the diagonal.
-        checked: whether a singular matrix raises, for which a GPU must be waited for; if not, the result is NaN.
+        checked: whether a singular matrix raises. This must wait for a GPU. If not checked, the
+            result is NaN.
 
     Raises:
         NumericalError: the matrix is not positive definite in float64.
@@ -34,7 +37,10 @@ def ridge_solution(gram: Tensor, labels: Tensor, ridge: float, *, checked: bool 
 
 
 def centred(targets: Tensor, num_classes: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return the labels that are regressed: soft ones as they are, class ids as one-hot vectors minus ``1 / num_classes``."""
+    """Return the labels that are regressed.
+
+    Soft labels stay as they are. Class ids become one-hot vectors minus ``1 / num_classes``.
+    """
     if targets.ndim == 2:
         return targets.to(dtype)
     return F.one_hot(targets, num_classes).to(dtype) - 1 / num_classes
