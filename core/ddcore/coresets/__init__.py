@@ -1,4 +1,7 @@
-"""Coresets: rules that select real examples. They initialise a factorization, or are a method with no steps."""
+"""Coresets: rules that select real examples.
+
+They initialise a factorization, or are a method with no steps.
+"""
 
 from ddcore.coresets.features import FeatureSpace
 from ddcore.coresets.forgetting import Forgetting

@@ -20,8 +20,8 @@ class FeatureSpace:
     """Where distances between examples are taken.
 
     Attributes:
-        kind: ``pixels`` (normalised), or ``network``: the input of the last linear layer of a network trained on the
-            whole training split.
+        kind: ``pixels`` (normalised), or ``network``: the input of the last linear layer of a
+            network that is trained on the whole training split.
         architecture: of that network.
         epochs: of its training (SGD .01, momentum .9, batch 256, as in protocol ``dc``).
     """

@@ -1,4 +1,4 @@
-"""Forgetting (Toneva et al. 2019): the examples that training learns and loses again most often."""
+"""Forgetting (Toneva et al. 2019): the examples that training most often learns and loses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ddcore.training import Training, fit
 
 @dataclass(frozen=True)
 class Forgetting(CoresetRule):
-    """Select the most forgotten examples of each class; one that was never learned counts as most forgotten.
+    """Select the most forgotten examples of each class.
 
-    One network is trained on the whole training split (SGD .01, momentum .9, batch 256). An example is forgotten when
-    it was classified correctly the last time its batch came up and is not now. Ties are broken at random.
+    One network is trained on the whole training split (SGD .01, momentum .9, batch 256). An example
+    is forgotten when it was classified correctly the last time its batch came up and is not now.
+    An example that was never learned counts as most forgotten. Ties are broken at random.
 
     Attributes:
         architecture: of the network.
@@ -43,7 +44,10 @@ class Forgetting(CoresetRule):
         return chosen
 
     def count_events(self, pool: Pool, generator: torch.Generator) -> Tensor:
-        """Train once and return the number of forgetting events per example; ``epochs`` for those never learned."""
+        """Train once and return the number of forgetting events per example.
+
+        Examples that were never learned get ``epochs``.
+        """
         seed = int(torch.randint(2**62, (1,), generator=generator))
         architecture = suited_architecture(self.architecture, pool.spec)
         network = architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)

@@ -15,7 +15,10 @@ from ddcore.parts import CoresetRule, Pool
 
 @dataclass(frozen=True)
 class Herding(CoresetRule):
-    r"""Greedily choose :math:`\arg\min_i \|\mu - \frac{1}{k}(\sum_{j<k} f_j + f_i)\|` within each class."""
+    r"""Greedy selection within each class.
+
+    It chooses :math:`\arg\min_i \|\mu - \frac{1}{k}(\sum_{j<k} f_j + f_i)\|`.
+    """
 
     space: FeatureSpace = field(default_factory=FeatureSpace)
     name: ClassVar[str] = "herding"
@@ -26,7 +29,7 @@ class Herding(CoresetRule):
 
 
 def herd(features: Tensor, count: int) -> Tensor:
-    """Return the indices of ``count`` rows of ``features`` (``n x d``), in the order of their choice."""
+    """Return the indices of ``count`` rows of ``features`` (``n x d``), in order of choice."""
     mean, total = features.mean(dim=0), torch.zeros_like(features[0])
     free = torch.ones(len(features), dtype=torch.bool)
     chosen = []

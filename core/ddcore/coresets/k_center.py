@@ -15,7 +15,10 @@ from ddcore.parts import CoresetRule, Pool
 
 @dataclass(frozen=True)
 class KCenter(CoresetRule):
-    """Greedy farthest-point selection within each class, from the example nearest the class mean."""
+    """Greedy farthest-point selection within each class.
+
+    It starts from the example nearest the class mean.
+    """
 
     space: FeatureSpace = field(default_factory=FeatureSpace)
     name: ClassVar[str] = "k_center"
@@ -26,7 +29,10 @@ class KCenter(CoresetRule):
 
 
 def farthest_points(features: Tensor, count: int) -> Tensor:
-    """Return the indices of ``count`` rows of ``features`` (``n x d``): each is farthest from those before it."""
+    """Return the indices of ``count`` rows of ``features`` (``n x d``).
+
+    Each is farthest from those before it.
+    """
     chosen = [int((features - features.mean(dim=0)).square().sum(dim=1).argmin())]
     nearest = torch.full((len(features),), torch.inf)
     while len(chosen) < count:
