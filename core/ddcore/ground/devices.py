@@ -36,18 +36,24 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """Return the type in which parameters are kept: float64 for ``fp64``, float32 for all others."""
+    """Return the type of the parameters: float64 for ``fp64``, float32 for all others."""
     return torch.float64 if precision == "fp64" else torch.float32
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the block in which forward passes run: bfloat16 products for ``bf16``, nothing otherwise."""
+    """Return the block in which forward passes run.
+
+    Its products are in bfloat16 for ``bf16``. Otherwise it does nothing.
+    """
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 @contextmanager
 def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Hold a GPU's products at what ``precision`` says inside the block; restore the caller's choice after."""
+    """Hold a GPU's products at ``precision`` inside the block.
+
+    The caller's choice is restored after.
+    """
     if device.type != "cuda":
         yield
         return
@@ -67,9 +73,10 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
 def fitting_micro_batch(shape: tuple[int, ...], device: torch.device, *, keeps_graph: bool = False) -> int:
     """Return how many examples of ``shape`` one forward pass takes: a power of two.
 
-    On a CPU the activations of about 2^15 pixels at 128 channels stay in the cache (32 images of 28 or 32 px, 256 of
-    8 px); larger batches pay for fresh memory pages in every layer. A pass that keeps all activations for a backward pass
-    gets half as many pixels. A GPU takes 1024.
+    On a CPU the activations of about 2^15 pixels at 128 channels stay in the cache. These are 32
+    images of 28 or 32 px, or 256 of 8 px. Larger batches pay for fresh memory pages in every layer.
+    A pass that keeps all activations for a backward pass gets half as many pixels. A GPU takes
+    1024.
     """
     if device.type != "cpu":
         return 1024
@@ -78,10 +85,11 @@ def fitting_micro_batch(shape: tuple[int, ...], device: torch.device, *, keeps_g
 
 
 def warm_allocator(device: torch.device) -> None:
-    """Let the C library keep the memory that layers free, instead of handing it back and faulting it in again.
+    """Let the C library keep the memory that layers free.
 
-    glibc raises its own thresholds, for good, when a block of up to 32 MB is freed; the block's pages are never touched.
-    Without this a processor spends about as long on fresh pages as on convolutions. Elsewhere it does nothing.
+    Otherwise it hands the memory back and faults it in again. A processor then spends about as long
+    on fresh pages as on convolutions. glibc raises its own thresholds, for good, when a block of up
+    to 32 MB is freed. The block's pages are never touched. On other devices this does nothing.
     """
     if device.type == "cpu":
         torch.empty(2**25 - 2**16, dtype=torch.uint8)

@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 class Lamb(torch.optim.Optimizer):
-    r"""Move each tensor :math:`x` by :math:`-\eta\, \|x\| u / \|u\|`, where :math:`u` is Adam's update.
+    r"""Move each tensor :math:`x` by :math:`-\eta\, \|x\| u / \|u\|`; :math:`u` is Adam's update.
 
     .. math:: u = \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    Where :math:`\|x\|` or :math:`\|u\|` is zero, the step is :math:`-\eta u`. This is the form of optax: moments are
-    corrected for their start, and :math:`\|x\|` has no upper limit. Packages for torch cut it off at 10, which is fifty
-    times too short a step for a hundred images of CIFAR-10.
+    Where :math:`\|x\|` or :math:`\|u\|` is zero, the step is :math:`-\eta u`. This is the form of
+    optax: moments are corrected for their start, and :math:`\|x\|` has no upper limit. Packages for
+    torch cut it off at 10. That step is fifty times too short for a hundred images of CIFAR-10.
 
     Args:
         params: tensors, or groups of them.

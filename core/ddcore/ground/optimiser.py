@@ -23,17 +23,20 @@ class Optimiser:
     """The outer optimiser.
 
     Attributes:
-        kind: ``sgd``, ``adam``, ``lamb``, or, of the package pytorch-optimizer, ``adabelief``.
+        kind: ``sgd``, ``adam``, ``lamb``, or ``adabelief``, which is of the package
+            pytorch-optimizer.
         learning_rate: of every parameter group.
         group_learning_rates: of single groups, where they differ (``{"labels": 0.01}``).
         momentum: of SGD.
         group_momenta: of single groups under SGD, where they differ.
         betas: of all kinds but SGD.
-        drops: shares of the run after which the learning rates are multiplied by ``drop``, once each.
+        drops: shares of the run. After each, the learning rates are multiplied by ``drop`` once.
         drop: that factor.
-        schedule: ``constant``, or ``cosine``: from the learning rates to ``final`` of them at the end of the run.
+        schedule: ``constant``, or ``cosine``: from the learning rates to ``final`` of them at the
+            end of the run.
         final: of the cosine: a share of the learning rates.
-        clip: largest norm of the gradient of all groups together; a longer one is shortened to it. None: none is.
+        clip: largest norm of the gradient of all groups together. A longer one is shortened to it.
+            None: none is.
     """
 
     kind: str = "sgd"

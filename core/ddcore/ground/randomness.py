@@ -1,4 +1,7 @@
-"""Random numbers that depend on (seed, purpose, step, ...) alone: a resumed run draws what it would have drawn."""
+"""Random numbers that depend on (seed, purpose, step, ...) alone.
+
+A resumed run therefore draws what it would have drawn.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ def derive_seed(seed: int, *key: int | str) -> int:
 
 
 def generator(seed: int, *key: int | str) -> torch.Generator:
-    """Return a CPU generator for one purpose. Draws are made on the CPU, so every device sees the same numbers."""
+    """Return a CPU generator for one purpose.
+
+    Draws are made on the CPU, so every device sees the same numbers.
+    """
     return torch.Generator().manual_seed(derive_seed(seed, *key))
 
 
@@ -24,7 +30,8 @@ def generator(seed: int, *key: int | str) -> torch.Generator:
 def default_generator_seeded(seed: int) -> Iterator[None]:
     """Seed torch's default CPU generator inside the block and restore it after.
 
-    Module constructors draw their weights from that generator and take no other. Not for use from several threads.
+    Module constructors draw their weights from that generator and take no other. Not for use from
+    several threads.
     """
     state = torch.default_generator.get_state()
     torch.default_generator.manual_seed(seed)
@@ -36,7 +43,10 @@ def default_generator_seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def default_generators_seeded(seed: int) -> Iterator[None]:
-    """Seed torch's default generators, those of GPUs in use included, inside the block and restore them after."""
+    """Seed torch's default generators inside the block and restore them after.
+
+    Those of GPUs in use are included.
+    """
     gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     states = [torch.cuda.get_rng_state(gpu) for gpu in gpus]
     with default_generator_seeded(seed):

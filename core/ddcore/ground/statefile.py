@@ -15,7 +15,7 @@ from ddcore.ground.tensorfile import write_atomically
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state``, for its owner's eyes alone; the file appears whole or not at all."""
+    """Write ``state``, readable by its owner alone. The file appears whole or not at all."""
     tensors: dict[str, Tensor] = {}
     skeleton = json.dumps(_split(state, tensors))
     write_atomically(path, save(tensors, metadata={"state": skeleton}), mode=0o600)

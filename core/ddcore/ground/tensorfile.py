@@ -1,7 +1,8 @@
 """Reading and writing tensors by name (safetensors), with nothing taken on trust.
 
-A summary may come from a stranger. Before any tensor is made, the header is checked against the file's size: names,
-types, shapes and byte ranges must agree exactly, so that no header can ask for more memory than the file has bytes.
+A summary may come from a stranger. Before any tensor is made, the header is checked against the
+file's size. Names, types, shapes and byte ranges must agree exactly. So no header can ask for more
+memory than the file has bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, 
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write named tensors to ``path``; the file appears whole or not at all."""
+    """Write named tensors to ``path``. The file appears whole or not at all."""
     write_atomically(path, pack_tensors(tensors))
 
 
@@ -39,12 +40,15 @@ def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Write ``content`` to a neighbour of ``path``, sync it to disk, then rename it and sync its folder.
+    """Write ``content`` to a neighbour of ``path``, then rename the neighbour.
+
+    It is synced to disk before it is renamed, and its folder after.
 
     Args:
         path: of the file.
         content: all of it.
-        mode: permission bits of the file, from its first byte on; the process's umask takes its own away.
+        mode: permission bits of the file, from its first byte on. The process's umask takes its own
+            away.
     """
     temporary = path.with_name(f".{path.name}.writing")
     temporary.unlink(missing_ok=True)
@@ -65,7 +69,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read named tensors, all finite.
 
     Raises:
-        SummaryFormatError: the file is truncated, damaged or malformed; the message names the fault.
+        SummaryFormatError: the file is truncated, damaged or malformed. The message names the
+            fault.
     """
     return unpack_tensors(read_limited(path, MAX_FILE), path.name)
 
@@ -78,7 +83,7 @@ def unpack_tensors(content: bytes, title: str) -> dict[str, Tensor]:
         title: what it is, for messages.
 
     Raises:
-        SummaryFormatError: it is truncated, damaged or malformed; the message names the fault.
+        SummaryFormatError: it is truncated, damaged or malformed. The message names the fault.
     """
     _check_header(content, title)
     try:
@@ -92,7 +97,11 @@ def unpack_tensors(content: bytes, title: str) -> dict[str, Tensor]:
 
 
 def read_limited(path: Path, limit: int) -> bytes:
-    """Return a file's content; `SummaryFormatError` if it is missing, no plain file, or larger than ``limit``."""
+    """Return a file's content.
+
+    Raises:
+        SummaryFormatError: it is missing, no plain file, or larger than ``limit``.
+    """
     try:
         if not path.is_file():
             raise SummaryFormatError(f"{path.name} is missing: this is not a complete summary")
