@@ -36,7 +36,10 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Return the budget that a text names: a number, and B, kB (1000), MB, KiB (1024) or MiB."""
+        """Return the budget that a text names.
+
+        It is a number with B, kB (1000), MB, KiB (1024) or MiB. A number alone is bytes.
+        """
         match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]*)\s*", text)
         if match is None or match.group(2).lower() not in UNITS:
             raise SettingsError(f"a budget is a number of bytes such as 2560, 30kB or 1.5MiB, not {text!r}")
@@ -51,14 +54,16 @@ class Budget:
     def fit(self, priced: Priced, target: TargetData | Spec) -> Priced:
         """Return a method, or a factorization, of the largest sizes that this budget buys.
 
-        It chooses ``ipc``, and before it the size that grows with a budget, if that was left at its default; other sizes stay as they are.
+        It chooses ``ipc``. If the size that grows with a budget was left at its default, it chooses
+        that size first. Other sizes stay as they are.
 
         Args:
             priced: a method or a factorization.
-            target: the data, whose classes bound ``ipc``; or its `Spec` alone, where the sizes of classes must not be read.
+            target: the data, whose classes bound ``ipc``. Give its `Spec` alone where the sizes of
+                classes must not be read.
 
         Raises:
-            BudgetError: it does not buy one item per class; the message names the least that does.
+            BudgetError: it does not buy one item per class. The message names the least that does.
         """
         factorization, learned = _parts(priced)
         if learned >= self.bytes:
@@ -68,7 +73,10 @@ class Budget:
 
 
 def _facts(target: TargetData | Spec) -> tuple[Spec, Mapping[int, int]]:
-    """Return the data's declared facts, and how many examples each class has, or more than any summary stores."""
+    """Return the data's declared facts, and how many examples each class has.
+
+    A `Spec` alone gives more examples per class than any summary stores.
+    """
     if isinstance(target, Spec):
         return target, dict.fromkeys(target.classes, UNBOUNDED)
     return target.spec, target.counts()

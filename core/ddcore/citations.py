@@ -191,7 +191,7 @@ ENTRIES["cifar100"] = ENTRIES["cifar10"]
 
 
 def cite(summary: DataSummary) -> str:
-    """Return BibTeX entries for the survey, the method, its parts, and the data where it is known."""
+    """Return BibTeX for the survey, the method, its parts, and the data where it is known."""
     keys = ["survey", *summary.record.get("cites", [])]
     if summary.record.get("data") in ENTRIES:
         keys.append(summary.record["data"])

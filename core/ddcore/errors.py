@@ -1,6 +1,7 @@
-"""Every error that the library raises on purpose: one root, and the standard error each one also is.
+"""Every error that the library raises on purpose.
 
-A message says what was given, what is allowed and what to do.
+They have one root, and each one is also a standard error. A message says what was given, what is
+allowed and what to do.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class MissingExtraError(DistillationError, ImportError):
 
 
 class NumericalError(DistillationError, ArithmeticError):
-    """Numbers have left the range in which a computation is defined: a singular kernel, a negative step size."""
+    """Numbers outside the range of a computation: a singular kernel, a negative step size."""
 
 
 class DivergenceError(NumericalError):
@@ -86,7 +87,11 @@ class DivergenceError(NumericalError):
 
 
 class ExpertsError(DistillationError, ValueError):
-    """Experts that are damaged, of another network, data or normalisation, or too few or short for what is asked of them."""
+    """Experts that cannot be used.
+
+    They are damaged, of another network, data or normalisation, or too few or short for what is
+    asked of them.
+    """
 
 
 class CandidateError(NumericalError):

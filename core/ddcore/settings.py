@@ -1,4 +1,4 @@
-"""Settings are frozen dataclasses; here they become JSON, come back, and are overridden by a path."""
+"""Settings are frozen dataclasses. Here they become JSON, come back, and are overridden."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ S = TypeVar("S")
 def describe(value: Any) -> Any:
     """Return ``value`` as plain JSON data; a dataclass carries its class name under ``"type"``.
 
-    Objects that are not settings (a user's network factory, say) describe themselves by a method ``describe()``.
+    Objects that are not settings (a user's network factory, say) describe themselves by a method
+    ``describe()``.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -38,8 +39,12 @@ def override(settings: S, path: str, value: object) -> S:
     """Return a copy of ``settings`` with the field at the dotted ``path`` replaced.
 
     Example:
-        ``override(method, "optimiser.learning_rate", 0.5)``; a number in the path picks an entry of a tuple:
-        ``override(method, "networks.augmentation.augmentations.1.probability", 1.0)``; a name may be a new entry of a mapping:
+        ``override(method, "optimiser.learning_rate", 0.5)``
+
+        A number in the path picks an entry of a tuple:
+        ``override(method, "networks.augmentation.augmentations.1.probability", 1.0)``
+
+        A name may be a new entry of a mapping:
         ``override(method, "optimiser.group_learning_rates.step_sizes", 1e-6)``
     """
     name, _, rest = path.partition(".")
@@ -66,7 +71,10 @@ def _hints(settings: type) -> dict[str, Any]:
 
 
 def _as(hint: Any, value: object, path: str) -> object:
-    """Check ``value`` against the field's type; JSON's lists serve as tuples, whole numbers as reals."""
+    """Check ``value`` against the field's type.
+
+    JSON's lists serve as tuples, whole numbers as reals.
+    """
     if isinstance(value, list):
         value = tuple(value)
     if not _fits(value, hint):
@@ -89,7 +97,9 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def settings_from_text(text: str, named: Mapping[str, S], kind: str) -> S:
-    """Return the settings that ``name(setting=value, ...)`` describes: a named default with some of its fields replaced.
+    """Return the settings that ``name(setting=value, ...)`` describes.
+
+    They are a named default with some of its fields replaced.
 
     Args:
         text: a name, with settings in brackets where they differ.
@@ -109,7 +119,10 @@ _NAMED = re.compile(r"\s*([\w-]+)\s*(?:\((.*)\))?\s*")
 
 
 def settings_pairs(text: str, kind: str) -> tuple[str, dict[str, object]]:
-    """Return the name and the settings of ``name(setting=value, ...)``; ``kind`` is for messages."""
+    """Return the name and the settings of ``name(setting=value, ...)``.
+
+    ``kind`` is for messages.
+    """
     match = _NAMED.fullmatch(text)
     if match is None:
         raise SettingsError(f"{text!r} names no {kind}: say name, or name(setting=value, ...)")
@@ -156,6 +169,6 @@ def require_counts(**counts: object) -> None:
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise `SettingsError` unless ``condition`` holds; used by settings that validate themselves."""
+    """Raise `SettingsError` unless ``condition`` holds. Settings validate themselves with it."""
     if not condition:
         raise SettingsError(message)
