@@ -11,12 +11,16 @@ from ddcore.sources import Plateau, TrainedOnSynthetic
 
 
 def cafe(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Align class means of all layers on networks that train on the synthetic set for as long as accuracy on real data says.
+    """Align class means of all layers, on networks that train on the synthetic set.
 
-    Settings of the paper (arXiv:2203.01531, section 4.1 and its code): 2000 networks, 256 real examples per class, image learning
-    rate .1, halved at .6, .8 and .9 of the run, momentum .5, noise initialisation. The steps on a network are bounded by
-    50 here, and a run counts steps: 2000 networks of 20. A check carries a tenth of the one before, as there. Preset ``cpu``: 200 steps, checks on 16 examples per class, real
-    initialisation.
+    Accuracy on real data says how long a network is kept.
+
+    Settings of the paper (arXiv:2203.01531, section 4.1 and its code): 2000 networks, 256 real
+    examples per class, image learning rate .1, halved at .6, .8 and .9 of the run, momentum .5,
+    noise initialisation. The steps on a network are bounded by 50 here, and a run counts steps:
+    2000 networks of 20. A check carries a tenth of the one before, as there.
+
+    Preset ``cpu``: 200 steps, checks on 16 examples per class, real initialisation.
     """
     check_preset(preset)
     cpu = preset == "cpu"

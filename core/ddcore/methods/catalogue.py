@@ -43,8 +43,8 @@ class Published:
         build: returns the method for an ``ipc`` and a ``preset``.
         paper: its source, in short.
         measured: what has been measured of it (docs/results.md has the numbers).
-        counts_numbers: whether its source's ``ipc`` counts stored numbers: as many as that many images have. ``ipc=None`` then leaves the
-            sizes of its factorization at their defaults.
+        counts_numbers: whether its source's ``ipc`` counts stored numbers: as many as that many
+            images have. ``ipc=None`` then leaves the sizes of its factorization at their defaults.
     """
 
     build: Callable[..., Method]
@@ -63,7 +63,10 @@ class Published:
         return self.build(ipc=ipc, preset=preset, **by_data)
 
     def describe(self) -> dict[str, Any]:
-        """Return the entry of ``ddapps methods --json``; steps are those at one example per class."""
+        """Return the entry of ``ddapps methods --json``.
+
+        Steps are those at one example per class.
+        """
         paper, cpu = self.build(ipc=1, preset="paper"), self.build(ipc=1, preset="cpu")
         return {
             "name": self.name,
@@ -138,14 +141,19 @@ def build_method(
 
     Args:
         name: a key of ``METHODS``.
-        ipc: examples per class; of a method whose source counts stored numbers, the images per class that would have as many.
+        ipc: examples per class. For a method whose source counts stored numbers: the images per
+            class that would have as many.
         preset: ``paper`` or ``cpu``.
-        data: name of the data, for methods whose source has settings of its own for some data sets; default: the target's.
-        target: the data, for sizes that depend on its shape: those of methods that count stored numbers, and of budgets; or its `Spec` alone, where
-            the sizes of classes must not be read.
+        data: name of the data, for methods whose source has settings of its own for some data sets;
+            default: the target's.
+        target: the data, for sizes that depend on its shape: those of methods that count stored
+            numbers, and of budgets. Give its `Spec` alone where the sizes of classes must not be
+            read.
         budget: bytes in place of ``ipc``; it needs the target.
-        storage: how numbers are stored, instead of the preset's: ``float32``, ``fp16`` or ``uint8``.
-        clip: whether pixels, where they are what is stored, are kept in [0, 1]: in bytes they then cost what real images cost.
+        storage: how numbers are stored, instead of the preset's: ``float32``, ``fp16`` or
+            ``uint8``.
+        clip: whether pixels, where they are what is stored, are kept in [0, 1]. In bytes they then
+            cost what real images cost.
 
     Raises:
         BudgetError: the budget does not buy one item per class.

@@ -39,13 +39,14 @@ def compose(
 ) -> Method:
     """Return the method that optimises a factorization by a matching.
 
-    Matching, networks, augmentation and steps are those of a published method; stored parameters move by Adam along a cosine, at the
-    learning rates that the factorization names for its groups.
+    Matching, networks, augmentation and steps are those of a published method. Stored parameters
+    move by Adam along a cosine, at the learning rates that the factorization names for its groups.
 
     Args:
         matching: a family (a key of ``FAMILIES``), or the name of a published method.
-        factorization: a `Factorization`; or a name, with settings in brackets where they differ: ``"latent-codes(decoders=3)"``. Of one by its
-            name preset ``cpu`` stores numbers in one byte, unless it says ``storage=``.
+        factorization: a `Factorization`, or a name, with settings in brackets where they differ:
+            ``"latent-codes(decoders=3)"``. Given by its name, preset ``cpu`` stores its numbers in
+            one byte, unless it says ``storage=``.
         ipc: items per class; None: the factorization's own.
         preset: ``paper`` or ``cpu``: of the published method.
         data: name of the data.
@@ -65,7 +66,8 @@ def compose(
     if ipc is not None:
         factorization = override(factorization, "ipc", ipc)
     published = METHODS[name]
-    # Of a method that counts stored numbers the matching alone is wanted, and it does not depend on them.
+    # Of a method that counts stored numbers the matching alone is wanted. It does not depend on
+    # those numbers.
     items = None if published.counts_numbers else getattr(factorization, "ipc", 1)
     source = published.at(items, preset, data)
     if source.matching is None:

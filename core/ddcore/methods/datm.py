@@ -58,11 +58,15 @@ PUBLISHED: Mapping[str, Mapping[int, Difficulty]] = {
 
 
 def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """MTT on segments as difficult as the size of the set allows, from easy ones on, with learned soft labels.
+    """MTT with learned soft labels, on segments as difficult as the size of the set allows.
 
-    Settings of the paper (arXiv:2310.05773, its configurations): segments by data and ipc, 10 000 steps, experts of 100 epochs
-    trained as FTD's, labels learned as logits with momentum .9, ZCA. Labels begin as one expert's predictions; the paper
-    averages several experts, begins with images that they classify correctly, and leaves out steps whose loss is above 1.
+    It begins with easy segments.
+
+    Settings of the paper (arXiv:2310.05773, its configurations): segments by data and ipc, 10 000
+    steps, experts of 100 epochs trained as FTD's, labels learned as logits with momentum .9, ZCA.
+    Labels begin as one expert's predictions. The paper averages several experts, begins with images
+    that they classify correctly, and leaves out steps whose loss is above 1.
+
     Preset ``cpu``: starts before epoch 3, later 6, else MTT's.
     """
     check_preset(preset)

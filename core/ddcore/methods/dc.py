@@ -1,4 +1,7 @@
-"""DC and DSA: dataset condensation with gradient matching, plain and under siamese augmentation."""
+"""DC and DSA: dataset condensation with gradient matching.
+
+DSA adds siamese augmentation.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ NETWORKS = 1000
 def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """Match each class's gradient on networks that train on the synthetic set.
 
-    Settings of the paper (arXiv:2006.05929, section 4.1 and its code): 1000 networks, matching steps on each by ipc, 256 real
-    examples per class, row-wise cosine distance, image learning rate .1, momentum .5, noise initialisation. MNIST has an
-    evaluation of its own. Preset ``cpu``: 500 steps up to 1 per class, else 200.
+    Settings of the paper (arXiv:2006.05929, section 4.1 and its code): 1000 networks, matching
+    steps on each by ipc, 256 real examples per class, row-wise cosine distance, image learning rate
+    .1, momentum .5, noise initialisation. MNIST has an evaluation of its own. Preset ``cpu``: 500
+    steps up to 1 per class, else 200.
     """
     check_preset(preset)
     outer, inner = loops_for(largest_ipc(ipc))
@@ -37,7 +41,10 @@ def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
 
 
 def dsa(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """DC under siamese augmentation, initialised with real examples (arXiv:2102.08259, section 4.1 and its code)."""
+    """DC under siamese augmentation, initialised with real examples.
+
+    Source: arXiv:2102.08259, section 4.1 and its code.
+    """
     check_preset(preset)
     outer, inner = loops_for(largest_ipc(ipc))
     return Method(

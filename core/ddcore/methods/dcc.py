@@ -13,10 +13,14 @@ from ddcore.sources import TrainedOnSynthetic
 
 
 def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Match one gradient of all classes together, so that what tells classes apart is in it; under siamese augmentation.
+    """Match one gradient of all classes together, under siamese augmentation.
 
-    The source calls this DSAC; its DCC has no augmentation. Settings of the paper (arXiv:2202.02916 and its code): those of DSA, with loops of its own; the first 10 matching steps on
-    each of the first 250 networks go class by class. Preset ``cpu``: 300 steps, joint from the fifth network on.
+    Such a gradient holds what tells classes apart. The source calls this DSAC; its DCC has no
+    augmentation.
+
+    Settings of the paper (arXiv:2202.02916 and its code): those of DSA, with loops of its own. The
+    first 10 matching steps on each of the first 250 networks go class by class. Preset ``cpu``: 300
+    steps, joint from the fifth network on.
     """
     check_preset(preset)
     cpu = preset == "cpu"

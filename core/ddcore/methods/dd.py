@@ -15,13 +15,19 @@ EPOCHS = 3
 
 
 def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Learn the images, and a step size for each of the few steps, after which a random network does well on real data.
+    """Learn images by which a random network does well on real data after a few steps.
 
-    Settings of the paper (arXiv:1811.10959, section 4 and its code): one image per class and step, three passes in fixed order,
-    outer Adam at .01, betas .5 and .999, rates halved every tenth of the run, noise initialisation, inner step sizes from .02
-    through a softplus (CIFAR-10: .001), 1024 real examples, 400 passes over the real data: 23 600 steps on MNIST, 19 600 on CIFAR-10. Networks there
-    are LeNet and AlexNet, here a ConvNet. A summary is trained on by these very steps. Preset ``cpu``: 30 inner steps at any ipc, first step
-    sizes of .1, outer Adam at .05 (step sizes .005), real initialisation, 150 steps.
+    Each step has a learned step size.
+
+    Settings of the paper (arXiv:1811.10959, section 4 and its code): one image per class and step,
+    three passes in fixed order, noise initialisation. Outer Adam at .01, betas .5 and .999, rates
+    halved every tenth of the run. Inner step sizes start at .02 and go through a softplus
+    (CIFAR-10: .001). 1024 real examples. 400 passes over the real data are 23 600 steps on MNIST,
+    19 600 on CIFAR-10. Networks there are LeNet and AlexNet, here a ConvNet. A summary is trained
+    on by these very steps.
+
+    Preset ``cpu``: 30 inner steps at any ipc, first step sizes of .1, outer Adam at .05 (step sizes
+    .005), real initialisation, 150 steps.
     """
     check_preset(preset)
     cpu, cifar10 = preset == "cpu", data == "cifar10"

@@ -15,17 +15,23 @@ MIRRORED = {
     "cifar100": {1: True, 10: False},
     "tiny-imagenet": {1: True, 10: False},
 }
-"""Whether images stand mirrored too, where the source does not always do so; digits never are."""
+"""Whether images stand mirrored too, where the source does not always do so. Digits never are."""
 
 
 def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Ridge regression on the features of a pool of networks of all ages that train on the synthetic set.
+    """Ridge regression on the features of a pool of networks that train on the synthetic set.
 
-    Settings of the paper (arXiv:2206.00719 and its code): a pool of 10, each matched on up to 102 times and trained in between by Adam at 3e-4 on the
-    squared error of up to 1000 examples; ridge 1e-6, label margin, learned labels, 1024 real examples, LAMB at 3e-4 along a cosine to a tenth, widths
-    that double from block to block, weights of variance 1 / fan-in, no norm (its default; its commands use BatchNorm, before the convolutions). Images
-    stand mirrored too, but for Fashion-MNIST, and CIFAR-100 and Tiny ImageNet from 10 per class on. Preset ``cpu``: Adam at .03, 400 steps, constant
-    width, instance norm.
+    The networks of the pool are of all ages.
+
+    Settings of the paper (arXiv:2206.00719 and its code): a pool of 10. Each network is matched on
+    up to 102 times, and trained in between by Adam at 3e-4 on the squared error of up to 1000
+    examples. Ridge 1e-6, label margin, learned labels, 1024 real examples, LAMB at 3e-4 along a
+    cosine to a tenth. Widths double from block to block, weights have variance 1 / fan-in, and
+    there is no norm. That is the code's default; its commands use BatchNorm, before the
+    convolutions. Images stand mirrored too, but for Fashion-MNIST, and for CIFAR-100 and Tiny
+    ImageNet from 10 per class on.
+
+    Preset ``cpu``: Adam at .03, 400 steps, constant width, instance norm.
     """
     check_preset(preset)
     cpu = preset == "cpu"

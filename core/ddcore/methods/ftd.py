@@ -29,11 +29,16 @@ CIFAR10_GAP = {1: 0.3, 10: 0.3, 50: 1.0}
 
 
 def ftd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """MTT whose experts train towards flat regions, so that errors along the trajectory do not add up.
+    """MTT whose experts train towards flat regions.
 
-    Settings of the paper (arXiv:2211.11004, the table in its repository): experts by sharpness-aware descent of radius .01 and
-    gap .3 for CIFAR-10 up to 10 per class, else 1; segments by ipc. The paper also averages the images over the steps, which
-    is not done here. CIFAR is whitened as in its scripts; its table does not say for which settings. Preset ``cpu``: gap .4, else MTT's.
+    Errors along the trajectory then do not add up.
+
+    Settings of the paper (arXiv:2211.11004, the table in its repository): experts by
+    sharpness-aware descent of radius .01 and gap .3 for CIFAR-10 up to 10 per class, else 1.
+    Segments by ipc. The paper also averages the images over the steps, which is not done here.
+    CIFAR is whitened as in its scripts; its table does not say for which settings.
+
+    Preset ``cpu``: gap .4, else MTT's.
     """
     method, cpu = mtt(ipc, preset, data), preset == "cpu"
     assert isinstance(method.networks, ExpertSegments)

@@ -13,12 +13,20 @@ INNER_STEPS = 32
 
 
 def gtn(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """A generator that is told the class, learned with its inputs by unrolling the training of networks on its images.
+    """A generator that is told the class, learned together with its inputs.
 
-    Settings of the paper (arXiv:1912.07768 and its code): inputs are learned and used in a fixed order (the curriculum), 32 steps with learned step
-    sizes and momentum .5, Adam at .02 along a cosine to a tenth, 128 real examples, 2000 steps (the code's command takes 64 inner steps); there a step has 128 examples, here the ``ipc`` per class are shared out. Ours: the
-    generator (128 latents and 64 channels; theirs has 6.7 million weights and BatchNorm, by which an image depends on its batch), a fixed momentum, the loss
-    after the last step alone. Preset ``cpu``: 16 latents, 16 channels, 300 steps, Adam at .005 (latents .05), half precision.
+    Both are learned by unrolling the training of networks on its images.
+
+    Settings of the paper (arXiv:1912.07768 and its code): inputs are learned and used in a fixed
+    order (the curriculum). 32 steps with learned step sizes and momentum .5 (the code's command
+    takes 64 inner steps), Adam at .02 along a cosine to a tenth, 128 real examples, 2000 steps.
+    There a step has 128 examples; here the ``ipc`` per class are shared out.
+
+    Ours are the generator, a fixed momentum, and the loss after the last step alone. The generator
+    has 128 latents and 64 channels. Theirs has 6.7 million weights and BatchNorm, by which an image
+    depends on its batch.
+
+    Preset ``cpu``: 16 latents, 16 channels, 300 steps, Adam at .005 (latents .05), half precision.
     """
     check_preset(preset)
     cpu = preset == "cpu"

@@ -20,16 +20,23 @@ PUBLISHED: Table = {
     },
 }
 FLOOR = 0.001
-"""What the step size is set back to where an update left it below."""
+"""The step size is set back to this where an update left it below."""
 
 
 def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method:
     """Bases and hallucinators by matching trajectories, with an adversarial contrast.
 
-    Settings of the paper (arXiv:2210.16774 and its code): ``ipc`` bases per class, and beside them 5 hallucinators, which are counted in the
-    bytes; SGD at 100 with momentum .95 for both, at .001 with .9 for the adversary, momentum .9 for the step size, which does not fall below .001;
-    15 000 steps; segments of 2 epochs by ipc as published for CIFAR-10, with ZCA. There an inner step takes all bases under one hallucinator; here as
-    many examples, of pairs drawn at random. The code standardises every batch, also of the test images; this does not. Preset ``cpu``: hallucinators start near the identity, an adversary of width 32, Adam, bytes; else as MTT's.
+    Settings of the paper (arXiv:2210.16774 and its code): ``ipc`` bases per class, and beside them
+    5 hallucinators, which are counted in the bytes. SGD at 100 with momentum .95 moves both. The
+    adversary has SGD at .001 with .9. The step size has momentum .9 and does not fall below .001.
+    15 000 steps. Segments are of 2 epochs, by ipc as published for CIFAR-10, with ZCA.
+
+    Two things differ. There an inner step takes all bases under one hallucinator; here it takes as
+    many examples, of pairs drawn at random. The code standardises every batch, also of the test
+    images; this does not.
+
+    Preset ``cpu``: hallucinators start near the identity, an adversary of width 32, Adam, bytes;
+    else as MTT's.
     """
     check_preset(preset)
     size, cpu = largest_ipc(ipc), preset == "cpu"

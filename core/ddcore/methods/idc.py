@@ -1,4 +1,7 @@
-"""IDC: dataset condensation via efficient synthetic-data parameterization, with multi-formation and without."""
+"""IDC: dataset condensation via efficient synthetic-data parameterization.
+
+It comes with multi-formation and without.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,25 @@ from ddcore.sources import TrainedOnReal
 _GREY = ("mnist", "fashion-mnist", "digits")
 _HANDWRITING = ("mnist", "digits")
 AREAS = {"fashion-mnist": (28 / 32) ** 2, "tiny-imagenet": (64 / 32) ** 2}
-"""Area of the images over the area that the source's learning rates are for, where it is not one."""
+"""Area of the images over the area that the source's learning rates are for, where they differ."""
 
 
 def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: int = 2) -> Method:
-    """Match convolutions' gradients class by class, on networks that train on real data; examples are tiles of stored images.
+    """Match convolutions' gradients class by class, on networks that train on real data.
 
-    Settings of the paper (arXiv:2205.14959, appendix B and its code): 2000 networks of 100 matching steps, 64 real and at most 128
-    synthetic examples per class, an update after every class; image learning rate 5e-3 with squared distance, 1e-4 with absolute
-    distance on grey images, times ipc / 10 and the images' area over that of 32 x 32 (MNIST: 28 x 28); momentum .5; images are clamped once per network. Networks train on
-    8 batches of 64 real images between two steps (32 on CIFAR), with CutMix. ``data`` names the data whose settings are taken; digits, which the paper does not have, take MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
+    The examples are tiles of stored images.
+
+    Settings of the paper (arXiv:2205.14959, appendix B and its code): 2000 networks of 100 matching
+    steps, 64 real and at most 128 synthetic examples per class, an update after every class.
+    Momentum .5. Images are clamped once per network. Networks train on 8 batches of 64 real images
+    between two steps (32 on CIFAR), with CutMix.
+
+    The image learning rate is 5e-3 with squared distance, and 1e-4 with absolute distance on grey
+    images. It is multiplied by ipc / 10 and by the images' area over that of 32 x 32 (MNIST:
+    28 x 28).
+
+    ``data`` names the data whose settings are taken. Digits, which the paper does not have, take
+    MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
     """
     check_preset(preset)
     cpu, tiles = preset == "cpu", factor > 1

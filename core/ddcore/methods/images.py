@@ -11,9 +11,10 @@ CIFAR10 = Spec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
 
 
 def as_many_numbers_as_images(method: Method, ipc: Ipc | None) -> Method:
-    """Return a method that stores as many numbers as ``ipc`` images per class of CIFAR-10; None: as it is.
+    """Return a method that stores as many numbers as ``ipc`` images per class of CIFAR-10.
 
-    For other data `build_method` takes the target, or a `Budget` sizes the method.
+    ``ipc=None`` leaves it as it is. For other data `build_method` takes the target, or a `Budget`
+    sizes the method.
     """
     if ipc is None:
         return method

@@ -14,9 +14,10 @@ from ddcore.sources import FreshNetworks
 def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """Distribution matching over the latents of a frozen generator, which is stored and counted.
 
-    The paper (arXiv:2204.07513) published no training code. Its matching, siamese augmentation and inversion are followed; the
-    generator is one that we train on the target data, and latents move by Adam at .01: both are ours, as is the number of
-    steps. Preset ``cpu``: 500 steps, a generator of 16 channels.
+    The paper (arXiv:2204.07513) published no training code. Its matching, siamese augmentation and
+    inversion are followed. Three things are ours: the generator, which we train on the target data;
+    latents that move by Adam at .01; and the number of steps. Preset ``cpu``: 500 steps, a
+    generator of 16 channels.
     """
     check_preset(preset)
     cpu = preset == "cpu"

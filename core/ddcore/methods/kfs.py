@@ -14,9 +14,10 @@ from ddcore.sources import FreshNetworks
 def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
     """Latent codes per class and a few decoders that all classes share, by distribution matching.
 
-    The paper (arXiv:2208.10494) published no code. Codes smaller than the data, small shared decoders, every code through every decoder and
-    DM's matching are its; sizes (decoders take 40 % of the stored numbers), the fit to real images at the start, Adam along a cosine and
-    the number of steps are ours. Preset ``cpu``: 500 steps, bytes.
+    The paper (arXiv:2208.10494) published no code. From it are codes smaller than the data, small
+    shared decoders, every code through every decoder, and DM's matching. Ours are the sizes
+    (decoders take 40 % of the stored numbers), the fit to real images at the start, Adam along a
+    cosine and the number of steps. Preset ``cpu``: 500 steps, bytes.
     """
     check_preset(preset)
     cpu = preset == "cpu"

@@ -15,11 +15,16 @@ from ddcore.parts import Ipc, Method
 def linba(ipc: Ipc | None = 1, preset: str = "paper", data: str | None = None) -> Method:
     """Linear bases and coefficients, through long unrolled training with momentum.
 
-    Settings of the paper (arXiv:2206.02916 and its code): bases of half resolution, 40 % of the stored numbers, which is its choice at one image per
-    class, and ours beyond that (at one per class of CIFAR-10: 16 bases, 113 coefficient vectors per class; the paper does not count class ids and has 115), both drawn as Glorot & Bengio draw weights; 32 examples per class in an inner step,
-    150 steps at .01 with momentum .9, 64 real examples per class, outer SGD .1, momentum .5, gradient clipped to norm 2. The code runs for up to
-    500 000 steps; 5000 here is ours. Preset ``cpu``: bases start as principal directions of real images, of full resolution on digits; 100 inner
-    steps of 3 examples per class, Adam at .05 (bases .02), 60 steps, bytes.
+    Settings of the paper (arXiv:2206.02916 and its code): bases of half resolution, which take 40 %
+    of the stored numbers. That share is the paper's choice at one image per class, and ours beyond.
+    At one per class of CIFAR-10 there are 16 bases and 113 coefficient vectors per class. The paper
+    does not count class ids and has 115. Bases and coefficients start as Glorot & Bengio draw
+    weights. 32 examples per class in an inner step, 150 steps at .01 with momentum .9, 64 real
+    examples per class. Outer SGD .1, momentum .5, gradient clipped to norm 2. The code runs for up
+    to 500 000 steps; 5000 here is ours.
+
+    Preset ``cpu``: bases start as principal directions of real images, of full resolution on
+    digits. 100 inner steps of 3 examples per class, Adam at .05 (bases .02), 60 steps, bytes.
     """
     check_preset(preset)
     base, cpu = linba_no_factorization(ipc=1, preset=preset), preset == "cpu"

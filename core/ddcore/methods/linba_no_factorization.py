@@ -15,10 +15,14 @@ WHITENED = {"cifar10": "zca-unit", "cifar100": "zca-unit", "svhn": "zca-unit(reg
 def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """DD with inner momentum .9 over 150 steps, differentiated exactly by the sweep back.
 
-    Settings of the paper (arXiv:2206.02916, section 4 and its code): all examples in every inner step up to 10 per class, else 10 of each;
-    inner learning rate .01, 64 real examples per class, outer SGD .1, momentum .5, gradient clipped to norm 2, images that start as
-    Glorot & Bengio draw weights, ZCA of images of unit norm for CIFAR and SVHN. The code runs for up to 500 000 steps; 5000 here is ours. Preset ``cpu``: 100 inner steps of one example per class, Adam at .05, real
-    initialisation, 60 steps.
+    Settings of the paper (arXiv:2206.02916, section 4 and its code): all examples in every inner
+    step up to 10 per class, else 10 of each; inner learning rate .01, 64 real examples per class.
+    Outer SGD .1, momentum .5, gradient clipped to norm 2. Images start as Glorot & Bengio draw
+    weights. Images of unit norm are whitened by ZCA for CIFAR and SVHN. The code runs for up to
+    500 000 steps; 5000 here is ours.
+
+    Preset ``cpu``: 100 inner steps of one example per class, Adam at .05, real initialisation, 60
+    steps.
     """
     check_preset(preset)
     cpu = preset == "cpu"

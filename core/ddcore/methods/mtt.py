@@ -60,13 +60,16 @@ PUBLISHED: Table = {
 
 
 def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Train from an expert's weights on the synthetic set, and arrive where the expert arrived some epochs later.
+    """Train on the synthetic set from an expert's weights, towards that expert's later weights.
 
-    Settings of the paper (arXiv:2203.11932, its table of commands): 100 experts of 50 epochs, a learned step size, no inner
-    momentum, 5000 steps, outer SGD with momentum .5; segments by ipc for CIFAR-10, CIFAR-100 and Tiny ImageNet. Other data take
-    CIFAR-10's, without ZCA. The gradient is the exact one in constant memory. Preset ``cpu``: 10 experts of 8 epochs at .05 in
-    batches of 64, segments of 3 epochs from before epoch 6, 30 inner steps of up to 3 examples per class, Adam at .05 (step
-    size .01, through a softplus), 200 steps up to 1 per class, else 100.
+    Settings of the paper (arXiv:2203.11932, its table of commands): 100 experts of 50 epochs, a
+    learned step size, no inner momentum, 5000 steps, outer SGD with momentum .5. Segments are
+    chosen by ipc for CIFAR-10, CIFAR-100 and Tiny ImageNet. Other data take CIFAR-10's, without
+    ZCA. The gradient is the exact one in constant memory.
+
+    Preset ``cpu``: 10 experts of 8 epochs at .05 in batches of 64. Segments are of 3 epochs and
+    start before epoch 6, with 30 inner steps of up to 3 examples per class. Adam at .05 (step size
+    .01, through a softplus). 200 steps up to 1 per class, else 100.
     """
     check_preset(preset)
     segment = published_segment(PUBLISHED, ipc, data)
@@ -85,12 +88,18 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
 
 
 def published_segment(table: Table, ipc: Ipc, data: str | None) -> Segment:
-    """Return the entry of ``data``, or of CIFAR-10, for the largest published number of examples that ``ipc`` reaches."""
+    """Return the entry of ``data``, or of CIFAR-10.
+
+    It is the one for the largest published number of examples that ``ipc`` reaches.
+    """
     return entry_for(table.get(data or "", table["cifar10"]), largest_ipc(ipc))
 
 
 def with_segment(method: Method, segment: Segment, *, whitened: bool) -> Method:
-    """Return a trajectory method with what its source publishes for a segment; ``whitened``: the data is the source's own."""
+    """Return a trajectory method with what its source publishes for a segment.
+
+    ``whitened``: the data is the source's own.
+    """
     assert isinstance(method.matching, TrajectoryMatching) and isinstance(method.networks, ExpertSegments)
     rates = {**method.optimiser.group_learning_rates, "step_sizes": segment.step_size_rate}
     return replace(

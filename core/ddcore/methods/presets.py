@@ -21,5 +21,8 @@ def check_preset(preset: str) -> None:
 
 
 def entry_for(table: Mapping[int, T], ipc: int) -> T:
-    """Return the entry of the largest published number of examples per class that ``ipc`` reaches, else the smallest's."""
+    """Return the entry of the largest published number of examples that ``ipc`` reaches.
+
+    Numbers are per class. Where ``ipc`` reaches none, the smallest number's entry is taken.
+    """
     return table[max((known for known in table if known <= ipc), default=min(table))]

@@ -15,14 +15,18 @@ STEPS_PER_STATE = 10
 
 
 def psg(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Match one gradient of a class-mixed batch with that of the whole synthetic set: one question to the real data per step.
+    """Match one gradient of a class-mixed batch with that of the whole synthetic set.
 
-    Made for `ddapps.privacy`, where every question costs; without it, DC with a joint gradient.
+    A step asks one question of the real data. The method is made for `ddapps.privacy`, where every
+    question costs. Without it, it is DC with a joint gradient.
 
-    Settings of the paper (arXiv:2211.04446 and its code): 1000 networks, states of a network by ipc, 10 matching steps on each
-    state, 256 real examples in all, row-wise cosine distance, image learning rate .1, momentum .5,
-    noise initialisation. Preset ``cpu``: 50 steps, each on a fresh network of width 16 and on about 256 real examples per class, two updates of
-    rate 3 on each real gradient; chosen on a validation split of digits, at epsilon 10.
+    Settings of the paper (arXiv:2211.04446 and its code): 1000 networks, states of a network by
+    ipc, 10 matching steps on each state, 256 real examples in all, row-wise cosine distance, image
+    learning rate .1, momentum .5, noise initialisation.
+
+    Preset ``cpu``: 50 steps, each on a fresh network of width 16 and on about 256 real examples per
+    class, two updates of rate 3 on each real gradient. These were chosen on a validation split of
+    digits, at epsilon 10.
     """
     check_preset(preset)
     cpu = preset == "cpu"

@@ -12,12 +12,17 @@ from ddcore.sources import FreshNetworks
 
 
 def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Ridge regression with the features of random networks, drawn anew in every step, under a cross-entropy.
+    """Ridge regression with the features of random networks, under a cross-entropy.
 
-    Settings of the paper (arXiv:2210.12067 and its code): 8 ConvNets of width 256 without norm, K = 2 Phi Phi^T / (8 d) + .01, ridge 5e-3 of
-    the mean diagonal, Platt's scale at rate .01, a learned linear map of the pixels at 5e-5, AdaBelief at 1e-3, learned labels, 5120 real
-    examples; images of 28 px are not padded, CIFAR is whitened. The paper stops by a validation loss, up to 100 000 steps; here the number of steps is a setting. Preset ``cpu``:
-    Adam at .02, 4 networks of width 128 with instance norm, 300 steps.
+    The networks are drawn anew in every step.
+
+    Settings of the paper (arXiv:2210.12067 and its code): 8 ConvNets of width 256 without norm,
+    K = 2 Phi Phi^T / (8 d) + .01, ridge 5e-3 of the mean diagonal, Platt's scale at rate .01, a
+    learned linear map of the pixels at 5e-5, AdaBelief at 1e-3, learned labels, 5120 real examples.
+    Images of 28 px are not padded. CIFAR is whitened. The paper stops by a validation loss, up to
+    100 000 steps; here the number of steps is a setting.
+
+    Preset ``cpu``: Adam at .02, 4 networks of width 128 with instance norm, 300 steps.
     """
     check_preset(preset)
     cpu = preset == "cpu"

@@ -1,4 +1,4 @@
-"""Coresets as methods: real examples, selected by a rule; no step is taken."""
+"""Coresets as methods: a rule selects real examples, and no step is taken."""
 
 from __future__ import annotations
 
@@ -25,16 +25,25 @@ def random(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
 
 def herding(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Follow the class mean (Welling 2009). ``paper``: in features of a trained network; ``cpu``: in pixels."""
+    """Follow the class mean (Welling 2009).
+
+    ``paper``: in features of a trained network; ``cpu``: in pixels.
+    """
     return _selection(Herding(_space(preset)), ipc, preset, "herding")
 
 
 def k_center(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Cover each class (Sener & Savarese 2018). ``paper``: in features of a trained network; ``cpu``: in pixels."""
+    """Cover each class (Sener & Savarese 2018).
+
+    ``paper``: in features of a trained network; ``cpu``: in pixels.
+    """
     return _selection(KCenter(_space(preset)), ipc, preset, "k_center")
 
 
 def forgetting(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Select what training forgets most often (Toneva et al. 2019). ``paper``: 200 epochs of training; ``cpu``: 20."""
+    """Select what training forgets most often (Toneva et al. 2019).
+
+    ``paper``: 200 epochs of training; ``cpu``: 20.
+    """
     check_preset(preset)
     return _selection(Forgetting(epochs=200 if preset == "paper" else 20), ipc, preset, "forgetting")

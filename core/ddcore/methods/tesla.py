@@ -13,19 +13,26 @@ PUBLISHED: Table = {
     **MTT_PUBLISHED,
     "cifar10": {**MTT_PUBLISHED["cifar10"], 1: Segment(50, 2, 5, 1000.0, 1e-7, zca=False)},
 }
-"""The source's own settings are those of CIFAR-10 at 1 and CIFAR-100 at 50 per class; the others are MTT's."""
+"""The source's own settings are those of CIFAR-10 at 1 and CIFAR-100 at 50 per class.
+
+The others are MTT's.
+"""
 
 LOST_FACTOR = 2.0
-"""The code's gradient of the images is half of the loss's: ours is whole, at half the published learning rate."""
+"""The code's gradient of the images is half of the loss's.
+
+Ours is whole, at half the published learning rate.
+"""
 
 
 def tesla(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     """MTT whose gradient takes the weights of every inner step as given.
 
-    The paper (arXiv:2211.10586) derives an exact gradient in constant memory; its code leaves out how each step's weights
-    depend on the examples of earlier steps, and that is what this is. MTT has the exact one here. Labels are hard, as in its
-    CIFAR commands; ``matching.labels=assigned`` with ``factorization.labels=soft`` takes them from the target expert at every
-    step. Settings of the paper's code: 10 000 steps. Preset ``cpu``: MTT's.
+    The paper (arXiv:2211.10586) derives an exact gradient in constant memory. Its code leaves out
+    how each step's weights depend on the examples of earlier steps. This is what the code does. MTT
+    has the exact one here. Labels are hard, as in its CIFAR commands. To take them from the target
+    expert at every step, set ``matching.labels=assigned`` with ``factorization.labels=soft``.
+    Settings of the paper's code: 10 000 steps. Preset ``cpu``: MTT's.
     """
     method = mtt(ipc, preset, data)
     assert isinstance(method.matching, TrajectoryMatching)
