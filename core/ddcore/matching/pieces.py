@@ -1,4 +1,7 @@
-"""Losses of quantities that add up over examples, differentiated piece by piece in bounded memory."""
+"""Losses of quantities that add up over examples, differentiated piece by piece.
+
+Memory is bounded.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ def losses_by_piece(
     quantities: Callable[[P, bool], Sequence[Tensor]],
     pieces: Sequence[P],
 ) -> Iterator[Tensor]:
-    r"""Yield one loss per piece, whose gradients and values add up to those of ``distance(sum of quantities)``.
+    r"""Yield one loss per piece, for the distance of summed quantities.
 
-    Exact by the chain rule: :math:`\nabla_x D\big(\sum_k q_k(x)\big) = \sum_k \nabla_x \langle v, q_k(x) \rangle`, where
-    :math:`v = D'` at the total, found by a first pass that keeps no graph. With a single piece there is no first pass.
+    Gradients and values of the losses add up to those of ``distance(sum of quantities)``. This is
+    exact by the chain rule:
+    :math:`\nabla_x D\big(\sum_k q_k(x)\big) = \sum_k \nabla_x \langle v, q_k(x) \rangle`, where
+    :math:`v = D'` at the total. A first pass that keeps no graph finds it. With a single piece
+    there is no first pass.
 
     Args:
         distance: from the total quantities to a scalar.
-        quantities: of a piece; its second argument says whether the result must be differentiable.
+        quantities: of a piece. Its second argument says whether the result must be differentiable.
         pieces: parts of the synthetic examples.
     """
     if len(pieces) == 1:

@@ -12,7 +12,10 @@ def check_real_count(real_batch: int, real_total: int | None) -> None:
 
 
 def real_count(run: Run, real_batch: int, real_total: int | None) -> Counts:
-    """Return the examples of each class: ``real_batch``, or their share of ``real_total``, one at least."""
+    """Return how many examples of each class are asked for.
+
+    ``real_batch``, or their share of ``real_total``, one at least.
+    """
     if real_total is None:
         return real_batch
     classes = run.examples.classes

@@ -10,5 +10,8 @@ from ddcore.parts import Batch, Run, View, concatenated
 
 
 def synthetic_batch(run: Run, views: Mapping[int, View], members: Mapping[int, Tensor]) -> Batch:
-    """Return the decoded examples of some classes (class id -> indices), each class under its view."""
+    """Return the decoded examples of some classes, each class under its view.
+
+    Classes are given as class id -> indices.
+    """
     return concatenated([views[c](run.examples.decode(i, run.generator("decode", c))) for c, i in members.items()])

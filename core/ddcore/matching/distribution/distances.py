@@ -7,9 +7,12 @@ from torch import Tensor
 
 
 def squared_mean_difference(synthetic: Tensor, real: Tensor) -> Tensor:
-    r"""Squared distance of mean embeddings, an empirical squared MMD with a linear kernel on features.
+    r"""Squared distance of mean embeddings.
 
-    .. math:: \sum_c \Big\| \mathbb{E}_{x \sim D^c}[\psi(x)] - \mathbb{E}_{x \sim D^c_{syn}}[\psi(x)] \Big\|^2
+    It is an empirical squared MMD with a linear kernel on features.
+
+    .. math:: \sum_c \Big\|
+       \mathbb{E}_{x \sim D^c}[\psi(x)] - \mathbb{E}_{x \sim D^c_{syn}}[\psi(x)] \Big\|^2
 
     Args:
         synthetic: class means, ``classes x d``; keeps its graph.
@@ -24,9 +27,12 @@ def squared_mean_difference(synthetic: Tensor, real: Tensor) -> Tensor:
 
 
 def centroid_cross_entropy(features: Tensor, centroids: Tensor, targets: Tensor) -> Tensor:
-    r"""Cross-entropy of the linear classifier whose weights are class centroids, summed over examples.
+    r"""Cross-entropy of the linear classifier whose weights are class centroids.
 
-    .. math:: \sum_i -\log \frac{\exp \langle r_i, \bar s_{y_i} \rangle}{\sum_c \exp \langle r_i, \bar s_c \rangle}
+    It is summed over examples.
+
+    .. math:: \sum_i -\log
+       \frac{\exp \langle r_i, \bar s_{y_i} \rangle}{\sum_c \exp \langle r_i, \bar s_c \rangle}
 
     Args:
         features: real examples' features :math:`r_i`, ``n x d``, no graph.

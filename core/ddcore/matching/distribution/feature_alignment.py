@@ -1,4 +1,7 @@
-"""Aligning the features of all layers, and telling real examples apart by synthetic centres: the loss of CAFE."""
+"""Aligning the features of all layers: the loss of CAFE.
+
+Synthetic centres also have to tell real examples apart.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,24 @@ from ddcore.settings import require, require_counts
 
 @dataclass(frozen=True)
 class FeatureAlignment(Matching):
-    r"""Class means of every layer's features, real against synthetic, and a classifier made of synthetic class means.
+    r"""Class means of every layer's features, real against synthetic, and a classifier.
 
-    .. math:: \sum_l w_l \sum_c \|\bar r_{l,c} - \bar s_{l,c}\|^2 + \beta \sum_i \mathrm{CE}\big((\langle r_i, \bar s_c \rangle)_c, y_i\big)
+    The classifier is made of synthetic class means.
 
-    Layers are the outputs of activation modules, from the input on, and last the classifier's input :math:`r_i`.
+    .. math:: \sum_l w_l \sum_c \|\bar r_{l,c} - \bar s_{l,c}\|^2
+       + \beta \sum_i \mathrm{CE}\big((\langle r_i, \bar s_c \rangle)_c, y_i\big)
+
+    Layers are the outputs of activation modules, from the input on. The last is the classifier's
+    input :math:`r_i`.
 
     Attributes:
         real_batch: real examples per class and step.
         early_weight: of all activations but the last.
         last_weight: of the last activation.
-        feature_weight: of the classifier's input. The reference counts it twice, before and after flattening, each with weight 1.
-        discrimination: weight :math:`\beta` of the classifier's loss, which is summed over real examples.
+        feature_weight: of the classifier's input. The reference counts it twice, before and after
+            flattening, each with weight 1.
+        discrimination: weight :math:`\beta` of the classifier's loss, which is summed over real
+            examples.
 
     Source: Wang et al. 2022 (arXiv:2203.01531), section 3 and its code; survey, equation 12.
     """
@@ -83,7 +92,10 @@ class FeatureAlignment(Matching):
         return [self.early_weight] * (layers - 2) + [self.last_weight, self.feature_weight]
 
     def _real(self, run: Run, network: Network, views: Mapping[int, View]) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Return class means per layer, the classifier's inputs, and which of the classes each example is of."""
+        """Return class means per layer, the classifier's inputs, and each example's class.
+
+        A class is given by its place among the run's classes.
+        """
         classes = run.examples.classes
         counts = {c: min(self.real_batch, run.real.counts[c]) for c in classes}
         real = run.real.batch(classes, self.real_batch, "real")
@@ -110,7 +122,10 @@ def _averaging(owners: Tensor, counts: Mapping[int, int], like: Tensor) -> Tenso
 def _add_up(
     run: Run, network: Network, batch: Batch, averaging: Tensor, features: list[Tensor] | None = None
 ) -> list[Tensor]:
-    """Return each layer's share of the class means, ``classes x d_l``; append the classifier's inputs to ``features``."""
+    """Return each layer's share of the class means, ``classes x d_l``.
+
+    The classifier's inputs are appended to ``features``.
+    """
     with run.autocast():
         layers = network.activations(batch.inputs)
     if features is not None:

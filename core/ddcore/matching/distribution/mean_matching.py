@@ -16,7 +16,9 @@ from ddcore.settings import require_counts
 
 @dataclass(frozen=True)
 class DistributionMatching(Matching):
-    """Class means of the features before the classifier, real against synthetic, under one siamese view per class.
+    """Class means of the features before the classifier, real against synthetic.
+
+    Each class is seen under one siamese view.
 
     Attributes:
         real_batch: real examples per class and step.

@@ -1,6 +1,7 @@
 r"""Distances between two gradients, each a sequence of one tensor per weight.
 
-A weight's *rows* are its output units: a convolution's gradient is reshaped to ``out x (in * height * width)``.
+A weight's *rows* are its output units. A convolution's gradient is reshaped to
+``out x (in * height * width)``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _TINY = 1e-6
 def cosine(synthetic: Gradient, real: Gradient) -> Tensor:
     r"""Row-wise cosine distance, the distance of DC.
 
-    .. math:: \sum_l \sum_i 1 - \frac{\langle s_{l,i}, r_{l,i} \rangle}{\|s_{l,i}\| \|r_{l,i}\| + 10^{-6}}
+    .. math:: \sum_l \sum_i 1 -
+       \frac{\langle s_{l,i}, r_{l,i} \rangle}{\|s_{l,i}\| \|r_{l,i}\| + 10^{-6}}
 
     over weights :math:`l` and their rows :math:`i`.
 
@@ -37,17 +39,25 @@ def column_cosine(synthetic: Gradient, real: Gradient) -> Tensor:
 
 
 def mse(synthetic: Gradient, real: Gradient) -> Tensor:
-    r"""Squared error, :math:`\sum_l \|s_l - r_l\|^2`: summed, as IDC takes it. Source: Kim et al. 2022 (arXiv:2205.14959)."""
+    r"""Squared error, :math:`\sum_l \|s_l - r_l\|^2`: summed, as IDC takes it.
+
+    Source: Kim et al. 2022 (arXiv:2205.14959).
+    """
     return _total((s - r).square().sum() for s, r in zip(synthetic, real, strict=True))
 
 
 def l1(synthetic: Gradient, real: Gradient) -> Tensor:
-    r"""Absolute error, :math:`\sum_l \|s_l - r_l\|_1`: summed, as IDC takes it. Source: Kim et al. 2022 (arXiv:2205.14959)."""
+    r"""Absolute error, :math:`\sum_l \|s_l - r_l\|_1`: summed, as IDC takes it.
+
+    Source: Kim et al. 2022 (arXiv:2205.14959).
+    """
     return _total((s - r).abs().sum() for s, r in zip(synthetic, real, strict=True))
 
 
 def relative_mse(synthetic: Gradient, real: Gradient) -> Tensor:
-    r"""Squared error over the real gradient's squared norm, :math:`\sum_l \|s_l - r_l\|^2 / \sum_l \|r_l\|^2`.
+    r"""Squared error over the real gradient's squared norm.
+
+    .. math:: \sum_l \|s_l - r_l\|^2 / \sum_l \|r_l\|^2
 
     Source: Jin et al. 2022, one-step gradient matching (arXiv:2206.07746).
     """

@@ -32,18 +32,23 @@ class GradientMatching(Matching):
     over groups :math:`g`: each class alone, or all classes jointly, each with the same weight.
 
     Attributes:
-        distance: a name in ``DISTANCES``: ``cosine``, ``column_cosine``, ``mse``, ``l1``, ``relative_mse``.
+        distance: a name in ``DISTANCES``: ``cosine``, ``column_cosine``, ``mse``, ``l1``,
+            ``relative_mse``.
         layers: ``all`` weights, or those of convolutions: ``conv``.
-        groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all (equation 8).
-        warmup_networks, warmup_age: a joint matching goes class by class while the network is among the first
-            ``warmup_networks`` *and* younger than ``warmup_age``.
+        groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all
+            (equation 8).
+        warmup_networks, warmup_age: a joint matching goes class by class while the network is among
+            the first ``warmup_networks`` *and* younger than ``warmup_age``.
         real_batch: real examples per class and step.
-        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
+        real_total: real examples per step in all, shared out over the classes. They take the place
+            of ``real_batch``. None: ``real_batch`` holds.
         synthetic_batch: most synthetic examples per class and step; None: all.
         update_per_class: step after every class instead of after their sum.
-        updates_per_gradient: steps on one draw of the real gradients, which are kept meanwhile; worth it where each costs privacy.
+        updates_per_gradient: steps on one draw of the real gradients, which are kept meanwhile. It
+            is worth it where each draw costs privacy.
 
-    Source: Zhao et al. 2021 (arXiv:2006.05929); Lee et al. 2022 (arXiv:2202.02916); Kim et al. 2022 (arXiv:2205.14959).
+    Source: Zhao et al. 2021 (arXiv:2006.05929); Lee et al. 2022 (arXiv:2202.02916); Kim et al. 2022
+    (arXiv:2205.14959).
     """
 
     distance: str = "cosine"

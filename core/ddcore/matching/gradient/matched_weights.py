@@ -9,11 +9,14 @@ LAYERS = ("all", "conv")
 
 
 def matched_weights(network: Network, layers: str) -> list[str]:
-    """Return the names of the weights to match; biases and the affine weights of norms never are.
+    """Return the names of the weights to match.
+
+    Biases and the affine weights of norms never are among them.
 
     Args:
         network: whose weights are meant.
-        layers: ``all`` weights of two dimensions or more, or those of convolutions (four) alone: ``conv``.
+        layers: ``all`` weights of two dimensions or more, or ``conv``: those of convolutions (four
+            dimensions) alone.
 
     Raises:
         UnsupportedError: the network has none of that kind.

@@ -1,4 +1,7 @@
-"""Meta-model matching (survey, section 2.1): what a model trained on the synthetic examples does on real ones."""
+"""Meta-model matching (survey, section 2.1).
+
+It compares what a model trained on the synthetic examples does on real ones.
+"""
 
 from ddcore.matching.meta_model.kernel_regression import KernelRegression
 from ddcore.matching.meta_model.unrolled_training import UnrolledTraining

@@ -21,7 +21,7 @@ OUTER_LOSSES = ("squared", "platt")
 
 @dataclass(frozen=True)
 class KernelRegression(Matching):
-    r"""The loss on real examples :math:`T` of ridge regression on the synthetic examples :math:`S` and their labels.
+    r"""The loss on real examples :math:`T` of ridge regression on the synthetic ones :math:`S`.
 
     .. math:: f(T) = K_{TS} \big(K_{SS} + \lambda \tfrac{\mathrm{tr} K_{SS}}{|S|} I\big)^{-1} y_S
 
@@ -31,16 +31,20 @@ class KernelRegression(Matching):
         kernel: an `AnalyticKernel`, or a `FeatureKernel` of the run's networks.
         ridge: :math:`\lambda`.
         real_batch: real examples per class and step.
-        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
-        loss: ``squared``: :math:`\frac12 \|f(x) - y\|^2`, its mean over examples and, with ``mean_over_classes``, outputs; ``platt``: the
-            cross-entropy of :math:`e^k f(x)` with a learned number :math:`k` (parameter group ``platt``), 0 at first.
+        real_total: real examples per step in all, shared out over the classes. They take the place
+            of ``real_batch``. None: ``real_batch`` holds.
+        loss: ``squared``: :math:`\frac12 \|f(x) - y\|^2`, its mean over examples and, with
+            ``mean_over_classes``, outputs. ``platt``: the cross-entropy of :math:`e^k f(x)` with a
+            learned number :math:`k` (parameter group ``platt``), 0 at first.
         mean_over_classes: see ``loss``.
-        label_margin: whether the mean of :math:`\min(y_{(1)} - y_{(2)}, 1/C)`, the gap between the two largest entries of a synthetic
-            label, is subtracted from the loss.
-        mirrored: whether every synthetic example also stands in :math:`S` mirrored, where such examples can be and keep their class.
+        label_margin: whether the mean of :math:`\min(y_{(1)} - y_{(2)}, 1/C)` is subtracted from
+            the loss. Here :math:`y_{(1)}, y_{(2)}` are the two largest entries of a synthetic
+            label.
+        mirrored: whether every synthetic example also stands in :math:`S` mirrored, where such
+            examples can be and keep their class.
 
-    Source: Nguyen et al. 2021 (arXiv:2011.00050); Loo et al. 2022 (arXiv:2210.12067); Zhou et al. 2022 (arXiv:2206.00719); survey,
-    equations 5 and 6.
+    Source: Nguyen et al. 2021 (arXiv:2011.00050); Loo et al. 2022 (arXiv:2210.12067); Zhou et al.
+    2022 (arXiv:2206.00719); survey, equations 5 and 6.
     """
 
     kernel: Kernel = field(default_factory=AnalyticKernel)
@@ -87,7 +91,8 @@ class KernelRegression(Matching):
         checked = run.device.type == "cpu"
         dual = ridge_solution(kernel.product(support, support), labels, self.ridge, checked=checked)
         fitting = kernel.fitting(len(inputs), run.spec.shape)
-        # The real side is taken in pieces: with the derivatives by support and dual added up, one backward pass does the rest.
+        # The real side is taken in pieces. The derivatives by support and dual are added up. One
+        # backward pass does the rest.
         ends = [support.detach().requires_grad_(), dual.detach().requires_grad_(), *state.parameters()]
         derivatives = [torch.zeros_like(e) for e in ends]
         value = torch.zeros((), dtype=torch.float64, device=run.device)

@@ -24,26 +24,32 @@ ORDERS = ("fixed", "random")
 class UnrolledTraining(Matching):
     r"""The loss on real examples of a network that was trained on the synthetic ones.
 
-    .. math:: \ell\big(T;\, w_N(S)\big), \qquad w_{t+1} = w_t - \alpha_t v_{t+1}, \quad v_{t+1} = \mu v_t + \nabla_w \ell(S_t; w_t)
+    .. math:: \ell\big(T;\, w_N(S)\big), \qquad
+       w_{t+1} = w_t - \alpha_t v_{t+1}, \quad
+       v_{t+1} = \mu v_t + \nabla_w \ell(S_t; w_t)
 
     Of the real data it needs the gradient at :math:`w_N` alone, all classes weighing the same.
 
     Attributes:
         inner_steps: :math:`N`.
         synthetic_batch: examples of each class in one inner step; None: all.
-        order: ``fixed``: examples take turns in their order, and the summary's recipe is this very training; ``random``: in a new
-            order for every network, and networks are trained on the summary as the protocol says.
+        order: ``fixed``: examples take turns in their order, and the summary's recipe is this very
+            training. ``random``: examples come in a new order for every network, and networks are
+            trained on the summary as the protocol says.
         momentum: of the inner steps.
         step_sizes: of the inner steps.
-        gradient: ``reverse``, ``backprop``, ``truncated`` or ``detached``; see `ddcore.matching.unroll`.
+        gradient: ``reverse``, ``backprop``, ``truncated`` or ``detached``; see
+            `ddcore.matching.unroll`.
         window: of ``truncated``.
         snapshot_every: of ``reverse`` and ``detached``.
         augment: whether inner training draws the run's augmentation for every example.
         real_batch: real examples per class and step.
-        real_total: real examples per step in all, shared out over the classes, in place of ``real_batch``; None: that holds.
+        real_total: real examples per step in all, shared out over the classes. They take the place
+            of ``real_batch``. None: ``real_batch`` holds.
         loss: of both trainings, a name in ``ddcore.training.LOSSES``.
 
-    Source: Wang et al. 2018 (arXiv:1811.10959); Deng & Russakovsky 2022 (arXiv:2206.02916); survey, equation 4.
+    Source: Wang et al. 2018 (arXiv:1811.10959); Deng & Russakovsky 2022 (arXiv:2206.02916); survey,
+    equation 4.
     """
 
     inner_steps: int = 30

@@ -1,4 +1,7 @@
-"""Trajectory matching (survey, section 2.3): training on the synthetic examples goes where training on real ones went."""
+"""Trajectory matching (survey, section 2.3).
+
+Training on the synthetic examples is to go where training on real ones went.
+"""
 
 from ddcore.matching.trajectory.trajectory_matching import TrajectoryMatching
 

@@ -34,29 +34,35 @@ LABELS = ("own", "assigned", "assigned_once")
 
 @dataclass(frozen=True)
 class TrajectoryMatching(Matching):
-    r"""Training on synthetic examples from an expert's weights ends near where that expert was later.
+    r"""Training on synthetic examples from an expert's weights ends near its later weights.
 
-    .. math:: \frac{\|w_N - \theta_{t+M}\|^2}{\|\theta_t - \theta_{t+M}\|^2}, \qquad w_0 = \theta_t, \quad
+    .. math:: \frac{\|w_N - \theta_{t+M}\|^2}{\|\theta_t - \theta_{t+M}\|^2}, \qquad
+       w_0 = \theta_t, \quad
        w_{i+1} = w_i - \alpha \nabla \ell(S_i; w_i)
 
     Of the real data it needs nothing; its networks (``ExpertSegments``) were trained on it.
 
     Attributes:
         inner_steps: :math:`N`.
-        synthetic_batch: examples of each class in one inner step, in a new order each time; None: all.
-        synthetic_total: examples of all classes together in one inner step, in place of ``synthetic_batch``; None: that holds.
-        step_sizes: :math:`\alpha`; learned, it replaces the learning rate of training on the summary.
-        gradient: ``reverse`` (exact, in constant memory), ``backprop``, ``truncated``, or ``detached`` (the published
-            approximation of TESLA).
+        synthetic_batch: examples of each class in one inner step, in a new order each time; None:
+            all.
+        synthetic_total: examples of all classes together in one inner step. They take the place of
+            ``synthetic_batch``. None: ``synthetic_batch`` holds.
+        step_sizes: :math:`\alpha`. Learned, it replaces the learning rate of training on the
+            summary.
+        gradient: ``reverse`` (exact, in constant memory), ``backprop``, ``truncated``, or
+            ``detached`` (the published approximation of TESLA).
         window: of ``truncated``.
         snapshot_every: of ``reverse`` and ``detached``.
         augment: whether inner training draws the run's augmentation for every example.
-        labels: ``own``: those that are stored, hard, or soft and then learned; ``assigned``: soft ones that the target expert
-            gives to the present examples at every step; ``assigned_once``: the same before the first step (not where a run goes on from a
+        labels: ``own``: those that are stored: hard, or soft and then learned. ``assigned``: soft
+            ones that the target expert gives to the present examples at every step.
+            ``assigned_once``: the same before the first step (not where a run goes on from a
             summary), then learned.
         loss: of inner training, a name in ``ddcore.training.LOSSES``.
 
-    Source: Cazenavette et al. 2022 (arXiv:2203.11932); Cui et al. 2022 (arXiv:2211.10586); survey, equation 10.
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932); Cui et al. 2022 (arXiv:2211.10586); survey,
+    equation 10.
     """
 
     inner_steps: int = 30
@@ -130,7 +136,7 @@ class TrajectoryMatching(Matching):
         yield Term(relative_distance(trained, target, start), groups=groups)
 
     def _assign(self, run: Run) -> None:
-        """Give the present examples the labels that the expert predicts at the end of the segment."""
+        """Give the present examples the labels that the expert predicts at the segment's end."""
         assert isinstance(run.networks, Segments)
         (network,), weights = run.networks.current(), run.networks.target()
         names = [name for name, _ in network.module.named_parameters()]
@@ -152,7 +158,12 @@ class TrajectoryMatching(Matching):
 
 
 def relative_distance(weights: Sequence[Tensor], target: Sequence[Tensor], start: Sequence[Tensor]) -> Tensor:
-    r"""Return :math:`\|w - \theta_{t+M}\|^2 / \|\theta_t - \theta_{t+M}\|^2` over all weights together."""
+    r"""Return the squared distance from the target over that of the segment's start.
+
+    .. math:: \|w - \theta_{t+M}\|^2 / \|\theta_t - \theta_{t+M}\|^2
+
+    Norms are over all weights together.
+    """
     return _squared_distance(weights, target) / _squared_distance(start, target).clamp_min(1e-30)
 
 

@@ -16,7 +16,10 @@ from ddcore.settings import require_counts
 def check_inner_settings(
     *, gradient: str, loss: str, inner_steps: int, synthetic_batch: int | None, window: int | None, snapshot_every: int
 ) -> None:
-    """Check the settings that every matching through inner training has; see `unroll` and `step_batches` for what they mean."""
+    """Check the settings that every matching through inner training has.
+
+    `unroll` and `step_batches` say what they mean.
+    """
     for value, allowed, what in ((gradient, GRADIENTS, "gradient"), (loss, LOSSES, "loss")):
         if value not in allowed:
             raise UnknownNameError(what, value, allowed)
@@ -29,7 +32,9 @@ def check_inner_settings(
 
 
 class InnerTraining:
-    """Losses of the steps of inner training. The same step gives the same loss, however often it is asked for.
+    """Losses of the steps of inner training.
+
+    The same step gives the same loss, however often it is asked for.
 
     Args:
         run: whose examples are trained on.
@@ -51,7 +56,7 @@ class InnerTraining:
         return len(self._batches)
 
     def __call__(self, t: int, weights: Sequence[Tensor]) -> Tensor:
-        """Return the mean loss of step ``t`` at some weights (in the order of ``named_parameters()``)."""
+        """Return the mean loss of step ``t`` at weights in ``named_parameters()`` order."""
         run, indices = self._run, self._batches[t]
         batch = run.examples.decode(indices, run.generator("inner-decode", t))
         batch = self._augmentation.draw(run.generator("inner-view", t), len(indices))(batch)

@@ -1,4 +1,7 @@
-"""The exact gradient through gradient descent in constant memory: forward without a graph, then a sweep back."""
+"""The exact gradient through gradient descent in constant memory.
+
+It goes forward without a graph, then sweeps back.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,10 @@ class _Reverse(torch.autograd.Function):
 def _backwards(
     descent: Descent, rates: Tensor, snapshots: dict[int, tuple[Tensors, Tensors]]
 ) -> Iterator[tuple[int, Tensors, Tensors]]:
-    """Yield every step with the weights and velocity before it, from the last to the first; free what lies behind."""
+    """Yield every step with the weights and velocity before it, from the last to the first.
+
+    What lies behind is freed.
+    """
     end = len(rates)
     for start in sorted(snapshots, reverse=True):
         states = [snapshots.pop(start)]
@@ -112,7 +118,10 @@ def _backwards(
 
 
 def _products(gradients: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Tensor]) -> Sequence[Tensor]:
-    r"""Return :math:`\nabla \langle g, u \rangle` with respect to each input; zero where nothing depends on it."""
+    r"""Return :math:`\nabla \langle g, u \rangle` with respect to each input.
+
+    It is zero where nothing depends on the input.
+    """
     pairs = [(g, u) for g, u in zip(gradients, along, strict=True) if g.requires_grad]
     if not pairs or not inputs:
         return [torch.zeros_like(i) for i in inputs]

@@ -12,7 +12,7 @@ from ddcore.parts import MatchingState, Run
 
 
 class StepSizeState(MatchingState):
-    """The step sizes of inner training; learned ones are the parameter group ``step_sizes``."""
+    """The step sizes of inner training. Learned ones are the parameter group ``step_sizes``."""
 
     def __init__(self, settings: StepSizes, steps: int, run: Run) -> None:
         self._settings, self._steps, self._run = settings, steps, run

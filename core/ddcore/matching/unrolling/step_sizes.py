@@ -22,7 +22,7 @@ class StepSizes:
         initial: the first value of all of them.
         learned: ``fixed``, ``shared`` (one learned number for all steps) or ``per_step``.
         positive: learned through a softplus, so that none can turn negative.
-        floor: what learned ones are set back to where an update left them below it; None: nothing is.
+        floor: a learned step size is set back to this where an update left it below. None: none is.
     """
 
     initial: float = 0.01
@@ -49,7 +49,10 @@ class StepSizes:
         return nn.Parameter(raw.to(device, dtype))
 
     def values(self, learned: nn.Parameter | None, steps: int, like: Tensor) -> Tensor:
-        """Return the step sizes, ``steps`` numbers of the type and device of ``like``; differentiable in what is learned."""
+        """Return the step sizes, ``steps`` numbers of the type and device of ``like``.
+
+        They are differentiable in what is learned.
+        """
         if learned is None:
             return torch.full((steps,), self.initial, dtype=like.dtype, device=like.device)
         if self.floor is not None:

@@ -27,30 +27,36 @@ def unroll(
     window: int | None = None,
     snapshot_every: int = 1,
 ) -> list[Tensor]:
-    r"""Return the weights after :math:`T` steps of descent, differentiable in rates, leaves and first weights.
+    r"""Return the weights after :math:`T` steps of descent.
 
-    .. math:: v_{t+1} = \mu v_t + \nabla_w \ell_t(w_t, x), \qquad w_{t+1} = w_t - \alpha_t v_{t+1}, \qquad v_0 = 0
+    They are differentiable in rates, leaves and first weights.
+
+    .. math:: v_{t+1} = \mu v_t + \nabla_w \ell_t(w_t, x), \qquad
+       w_{t+1} = w_t - \alpha_t v_{t+1}, \qquad v_0 = 0
 
     Args:
-        loss_at: :math:`\ell_t(w)` given ``t`` and the weights, as a scalar. It is asked again in the backward sweep and must
-            answer the same: whatever is random in it follows from ``t``.
+        loss_at: :math:`\ell_t(w)` given ``t`` and the weights, as a scalar. It is asked again in
+            the backward sweep and must answer the same. So whatever is random in it must follow
+            from ``t``.
         weights: :math:`w_0`, any shapes.
         rates: :math:`\alpha`, ``T`` numbers; ``T`` is at least 1.
         leaves: every tensor :math:`x` that ``loss_at`` depends on and that wants a gradient.
         gradient: how the result is differentiated.
-            ``reverse``: exactly, by a sweep from the last step to the first with one Hessian-vector product each; nothing but
-            weight vectors is kept of the steps. Once differentiable.
+            ``reverse``: exactly, by a sweep from the last step to the first with one Hessian-vector
+            product each. Nothing but weight vectors is kept of the steps. Once differentiable.
             ``backprop``: exactly, by keeping the graph of all steps.
-            ``truncated``: by keeping the graph of the last ``window`` steps; what came before is taken as given.
-            ``detached``: as ``reverse``, but each :math:`w_t` is taken as given, so that the Hessian is left out: what the code of
-            TESLA computes.
+            ``truncated``: by keeping the graph of the last ``window`` steps. What came before is
+            taken as given.
+            ``detached``: as ``reverse``, but each :math:`w_t` is taken as given, so that the
+            Hessian is left out. The code of TESLA computes this.
         momentum: :math:`\mu`.
         window: of ``truncated``.
-        snapshot_every: of ``reverse`` and ``detached``: which states are kept; those in between are computed again, so that memory
-            holds ``T / snapshot_every + snapshot_every`` states. 1 keeps all and computes none again.
+        snapshot_every: of ``reverse`` and ``detached``: which states are kept. Those in between are
+            computed again, so that memory holds ``T / snapshot_every + snapshot_every`` states. 1
+            keeps all and computes none again.
 
-    Source: Maclaurin et al. 2015 (arXiv:1502.03492) and Deng & Russakovsky 2022 (arXiv:2206.02916) for the sweep; Cui et al. 2022
-    (arXiv:2211.10586) for ``detached``.
+    Source: Maclaurin et al. 2015 (arXiv:1502.03492) and Deng & Russakovsky 2022 (arXiv:2206.02916)
+    for the sweep; Cui et al. 2022 (arXiv:2211.10586) for ``detached``.
     """
     if gradient not in GRADIENTS:
         raise UnknownNameError("gradient", gradient, GRADIENTS)
