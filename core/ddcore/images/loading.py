@@ -38,21 +38,27 @@ def load_images(
     """Load a dataset of images.
 
     Args:
-        source: a name (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``svhn``), the path of a
-            ``.npz`` file or of an image folder, a map-style torch ``Dataset`` of ``(image, label)``, a mapping with
-            ``x_train, y_train`` and optionally ``x_test, y_test``, or a tuple of these arrays.
+        source: a name (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``,
+            ``svhn``), the path of a ``.npz`` file or of an image folder, a map-style torch
+            ``Dataset`` of ``(image, label)``, a mapping with ``x_train, y_train`` and optionally
+            ``x_test, y_test``, or a tuple of these arrays.
         test: a second ``Dataset``, where ``source`` is one.
         name: what reports call the data; default: the name or the file's stem.
-        normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted elsewhere (clients share one).
+        normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted
+            elsewhere (clients share one).
         validation: share of the training split to carve out for validation, stratified.
-        num_classes: size of the label space, when the data may lack some classes; default: highest label + 1.
-        classes: ids that the data has, declared; default: those found among the training examples, which a private run refuses
-            unless they are all of ``num_classes``.
+        num_classes: size of the label space, when the data may lack some classes; default: highest
+            label + 1.
+        classes: ids that the data has, declared. Default: those found among the training examples.
+            A private run refuses these unless they are all of ``num_classes``.
         class_names: one per class id.
-        mirror: whether mirrored images keep their class; default: yes, except for data known to show digits.
+        mirror: whether mirrored images keep their class; default: yes, except for data known to
+            show digits.
         size: side to which images of a folder are resized; needed when they differ.
-        root: where downloads are kept; default: the variable ``DDCORE_DATA``, else ``~/.cache/ddcore``.
-        seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed split.
+        root: where downloads are kept; default: the variable ``DDCORE_DATA``, else
+            ``~/.cache/ddcore``.
+        seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed
+            split.
 
     Raises:
         UnknownNameError: no such name or path.
@@ -146,7 +152,10 @@ def _from_mapping(arrays: Mapping[str, Any]) -> sources.Arrays:
 
 
 def read_dataset(dataset: Any) -> tuple[Any, Any]:
-    """Read a map-style ``Dataset`` of ``(image, label)`` once; images are PIL images, arrays or tensors of one size."""
+    """Read a map-style ``Dataset`` of ``(image, label)`` once.
+
+    Images are PIL images, arrays or tensors of one size.
+    """
     images, labels = [], []
     for index in range(len(dataset)):
         image, label = dataset[index]

@@ -1,4 +1,4 @@
-"""From pixels in [0, 1] to what networks see, and back: invertible, recorded with every summary."""
+"""From pixels in [0, 1] to what networks see, and back. It is recorded with every summary."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Standardise(Normalisation):
     def fit(cls, pixels: Tensor) -> Standardise:
         """Take mean and standard deviation of each channel over all training pixels.
 
-        Computed by numpy on one thread, so that the number of threads does not change the last digit.
+        numpy computes them on one thread, so that the number of threads does not change the last
+        digit.
         """
         mean, std = [], []
         for channel in range(pixels.shape[1]):
@@ -73,19 +74,24 @@ class Standardise(Normalisation):
 class ZCA(Normalisation):
     r"""Whitening by the inverse root of the regularised pixel covariance.
 
-    .. math:: W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top, \quad \Sigma = U\,\mathrm{diag}(s)\,U^\top
+    .. math:: W = U\,\mathrm{diag}((s + \epsilon)^{-1/2})\,U^\top, \quad
+       \Sigma = U\,\mathrm{diag}(s)\,U^\top
 
-    The literature has several. They differ in what comes before, in the covariance and in the regularisation:
+    The literature has several. They differ in what comes before, in the covariance and in the
+    regularisation:
 
     * ``zca``: the mean image is subtracted; :math:`\Sigma` over n - 1; :math:`\epsilon = 0.1`.
     * ``zca-unit``: each image has its own mean subtracted and is divided by its norm;
-      :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`. An image's own mean and norm are gone then, so ``invert`` uses the
-      training set's average of both: exact in shape, approximate in brightness and contrast.
-    * ``zca-standard``: channels are standardised, then the mean image is subtracted; :math:`\Sigma` over n,
-      :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`.
-    * ``zca-uncentred``: the same without subtracting the mean image, in :math:`\Sigma` and in the map.
+      :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`. An image's own mean and norm are gone then. So
+      ``invert`` uses the training set's average of both: exact in shape, approximate in brightness
+      and contrast.
+    * ``zca-standard``: channels are standardised, then the mean image is subtracted;
+      :math:`\Sigma` over n, :math:`\epsilon = 0.1\,\mathrm{tr}(\Sigma)/d`.
+    * ``zca-uncentred``: the same without subtracting the mean image, in :math:`\Sigma` and in the
+      map.
 
-    Source: Cazenavette et al. 2022, Deng & Russakovsky 2022, Zhou et al. 2022, Loo et al. 2022, in this order, and their code.
+    Source: Cazenavette et al. 2022, Deng & Russakovsky 2022, Zhou et al. 2022, Loo et al. 2022, in
+    this order, and their code.
     """
 
     centre: Tensor
@@ -111,7 +117,10 @@ class ZCA(Normalisation):
 
     @classmethod
     def fit(cls, pixels: Tensor, kind: str = "zca", regularisation: float = 0.1) -> ZCA:
-        """Fit on training pixels ``n x channels x height x width``; needs ``d x d`` memory, ``d`` pixels per image."""
+        """Fit on training pixels ``n x channels x height x width``.
+
+        It needs ``d x d`` memory, at ``d`` pixels per image.
+        """
         if kind not in ZCA_KINDS:
             raise UnknownNameError("kind of ZCA", kind, ZCA_KINDS)
         n, d, scale = len(pixels), math.prod(pixels.shape[1:]), 1.0
@@ -147,7 +156,10 @@ class ZCA(Normalisation):
         return (flat * self.scale + self._like("centre", flat)).view_as(inputs)
 
     def _like(self, name: str, other: Tensor) -> Tensor:
-        """Return one of the tensors on the device and in the type of ``other``; a copy is made once and kept."""
+        """Return one of the tensors on the device and in the type of ``other``.
+
+        A copy is made once and kept.
+        """
         copies: dict[tuple[str, torch.device, torch.dtype], Tensor] = self.__dict__.setdefault("_copies", {})
         key = (name, other.device, other.dtype)
         if key not in copies:
@@ -187,8 +199,9 @@ def fit_normalisation(name: str, pixels: Tensor) -> Normalisation:
     """Fit a normalisation by name on training pixels.
 
     Args:
-        name: ``none``, ``standard``, or a ZCA: ``zca``, ``zca-unit``, ``zca-standard``, ``zca-uncentred``; a ZCA's regularisation may stand in
-            brackets: ``zca-unit(regularisation=100)``.
+        name: ``none``, ``standard``, or a ZCA: ``zca``, ``zca-unit``, ``zca-standard``,
+            ``zca-uncentred``. A ZCA's regularisation may stand in brackets:
+            ``zca-unit(regularisation=100)``.
         pixels: bytes or floats in [0, 1], ``n x channels x height x width``.
     """
     if name == "none":
@@ -214,7 +227,10 @@ class _ZCASettings:
 def restore_normalisation(
     config: Mapping[str, Any], tensors: Mapping[str, Tensor], shape: tuple[int, ...]
 ) -> Normalisation:
-    """Rebuild what `Normalisation.describe` and `Normalisation.tensors` recorded; checks it against ``shape``."""
+    """Rebuild what `Normalisation.describe` and `Normalisation.tensors` recorded.
+
+    It is checked against ``shape``.
+    """
     name = config.get("name")
     known = {Identity.name: 1, Standardise.name: 3, **dict.fromkeys(ZCA_KINDS, 4)}
     if name in known and len(config) != known[name]:

@@ -1,4 +1,7 @@
-"""Where images come from: scikit-learn's digits, torchvision's sets, ``.npz`` files, image folders."""
+"""Where images come from.
+
+Scikit-learn's digits, torchvision's sets, ``.npz`` files, image folders.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ _FACTS = {
 
 
 def facts_about(name: str) -> Facts:
-    """Return what is known of a dataset by this name (a ``.npz`` named ``mnist`` is taken for MNIST)."""
+    """Return what is known of a dataset by this name.
+
+    A ``.npz`` named ``mnist`` is taken for MNIST.
+    """
     return _FACTS.get(name, Facts())
 
 
@@ -67,7 +73,10 @@ def data_root(root: str | Path | None) -> Path:
 
 
 def digits(root: Path) -> Arrays:
-    """Return scikit-learn's 1797 handwritten digits of 8 x 8 pixels; a fixed stratified fifth is the test split."""
+    """Return scikit-learn's 1797 handwritten digits of 8 x 8 pixels.
+
+    A fixed stratified fifth is the test split.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -20,8 +20,9 @@ from ddcore.settings import require
 class CutMix(Augmentation):
     r"""With some probability, paste one rectangle of a shuffled batch into the batch.
 
-    The rectangle's sides are :math:`\sqrt{1 - \lambda}` of the image's, :math:`\lambda` uniform, its centre is uniform; labels become
-    distributions, weighted by the areas that are left after clipping at the border.
+    The rectangle's sides are :math:`\sqrt{1 - \lambda}` of the image's, :math:`\lambda` uniform.
+    Its centre is uniform. Labels become distributions, weighted by the areas that are left after
+    clipping at the border.
 
     Attributes:
         probability: of mixing a batch at all.

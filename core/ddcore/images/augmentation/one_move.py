@@ -1,4 +1,7 @@
-"""Each image is shifted, scaled or turned: the augmentation with which DC is evaluated on grey images."""
+"""Each image is shifted, scaled or turned.
+
+DC is evaluated with this augmentation on grey images.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,17 @@ from ddcore.settings import require
 class OneMove(Augmentation):
     """One of three moves with equal chance: a shift by whole pixels, a scale for each axis, a turn.
 
-    Every image has a move of its own, unless one draw is shared. All three resample bilinearly, with zeros outside.
+    Every image has a move of its own, unless one draw is shared. All three resample bilinearly,
+    with zeros outside.
 
     Attributes:
         shift: the largest, in pixels, to either side.
         scale: factors lie within ``1 - scale`` and ``1 + scale``.
         turn: the largest angle, in degrees, to either side.
 
-    Source: the code of Zhao et al. 2021 (arXiv:2006.05929). It scales to nearest pixels, turns by cubic splines, fills with the
-    batch's mean, and shifts by 4 pixels to one side and 3 to the other.
+    Source: the code of Zhao et al. 2021 (arXiv:2006.05929). It scales to nearest pixels, turns by
+    cubic splines, fills with the batch's mean, and shifts by 4 pixels to one side and 3 to the
+    other.
     """
 
     shift: int = 4
@@ -51,14 +56,20 @@ class OneMove(Augmentation):
 
 @dataclass(frozen=True)
 class OneMoveView(View):
-    """One draw: per image which move (0 shift, 1 scale, 2 turn), and two uniform numbers for its size."""
+    """One draw: which move each image has, and two uniform numbers for its size.
+
+    Moves are 0 (shift), 1 (scale) and 2 (turn).
+    """
 
     settings: OneMove
     which: Tensor
     uniform: Tensor
 
     def matrices(self, sides: Any) -> Tensor:
-        """Return ``n x 2 x 3`` maps from output to input coordinates for images of ``sides`` (height, width)."""
+        """Return ``n x 2 x 3`` maps from output to input coordinates.
+
+        ``sides`` are the height and width of the images.
+        """
         s, (first, second) = self.settings, self.uniform
         zero, one = torch.zeros_like(first), torch.ones_like(first)
         down, right = ((u * (2 * s.shift + 1)).floor() - s.shift for u in (first, second))

@@ -1,7 +1,10 @@
 r"""Differentiable image operations, as functions of images and drawn parameters.
 
-Images are ``n x channels x height x width``; a parameter has one entry (shared by the batch) or ``n`` (one each).
-Source: Zhao & Bilen 2021, "Dataset Condensation with Differentiable Siamese Augmentation" (arXiv:2102.08259).
+Images are ``n x channels x height x width``. A parameter has one entry (shared by the batch) or
+``n`` (one each).
+
+Source: Zhao & Bilen 2021, "Dataset Condensation with Differentiable Siamese Augmentation"
+(arXiv:2102.08259).
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ def brightness(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Scale each pixel's deviation from its own mean over channels by ``factor``; grey images stay as they are."""
+    """Scale each pixel's deviation from its own mean over channels by ``factor``.
+
+    Grey images stay as they are.
+    """
     mean = images.mean(dim=1, keepdim=True)
     return (images - mean) * _column(factor, images) + mean
 
@@ -53,7 +59,10 @@ def translate(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
-    """Set a rectangle of ``size`` (height, width) to zero; ``top`` and ``left`` (int64) may lie outside the image."""
+    """Set a rectangle of ``size`` (height, width) to zero.
+
+    ``top`` and ``left`` (int64) may lie outside the image.
+    """
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device) - top.to(images.device).view(-1, 1)
     columns = torch.arange(width, device=images.device) - left.to(images.device).view(-1, 1)
@@ -62,7 +71,10 @@ def cutout(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> 
 
 
 def affine(images: Tensor, matrices: Tensor) -> Tensor:
-    """Resample by ``2 x 3`` matrices that map output to input coordinates in [-1, 1] (bilinear, zeros outside)."""
+    """Resample by ``2 x 3`` matrices that map output to input coordinates in [-1, 1].
+
+    Sampling is bilinear, with zeros outside.
+    """
     theta = matrices.to(images).expand(len(images), 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -75,7 +87,10 @@ def scaling(factor_x: Tensor, factor_y: Tensor) -> Tensor:
 
 
 def rotation(radians: Tensor) -> Tensor:
-    """Return matrices for `affine` that rotate the sampling grid; in float64, where devices agree on sine and cosine."""
+    """Return matrices for `affine` that rotate the sampling grid.
+
+    They are computed in float64, where devices agree on sine and cosine.
+    """
     radians = radians.double()
     zero, cos, sin = torch.zeros_like(radians), radians.cos(), radians.sin()
     return torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)

@@ -1,4 +1,7 @@
-"""Differentiable siamese augmentation (DSA): one family per batch, the same draw for real and synthetic examples."""
+"""Differentiable siamese augmentation (DSA): one family per batch.
+
+Real and synthetic examples get the same draw.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ class SiameseAugmentation(Augmentation):
     """All DSA families; each draw picks one of them with equal chance.
 
     Attributes:
-        families: any of ``color`` (brightness, saturation and contrast together), ``crop``, ``cutout``, ``flip``,
-            ``scale``, ``rotate``.
+        families: any of ``color`` (brightness, saturation and contrast together), ``crop``,
+            ``cutout``, ``flip``, ``scale``, ``rotate``.
         brightness, saturation, contrast: strengths in normalised space.
         crop: largest translation, as a share of the side.
         cutout: side of the hole, as a share of the side.
@@ -55,7 +58,10 @@ class SiameseAugmentation(Augmentation):
         require(self.scale >= 1, f"scale is the largest factor and at least 1, not {self.scale}")
 
     def suited_to(self, spec: Spec) -> Augmentation:
-        """Leave out ``flip`` where a mirrored example may be of another class, and all where there are no images."""
+        """Leave out ``flip`` where a mirrored example may be of another class.
+
+        Leave out all where there are no images.
+        """
         if not isinstance(spec, ImageSpec):
             return NoAugmentation()
         if spec.mirror:
@@ -71,7 +77,10 @@ class SiameseAugmentation(Augmentation):
 
 @dataclass(frozen=True)
 class SiameseView(View):
-    """One draw: a family, and uniform numbers (``parameters x 1`` or ``x n``) that become its strengths."""
+    """One draw: a family, and uniform numbers that become its strengths.
+
+    The numbers are ``parameters x 1`` or ``x n``.
+    """
 
     settings: SiameseAugmentation
     family: str

@@ -1,4 +1,7 @@
-"""The adversarial contrast of HaBa: examples of one basis shall differ, and an adversary learns to see that they are of one."""
+"""The adversarial contrast of HaBa: examples of one basis shall differ.
+
+An adversary learns to see that they are of one.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ from ddcore.settings import require, require_counts
 
 @dataclass(frozen=True)
 class Contrast:
-    r"""Two hallucinators make :math:`x_a, x_b` of the same bases, an adversary their features :math:`f_a, f_b`.
+    r"""Two hallucinators restyle the same bases, and an adversary looks at the results.
 
-    Examples descend :math:`w\, \overline{(\cos(f_a, f_b) + 1) / 2}`; the adversary, at the same step, descends
+    They make :math:`x_a, x_b`. The adversary makes their features :math:`f_a, f_b`.
 
-    .. math:: \mathrm{CE}(x_a, x_b) + w\, \overline{(1 - \cos(f_a, f_b)) / 2} + w\, \mathrm{SupCon}(f_a, f_b).
+    Examples descend :math:`w\, \overline{(\cos(f_a, f_b) + 1) / 2}`. The adversary, at the same
+    step, descends
+
+    .. math:: \mathrm{CE}(x_a, x_b) + w\, \overline{(1 - \cos(f_a, f_b)) / 2}
+       + w\, \mathrm{SupCon}(f_a, f_b).
 
     Attributes:
         weight: :math:`w`.
@@ -27,7 +34,8 @@ class Contrast:
         architecture: of the adversary; its parameter group is ``adversary``.
         bases: most bases that a step looks at, drawn at random.
 
-    Source: Liu et al. 2022 (arXiv:2210.16774), equation 6 and its code, which takes the two steps one after the other on two draws of hallucinators.
+    Source: Liu et al. 2022 (arXiv:2210.16774), equation 6 and its code. The code takes the two
+    steps one after the other, on two draws of hallucinators.
     """
 
     weight: float = 0.1
@@ -87,7 +95,8 @@ def _cosine(features: Tensor) -> Tensor:
 def supervised_contrast(features: Tensor, targets: Tensor, temperature: float) -> Tensor:
     r"""Return the contrastive loss whose positives are the other examples of the same class.
 
-    .. math:: -\frac1n \sum_i \frac1{|P_i|} \sum_{p \in P_i} \log \frac{\exp(\langle z_i, z_p \rangle / \tau)}{\sum_{k \ne i}
+    .. math:: -\frac1n \sum_i \frac1{|P_i|} \sum_{p \in P_i} \log
+       \frac{\exp(\langle z_i, z_p \rangle / \tau)}{\sum_{k \ne i}
        \exp(\langle z_i, z_k \rangle / \tau)}
 
     Args:

@@ -23,19 +23,23 @@ MAX_PLACES = 2**24
 
 @dataclass(frozen=True)
 class Frequencies(SharedDecoder):
-    r"""An example is :math:`D_h^T F D_w` in each channel: the inverse cosine transform of coefficients under a mask of its class.
+    r"""An example is :math:`D_h^T F D_w` in each channel.
 
+    This is the inverse cosine transform of coefficients :math:`F` under a mask of its class.
     :math:`D` is the orthonormal DCT-II. The mask is chosen once and stored as bits.
 
     Attributes:
         ipc: examples per class.
-        kept: coefficients per channel; where it is 64, a budget of bytes takes fewer from small images: three eighths of them.
-        init: a coreset rule: each class keeps the coefficients in which its chosen images have most energy, and begins with those images;
-            or ``noise``: standard normal coefficients of the lowest frequencies.
+        kept: coefficients per channel. Where it is 64, a budget of bytes takes fewer from small
+            images: three eighths of them.
+        init: a coreset rule: each class keeps the coefficients in which its chosen images have most
+            energy, and begins with those images. Or ``noise``: standard normal coefficients of the
+            lowest frequencies.
         storage: ``float32``, ``fp16`` or ``uint8``.
 
-    Source: Shin et al. 2023 (arXiv:2311.08819). There the coefficients of largest variance are kept, and the transform is not orthonormal; with few
-    images per class their energy is the safer choice: what all images of a class share would be lost.
+    Source: Shin et al. 2023 (arXiv:2311.08819). There the coefficients of largest variance are
+    kept, and the transform is not orthonormal. With few images per class their energy is the safer
+    choice: by variance, what all images of a class share would be lost.
     """
 
     ipc: Ipc = field(default=16, hash=False)
@@ -88,7 +92,10 @@ class Frequencies(SharedDecoder):
         return coefficients.to(run.dtype), {"mask": places}
 
     def _places(self, order: Mapping[int, Tensor], spec: Spec) -> Tensor:
-        """Return, for each class id, where its coefficients stand in a channel, ascending: the first of an order; -1 for other classes."""
+        """Return, for each class id, where its coefficients stand in a channel, ascending.
+
+        They are the first of an order. Other classes have -1.
+        """
         places = torch.full((spec.num_classes, self.kept), -1)
         for class_id, ranked in order.items():
             places[class_id] = ranked[: self.kept].sort().values

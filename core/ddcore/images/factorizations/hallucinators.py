@@ -30,20 +30,22 @@ class Hallucinators(SharedDecoder):
 
     .. math:: h_j(b) = \mathrm{conv}^T_j\big(\sigma_j \odot \mathrm{conv}_j(b) + \mu_j\big)
 
-    with 3 x 3 kernels and no padding; scale :math:`\sigma_j` and shift :math:`\mu_j` are one number per place and channel.
+    with 3 x 3 kernels and no padding. Scale :math:`\sigma_j` and shift :math:`\mu_j` are one number
+    per place and channel.
 
     Attributes:
         ipc: bases per class, each of the size of an example.
         hallucinators: how many, for all classes.
         width: channels between the convolutions; a budget of bytes chooses it where it is 3.
         init: a coreset rule, whose images the bases start as; or ``noise``: standard normal bases.
-        hallucinator_init: ``default``: convolutions as torch draws them, scale 1, shift 0; ``identity``: what changes nothing, and a tenth of
-            such a draw.
+        hallucinator_init: ``default``: convolutions as torch draws them, scale 1, shift 0.
+            ``identity``: what changes nothing, and a tenth of such a draw.
         contrast: what keeps the examples of one basis apart; None: nothing.
         storage: ``float32``, ``fp16`` or ``uint8``.
 
-    Source: Liu et al. 2022 (arXiv:2210.16774) and its code; survey, equation 14. There one hallucinator, drawn at random, restyles all bases of
-    an inner step; here every pair of basis and hallucinator is an example, and inner steps draw pairs.
+    Source: Liu et al. 2022 (arXiv:2210.16774) and its code; survey, equation 14. There one
+    hallucinator, drawn at random, restyles all bases of an inner step. Here every pair of basis and
+    hallucinator is an example, and inner steps draw pairs.
     """
 
     ipc: Ipc = field(default=1, hash=False)

@@ -1,4 +1,7 @@
-"""`LatentCodes`: classes own small codes, and a few small decoders that all classes share make images of them."""
+"""`LatentCodes`: classes own small codes.
+
+A few small decoders that all classes share make images of them.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,11 @@ FITTED_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class LatentCodes(SharedDecoder):
-    r"""Examples are :math:`h_j(b)` for every code :math:`b` and every decoder :math:`h_j`: ``decoders`` of a code.
+    r"""Examples are :math:`h_j(b)` for every code :math:`b` and every decoder :math:`h_j`.
 
-    A code is ``channels`` planes, ``factor`` times smaller than the data along each side. A decoder is a 3 x 3 convolution to ``width``
-    channels, a leaky ReLU, and at each place a linear map to the pixels of a ``factor x factor`` block of all channels.
+    So a code gives ``decoders`` examples. It is ``channels`` planes, ``factor`` times smaller than
+    the data along each side. A decoder is a 3 x 3 convolution to ``width`` channels, a leaky ReLU,
+    and at each place a linear map to the pixels of a ``factor x factor`` block of all channels.
 
     Attributes:
         ipc: codes per class.
@@ -33,11 +37,14 @@ class LatentCodes(SharedDecoder):
         channels: planes of a code.
         factor: how much smaller a code is.
         width: hidden channels of a decoder; a budget of bytes chooses it where it is 16.
-        init: a coreset rule: codes begin where every decoder reproduces the chosen image of each, found by optimisation of both. Or ``noise``: standard normal codes, decoders as torch draws convolutions.
+        init: a coreset rule: codes begin where every decoder reproduces the chosen image of each.
+            Optimisation of codes and decoders finds them. Or ``noise``: standard normal codes,
+            decoders as torch draws convolutions.
         fitting_steps: updates of that optimisation.
         storage: ``float32``, ``fp16`` or ``uint8``.
 
-    Source: Lee et al. 2022 (arXiv:2208.10494); survey, equation 15. Its code is not public; sizes, decoders and initialisation are ours.
+    Source: Lee et al. 2022 (arXiv:2208.10494); survey, equation 15. Its code is not public. Sizes,
+    decoders and initialisation are ours.
     """
 
     ipc: Ipc = field(default=10, hash=False)
@@ -100,7 +107,10 @@ class LatentCodes(SharedDecoder):
     def _fitted(
         self, run: Run, codes: Tensor, shared: dict[str, Tensor], images: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return codes and decoders after updates of Adam on the squared error between their examples and ``images``, one per code."""
+        """Return codes and decoders that are fitted to ``images``, one per code.
+
+        Adam descends the squared error between their examples and the images.
+        """
         numbers = {self.items: codes, **shared}
         numbers = {name: t.to(run.device).requires_grad_() for name, t in numbers.items()}
         codes = numbers[self.items]

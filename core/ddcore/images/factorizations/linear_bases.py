@@ -20,18 +20,21 @@ from ddcore.settings import require
 
 @dataclass(frozen=True)
 class LinearBases(SharedDecoder):
-    r"""Example :math:`i` of class :math:`c` is :math:`\mathrm{up}(h_{c,i}^T B)`: coefficients times bases, enlarged bilinearly.
+    r"""Example :math:`i` of class :math:`c` is :math:`\mathrm{up}(h_{c,i}^T B)`.
+
+    These are coefficients times bases, enlarged bilinearly.
 
     Attributes:
         ipc: coefficient vectors, so examples, per class.
         bases: number of rows of :math:`B`; a budget of bytes chooses it where it is 16.
         factor: how much smaller along each side than the data the bases are.
-        init: a coreset rule: bases are the principal directions of the chosen images (not centred), coefficients their projections, of
-            unit variance; or ``noise``: both uniform as Glorot & Bengio initialise weights.
+        init: a coreset rule: bases are the principal directions of the chosen images (not centred),
+            coefficients their projections, of unit variance. Or ``noise``: both uniform as Glorot &
+            Bengio initialise weights.
         storage: ``float32``, ``fp16`` or ``uint8``.
 
-    Source: Deng & Russakovsky 2022 (arXiv:2206.02916); survey, equation 13. Their code adds a norm of the coefficients to the inner loss,
-    where it has no gradient; it is left out.
+    Source: Deng & Russakovsky 2022 (arXiv:2206.02916); survey, equation 13. Their code adds a norm
+    of the coefficients to the inner loss. It has no gradient there, and is left out here.
     """
 
     ipc: Ipc = field(default=115, hash=False)

@@ -24,15 +24,18 @@ from ddcore.settings import require, require_counts
 
 @dataclass(frozen=True)
 class MultiFormation(Factorization):
-    """A stored image is cut into ``factor x factor`` tiles; each, upsampled bilinearly to full size, is an example.
+    """A stored image is cut into ``factor x factor`` tiles.
 
-    Stored values are pixels in [0, 1]; they are clamped every ``clamp_every`` steps and when they are stored. A side that ``factor`` does not divide is padded with
-    .5 at its end before it is cut.
+    Each tile, upsampled bilinearly to full size, is an example. Stored values are pixels in [0, 1].
+    They are clamped every ``clamp_every`` steps and when they are stored. A side that ``factor``
+    does not divide is padded with .5 at its end before it is cut.
 
     Attributes:
-        ipc: *stored* images per class, one number or one per class id: each gives ``factor ** 2`` examples.
+        ipc: *stored* images per class, one number or one per class id. Each gives ``factor ** 2``
+            examples.
         factor: tiles along each side; 1: stored images are the examples.
-        init: ``noise`` (mean .5, standard deviation .25), or a coreset rule: its images, shrunk, fill the tiles.
+        init: ``noise`` (mean .5, standard deviation .25), or a coreset rule: its images, shrunk,
+            fill the tiles.
         storage: ``float32``, ``fp16`` or ``uint8``.
         clamp_every: steps from one clamping to [0, 1] to the next.
 
@@ -80,7 +83,10 @@ class MultiFormation(Factorization):
         return TileExamples(images, owners_of(counts), run.spec, self.factor, self.storage, self.clamp_every)
 
     def _mosaics(self, run: Run, rule: CoresetRule, counts: Mapping[int, int], random: torch.Generator) -> Tensor:
-        """Return stored images whose tiles are shrunk real images; a class with too few of them repeats some."""
+        """Return stored images whose tiles are shrunk real images.
+
+        A class with too few of them repeats some.
+        """
         tiles = self.factor**2
         wanted = {c: min(n * tiles, run.real.counts[c]) for c, n in counts.items()}
         chosen, sides = run.real.select(rule, wanted, random), _tile_sides(run.spec.shape, self.factor)
@@ -129,7 +135,10 @@ class MultiFormation(Factorization):
 
 
 class TileExamples(OwnedExamples):
-    """Stored images in [0, 1], sorted by class; example ``i`` is tile ``i % factor**2`` of image ``i // factor**2``."""
+    """Stored images in [0, 1], sorted by class.
+
+    Example ``i`` is tile ``i % factor**2`` of image ``i // factor**2``.
+    """
 
     def __init__(
         self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str, clamp_every: int = 1
@@ -180,7 +189,10 @@ def _tile(images: Tensor, which: Tensor, factor: int) -> Tensor:
 
 
 def _join(tiles: Tensor, factor: int, shape: tuple[int, ...]) -> Tensor:
-    """Put tiles together to images of ``shape``: what `_tile` takes apart, without the padding."""
+    """Put tiles together to images of ``shape``.
+
+    It undoes `_tile`, and cuts off the padding.
+    """
     channels, height, width = shape
     rows, columns = tiles.shape[2:]
     grid = tiles.reshape(-1, factor, factor, channels, rows, columns).permute(0, 3, 1, 4, 2, 5)

@@ -25,10 +25,10 @@ class Pixels(AsStored):
     """Images as free parameters, ``ipc`` per class; what `AsStored` says, and bytes.
 
     Attributes:
-        storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels (rounded when the
-            run ends), over a span of their own where they leave [0, 1].
+        storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels. Those are rounded
+            when the run ends, and have a span of their own where they leave [0, 1].
         clip: whether pixels are kept in [0, 1], after every step and at the start, as real images
-            are: their bytes then need no span.
+            are. Their bytes then need no span.
     """
 
     clip: bool = False

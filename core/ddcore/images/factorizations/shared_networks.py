@@ -19,7 +19,10 @@ def each_by_its_own(
     one: Callable[[Tensor, int, Mapping[str, Tensor]], Tensor],
     shared: Mapping[str, Tensor],
 ) -> Tensor:
-    """Return what network ``which[i]`` makes of item ``i``: ``one(items, j, shared)`` for each network ``j`` that is asked for."""
+    """Return what network ``which[i]`` makes of item ``i``.
+
+    ``one(items, j, shared)`` is called for each network ``j`` that is asked for.
+    """
     if len(which) == 0:
         return one(items, 0, shared)
     asked = which.unique().tolist()
@@ -30,9 +33,10 @@ def each_by_its_own(
 
 
 def default_weights(like: Mapping[str, Tensor], generator: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return weights as torch draws those of convolutions, for several networks at once (the first dimension): uniform, bound 1/sqrt(fan-in).
+    """Return weights as torch draws those of convolutions: uniform, bound 1/sqrt(fan-in).
 
-    A ``bias`` takes the bound of the ``weight`` of the same layer.
+    The first dimension is over several networks, drawn at once. A ``bias`` takes the bound of the
+    ``weight`` of the same layer.
     """
     weights = {}
     for name, tensor in like.items():

@@ -1,6 +1,7 @@
-"""MLP, LeNet, AlexNet and VGG-11 as the distillation literature evaluates on them (instance norm, small images).
+"""MLP, LeNet, AlexNet and VGG-11 as the distillation literature evaluates on them.
 
-Source: the architectures' papers; the variants follow Zhao et al. 2021 (arXiv:2006.05929), appendix.
+They take small images and use instance norm. Source: the architectures' papers; the variants follow
+Zhao et al. 2021 (arXiv:2006.05929), appendix.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def _classifier(features: nn.Module, shape: tuple[int, ...], hidden: tuple[int, 
 
 @dataclass(frozen=True)
 class LeNet(Architecture):
-    """Two 5 x 5 convolutions (6 and 16 channels) with max pooling, then 120 and 84 units. Small images are padded."""
+    """Two 5 x 5 convolutions (6 and 16 channels) with max pooling, then 120 and 84 units.
+
+    Small images are padded.
+    """
 
     name: ClassVar[str] = "lenet"
     modality: ClassVar[str | None] = "images"
@@ -46,7 +50,10 @@ class LeNet(Architecture):
 
 @dataclass(frozen=True)
 class AlexNet(Architecture):
-    """Five convolutions (128, 192, 256, 192, 192 channels), three max poolings, one linear layer; no norm, no dropout."""
+    """Five convolutions (128, 192, 256, 192, 192 channels), three max poolings, one linear layer.
+
+    There is no norm and no dropout.
+    """
 
     name: ClassVar[str] = "alexnet"
     modality: ClassVar[str | None] = "images"
@@ -75,7 +82,8 @@ class AlexNet(Architecture):
 class VGG11(Architecture):
     """VGG-11's convolutions with a norm, one linear layer.
 
-    A pooling that would leave one pixel for a later convolution is left out: a norm over one pixel gives zero.
+    A pooling that would leave one pixel for a later convolution is left out. A norm over one pixel
+    gives zero.
     """
 
     norm: str = "instance"

@@ -16,7 +16,9 @@ from ddcore.settings import require, require_counts
 
 @dataclass(frozen=True)
 class ConvNet(Architecture):
-    """``depth`` blocks of [3 x 3 convolution, norm, activation, 2 x 2 pooling], then one linear layer.
+    """``depth`` blocks, then one linear layer.
+
+    A block is [3 x 3 convolution, norm, activation, 2 x 2 pooling].
 
     A grey image of 28 pixels is padded to 32 by the first convolution, unless ``pad_grey`` is off.
 
@@ -27,8 +29,9 @@ class ConvNet(Architecture):
         activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``.
         pooling: ``avg``, ``max``, ``none``.
         widening: what the width is multiplied by from one block to the next.
-        init: weights as torch draws them: ``uniform``; ``he``: normal, of variance 2 / fan-in, biases of deviation .1; ``lecun``: normal, of
-            variance 1 / fan-in, cut off at two deviations, no biases.
+        init: ``uniform``: as torch draws weights. ``he``: weights are normal, of variance
+            2 / fan-in, biases of deviation .1. ``lecun``: weights are normal, of variance
+            1 / fan-in, cut off at two deviations; biases are zero.
         pad_grey: whether a grey image of 28 pixels becomes one of 32.
     """
 

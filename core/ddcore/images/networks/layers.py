@@ -13,10 +13,12 @@ from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 
 
 class AveragePool(nn.Module):
-    """Mean over windows of 2 x 2 with stride 2; an odd last row or column is dropped, as ``nn.AvgPool2d(2)`` does.
+    """Mean over windows of 2 x 2 with stride 2.
 
-    On a CPU it is a depthwise convolution forward and a repetition backward, several times faster than torch's pooling kernel,
-    and differentiable any number of times. Compiled, the pooling is fused with what precedes it.
+    An odd last row or column is dropped, as ``nn.AvgPool2d(2)`` does. On a CPU it is a depthwise
+    convolution forward and a repetition backward. That is several times faster than torch's pooling
+    kernel, and differentiable any number of times. Compiled, the pooling is fused with what
+    precedes it.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -87,7 +89,11 @@ _POOLINGS: dict[str, Callable[[], nn.Module]] = {
 
 
 def norm(name: str, channels: int) -> nn.Module:
-    """Return a norm: ``instance`` (affine: GroupNorm, a group per channel), ``batch``, ``layer``, ``group``, ``none``."""
+    """Return a norm by name.
+
+    ``instance`` (affine: GroupNorm, a group per channel), ``batch``, ``layer``, ``group`` or
+    ``none``.
+    """
     if name not in _NORMS:
         raise UnknownNameError("norm", name, _NORMS)
     if name == "group" and channels % 4:
@@ -110,7 +116,10 @@ def pooling(name: str) -> nn.Module:
 
 
 def he_init(module: nn.Module) -> None:
-    """Draw all weights from a normal of variance 2 / fan-in and all biases from one of deviation .1 (norms are left alone)."""
+    """Draw weights from a normal of variance 2 / fan-in and biases from one of deviation .1.
+
+    Norms are left alone.
+    """
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(part.weight)
@@ -119,7 +128,10 @@ def he_init(module: nn.Module) -> None:
 
 
 def lecun_init(module: nn.Module) -> None:
-    """Draw all weights from a normal of variance 1 / fan-in, cut off at two deviations; biases are zero (norms are left alone)."""
+    """Draw weights from a normal of variance 1 / fan-in, cut off at two deviations.
+
+    Biases are zero. Norms are left alone.
+    """
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             # A normal that is cut off at two deviations has .8796 of its deviation left.
@@ -137,7 +149,10 @@ INITS: dict[str, Callable[[nn.Module], object]] = {
 
 
 def flat_size(features: nn.Module, shape: tuple[int, ...]) -> int:
-    """Return how many numbers ``features`` gives for one example of ``shape``; no weight or statistic changes."""
+    """Return how many numbers ``features`` gives for one example of ``shape``.
+
+    No weight or statistic changes.
+    """
     training = features.training
     try:
         with torch.no_grad():

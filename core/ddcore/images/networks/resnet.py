@@ -37,8 +37,8 @@ class ResidualBlock(nn.Module):
 class ResNet18(Architecture):
     """A 3 x 3 stem without pooling, four stages of two blocks, global mean, one linear layer.
 
-    The field evaluates with instance norm instead of batch norm. A stride that would leave one pixel is left out: a
-    norm over one pixel gives zero.
+    The field evaluates with instance norm instead of batch norm. A stride that would leave one
+    pixel is left out. A norm over one pixel gives zero.
     """
 
     norm: str = "instance"

@@ -8,13 +8,16 @@ from torch import Tensor, nn
 
 
 class Generator(nn.Module):
-    """Linear, then twice [upsample by 2, 3 x 3 convolution, leaky ReLU], then a 3 x 3 convolution and a sigmoid.
+    """Linear, two upsampling blocks, then a 3 x 3 convolution and a sigmoid.
+
+    A block is [upsample by 2, 3 x 3 convolution, leaky ReLU].
 
     Args:
         shape: of an image, ``(channels, height, width)``.
         latent: length of a latent vector.
         width: channels.
-        classes: how many class ids it is told, as one-hot numbers beside the latent; 0: it is not told the class.
+        classes: how many class ids it is told, as one-hot numbers beside the latent. 0: it is not
+            told the class.
     """
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int, classes: int = 0) -> None:
@@ -28,7 +31,10 @@ class Generator(nn.Module):
         self.last = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, latents: Tensor, owners: Tensor | None = None) -> Tensor:
-        """Map ``n x latent``, and class ids ``n`` where it is told them, to pixels in [0, 1], ``n x channels x height x width``."""
+        """Map ``n x latent`` to pixels in [0, 1], ``n x channels x height x width``.
+
+        Class ids ``n`` are needed where it is told them.
+        """
         if self.classes and owners is not None:
             latents = torch.cat([latents, F.one_hot(owners, self.classes).to(latents.dtype)], dim=1)
         hidden = F.leaky_relu(self.start(latents), 0.2).view(-1, self.channels, self.rows, self.columns)

@@ -34,19 +34,24 @@ INVERTED_AT_ONCE = 256
 class GeneratorLatents(SharedDecoder):
     """Examples are ``G(z)``, or ``G(z, c)`` for a generator that is told the class.
 
-    Latents ``z`` are optimised, and the generator's weights too where it is `learned`; both are stored and counted.
+    Latents ``z`` are optimised. So are the generator's weights where it is `learned`. Both are
+    stored and counted.
 
     Attributes:
         ipc: latents per class: one number, one per class id, or ``clip:N``.
-        generator: `TrainedGenerator` (on the target data), `FreshGenerator` (random weights, to be learned) or `GivenGenerator`. A budget of bytes
-            chooses the width of the first two where it is 32.
-        learned: whether the generator's weights are optimised with the latents (group ``generator``).
-        init: ``noise`` (standard normal latents), or a coreset rule: latents begin where the generator's images are closest to the chosen real ones,
-            found by optimisation (inversion).
+        generator: `TrainedGenerator` (on the target data), `FreshGenerator` (random weights, to be
+            learned) or `GivenGenerator`. A budget of bytes chooses the width of the first two where
+            it is 32.
+        learned: whether the generator's weights are optimised with the latents (group
+            ``generator``).
+        init: ``noise`` (standard normal latents), or a coreset rule. Latents then begin where the
+            generator's images are closest to the chosen real ones. Optimisation finds them
+            (inversion).
         inversion_steps: updates of the inversion.
         storage: ``float32``, ``fp16`` or ``uint8``, of latents and generator.
 
-    Source: Zhao & Bilen 2022 (arXiv:2204.07513); with a learned generator Such et al. 2020 (arXiv:1912.07768).
+    Source: Zhao & Bilen 2022 (arXiv:2204.07513); with a learned generator Such et al. 2020
+    (arXiv:1912.07768).
     """
 
     ipc: Ipc = field(default=10, hash=False)
@@ -105,7 +110,10 @@ class GeneratorLatents(SharedDecoder):
         return latents, {_WEIGHT + name: tensor.detach().cpu() for name, tensor in generator.state_dict().items()}
 
     def _inverted(self, run: Run, generator: nn.Module, images: Tensor, class_id: int) -> Tensor:
-        """Return the latents of a class's normalised images, found some at a time; each is an optimisation of its own."""
+        """Return the latents of a class's normalised images, found some at a time.
+
+        Each is an optimisation of its own.
+        """
         parts = []
         for part in images.to(run.device, run.dtype).split(INVERTED_AT_ONCE):
             pixels = run.spec.normalisation.invert(part).clamp(0, 1)
@@ -145,7 +153,10 @@ class GeneratorLatents(SharedDecoder):
 
     @staticmethod
     def decoding_with(module: nn.Module, latent_shape: tuple[int, ...]) -> type[GeneratorLatents]:
-        """Return the class that loads summaries whose generator has the structure of ``module``; weights come from the file."""
+        """Return the class that loads summaries whose generator has the structure of ``module``.
+
+        Weights come from the file.
+        """
 
         class OwnGeneratorLatents(GeneratorLatents):
             @classmethod

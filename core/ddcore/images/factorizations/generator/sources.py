@@ -85,7 +85,10 @@ class SmallGenerator(GeneratorSource):
             return self._build(run.spec).to(run.device, run.dtype)
 
     def empty(self, spec: Spec) -> nn.Module:
-        """Return it on torch's ``meta`` device: whatever size a stranger declares, it takes no memory."""
+        """Return it on torch's ``meta`` device.
+
+        Whatever size a stranger declares, it takes no memory.
+        """
         with torch.device("meta"):
             return self._build(spec)
 
@@ -111,14 +114,20 @@ class SmallGenerator(GeneratorSource):
 
 @dataclass(frozen=True)
 class FreshGenerator(SmallGenerator):
-    """A small convolutional generator with random weights: for latents whose generator is learned with them."""
+    """A small convolutional generator with random weights.
+
+    It is for latents whose generator is learned with them.
+    """
 
 
 @dataclass(frozen=True)
 class TrainedGenerator(SmallGenerator):
-    r"""A small convolutional generator: the decoder of a variational autoencoder that is trained on the target data.
+    r"""A small convolutional generator, trained on the target data.
 
-    .. math:: \mathbb{E}\Big[\tfrac{1}{2 \sigma^2} \|x - G(z)\|^2\Big] + \mathrm{KL}\big(q(z | x) \,\|\, N(0, I)\big)
+    It is the decoder of a variational autoencoder.
+
+    .. math:: \mathbb{E}\Big[\tfrac{1}{2 \sigma^2} \|x - G(z)\|^2\Big]
+       + \mathrm{KL}\big(q(z | x) \,\|\, N(0, I)\big)
 
     Attributes:
         latent, width, conditional: see `SmallGenerator`.
@@ -219,7 +228,10 @@ class GivenGenerator(GeneratorSource):
 
 
 def invert(generator: Callable[[Tensor], Tensor], pixels: Tensor, latent_shape: tuple[int, ...], steps: int) -> Tensor:
-    r"""Return latents whose images are close to ``pixels``: ``steps`` updates of Adam on :math:`\|G(z) - x\|^2` from zero."""
+    r"""Return latents whose images are close to ``pixels``.
+
+    They take ``steps`` updates of Adam on :math:`\|G(z) - x\|^2`, from zero.
+    """
     latents = torch.zeros(len(pixels), *latent_shape, dtype=pixels.dtype, device=pixels.device, requires_grad=True)
     optimiser = torch.optim.Adam([latents], lr=0.1)
     for _ in range(steps):
