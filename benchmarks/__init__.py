@@ -1,1 +1,4 @@
-"""Longer comparisons: one command each, ``python -m benchmarks.NAME``; results go to ``benchmarks/results/``."""
+"""Longer comparisons: one command each, ``python -m benchmarks.NAME``.
+
+Results go to ``benchmarks/results/``.
+"""

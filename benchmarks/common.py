@@ -58,7 +58,7 @@ def commit() -> str:
 
 
 COMMIT = commit()
-"""Of the code as it was loaded: a commit that is made during a long run does not change what runs."""
+"""Of the code as it was loaded. A commit made during a long run does not change what runs."""
 
 
 def write_results(name: str, results: object, budget: dict[str, Any], table: str, *, show: bool = True) -> None:

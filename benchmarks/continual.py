@@ -1,11 +1,15 @@
-"""Distilled memory against replay of real images, on a class-incremental stream, at equal stored bytes.
+"""Distilled memory against replay of real images, on a class-incremental stream.
+
+Both store as many bytes.
 
 python -m benchmarks.continual --data digits --memory 1-per-class
-python -m benchmarks.continual --data path/to/fashion-mnist.npz --methods dm,kfs --max-seconds 45 --rates .01,.03 --epochs 1,3
+python -m benchmarks.continual --data path/to/fashion-mnist.npz --methods dm,kfs \
+    --max-seconds 45 --rates .01,.03 --epochs 1,3
 python -m benchmarks.continual --data cifar100 --published --tasks 10
 
-What is finished lies in --work: a call that was killed goes on from there, and rows may be measured one after the other. ``--published``: the
-setting of Zhao & Bilen 2023 (CIFAR-100, 20 per class, 5 or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
+What is finished lies in --work. A call that was killed goes on from there, and rows may be measured
+one after the other. ``--published``: the setting of Zhao & Bilen 2023 (CIFAR-100, 20 per class, 5
+or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""digits: every method at ipc 1 and 10 under the protocols quick, dc and dsa; ConvNet of width 128, depth 2.
+"""digits: every method at ipc 1 and 10 under the protocols quick, dc and dsa.
+
+The network is a ConvNet of width 128, depth 2.
 
 Rows of an earlier call at the same budget are kept, so methods can be measured one after the other.
 """

@@ -1,8 +1,9 @@
 """One outer step of DM on 28 px images, beside a plain class-by-class implementation, in one run.
 
-Ten classes of 256 real images, ipc 10, siamese augmentation, ConvNet-3 of width 128. The plain implementation is what a
-reader of the paper writes first: a loop over classes at batch 256 with torch's own layers. The arithmetic floor counts
-the convolutions' operations at the rate that one convolution reaches on this machine.
+Ten classes of 256 real images, ipc 10, siamese augmentation, ConvNet-3 of width 128. The plain
+implementation is what a reader of the paper writes first: a loop over classes at batch 256 with
+torch's own layers. The arithmetic floor counts the convolutions' operations at the rate that one
+convolution reaches on this machine.
 """
 
 from __future__ import annotations

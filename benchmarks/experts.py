@@ -1,6 +1,7 @@
-"""Ten networks trained at once (their weights stacked, `torch.func.vmap`) against one after the other.
+"""Ten networks trained at once against one after the other.
 
-Weights, data and steps are the same; only the order of work differs.
+At once, their weights are stacked (`torch.func.vmap`). Weights, data and steps are the same. Only
+the order of work differs.
 """
 
 from __future__ import annotations

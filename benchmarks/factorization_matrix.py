@@ -1,6 +1,7 @@
-"""Every factorization under every matching family, at equal stored bytes, and again at an equal number of examples.
+"""Every factorization under every matching family, at equal stored bytes.
 
-Numbers are stored in one byte each, everywhere. Cells of an earlier call at the same budget are kept, so long runs can be made in parts.
+It is measured again at an equal number of examples. Numbers are stored in one byte each,
+everywhere. Cells of an earlier call at the same budget are kept, so long runs can be made in parts.
 """
 
 from __future__ import annotations
@@ -176,7 +177,10 @@ def order(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> str:
-    """Return both tables: accuracies by factorization and family; and what an equal number of examples costs."""
+    """Return both tables.
+
+    Accuracies by factorization and family, and what an equal number of examples costs.
+    """
     by_bytes = [r for r in rows if r["table"] == "bytes"]
     first: dict[str, dict[str, Any]] = {}
     for row in by_bytes:

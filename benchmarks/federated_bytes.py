@@ -1,9 +1,11 @@
 """Accuracy against bytes: distilled images once, federated averaging until it is as accurate.
 
 python -m benchmarks.federated_bytes --data path/to/mnist.npz
-python -m benchmarks.federated_bytes --data digits --images 0 --alphas 0.5 --partitions 1 --baselines fedavg
+python -m benchmarks.federated_bytes --data digits --images 0 --alphas 0.5 --partitions 1 \
+    --baselines fedavg
 
-What is finished lies in --work: a call that was killed goes on from there. Settings of both sides were chosen on a validation split.
+What is finished lies in --work. A call that was killed goes on from there. Settings of both sides
+were chosen on a validation split.
 """
 
 from __future__ import annotations

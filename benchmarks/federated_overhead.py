@@ -1,4 +1,6 @@
-"""What Flower's simulation engine costs: one round of clients that select images, so that nearly nothing is their own work.
+"""What Flower's simulation engine costs, in one round.
+
+The clients select images, so that nearly nothing is their own work.
 
 python -m benchmarks.federated_overhead
 """

@@ -1,8 +1,11 @@
-"""Everything that needs a GPU, in one command: parity with the CPU, host waits, step times by precision, a run on real data.
+"""Everything that needs a GPU, in one command.
+
+Parity with the CPU, host waits, step times by precision, a run on real data.
 
 python -m benchmarks.gpu [--data path/to/mnist.npz --seconds 100]
 
-Parts come in order of worth; each writes what it found as it ends, and a part that fails is a row that says so.
+Parts come in order of worth. Each writes what it found as it ends. A part that fails is a row that
+says so.
 """
 
 from __future__ import annotations
@@ -57,7 +60,10 @@ def waits(name: str, target: dd.TargetData) -> str:
 
 
 def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool) -> str:
-    """Return the median time of a step, the kernels it launches, the share of it that the GPU works, and peak memory."""
+    """Return the median time of a step, its kernels, the GPU's share, and peak memory.
+
+    The kernels are those that it launches. The share is that of the step's time in which the GPU works.
+    """
     moments: list[float] = []
     watched = profile(activities=[ProfilerActivity.CUDA])
 

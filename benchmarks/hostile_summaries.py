@@ -1,4 +1,7 @@
-"""Ten thousand random and mutated summaries: the loader raises its own error or loads, and takes no memory."""
+"""Ten thousand random and mutated summaries.
+
+The loader raises its own error or loads, and takes no memory.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Kill -9 at random moments of a run, fifty times: every resumed run must end in the same bytes.
 
-The command line runs with a checkpoint after every step. It may be killed before its first step, in a step, while it
-writes a checkpoint or the summary; each run is killed again and again until it ends by itself.
+The command line runs with a checkpoint after every step. It may be killed before its first step, in
+a step, while it writes a checkpoint or the summary. Each run is killed again and again until it
+ends by itself.
 """
 
 from __future__ import annotations

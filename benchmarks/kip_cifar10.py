@@ -1,9 +1,12 @@
-"""KIP with the NTK of one fully connected hidden layer, tested by kernel ridge regression in float64.
+"""KIP with the NTK of one fully connected hidden layer.
 
-python -m benchmarks.kip_cifar10 --data path/to/cifar10.npz              # 100 images, 300 steps: the public notebook's run
+It is tested by kernel ridge regression in float64.
+
+python -m benchmarks.kip_cifar10 --data path/to/cifar10.npz
 python -m benchmarks.kip_cifar10 --data path/to/mnist.npz --ipcs 1,10,50 --steps 1000
 
-Rows of an earlier call are kept. The notebook draws 5000 real images for each step and learns no labels; so does this.
+The first is the public notebook's run: 100 images, 300 steps. The notebook draws 5000 real images
+for each step and learns no labels; so does this. Rows of an earlier call are kept.
 """
 
 from __future__ import annotations

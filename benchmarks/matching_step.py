@@ -1,8 +1,9 @@
-"""One outer step of DC and of DSA on 28 px images, beside a plain class-by-class implementation, in one run.
+"""One outer step of DC and of DSA on 28 px images, beside a plain class-by-class implementation.
 
-Ten classes of 256 real images, ipc 10, ConvNet-3 of width 128; inner training is left out. The plain implementation is what a
-reader of the papers writes first: a loop over classes at batch 256 with torch's own layers, one backward pass at the end.
-The arithmetic floor counts the convolutions' operations at the rate that one convolution reaches on this machine.
+Both are timed in one run. Ten classes of 256 real images, ipc 10, ConvNet-3 of width 128; inner
+training is left out. The plain implementation is what a reader of the papers writes first: a loop
+over classes at batch 256 with torch's own layers, one backward pass at the end. The arithmetic
+floor counts the convolutions' operations at the rate that one convolution reaches on this machine.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from ddcore.images import SiameseAugmentation
 from ddcore.parts import NoAugmentation
 
 FIRST_LAYER = 2 * 9 * 128 * 32 * 32
-# A real image costs a forward pass and as much again for the weights and for the inputs of all convolutions but the first. A
-# synthetic one costs that and, differentiated once more, about twice as much again.
+# A real image costs a forward pass, and as much again for the weights and for the inputs of all
+# convolutions but the first. A synthetic one costs that. It is differentiated once more, which
+# costs about twice as much again.
 OPERATIONS = CLASSES * (
     REAL * (3 * FORWARD_OPERATIONS - FIRST_LAYER) + IPC * 3 * (3 * FORWARD_OPERATIONS - FIRST_LAYER)
 )

@@ -1,4 +1,7 @@
-"""Rows of one result file from several calls: those of another commit stay if the call says so, under its name."""
+"""Rows of one result file from several calls.
+
+Rows of another commit stay if the call says so, under its name.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,10 @@ def merge_argument(parser: argparse.ArgumentParser) -> None:
 
 
 class MergedRows:
-    """The rows of ``name``: those of an earlier call that may stay, and those of this one as they come.
+    """The rows of ``name``: those of an earlier call that may stay, and new ones as they come.
 
-    Rows with the same ``key`` are one row; the later one replaces the earlier. It refuses before anything is measured.
+    Rows with the same ``key`` are one row; the later one replaces the earlier. It refuses before
+    anything is measured.
     """
 
     def __init__(self, name: str, budget: dict[str, Any], key: tuple[str, ...], earlier: str | None) -> None:
@@ -37,7 +41,10 @@ class MergedRows:
     def write(
         self, measured: list[Row], order: Callable[[Row], Any], table: Callable[[list[Row]], str], *, show: bool = True
     ) -> list[Row]:
-        """Add rows, write the file, and return all rows as ``table`` gets them: without their commits."""
+        """Add rows, write the file, and return all rows.
+
+        ``table`` gets them without their commits.
+        """
         replaced = {self._key(row) for row in measured}
         kept = [row for row in self.rows if self._key(row) not in replaced]
         self.rows = sorted([*kept, *({**row, "commit": common.COMMIT} for row in measured)], key=order)
@@ -89,14 +96,18 @@ def commit_of(machine: dict[str, Any]) -> str:
 
 
 def measured_here(commit: str) -> bool:
-    """Whether this very code measured it. Changed code (``+``) and code without history cannot tell."""
+    """Whether this very code measured it.
+
+    Changed code (``+``) and code without history cannot tell.
+    """
     return commit == common.COMMIT and commit != "unknown" and not commit.endswith("+")
 
 
 def kept_work(folder: Path, earlier: str | None) -> dict[str, str]:
-    """Return the commits whose finished work a call goes on from, as a fact of its budget; nothing if there is no other.
+    """Return the commits whose finished work a call goes on from, as a fact of its budget.
 
-    They are kept in a file beside the folder. It leaves if the call has not said what becomes of others' work.
+    They are kept in a file beside the folder. Nothing is returned if there is no other commit. It
+    leaves if the call has not said what becomes of others' work.
     """
     list_of_commits = folder.with_name(f"{folder.name}.commits")
     said = list_of_commits.read_text().split("\n") if list_of_commits.exists() else ["unknown"]

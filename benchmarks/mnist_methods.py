@@ -1,10 +1,14 @@
-"""MNIST or Fashion-MNIST: methods at one budget of minutes each, on a ConvNet-3 of width 128 or another network.
+"""MNIST or Fashion-MNIST: methods at one budget of minutes each.
+
+The network is a ConvNet-3 of width 128, or another one.
 
 python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10
-python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10 --network 'convnet(width=32)' --methods mtt,frepo,dm
+python -m benchmarks.mnist_methods --data path/to/mnist.npz --minutes 10 \
+    --network 'convnet(width=32)' --methods mtt,frepo,dm
 
-With another network the file is named for it, distillation and evaluation both take it, and methods have their preset ``cpu``. The minutes are
-of distillation alone; those of experts stand beside them.
+With another network the file is named for it, distillation and evaluation both take it, and methods
+have their preset ``cpu``. The minutes are of distillation alone. Those of experts stand beside
+them.
 
 Rows of an earlier call at the same budget are kept, so methods can be measured one after the other.
 """

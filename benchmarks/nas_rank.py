@@ -1,12 +1,17 @@
-"""How well proxies rank architectures: distilled, selected and shortened training, against full training.
+"""How well proxies rank architectures, against full training.
+
+Proxies are distilled data, selected data and shortened training.
 
 python -m benchmarks.nas_rank --data path/to/fashion-mnist.npz
-python -m benchmarks.nas_rank --data digits --images 0 --name smoke --sample 6 --seeds 2 --proxies random:10,early-stop:1
-python -m benchmarks.nas_rank --data path/to/cifar10.npz --space 'nasbench201(channels=4,cells=1)' --truth path/to/nb201.npz --sample 60 --seeds 2 \
+python -m benchmarks.nas_rank --data digits --images 0 --name smoke --sample 6 --seeds 2 \
+    --proxies random:10,early-stop:1
+python -m benchmarks.nas_rank --data path/to/cifar10.npz --space 'nasbench201(channels=4,cells=1)' \
+    --truth path/to/nb201.npz --sample 60 --seeds 2 \
     --proxies dm:10,random:10,herding:10,early-stop:0.15
 
-What is finished lies in --work: a call that was killed, or has more proxies, goes on from there. Proxies are scored on a validation split.
-"Tau to choose by" is with the accuracies of full training on that split, the other columns are about the test split.
+What is finished lies in --work. A call that was killed, or has more proxies, goes on from there.
+Proxies are scored on a validation split. "Tau to choose by" is with the accuracies of full training
+on that split. The other columns are about the test split.
 """
 
 from __future__ import annotations
@@ -72,7 +77,10 @@ def main() -> None:
 
 
 def load_data(data: str, images: int):  # type: ignore[no-untyped-def]
-    """Return the data with 1000 examples, a fifth at most, to score on, and some of the rest to train on."""
+    """Return the data with examples to score on, and some of the rest to train on.
+
+    Those to score on are 1000, a fifth at most.
+    """
     target = load_or_explain(data)
     target = target.with_validation(min(0.2, 1000 / len(target.train)))
     if images and images < len(target.train):

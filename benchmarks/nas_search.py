@@ -1,10 +1,14 @@
-"""What a search on a proxy finds and costs, beside random architectures that are trained on the full data.
+"""What a search on a proxy finds and costs, beside random architectures.
+
+Those are trained on the full data.
 
 python -m benchmarks.nas_search --data path/to/fashion-mnist.npz
 
-The random architectures and their accuracies are those of `benchmarks.nas_rank`, found again in --work (or trained now). They are credited with the
-test accuracy of that of k which is best on the validation split, k being how many full trainings fit into the time of the search and the training of what
-it found. The JSON has the seconds of every candidate of a search: two searches that took as long are told from one that was measured twice.
+The random architectures and their accuracies are those of `benchmarks.nas_rank`, found again in
+--work (or trained now). They are credited with the test accuracy of that of k which is best on the
+validation split. Here k is how many full trainings fit into the time of the search and the training
+of what it found. The JSON has the seconds of every candidate of a search. So two searches that took
+as long are told from one that was measured twice.
 """
 
 from __future__ import annotations
@@ -107,7 +111,10 @@ def main() -> None:
 
 
 def best_of(chosen_by: list[float], values: list[float], k: int) -> float:
-    """Return the expected value of the one that is best by another number, of k drawn without replacement."""
+    """Return the expected value of the best of k, drawn without replacement.
+
+    The best is so by another number, ``chosen_by``.
+    """
     ways = math.comb(len(values), k)
     in_order = [value for _, value in sorted(zip(chosen_by, values, strict=True))]
     return sum(math.comb(place, k - 1) * value for place, value in enumerate(in_order)) / ways

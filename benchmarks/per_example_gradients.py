@@ -1,4 +1,6 @@
-"""What per-example gradients, clipped and noised, cost beside plain gradients of the same batch, in the same run.
+"""What per-example gradients, clipped and noised, cost beside plain gradients.
+
+Both are of the same batch, in the same run.
 
 python -m benchmarks.per_example_gradients
 """

@@ -2,7 +2,8 @@
 
 python -m benchmarks.privacy
 
-Every run is distilled, trained and tested anew. Rows of an earlier call at the same settings are kept.
+Every run is distilled, trained and tested anew. Rows of an earlier call at the same settings are
+kept.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
-"""MNIST or Fashion-MNIST under differential privacy, at a stated number of questions; accuracy against epsilon as a picture.
+"""MNIST or Fashion-MNIST under differential privacy, at a stated number of questions.
+
+Accuracy against epsilon is drawn as a picture.
 
 python -m benchmarks.privacy_images --data path/to/mnist.npz
 
-The number of questions is chosen first, then the noise for it. Rows of an earlier call at the same settings are kept, so methods can be
-measured one after the other; what was set with --set is in their column.
+The number of questions is chosen first, then the noise for it. Rows of an earlier call at the same
+settings are kept, so methods can be measured one after the other. What was set with --set is in
+their column.
 """
 
 from __future__ import annotations

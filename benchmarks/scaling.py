@@ -1,4 +1,6 @@
-"""Accuracy against examples per class, from 1 to 100, for DM and DSA beside random selection: where does distilling stop to pay?
+"""Accuracy against examples per class, from 1 to 100: where does distilling stop to pay?
+
+DM and DSA stand beside random selection.
 
 python -m benchmarks.scaling --data digits
 
@@ -64,7 +66,7 @@ def table(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def crossovers(results: list[dict[str, Any]]) -> str:
-    """Say, for each method, at which ipc its interval is above that of random selection, and at which not."""
+    """Say at which ipc each method's interval is above that of random selection, and where not."""
     lines = []
     found = {(r["method"], r["ipc"]): r for r in results}
     ipcs = sorted({r["ipc"] for r in results})

@@ -1,4 +1,7 @@
-"""What the step benchmarks share: data, a plain network, one process per measurement, the arithmetic floor."""
+"""What the step benchmarks share.
+
+Data, a plain network, one process per measurement, the arithmetic floor.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ def plain_features() -> nn.Sequential:
 
 
 def time_ours(method: dd.Method, steps: int, precision: str, compiled: bool) -> list[float]:
-    """Time the steps of a real run, between its callbacks; compilation falls into the first, which does not count."""
+    """Time the steps of a real run, between its callbacks.
+
+    Compilation falls into the first, which does not count.
+    """
     moments = [time.perf_counter()]
     dd.distill(
         random_data(),
@@ -69,7 +75,7 @@ def timed(step: Callable[[], object], steps: int) -> list[float]:
 
 
 def convolution_rate(precision: str) -> float:
-    """Return the operations per second that the network's middle convolution reaches on this machine."""
+    """Return the operations per second that the network's middle convolution reaches here."""
     warm_allocator(torch.device("cpu"))
     images, weight = torch.randn(32, WIDTH, 16, 16), torch.randn(WIDTH, WIDTH, 3, 3)
     with torch.no_grad(), autocast(precision, torch.device("cpu")):
@@ -77,7 +83,10 @@ def convolution_rate(precision: str) -> float:
 
 
 def matching_step_alone(name: str, ipc: int) -> dd.Method:
-    """Return the paper's method on fresh networks: no inner training, and no warm-up class by class."""
+    """Return the paper's method on fresh networks.
+
+    There is no inner training, and no warm-up class by class.
+    """
     method = dd.override(dd.methods.build_method(name, ipc=ipc, data="mnist"), "networks", dd.sources.FreshNetworks())
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
@@ -104,7 +113,10 @@ def measure(module: str, mode: str, steps: int) -> tuple[float, float]:
 
 
 def compare(module: str, plain: str, modes: list[str], steps: int, rounds: int) -> dict[str, list[list[float]]]:
-    """Return mode -> [seconds, peak MB, plain seconds / seconds] of every round; plain and ours take turns."""
+    """Return mode -> [seconds, peak MB, plain seconds / seconds] of every round.
+
+    Plain and ours take turns.
+    """
     found: dict[str, list[list[float]]] = {mode: [] for mode in [plain, *modes]}
     for _ in range(rounds):
         seconds, memory = measure(module, plain, steps)
@@ -124,7 +136,10 @@ def write_comparison(
     budget: dict[str, Any],
     memory: list[dict[str, Any]] | None = None,
 ) -> None:
-    """Write medians, ratios with their range over rounds, and the distance to the floor of ``operations`` per step."""
+    """Write medians, ratios with their range over rounds, and the distance to the floor.
+
+    The floor is that of ``operations`` per step.
+    """
     rates = {precision: convolution_rate(precision) for precision in ("fp32", "bf16")}
     rows = []
     for mode, measured in found.items():

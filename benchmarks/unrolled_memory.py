@@ -1,8 +1,9 @@
-"""Time and peak memory of one gradient through T steps of training: plain backpropagation against the sweep back.
+"""Time and peak memory of one gradient through T steps of training.
 
-ConvNet-3 of width 128, 28 px, ten examples, momentum .9. Every measurement is a process of its own; its memory is what the process needs
-above what it had before the gradient. Stored weight vectors are shown apart: ``reverse`` keeps 2 T of them (weights and velocity), or,
-with snapshots at every k-th step, 2 (T / k + k).
+Plain backpropagation stands against the sweep back. ConvNet-3 of width 128, 28 px, ten examples,
+momentum .9. Every measurement is a process of its own. Its memory is what the process needs above
+what it had before the gradient. Stored weight vectors are shown apart: ``reverse`` keeps 2 T of
+them (weights and velocity), or, with snapshots at every k-th step, 2 (T / k + k).
 """
 
 from __future__ import annotations
