@@ -1,4 +1,6 @@
-"""A plain Avalanche script: digits in five experiences of two classes, with replay. One line makes the replay distilled.
+"""A plain Avalanche script: digits in five experiences of two classes, with replay.
+
+One line makes the replay distilled.
 
 python examples/continual_replay.py [--fast]
 """

@@ -41,7 +41,8 @@ def main() -> None:
     target = dd.load_data("digits", validation=0.2)
     space = Mine()
 
-    # Is the ranking of a proxy worth anything here? Random images at the same cost are the least that it must beat.
+    # Is the ranking of a proxy worth anything here? Random images at the same cost are the least
+    # that it must beat.
     found = rank(
         target,
         space,

@@ -1,4 +1,6 @@
-"""Hand out a dataset instead of the private records: distill privately, check the claim, attack it, train on it.
+"""Hand out a dataset instead of the private records.
+
+Distill privately, check the claim, attack it, train on it.
 
 python examples/private_distillation.py [--fast]
 """
@@ -16,7 +18,8 @@ NETWORK = "convnet(width=8)" if FAST else "convnet"
 
 
 def main() -> None:
-    # Nothing may be read from private records that the guarantee does not pay for: constants are declared.
+    # Nothing may be read from private records that the guarantee does not pay for. So constants are
+    # declared.
     target = dd.load_data("digits", normalisation=privacy.PUBLIC_NORMALISATION)
     counts = target.counts()
 
@@ -31,7 +34,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         out, ledger = Path(folder) / "summary", Path(folder) / "ledger.json"
-        private.distill(records, seed=0, out=out, ledger=ledger)  # a killed run goes on, and pays for what it asked
+        # A killed run goes on, and pays for what it asked.
+        private.distill(records, seed=0, out=out, ledger=ledger)
 
         # A second run would exceed the ledger's budget: it is refused before anything is released.
         try:

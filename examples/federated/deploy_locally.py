@@ -1,4 +1,6 @@
-"""A real deployment on one machine: a SuperLink and two SuperNodes, each a process of its own; one of them dies at work and comes back.
+"""A real deployment on one machine: a SuperLink and two SuperNodes, each a process of its own.
+
+One of them dies at work and comes back.
 
 python examples/federated/deploy_locally.py
 """
