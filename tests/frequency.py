@@ -11,7 +11,10 @@ import ddcore as dd
 
 
 def numbered(per_class: int = 30, classes: int = 4) -> dd.TargetData:
-    """Return images of one pixel whose byte is their place: member ``k`` of class ``c`` is ``classes * k + c``."""
+    """Return images of one pixel whose byte is their place.
+
+    Member ``k`` of class ``c`` is ``classes * k + c``.
+    """
     n = per_class * classes
     pixels = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1)
     return dd.load_data({"x_train": pixels, "y_train": torch.arange(n) % classes}, normalisation="none")
@@ -25,7 +28,10 @@ def numbers(inputs: torch.Tensor) -> list[int]:
 
 
 def assert_equally_often(draws: Sequence[Sequence[int]], population: Collection[int]) -> None:
-    """Each draw holds distinct members; their frequencies stay within five standard deviations of equal ones."""
+    """Each draw holds distinct members.
+
+    Their frequencies stay within five standard deviations of equal ones.
+    """
     assert all(len(set(draw)) == len(draw) and set(draw) <= set(population) for draw in draws)
     found = Counter(member for draw in draws for member in draw)
     shares = [len(draw) / len(population) for draw in draws]

@@ -1,4 +1,4 @@
-"""Published methods for tests that ask neither for a good selection nor for good pictures of them."""
+"""Published methods for tests that need neither a good selection nor good pictures of them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ FEW: dict[str, dict[str, int]] = {
 
 
 def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps: int = 3) -> dd.Method:
-    """Return a published method, its preset for processors made small enough for a few examples."""
+    """Return a published method, its preset for processors made small for a few examples."""
     published = dd.methods.METHODS[name]
     method = published.at(None if published.counts_numbers else ipc, "cpu", "digits")
     method = dd.override(method, "factorization.ipc", ipc)
@@ -67,7 +67,7 @@ def started(
 
 
 def parameter_gradient(run: dd.Run, matching: dd.matching.Matching) -> torch.Tensor:
-    """Return the gradient of a step's terms with respect to the stored parameters, as one vector."""
+    """Return the gradient of a step's terms with respect to the stored parameters, as a vector."""
     parameters = [p for group in run.examples.groups().values() for p in group]
     for parameter in parameters:
         parameter.grad = None

@@ -35,13 +35,19 @@ def pictures(counts: Sequence[int], seed: int) -> Split:
 
 
 def classes_seen(images: torch.Tensor) -> torch.Tensor:
-    """Return the class that each picture shows, whatever its label says; of pictures in any affine scale."""
+    """Return the class that each picture shows, whatever its label says.
+
+    Pictures may be in any affine scale.
+    """
     half = SIDE // 2
     quadrants = images.reshape(-1, 2, half, 2, half).float().mean(dim=(2, 4))
     return quadrants.flatten(1).argmax(dim=1)
 
 
 def with_test_labels_shifted(target: dd.TargetData) -> dd.TargetData:
-    """Return data whose test labels are all wrong: who has learned anything is right in none, who has not in some."""
+    """Return data whose test labels are all wrong.
+
+    Who has learned anything is right in none, who has not in some.
+    """
     assert target.test is not None
     return replace(target, test=Split(target.test.inputs, (target.test.targets + 1) % CLASSES))

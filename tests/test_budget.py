@@ -65,7 +65,10 @@ def test_a_class_with_fewer_gives_what_it_has() -> None:
 @pytest.mark.parametrize("storage", ["uint8", "float32"])
 @pytest.mark.parametrize("kind", [LinearBases, LatentCodes, Hallucinators, Frequencies, GeneratorLatents])
 def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], storage: str) -> None:
-    """Sizes at their defaults grow with the budget, and never so far that a class is left without its item."""
+    """Sizes at their defaults grow with the budget.
+
+    They never grow so far that a class is left without its item.
+    """
     spec = dd.images.ImageSpec(shape=(1, 8, 8), num_classes=36, classes=tuple(range(36)))
     unsized = kind(storage=storage)  # type: ignore[call-arg]
     with pytest.raises(BudgetError) as error:

@@ -1,8 +1,9 @@
-"""Every measured figure on a page stands in a result file that its section links, at the same rounding.
+"""Every measured figure on a page stands in a result file that its section links.
 
-Checked everywhere: ``x ± y``, ``x [a, b]``, and the decimals of JSON examples. In sections that link results: every
-decimal outside code. In docs/results.md also every number of a table. Published figures are known by that word in their
-sentence, and stand in the last column of docs/status.md.
+The rounding is the same. Checked everywhere: ``x ± y``, ``x [a, b]``, and the decimals of JSON
+examples. In sections that link results: every decimal outside code. In docs/results.md also every
+number of a table. Published figures are known by that word in their sentence, and stand in the last
+column of docs/status.md.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ SENTENCE = re.compile(r".+?(?:(?<=\.)\s+(?=[A-Z*])|\n(?=[-|])|\n\n|\Z)", re.DOTA
 
 @dataclass(frozen=True)
 class Section:
-    """A page's text from one heading to the next, without code; the result files that it links; its JSON examples."""
+    """A page's text from one heading to the next, without code.
+
+    Also the result files that it links, and its JSON examples.
+    """
 
     line: int
     text: str

@@ -1,4 +1,7 @@
-"""Rows of a result file: none of another commit stands among them unless the call says so and the file tells it."""
+"""Rows of a result file.
+
+None of another commit stands among them unless the call says so and the file tells it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """No option of ``distill``, ``evaluate``, ``show`` and ``experts train`` is read and then ignored.
 
-A command is run with and without an option; what it asks of the library, or leaves behind, must differ as the option says.
+A command is run with and without an option. What it asks of the library, or leaves behind, must
+differ as the option says.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class _AskedError(DistillationError):
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Asked]:
-    """Return a function that runs a command up to its call of the library, and returns that call's arguments by name."""
+    """Return a function that runs a command up to its call of the library.
+
+    It returns that call's arguments by name.
+    """
     noted: dict[str, Any] = {}
     load_data = dd.load_data
 
@@ -195,7 +199,10 @@ ELSEWHERE = {
     "experts train": {"--out", "--help"},
     "show": {"--out", "--debug", "--help"},
 }
-"""Options whose effect other tests of this folder see: they leave something behind, or are needed."""
+"""Options whose effect other tests of this folder see.
+
+They leave something behind, or are needed.
+"""
 
 
 def options_of(command: str) -> set[str]:

@@ -51,7 +51,8 @@ def test_distill_verify_evaluate_and_audit_work_together(tmp_path: Path, capsys:
     assert main(["evaluate", str(out), "--data", "digits", "--networks", "mlp", "--runs", "1", "--quiet"]) == 0
     assert distill(out, "--canaries", "7") == 1
     assert "holds 6 canaries" in capsys.readouterr().err
-    assert distill(out, "--canaries", "6") == 0  # finished already: nothing is asked, nothing is paid
+    # finished already: nothing is asked, nothing is paid
+    assert distill(out, "--canaries", "6") == 0
 
 
 def test_methods_that_count_numbers_are_sized_by_public_facts(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def test_items_are_what_the_model_takes_and_are_not_normalised_again(digits: dd.
     for group in (buffer.buffer.train(), buffer.buffer.eval()):
         inputs = torch.stack([group[i][0] for i in range(len(group))])
         distances = torch.cdist(inputs.flatten(1), torch.stack([dataset[i][0] for i in range(len(dataset))]).flatten(1))
-        # What is stored in a byte per pixel is off by half a level at most: 1/510/.4 for each of 64 pixels.
+        # What is stored in a byte per pixel is off by half a level at most: 1/510/.4 for each of
+        # 64 pixels.
         assert float(distances.min(dim=1).values.max()) < 64**0.5 / 510 / 0.4 + 1e-5
     assert buffer.memory.kept[0].summary.spec.normalisation.same_as(Standardise((0.3,), (0.4,)))
     assert buffer.memory.kept[0].summary.spec.num_classes == 10

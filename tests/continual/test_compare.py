@@ -52,7 +52,8 @@ def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: d
     ]  # fmt: skip
     assert found.memory_limit == 4 * 3 * 65
     for name, row in rows.items():
-        # An example of frepo costs its image, its class and ten numbers of labels: one of each class fits, two do not.
+        # An example of frepo costs its image, its class and ten numbers of labels. One of each
+        # class fits, two do not.
         stored = {"dm float32": 4 * 3 * 257, "frepo": 4 * (65 + 40), "naive": 0}.get(name, found.memory_limit)
         assert row.memory_bytes == stored, name
         entry = row.to_json()

@@ -1,4 +1,7 @@
-"""Comparisons on data whose right answers are known: a picture's class is the quadrant that is bright."""
+"""Comparisons on data whose right answers are known.
+
+A picture's class is the quadrant that is bright.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,10 @@ def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
 
 
 def test_a_grid_goes_on_where_its_best_lies_on_the_edge(target: dd.TargetData) -> None:
-    """One experience at a low learning rate: more epochs are better, as long as there are errors."""
+    """One experience at a low learning rate.
+
+    More epochs are better, as long as there are errors.
+    """
     found = {}
     for most in (8, 100):
         settings = {**SETTINGS, "tasks": 1, "seeds": 1, "grid": Grid((0.002,), (4, 8), most_epochs=most)}

@@ -102,7 +102,8 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
             memory.observe(digits.with_train(chosen, "piece"))
         except BudgetError:
             assert sums(memory) == before
-            # A refusal is warranted: twice an item of each class in each summary that has it would have been enough.
+            # A refusal is warranted: twice an item of each class in each summary that has it would
+            # have been enough.
             seen = sizes[: index + 1]
             classes = {c for of in seen for c in of}
             held = len(classes) if joint else sum(map(len, seen))

@@ -1,4 +1,7 @@
-"""During a run nothing but the real signal touches the target data: initialisation and network training included."""
+"""During a run nothing but the real signal touches the target data.
+
+Initialisation and network training are included.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class Vault(dd.TargetData):
 
 
 class Guard(RealSignal):
-    """Answers for a `Vault`; it opens for the time of an answer, and has nothing to read but its answers."""
+    """Answers for a `Vault`.
+
+    It opens for the time of an answer, and has nothing to read but its answers.
+    """
 
     def __init__(self, target: dd.TargetData) -> None:
         Vault.open = True

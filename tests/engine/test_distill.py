@@ -21,7 +21,10 @@ from ddcore.parts import Examples, Matching, MatchingState, Term
 
 @dataclass(frozen=True)
 class PullToZero(Matching):
-    """Half the squared pixels, and the labels' cross-entropy with themselves scaled; becomes NaN at one step."""
+    """Half the squared pixels, and the labels' cross-entropy with themselves scaled.
+
+    It becomes NaN at one step.
+    """
 
     bad_step: int = -1
     per_class: bool = False

@@ -1,4 +1,7 @@
-"""A checkpoint knows its run by everything that its bytes depend on; another run is refused by the name of what differs."""
+"""A checkpoint knows its run by everything that its bytes depend on.
+
+Another run is refused by the name of what differs.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ def test_augmentation_on_the_gpu_equals_that_on_the_cpu(family: str, count: int 
 
 
 @needs_gpu
-@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")  # said by torch, once, of the alarm itself
+# torch says it once, of the alarm itself
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 @pytest.mark.parametrize("name", ["dm", "dsa", "dcc", "idc"])
 def test_no_step_waits_for_the_host(few_digits: dd.TargetData, name: str) -> None:
     def arm(progress: dd.Progress) -> None:

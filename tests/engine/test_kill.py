@@ -1,4 +1,7 @@
-"""A run that is killed goes on: the same command again ends in the bytes of an uninterrupted run."""
+"""A run that is killed goes on.
+
+The same command again ends in the bytes of an uninterrupted run.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ def ended(process: BaseProcess) -> int | None:
 
 
 def kill_at_random(out: Path, rng: random.Random) -> int | None:
-    """Start the command, kill it at some moment, and return its exit code; mostly while it steps or saves."""
+    """Start the command, kill it at some moment, and return its exit code.
+
+    Mostly it is killed while it steps or saves.
+    """
     checkpoint = out / "checkpoint.safetensors"
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     process = launch(out)

@@ -1,4 +1,4 @@
-"""The outer optimiser's further settings: clipping, schedules, optimisers that torch does not have."""
+"""Further settings of the outer optimiser: clipping, schedules, optimisers that torch lacks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def test_groups_may_have_momenta_of_their_own() -> None:
 
 @pytest.mark.parametrize("size", [1.0, 550.0])
 def test_lamb_is_that_of_optax(size: float) -> None:
-    """Written out from optax 0.1.3: scale_by_adam, scale_by_trust_ratio with min_norm 0 and eps 0, times the learning rate."""
+    """Written out from optax 0.1.3, times the learning rate.
+
+    scale_by_adam, scale_by_trust_ratio with min_norm 0 and eps 0.
+    """
     random = np.random.default_rng(0)
     start = random.normal(size=30)
     weights = start * size / np.linalg.norm(start)

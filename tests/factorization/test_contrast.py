@@ -34,7 +34,10 @@ def gradients(run: dd.Run) -> dict[str, Tensor]:
 
 
 def test_each_side_descends_its_own_loss(few_digits: dd.TargetData) -> None:
-    """Examples go where features of one basis part, the adversary where they meet and classes are told apart."""
+    """Examples go where features of one basis part.
+
+    The adversary goes where they meet and classes are told apart.
+    """
     run = begun(few_digits)
     adversary = run.examples.adversary  # type: ignore[union-attr]
     assert isinstance(adversary, dd.networks.Network)
@@ -122,7 +125,10 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 
 def test_every_example_of_the_contrast_has_a_view_of_its_own(few_digits: dd.TargetData) -> None:
-    """Liu et al.: one family for the batch of both hallucinators, parameters for each image (distill_fac.py:355)."""
+    """Liu et al.: one family for the batch of both hallucinators, parameters for each image.
+
+    Source: distill_fac.py:355.
+    """
     counts: list[int | None] = []
 
     @dataclass(frozen=True)
@@ -134,4 +140,5 @@ def test_every_example_of_the_contrast_has_a_view_of_its_own(few_digits: dd.Targ
     run = started(few_digits, factorization=SETTINGS, augmentation=Recorded(("scale",)))
     run.examples.begin(run)
     gradients(run)
-    assert counts == [2 * 3 * 2] * 2  # ipc 2, three classes, two hallucinators; for examples, then for the adversary
+    # ipc 2, three classes, two hallucinators; for examples, then for the adversary
+    assert counts == [2 * 3 * 2] * 2

@@ -1,4 +1,7 @@
-"""Linear bases, hallucinators, latent codes and frequencies: the contract, and their mathematics written out."""
+"""Linear bases, hallucinators, latent codes and frequencies.
+
+The contract, and their mathematics written out.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,10 @@ def test_bases_of_real_images_are_the_best_of_their_number(few_digits: dd.Target
 
 
 def test_the_budget_of_one_image_gives_the_published_number_of_coefficients() -> None:
-    """CIFAR-10 at one image per class: 16 half-resolution bases leave room for 115 vectors per class."""
+    """CIFAR-10 at one image per class.
+
+    16 half-resolution bases leave room for 115 vectors per class.
+    """
     spec = dd.images.ImageSpec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
     available = dict.fromkeys(range(10), 5000)
     floats = 4 * 10 * 3072

@@ -1,4 +1,7 @@
-"""A reply is data from a stranger: what is not what was agreed is rejected with its reason, and changes nothing."""
+"""A reply is data from a stranger.
+
+What is not what was agreed is rejected with its reason, and changes nothing.
+"""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ def test_every_form_runs_and_counts_its_bytes(form: str, parts: list[dd.TargetDa
             sent = [t for t in outcome.transfers if t.up == up and t.round == entry["round"]]
             assert sorted(t.node for t in sent) == [1, 2, 3, 4]
             assert entry["bytes_up" if up else "bytes_down"] == sum(t.bytes for t in sent)
-            # Weights of this network take more than 5000 bytes with their names and shapes, no summary of these clients does.
+            # Weights of this network take more than 5000 bytes with their names and shapes. No
+            # summary of these clients does.
             weights = not FORMS[form].sends_summaries if up else FORMS[form].sends_weights
             assert {t.bytes > 5000 for t in sent} == {weights}
 
@@ -169,7 +170,8 @@ def test_the_server_arrives_where_the_clients_unrolled_steps_did(form: str, step
         again = initial_network(settings, digits.spec)
         replay(again, summary, steps)
         distances.append(relative_error(again, start, trained))
-    # The loss before the last update, of a run that is almost over, is the squared error of what it sends.
+    # The loss before the last update, of a run that is almost over, is the squared error of what it
+    # sends.
     assert distances[1] ** 2 == pytest.approx(losses[-1], rel=0.005)
     assert distances[1] < 0.75 * distances[0] < 0.75  # 1: nothing of the update is there
 
@@ -199,7 +201,8 @@ def test_updates_are_averaged_by_capped_numbers_of_examples(digits: dd.TargetDat
     assert outcome.union is not None
     agreement, updates = Agreement(settings, data.spec), []
     for index, part in enumerate(outcome.union.parts):
-        # Recipes are merged in the union: each client's own step size is found again by its own answer.
+        # Recipes are merged in the union: each client's own step size is found again by its own
+        # answer.
         reply = FORMS["goetz-tewari"].answer(client(settings, targets[index], str(index)), Task(1, "n", server.weights))
         record = reply.config_records["summary"]
         words = {"name": "pixels", **part.factorization.decoder()}
@@ -235,7 +238,10 @@ def test_dynamic_weights_draw_what_the_model_fits(digits: dd.TargetData) -> None
 
 
 def test_meta_knowledge_starts_from_another_clients_images(digits: dd.TargetData) -> None:
-    """Classes that both have begin as the other's images, in its order; the rest as own real ones; of fewer images, as many as there are."""
+    """Classes that both have begin as the other's images, in its order; the rest as own real ones.
+
+    Of fewer images, as many begin so as there are.
+    """
     settings = quick(form="fedmk", method="dm", storage="float32", ipc=3)
     first = initial_network(settings, digits.spec)
     weights = dict(first.module.state_dict())

@@ -1,4 +1,7 @@
-"""Comparisons on data whose right answers are known: a picture's class is the quadrant that is bright."""
+"""Comparisons on data whose right answers are known.
+
+A picture's class is the quadrant that is bright.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(baseline
 
 
 def test_the_tuned_settings_need_the_fewest_bytes(target: dd.TargetData) -> None:
-    """Networks are run again by hand; the best is narrower than those of the grid, and not the narrowest."""
+    """Networks are run again by hand.
+
+    The best is narrower than those of the grid, and not the narrowest.
+    """
     grid = Grid(("mlp(width=64)", "mlp(width=128)"), (1, 3), (FAST,), most_local_epochs=3)
     row = compared(target, ["fedavg"], grid=grid).rows[1]
     chosen = Settings.from_config(row.settings)

@@ -1,4 +1,7 @@
-"""Private clients: one budget over all rounds, kept across rounds and restarts; what they tell is what the certificate says."""
+"""Private clients: one budget over all rounds, kept across rounds and restarts.
+
+What they tell is what the certificate says.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +190,8 @@ def test_no_change_of_settings_or_data_refills_the_budget(digits: dd.TargetData,
         for _ in range(2):
             with pytest.raises(BudgetError, match="was spent before this run"):
                 asked(settings, client(settings, digits, RecordDict(), tmp_path), 1)
-    # What clients have no use for, or has become of the data: the answer is the one that was given, and costs nothing.
+    # What clients have no use for, or has become of the data: the answer is the one that was given,
+    # and costs nothing.
     fewer = digits.with_train(torch.arange(1000), "fewer")
     for settings, target in ((replace(SETTINGS, timeout=9.0), digits), (SETTINGS, fewer)):
         assert asked(settings, client(settings, target, RecordDict(), tmp_path), 1)["tensors"] == given["tensors"]

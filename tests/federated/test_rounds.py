@@ -33,7 +33,8 @@ class FaultyGrid(InProcessGrid):
     """A network on which single replies can be lost, late, or changed.
 
     Args:
-        faults: (round, node) -> ``lost``, ``late`` (it comes when the next round's messages go out), or a function of the reply.
+        faults: (round, node) -> ``lost``, ``late`` (it comes when the next round's messages go
+            out), or a function of the reply.
     """
 
     def __init__(self, parts: list[dd.TargetData], settings: Settings, faults: dict[tuple[int, int], Any]) -> None:

@@ -54,7 +54,10 @@ def test_expectations_are_those_of_jointly_normal_pairs() -> None:
     ],
 )
 def test_two_layers_agree_with_neural_tangents(layers: str, kind: str, wanted: tuple[float, ...]) -> None:
-    """The numbers are those that neural-tangents 0.6.5 gives for the same two images, layers and standard deviations."""
+    """The numbers are those of neural-tangents 0.6.5.
+
+    It had the same two images, layers and standard deviations.
+    """
     images = torch.arange(96, dtype=torch.float64).square().sin().view(2, 3, 4, 4)
     gram = AnalyticKernel(kind, layers, 2, weight_std=1.3, bias_std=0.2).product(images, images)
     first, between, second = (float(gram[i, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
@@ -67,7 +70,10 @@ DRAWS = 16
 
 
 class Scaled(nn.Module):
-    """A layer whose weights are standard normal and are scaled as it runs: in the parameterisation of the tangent kernel."""
+    """A layer whose weights are standard normal and are scaled as it runs.
+
+    This is the parameterisation of the tangent kernel.
+    """
 
     def __init__(self, layer: nn.Linear | nn.Conv2d, weight_std: float, bias_std: float) -> None:
         super().__init__()
@@ -112,7 +118,8 @@ def test_wide_networks_come_to_the_tangent_kernel(layers: str, depth: int) -> No
     for width in (8, 128):
         found = torch.stack([empirical_ntk(wide(layers, depth, width, shape, kernel), inputs) for _ in range(DRAWS)])
         deviations.append(float((found - exact).square().mean().sqrt()))
-    # One network deviates by one over the root of its width: a quarter at 16 times the width. Their mean has the kernel as its limit.
+    # One network deviates by one over the root of its width: a quarter at 16 times the width.
+    # Their mean has the kernel as its limit.
     assert 2.5 < deviations[0] / deviations[1] < 6.5
     assert float(((found.mean(dim=0) - exact).abs() * DRAWS**0.5 / found.std(dim=0)).max()) < 4
 

@@ -153,7 +153,10 @@ def test_a_weight_that_the_forward_pass_does_not_use_is_no_obstacle(few_digits: 
 @pytest.mark.parametrize("groups", ["class", "joint"])
 @pytest.mark.parametrize("augment", [False, True])
 def test_gradients_do_not_depend_on_micro_batches(few_digits: dd.TargetData, groups: str, augment: bool) -> None:
-    """Micro-batches of 1 cut the synthetic side into pieces as well: the chain rule puts them together."""
+    """Micro-batches of 1 cut the synthetic side into pieces as well.
+
+    The chain rule puts them together.
+    """
     found = []
     for micro_batch in (1, 7, 1000):
         run = started(

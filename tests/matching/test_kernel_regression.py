@@ -1,4 +1,7 @@
-"""Kernel regression as a matching, against regression written out; evaluation by it; what does not fit."""
+"""Kernel regression as a matching, against regression written out.
+
+Also evaluation by it, and what does not fit.
+"""
 
 from __future__ import annotations
 

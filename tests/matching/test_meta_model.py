@@ -1,4 +1,7 @@
-"""Unrolled training as a matching: its gradient against the definition, its recipe against its own training."""
+"""Unrolled training as a matching.
+
+Its gradient is held against the definition, its recipe against its own training.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Real and synthetic examples of a class go through one draw of the augmentation; classes and steps have draws of their own."""
+"""Real and synthetic examples of a class go through one draw of the augmentation.
+
+Classes and steps have draws of their own.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,10 @@ def places(run: dd.Run, buffer: ExpertBuffer, steps: int) -> list[tuple[int, int
 def test_a_segment_joins_two_epochs_of_one_expert(
     few_digits: dd.TargetData, five_epochs: ExpertBuffer, length: int
 ) -> None:
-    """All starts of the range and all experts that are counted come up, about equally often; every segment has its length."""
+    """All starts of the range and all experts that are counted come up, about equally often.
+
+    Every segment has its length.
+    """
     source = replace(SOURCE, directory=str(five_epochs.directory), length=length, first_start=1, last_start=3)
     seen = places(started(few_digits, networks=source, precision="fp32"), five_epochs, 120)
     found = Counter(seen)

@@ -1,6 +1,7 @@
 """What the sources publish, written down from their code and papers, not from ours.
 
-Every row names where it was read: a file of the authors' repository with its line, or a section of the paper.
+Every row names where it was read. That is a file of the authors' repository with its line, or a
+section of the paper.
 """
 
 from __future__ import annotations
@@ -216,7 +217,8 @@ ROWS: list[Row] = [
         {"steps": 5000, "optimiser.momentum": 0.5, "matching.gradient": "reverse"},
         "GeorgeCazenavette/mtt-distillation distill.py:138, 431",
     ),
-    # The published rate of the images is 1000; the published code's gradient is half of the loss's (tesla/distill.py:418).
+    # The published rate of the images is 1000. The published code's gradient is half of the loss's
+    # (tesla/distill.py:418).
     trajectory(
         "tesla",
         "cifar10",
@@ -585,7 +587,10 @@ def test_protocols_are_what_the_sources_say(name: str, wanted: dict[str, Any], s
 
 
 def families(name: str) -> list[Any]:
-    """Return what a protocol draws, part by part: the families of siamese augmentation, or the name of another."""
+    """Return what a protocol draws, part by part.
+
+    The families of siamese augmentation, or the name of another.
+    """
     augmentation = PROTOCOLS[name].training.augmentation
     parts = augmentation.augmentations if isinstance(augmentation, Chain) else (augmentation,)
     return [p.families if isinstance(p, SiameseAugmentation) else type(p).__name__ for p in parts]
@@ -655,7 +660,10 @@ def test_frepo_evaluates_by_the_number_of_examples() -> None:
 def test_the_real_batch_does_not_grow_with_the_classes(
     digits: dd.TargetData, name: str, total: int, source: str, classes: int
 ) -> None:
-    """Ask a published matching for its terms, and write down how many real examples it wants of each class."""
+    """Ask a published matching for its terms.
+
+    Write down how many real examples it wants of each class.
+    """
     method = build_method(name, ipc=1).on_networks("mlp(width=2)") if name != "kip" else build_method(name, ipc=1)
     if hasattr(method.matching, "inner_steps"):
         method = dd.override(method, "matching.inner_steps", 1)

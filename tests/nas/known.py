@@ -1,4 +1,7 @@
-"""Architectures and data whose right ranking is known beforehand, and is the other way round on the two held-out splits."""
+"""Architectures and data whose right ranking is known beforehand.
+
+It is the other way round on the two held-out splits.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,15 @@ from ddcore.images import ImageSpec
 from ddcore.parts import Split
 
 MARGINS = (100.0, 80.0, 60.0, 50.0)
-"""How sure a network is of its one answer; no training here moves a logit by as much as two of them differ."""
+"""How sure a network is of its one answer.
+
+No training here moves a logit by as much as two of them differ.
+"""
 VALIDATION, TEST = (16, 12, 8, 4), (4, 8, 12, 16)
-"""Examples of each class, of 40: the share of a class is the accuracy of the network that always answers with it."""
+"""Examples of each class, of 40.
+
+The share of a class is the accuracy of the network that always answers with it.
+"""
 ANSWERS = range(4)
 
 
@@ -37,8 +46,9 @@ class Constant(nn.Module):
 class Constants(SearchSpace):
     """Four networks.
 
-    By accuracy on a split, the order is that of the split's classes. By the training loss on as many examples of each class, which is
-    three quarters of the margin, it is that of the test split; so it is by the loss on the validation split: 60, 56, 48, 45.
+    By accuracy on a split, the order is that of the split's classes. The training split has as many
+    examples of each class. The loss there is three quarters of the margin, and orders as the test
+    split does. So does the loss on the validation split: 60, 56, 48, 45.
     """
 
     name: ClassVar[str] = "constants"
@@ -51,7 +61,10 @@ class Constants(SearchSpace):
 
 
 def known_data() -> dd.TargetData:
-    """Return noise of four classes, 25 examples each to train on, and held-out splits in opposite order."""
+    """Return noise of four classes, and held-out splits in opposite order.
+
+    Each class has 25 examples to train on.
+    """
     train, validation, test = (_split(counts) for counts in ((25,) * 4, VALIDATION, TEST))
     return dd.TargetData("known", ImageSpec((1, 8, 8), 4, (0, 1, 2, 3)), train, validation=validation, test=test)
 

@@ -1,4 +1,7 @@
-"""Comparisons, proxies and searches on data whose right answer is known: the two held-out splits rank in opposite order."""
+"""Comparisons, proxies and searches on data whose right answer is known.
+
+The two held-out splits rank in opposite order.
+"""
 
 from __future__ import annotations
 
@@ -202,7 +205,10 @@ def test_a_search_takes_the_best_by_the_proxy_and_orders_them_by_the_validation_
 def test_every_candidate_and_every_search_has_seconds_of_its_own(
     data: dd.TargetData, proxy: dd.DataSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a clock whose k-th reading is 2 ** k, the j-th stretch between two readings takes 4 ** j seconds."""
+    """On a clock whose k-th reading is 2 ** k.
+
+    The j-th stretch between two readings takes 4 ** j seconds.
+    """
     readings = (2.0**k for k in itertools.count())
     clock = SimpleNamespace(monotonic=lambda: next(readings))
     monkeypatch.setitem(search_function.__globals__, "time", clock)

@@ -95,7 +95,8 @@ def test_nas_bench_201_is_nnis() -> None:
         s.candidate(candidate.choices).build((3, 32, 32), 10, seed=0) for s in (space, as_space(Hub(4, 1, 10)))
     )
     images = torch.rand(2, 3, 32, 32)
-    # A space of its own, from NNI's class, builds the frozen network at once: other draws, the same layers.
+    # A space of its own, from NNI's class, builds the frozen network at once: other draws, the same
+    # layers.
     users.module.load_state_dict(ours.module.state_dict())
     torch.testing.assert_close(ours(images), users(images))
 

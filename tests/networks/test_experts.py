@@ -1,4 +1,7 @@
-"""Experts: trained together or alone they are the same, killed or not; what does not fit is refused."""
+"""Experts: trained together or alone they are the same, killed or not.
+
+What does not fit is refused.
+"""
 
 from __future__ import annotations
 

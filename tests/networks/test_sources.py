@@ -166,7 +166,8 @@ def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.T
             oldest[i] = max(oldest.get(i, 0), member.age)
             assert member.age < 8
     assert all(age == 7 for age in oldest.values()) and len({m.age for m in members}) > 1
-    # Zhou et al.: counters begin at 0, 10, ..., 90; a member retires when its counter has passed 100 and it is matched on.
+    # Zhou et al.: counters begin at 0, 10, ..., 90. A member retires when its counter has passed
+    # 100 and it is matched on.
     first_lives = [NetworkPool(MLP(width=4)).start(run)._members[i]._retires_at for i in range(10)]  # type: ignore[attr-defined]
     assert first_lives == [102 - counter for counter in range(0, 100, 10)]
 

@@ -1,4 +1,7 @@
-"""Between matching steps networks train on the examples, in the batches and under the augmentation that their settings say."""
+"""Between matching steps networks train on the examples.
+
+Batches and augmentation are those that their settings say.
+"""
 
 from __future__ import annotations
 

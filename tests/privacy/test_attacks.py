@@ -40,7 +40,8 @@ def test_scores_are_losses_and_distances(private_digits: dd.TargetData) -> None:
         with torch.no_grad():
             chances = [float(network(image[None]).softmax(dim=1)[0, target]) for network in networks]
         assert float(losses[place]) == pytest.approx(sum(math.log(chance) for chance in chances) / 2, abs=1e-4)
-        own = synthetic if target == 1 else synthetic[owners == target]  # no synthetic example is a 1: any will do
+        # no synthetic example is a 1: any will do
+        own = synthetic if target == 1 else synthetic[owners == target]
         assert float(near[place]) == pytest.approx(-min(float((image - other).norm()) for other in own), abs=1e-4)
 
 
@@ -56,7 +57,10 @@ def test_coins_are_fair_and_only_the_inserted_are_planted(private_digits: dd.Tar
 def test_an_audit_guesses_the_upper_half_and_bounds_by_the_certificates_delta(
     private_digits: dd.TargetData, small_psg: dd.Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With scores that are known: members above others, and canaries in order, of which the first 31 are in: one guess is wrong."""
+    """With scores that are known: members above others, and canaries in order.
+
+    Of the canaries the first 31 are in: one guess is wrong.
+    """
     summary = privatize(small_psg, epsilon=5.0, delta=1e-3, accountant="rdp").distill(private_digits)
     canaries = Canaries(0, (True,) * 31 + (False,) * 29)
 

@@ -38,7 +38,10 @@ def test_without_delta_the_bound_inverts_clopper_pearson(correct: int, guesses: 
 
 
 def most_probable(correct: int, guesses: int, canaries: int, epsilon: float, delta: float) -> float:
-    """Theorem 5.2 of Steinke et al. 2023, by summing over every number of right guesses: P(S >= v) + 2 m delta max_i P(v - i <= S < v) / i."""
+    """Theorem 5.2 of Steinke et al. 2023, by summing over every number of right guesses.
+
+    P(S >= v) + 2 m delta max_i P(v - i <= S < v) / i.
+    """
     p = math.exp(epsilon) / (1 + math.exp(epsilon))
     chance = [math.comb(guesses, s) * p**s * (1 - p) ** (guesses - s) for s in range(guesses + 1)]
     worst = max(sum(chance[correct - i : correct]) / i for i in range(1, correct + 1))
@@ -60,7 +63,10 @@ def test_with_delta_the_bound_inverts_the_theorem(correct: int, guesses: int, ca
 def test_a_mechanism_that_reveals_each_coin_with_chance_delta_seldom_exceeds_its_epsilon(
     epsilon: float, delta: float, count: int
 ) -> None:
-    """It is (epsilon, delta)-private: the bound may exceed epsilon in one audit of twenty, here in how many is exact."""
+    """It is (epsilon, delta)-private: the bound may exceed epsilon in one audit of twenty.
+
+    Here it is computed exactly in how many it does.
+    """
     p = delta + (1 - delta) * math.exp(epsilon) / (1 + math.exp(epsilon))
     wrong = [c for c in range(count + 1) if epsilon_lower_bound(c, count, delta=delta) > epsilon]
     assert sum(math.comb(count, c) * p**c * (1 - p) ** (count - c) for c in wrong) <= 0.05
@@ -78,7 +84,10 @@ def test_the_bound_grows_with_success_and_shrinks_with_delta_and_confidence() ->
 
 
 def released_scores(noise_multiplier: float, trials: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Release one class mean of features per trial, with and without a canary whose features point where no other's do."""
+    """Release one class mean of features per trial, with and without a canary.
+
+    The canary's features point where no other's do.
+    """
     spec = ImageSpec((1, 4, 4), 2, (0, 1))
     module = RandomFourierFeatures(spec.shape, 2, 32, 1.0, seed=0).eval()
     net = Network(module, "head")

@@ -1,4 +1,7 @@
-"""Comparisons whose right answer is known: a baseline that must win, a split that betrays itself, results that are recomputed."""
+"""Comparisons whose right answer is known.
+
+A baseline that must win, a split that betrays itself, results that are recomputed.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ FEW_STEPS = PrivateTraining(steps=10, sample_rate=1.0)
 
 @pytest.fixture(scope="module")
 def betraying(private_digits: dd.TargetData) -> dd.TargetData:
-    """Training and validation examples have their labels; on the test split 0 is called 1, 1 is called 7, 7 is called 0."""
+    """Training and validation examples have their labels.
+
+    On the test split 0 is called 1, 1 is called 7, 7 is called 0.
+    """
     assert private_digits.test is not None
     other = torch.tensor([1, 7, 0, 0, 0, 0, 0, 0])
     test = Split(private_digits.test.inputs, other[private_digits.test.targets])
@@ -91,7 +97,10 @@ def test_accuracy_counts_right_answers(betraying: dd.TargetData) -> None:
 
 
 def test_one_update_of_dp_sgd_has_the_noise_of_its_certificate(private_digits: dd.TargetData) -> None:
-    """At a small budget an update is noise: of standard deviation sigma C / (q |g| m), times the learning rate."""
+    """At a small budget an update is noise.
+
+    Its standard deviation is sigma C / (q |g| m), times the learning rate.
+    """
     training = PrivateTraining(steps=1, learning_rate=0.5, max_grad_norm=0.2, sample_rate=0.8)
     network, certificate = dp_sgd(
         private_digits, epsilon=0.2, delta=1e-3, network="convnet(width=8)", training=training, accountant="rdp", seed=4
@@ -126,7 +135,10 @@ def test_random_features_approximate_the_gaussian_kernel() -> None:
 
 
 def test_mean_features_takes_the_bandwidth_that_it_documents(private_digits: dd.TargetData) -> None:
-    """Three quarters of the square root of the 64 pixels: frequencies of standard deviation 1 / 6."""
+    """It is three quarters of the root of the 64 pixels.
+
+    So frequencies have standard deviation 1 / 6.
+    """
     for settings, expected in (({}, 6.0), ({"bandwidth": 2.0}, 2.0)):
         private = mean_features(private_digits, epsilon=1.0, delta=1e-3, features=1000, **settings)  # type: ignore[arg-type]
         (module,) = private.method.networks.modules  # type: ignore[attr-defined]
@@ -142,7 +154,10 @@ def test_noise_is_standard_normal_and_evenly_labelled(private_digits: dd.TargetD
 
 
 def test_the_default_clipping_norm_is_the_median_of_public_noise(private_digits: dd.TargetData) -> None:
-    """Half of the features of noise are longer, on the network that it is taken from; about half on others of that kind."""
+    """On the network that it is taken from, half of the features of noise are longer.
+
+    On others of that kind it is about half.
+    """
     method = dd.methods.dm(ipc=1, preset="cpu").on_networks("convnet(width=8)")
     norm = privacy.privatize(method, epsilon=1.0, delta=1e-3).mechanism(private_digits).max_grad_norm
     shares = []

@@ -114,7 +114,8 @@ def test_an_interrupted_run_pays_for_what_it_asked_and_goes_on(
         private.distill(private_digits, callbacks=[KilledAt(2)], **options)
     assert stat.S_IMODE((private_folder(tmp_path / "out") / CHECKPOINT).stat().st_mode) == 0o600
     assert stat.S_IMODE((private_folder(tmp_path / "out") / LEDGER).stat().st_mode) == 0o600
-    with pytest.raises(KilledError):  # killed before a checkpoint: two more steps are lost, and paid
+    # killed before a checkpoint: two more steps are lost, and paid
+    with pytest.raises(KilledError):
         private.distill(private_digits, callbacks=[KilledAt(3)], out=tmp_path / "out", seed=0, checkpoint_seconds=1e9)
     summary = private.distill(private_digits, **options)
     certificate = Certificate.of(summary)
@@ -123,7 +124,8 @@ def test_an_interrupted_run_pays_for_what_it_asked_and_goes_on(
     assert certificate.epsilon <= 5.0
     assert verify(summary).holds
     assert not (private_folder(tmp_path / "out") / CHECKPOINT).exists()
-    assert private.distill(private_digits, **options).sha256() == summary.sha256()  # finished: nothing is asked again
+    # finished: nothing is asked again
+    assert private.distill(private_digits, **options).sha256() == summary.sha256()
     with pytest.raises(OutputExistsError, match="another summary"):
         private.distill(private_digits, out=tmp_path / "out", seed=1)
 

@@ -1,6 +1,7 @@
 """Random and mutated summaries, for the loader's tests and its benchmark.
 
-Run as ``python -m tests.summary.fuzzing DIRECTORY COUNT``, in a process of its own so that its memory is its own.
+Run as ``python -m tests.summary.fuzzing DIRECTORY COUNT``. It is a process of its own so that its
+memory is its own.
 """
 
 from __future__ import annotations
@@ -146,7 +147,11 @@ class Fuzzer:
 
 
 def good_summaries(directory: Path) -> list[Path]:
-    """Write one summary of each kind: float, bytes with a span, soft labels, labels as logits with steps of their own, whitened, a union, tiles, generators, and what else items and shared parts make."""
+    """Write one summary of each kind.
+
+    Float, bytes with a span, soft labels, labels as logits with steps of their own, whitened, a
+    union, tiles, generators, and what else items and shared parts make.
+    """
     target = dd.load_data("digits").of_classes([0, 1, 7])
     plain = dd.distill(target, dd.Method(factorization=Pixels(ipc=1)))
     (part,) = plain.parts
@@ -195,7 +200,10 @@ def use(directory: Path) -> None:
 
 
 def fuzz(directory: Path, count: int) -> dict[str, Any]:
-    """Mutate and use ``count`` summaries, and count what came of them; ``others`` says which exceptions were not the loader's own."""
+    """Mutate and use ``count`` summaries, and count what came of them.
+
+    ``others`` says which exceptions were not the loader's own.
+    """
     fuzzers = [Fuzzer(path) for path in good_summaries(directory)]
     found: dict[str, Any] = {"refused": 0, "loaded": 0, "others": []}
     for fuzzer in fuzzers:

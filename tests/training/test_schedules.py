@@ -15,7 +15,10 @@ from ddcore.training import Training, fit
 
 
 def rates_of(training: Training, size: int = 6) -> list[float]:
-    """Return the learning rate of every update, read off what a step moves: with a constant gradient, the rate is the step."""
+    """Return the learning rate of every update, read off what a step moves.
+
+    With a constant gradient, the rate is the step.
+    """
     network = MLP(width=2).build((1, 2, 2), 2, seed=0)
     weight = next(network.parameters())
     moved: list[float] = []
@@ -82,7 +85,8 @@ def test_momentum_ends_at_a_drop_only_where_the_protocol_says_so() -> None:
         )
         return float((steps[-1] - steps[-2]).norm() / (steps[-2] - steps[-3]).norm())
 
-    # Velocity is multiplied by the new rate either way: only without a restart is the old velocity in it.
+    # Velocity is multiplied by the new rate either way. Only without a restart is the old velocity
+    # in it.
     assert last_step(restart=False) > 1.5 * last_step(restart=True)
 
 
