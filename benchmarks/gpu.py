@@ -62,7 +62,8 @@ def waits(name: str, target: dd.TargetData) -> str:
 def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool) -> str:
     """Return the median time of a step, its kernels, the GPU's share, and peak memory.
 
-    The kernels are those that it launches. The share is that of the step's time in which the GPU works.
+    The kernels are those that it launches. The share is that of the step's time in which the GPU
+    works.
     """
     moments: list[float] = []
     watched = profile(activities=[ProfilerActivity.CUDA])

@@ -18,7 +18,10 @@ def digits() -> dd.TargetData:
 
 @pytest.fixture(scope="session")
 def few_digits(digits: dd.TargetData) -> dd.TargetData:
-    """Three classes of digits, 40 training examples each: a real dataset on which a step takes milliseconds."""
+    """Three classes of digits, 40 training examples each.
+
+    This is a real dataset on which a step takes milliseconds.
+    """
     three = digits.of_classes([0, 1, 7])
     chosen = torch.cat([(three.train.targets == c).nonzero().flatten()[:40] for c in (0, 1, 7)])
     return three.with_train(chosen, "few digits")

@@ -39,7 +39,8 @@ def test_the_convnet_has_the_fields_parameter_count() -> None:
     def count(architecture: ConvNet, shape: tuple[int, ...]) -> int:
         return sum(p.numel() for p in architecture.build(shape, 10, seed=0).parameters())
 
-    # 3 x 3 convolutions with bias, an affine norm per block, a linear layer on 128 x 4 x 4 features.
+    # 3 x 3 convolutions with bias, an affine norm per block, a linear layer on 128 x 4 x 4
+    # features.
     def expected(channels: int) -> int:
         return (channels * 9 + 1) * 128 + 2 * (128 * 9 + 1) * 128 + 3 * 256 + (128 * 16 + 1) * 10
 
