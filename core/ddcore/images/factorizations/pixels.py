@@ -22,7 +22,9 @@ CLIP_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Pixels(AsStored):
-    """Images as free parameters, ``ipc`` per class; what `AsStored` says, and bytes.
+    """Images as free parameters, ``ipc`` per class.
+
+    What `AsStored` says holds. Numbers may also be stored as bytes.
 
     Attributes:
         storage: ``float32`` or ``fp16`` normalised values, or ``uint8`` pixels. Those are rounded
