@@ -24,6 +24,7 @@ from ddcore import (
     networks,
     parts,
     sources,
+    tables,
     training,
 )
 from ddcore.budget import Budget
@@ -76,6 +77,7 @@ __all__ = [
     "parts",
     "sources",
     "storage",
+    "tables",
     "train_experts",
     "training",
 ]

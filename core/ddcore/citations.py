@@ -136,6 +136,10 @@ ENTRIES: dict[str, str] = {
   title={Herding Dynamical Weights to Learn}, author={Welling, Max},
   booktitle={International Conference on Machine Learning}, year={2009}
 }""",
+    "k_means": """@article{lloyd1982least,
+  title={Least Squares Quantization in {PCM}}, author={Lloyd, Stuart P.},
+  journal={IEEE Transactions on Information Theory}, volume={28}, number={2}, pages={129--137}, year={1982}
+}""",
     "k_center": """@inproceedings{sener2018coreset,
   title={Active Learning for Convolutional Neural Networks: A Core-Set Approach}, author={Sener, Ozan and Savarese, Silvio},
   booktitle={International Conference on Learning Representations}, year={2018}

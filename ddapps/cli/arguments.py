@@ -11,8 +11,12 @@ from typing import Any
 
 import ddcore as dd
 from ddcore.errors import SettingsError
+from ddcore.parts import MODALITIES
 
-DATA_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
+DATA_HELP = (
+    "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn; breast-cancer, wine, diabetes, ...), a .npz file, an image "
+    "folder, or a table (.csv, .parquet)"
+)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +24,23 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
     group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
+    group.add_argument("--target", metavar="COLUMN", help="the column of a table that is predicted")
+    group.add_argument("--task", choices=("classification", "regression"), help="of a table (default: by its target)")
+    group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
     group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
     """Load the data that the options describe."""
-    mirror = False if options.no_mirror else None
-    return dd.load_data(source, size=options.size, root=options.data_root, mirror=mirror, **settings)
+    words = {
+        "modality": options.modality,
+        "size": options.size,
+        "root": options.data_root,
+        "mirror": False if options.no_mirror else None,
+        "target": options.target,
+        "task": options.task,
+    }
+    return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
 
 
 def add_actions(

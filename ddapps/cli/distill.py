@@ -17,7 +17,6 @@ from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
 
 CHECKPOINT = "checkpoint.safetensors"
-STANDARD = "standard"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -98,7 +97,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was cut short goes on."""
-    target = load(options, options.data, normalisation=options.normalisation or STANDARD)
+    target = load(options, options.data, normalisation=options.normalisation)
     method = method_from(options, target)
     if options.normalisation is None and method.normalisation is not None:
         target = load(options, options.data, normalisation=method.normalisation)
@@ -213,6 +212,8 @@ def _composed(
     matching, kind = options.matching or options.method or "distribution", options.factorization or "pixels"
     data = Path(options.data).stem
     method = compose(matching, kind, ipc=options.ipc, preset=preset, data=data)
+    spec = target if isinstance(target, dd.Spec) else target.spec
+    method = method.suited_to(spec)
     if options.storage is not None:
         method = dd.override(method, "factorization.storage", options.storage)
     if budget is None:
@@ -222,7 +223,7 @@ def _composed(
         raise SettingsError(f"--bytes chooses ipc, which --factorization gives too: {kind}")
     sized = budget.fit(method, target)
     # Other settings follow the number of items, which the budget has said.
-    return compose(matching, sized.factorization, preset=preset, data=data)
+    return compose(matching, sized.factorization, preset=preset, data=data).suited_to(spec)
 
 
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:

@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """Evaluate and report."""
     summary = dd.DataSummary.load(options.summary)
-    target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
+    target = load(options, options.data, like=summary.spec)
     report = (
         _by_kernel(options, summary, target)
         if _regresses(options.protocol, summary)

@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="train")
     train = actions.add_parser("train", help="train networks on the real data; keep their weights after every epoch")
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
-    train.add_argument("--network", default="convnet", help="such as 'convnet(width=64)' (default: convnet)")
+    train.add_argument("--network", help="such as 'convnet(width=64)' (default: convnet, of tables mlp)")
     train.add_argument("--count", type=int, default=100, help="how many there shall be (default: 100)")
     train.add_argument("--epochs", type=int, default=50, help="passes over the data (default: 50)")
     train.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")

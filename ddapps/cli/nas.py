@@ -180,7 +180,7 @@ def _search(options: argparse.Namespace) -> None:
 
     proxy = open_proxy(options.proxy, options.space)
     spec = proxy.summaries[0].spec
-    target = load(options, options.data, normalisation=spec.normalisation, num_classes=spec.num_classes)
+    target = load(options, options.data, like=spec)
     found = search(
         options.space,
         proxy.evaluator(target, seed=options.seed, device=options.device),

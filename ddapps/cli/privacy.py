@@ -239,7 +239,7 @@ def _audit(options: argparse.Namespace) -> None:
     from ddapps import privacy
 
     summary = dd.DataSummary.load(options.summary)
-    target = load(options, options.data, normalisation=summary.spec.normalisation, num_classes=summary.spec.num_classes)
+    target = load(options, options.data, like=summary.spec)
     found = privacy.audit(
         summary,
         target,

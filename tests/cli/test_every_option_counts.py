@@ -80,9 +80,10 @@ def folder(tmp_path: Path) -> str:
 
 
 DATA: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
-    "--size": (["--size", "6"], lambda asked: asked.loading["size"], 6),
-    "--no-mirror": (["--no-mirror"], lambda asked: asked.loading["mirror"], False),
-    "--data-root": (["--data-root", "some/where"], lambda asked: str(asked.loading["root"]), "some/where"),
+    "--size": (["--size", "6"], lambda asked: asked.loading.get("size"), 6),
+    "--no-mirror": (["--no-mirror"], lambda asked: asked.loading.get("mirror"), False),
+    "--data-root": (["--data-root", "some/where"], lambda asked: str(asked.loading.get("root")), "some/where"),
+    "--modality": (["--modality", "images"], lambda asked: asked.loading.get("modality"), "images"),
 }
 DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--method": (["--method", "dc"], lambda asked: method(asked).name, "dc"),
@@ -103,7 +104,7 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--network": (["--network", "mlp(width=5)"], lambda asked: method(asked).networks.architecture, MLP(width=5)),  # type: ignore[attr-defined]
     "--set": (["--set", "optimiser.learning_rate=0.5"], lambda asked: method(asked).optimiser.learning_rate, 0.5),
     "--quiet": (["--quiet"], lambda asked: asked.progress, False),
-    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading["normalisation"], "zca"),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
     "--compile": (["--compile"], lambda asked: asked.compile, True),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
@@ -132,7 +133,7 @@ EXPERTS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--together": (["--together", "2"], lambda asked: asked.together, 2),
     "--workers": (["--workers", "2"], lambda asked: asked.workers, 2),
     "--set": (["--set", "learning_rate=0.5"], lambda asked: asked.training, ExpertTraining(learning_rate=0.5)),
-    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading["normalisation"], "zca"),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
     **DATA,
@@ -194,9 +195,9 @@ def test_experts_train(ask: Callable[[list[str]], Asked], folder: str, option: s
 
 
 ELSEWHERE = {
-    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help"},
-    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help"},
-    "experts train": {"--out", "--help"},
+    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help", "--target", "--task"},
+    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help", "--target", "--task"},
+    "experts train": {"--out", "--help", "--target", "--task"},
     "show": {"--out", "--debug", "--help"},
 }
 """Options whose effect other tests of this folder see.

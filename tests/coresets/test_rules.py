@@ -129,5 +129,5 @@ def test_distances_may_be_taken_in_the_features_of_a_trained_network(pool: Pool)
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="herding"):
         as_rule("best")
-    with pytest.raises(UnknownNameError, match="pixels"):
+    with pytest.raises(UnknownNameError, match="inputs"):
         FeatureSpace("latent")

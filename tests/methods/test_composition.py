@@ -34,7 +34,8 @@ def small(matching: str, factorization: str) -> dd.Method:
 
 
 def test_every_factorization_is_here() -> None:
-    assert set(SMALL) == set(FACTORIZATIONS)
+    """Of those that make images; tables have their own tests."""
+    assert set(SMALL) == {name for name, kind in FACTORIZATIONS.items() if kind.modality == "images"}
 
 
 @pytest.mark.parametrize("factorization", SMALL.values(), ids=SMALL)

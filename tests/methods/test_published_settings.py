@@ -13,9 +13,10 @@ import pytest
 
 import ddcore as dd
 from ddcore.evaluation import PROTOCOLS
-from ddcore.images import FAMILIES, Chain, ConvNet, Pixels, ResNet18, SiameseAugmentation
+from ddcore.images import FAMILIES, Chain, ConvNet, ImageSpec, Pixels, ResNet18, SiameseAugmentation
 from ddcore.matching import GradientMatching
 from ddcore.methods import METHODS, build_method
+from ddcore.parts import suited_architecture
 from tests.running import started
 
 Row = tuple[str, str | None, int, dict[str, Any], str]
@@ -629,7 +630,8 @@ def test_frepo_and_it_gan_evaluate_on_networks_of_their_own() -> None:
         "frepo-grey": ConvNet(width=128, norm="none", widening=2, init="lecun"),
         "it-gan": ResNet18(norm="batch"),  # VICO-UoE/IT-GAN ITGAN_Evaluate.py:14
     }
-    assert {name: protocol.network for name, protocol in PROTOCOLS.items()} == dict.fromkeys(PROTOCOLS, plain) | own
+    usual = {n: suited_architecture(p.network, ImageSpec((3, 32, 32), 1, (0,))) for n, p in PROTOCOLS.items()}
+    assert usual == dict.fromkeys(PROTOCOLS, plain) | own
     strengths = PROTOCOLS["frepo"].training.augmentation
     assert isinstance(strengths, SiameseAugmentation)
     assert (strengths.brightness, strengths.scale, strengths.cutout) == (

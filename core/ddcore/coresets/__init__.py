@@ -7,11 +7,14 @@ from ddcore.coresets.features import FeatureSpace
 from ddcore.coresets.forgetting import Forgetting
 from ddcore.coresets.herding import Herding
 from ddcore.coresets.k_center import KCenter
+from ddcore.coresets.k_means import KMeans
 from ddcore.coresets.random_selection import RandomSelection
 from ddcore.errors import UnknownNameError
 from ddcore.parts import CoresetRule
 
-RULES: dict[str, type[CoresetRule]] = {rule.name: rule for rule in (RandomSelection, Herding, KCenter, Forgetting)}
+RULES: dict[str, type[CoresetRule]] = {
+    rule.name: rule for rule in (RandomSelection, Herding, KCenter, KMeans, Forgetting)
+}
 
 
 def as_rule(given: str | CoresetRule) -> CoresetRule:
@@ -30,6 +33,7 @@ __all__ = [
     "Forgetting",
     "Herding",
     "KCenter",
+    "KMeans",
     "RandomSelection",
     "as_rule",
 ]

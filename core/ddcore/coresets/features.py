@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import UnknownNameError
-from ddcore.parts import Architecture, Pool, Usual, suited_architecture
+from ddcore.parts import Architecture, Pool, Recipe, Usual, suited_architecture
 from ddcore.settings import require
 from ddcore.training import Training, fit
 
-SPACES = ("pixels", "network")
+SPACES = ("inputs", "network")
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class FeatureSpace:
     """Where distances between examples are taken.
 
     Attributes:
-        kind: ``pixels`` (normalised), or ``network``: the input of the last linear layer of a
+        kind: ``inputs`` (normalised), or ``network``: the input of the last linear layer of a
             network that is trained on the whole training split.
         architecture: of that network.
         epochs: of its training (SGD .01, momentum .9, batch 256, as in protocol ``dc``).
     """
 
-    kind: str = "pixels"
+    kind: str = "inputs"
     architecture: Architecture = field(default_factory=Usual)
     epochs: int = 20
 
@@ -38,12 +38,13 @@ class FeatureSpace:
     def embed(self, pool: Pool, generator: torch.Generator) -> Tensor:
         """Return one row per example, ``n x d``, on the CPU."""
         rows = torch.arange(len(pool)).split(64)
-        if self.kind == "pixels":
+        if self.kind == "inputs":
             return torch.cat([pool.batch(i).inputs.flatten(1).cpu() for i in rows])
         seed = int(torch.randint(2**62, (1,), generator=generator))
         architecture = suited_architecture(self.architecture, pool.spec)
         network = architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)
-        fit(network, pool.batch, len(pool), Training(epochs=self.epochs), generator=generator)
+        recipe = Recipe(pool.spec.task.loss("cross_entropy"))
+        fit(network, pool.batch, len(pool), Training(epochs=self.epochs), generator=generator, recipe=recipe)
         with torch.no_grad():
             network.eval()
             return torch.cat([network.features(pool.batch(i).inputs).cpu() for i in rows])

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ddcore.errors import UnsupportedError
 from ddcore.parts import Architecture, Batch, CoresetRule, Pool, Usual, suited_architecture
 from ddcore.settings import require
 from ddcore.training import Training, fit
@@ -48,6 +49,8 @@ class Forgetting(CoresetRule):
 
         Examples that were never learned get ``epochs``.
         """
+        if pool.spec.task.numeric:
+            raise UnsupportedError("forgetting is about classes that were right once; the targets here are numbers")
         seed = int(torch.randint(2**62, (1,), generator=generator))
         architecture = suited_architecture(self.architecture, pool.spec)
         network = architecture.build(pool.spec.shape, pool.spec.num_classes, seed=seed).to(pool.device)

@@ -55,9 +55,7 @@ class ExactSignal(RealSignal):
     def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Batch]:
         run = self._bound()
         pool = Pool(self._target.train, self.spec, run.device)
-        chosen = rule.select(pool, counts, generator)
-        apply, train = self.spec.normalisation.apply, self._target.train
-        return {c: Batch(apply(train.inputs[i], run.dtype), train.targets[i]) for c, i in chosen.items()}
+        return rule.examples(pool, counts, generator, run.dtype)
 
     def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))

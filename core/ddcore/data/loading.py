@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
-from ddcore.errors import SettingsError
-from ddcore.parts import MODALITIES, Modality, TargetData, modality_named
+from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.parts import MODALITIES, Modality, Spec, TargetData, modality_named
 
 
-def load_data(source: object, *, modality: str | None = None, **options: Any) -> TargetData:
+def load_data(source: object, *, modality: str | None = None, like: Spec | None = None, **options: Any) -> TargetData:
     """Load a target dataset.
 
     Args:
         source: a name, a path, or an object of the user's: what each modality's own loader takes
             (``dd.images.load_images``, ``dd.tables.load_table``).
         modality: which of them it is, where the source alone does not say.
+        like: facts of other data that this data must fit, such as a summary's ``spec``: encoding,
+            normalisation and classes are taken from there.
         options: of that loader.
 
     Raises:
@@ -23,15 +26,20 @@ def load_data(source: object, *, modality: str | None = None, **options: Any) ->
         InputDataError: the data cannot be used as given.
         SettingsError: the loader has no such option.
     """
-    chosen = _modality_of(source, options) if modality is None else modality_named(modality)
-    known = inspect.signature(chosen.loader()).parameters
+    named = modality or (None if like is None else like.modality)
+    chosen = _modality_of(source) if named is None else modality_named(named)
+    load = chosen.loader()
+    known = [name for name in inspect.signature(load).parameters if name != "source"]
     strangers = [name for name in options if name not in known]
     if strangers:
-        raise SettingsError(
-            f"{chosen.name} are loaded without {strangers[0]!r}: choose of {', '.join(list(known)[1:])}"
-        )
-    return chosen.loader()(source, **options)
+        raise SettingsError(f"{chosen.name} are loaded without {strangers[0]!r}: choose of {', '.join(known)}")
+    return load(source, **options) if like is None else load(source, like=like, **options)
 
 
-def _modality_of(source: object, options: dict[str, Any]) -> Modality:
-    return next(m for m in reversed(MODALITIES.values()) if m.recognises(source, options))
+def _modality_of(source: object) -> Modality:
+    """Return the modality of a source: the first that knows a name, the last that knows an object."""
+    found = [modality for modality in MODALITIES.values() if modality.recognises(source)]
+    if not found:
+        known = dict.fromkeys(name for modality in MODALITIES.values() for name in modality.sources)
+        raise UnknownNameError("data", str(source)[:100], known)
+    return found[0] if isinstance(source, str | Path) else found[-1]

@@ -72,9 +72,11 @@ def distill(
     """
     signal = real or _exact(target)
     place = resolve_device(device)
-    method = replace(method.with_steps(steps), precision=precision or method.precision).suited_to(signal.spec)
+    method = replace(method.with_steps(steps), precision=precision or method.precision)
     if networks is not None:
         method = method.on_networks(networks)
+    method.require_fitting(signal.spec)
+    method = method.suited_to(signal.spec)  # the usual network, where none was named
     check_precision(method.precision, place)
     gradient_micro_batch = micro_batch
     if micro_batch is None:
@@ -140,6 +142,7 @@ def distill(
         if start is not None:
             record["start"] = {"sha256": start.sha256(), "steps": start.record.get("steps")}
         parts = (Part(method.factorization, run.examples.stored()),)
+        recipe = replace(recipe, loss=signal.spec.task.loss(recipe.loss))
         return DataSummary(parts, signal.spec, recipe, record)
 
     if method.matching is None or method.steps == 0:

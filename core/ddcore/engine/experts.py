@@ -10,7 +10,7 @@ import torch
 from ddcore import sources
 from ddcore.errors import InputDataError
 from ddcore.ground.devices import resolve_device, warm_allocator
-from ddcore.parts import TargetData, as_architecture
+from ddcore.parts import Architecture, TargetData, Usual, as_architecture, require_fitting
 from ddcore.sources import ExpertBuffer, ExpertData, ExpertTraining
 
 
@@ -18,7 +18,7 @@ def train_experts(
     target: TargetData,
     directory: str | Path,
     *,
-    network: object = "convnet",
+    network: object = None,
     training: ExpertTraining | None = None,
     count: int = 100,
     seed: int = 0,
@@ -34,7 +34,8 @@ def train_experts(
     Args:
         target: the data.
         directory: where the experts are kept.
-        network: their architecture, in any form that `as_architecture` takes; without BatchNorm.
+        network: their architecture, in any form that `as_architecture` takes, without BatchNorm;
+            default: the usual one of such data.
         training: the schedule; default: that of MTT.
         count: how many experts there shall be.
         seed: of weights, order and augmentation.
@@ -49,12 +50,16 @@ def train_experts(
     """
     if not isinstance(target, TargetData):
         raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
+    architecture: Architecture = Usual()
+    if network is not None:
+        architecture = as_architecture(network)
+        require_fitting(architecture, target.spec)
     place = resolve_device(device)
     warm_allocator(place)
     return sources.train_experts(
         Path(directory),
         ExpertData.of_target(target, place),
-        as_architecture(network),
+        architecture,
         training or ExpertTraining(),
         count=count,
         seed=seed,

@@ -10,10 +10,20 @@ import torch
 
 from ddcore.errors import SettingsError
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split, predict, train_one
-from ddcore.evaluation.protocols import Protocol, as_protocol
+from ddcore.evaluation.protocols import as_protocol
 from ddcore.ground.devices import resolve_device
-from ddcore.parts import LOSSES, TargetData, architecture_label, as_architecture
+from ddcore.parts import (
+    LOSSES,
+    Architecture,
+    TargetData,
+    Usual,
+    architecture_label,
+    as_architecture,
+    suited_architecture,
+    suited_augmentation,
+)
 from ddcore.summary import DataSummary
+from ddcore.training import Protocol
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
@@ -55,7 +65,7 @@ def epsilon_approximation(
     summary: DataSummary | TargetData,
     target: TargetData,
     *,
-    network: object = "convnet",
+    network: object = None,
     protocol: str | Protocol = "dc",
     runs: int = 1,
     seed: int = 0,
@@ -64,17 +74,17 @@ def epsilon_approximation(
 ) -> Approximation:
     r"""Measure :math:`\sup_{x, y} |\,l(\Phi_{\theta_D}(x), y) - l(\Phi_{\theta_{D_{syn}}}(x), y)\,|` over held-out points.
 
-    Both networks of a run start from the same weights. The loss is the cross-entropy on the true class. The supremum
+    Both networks of a run start from the same weights. The loss is the task's: the cross-entropy on the true class, say. The supremum
     over a finite sample is a lower bound of that over the distribution, hence the quantiles beside it.
 
     Source: survey, Definition 2.
     """
     if runs < 1:
         raise SettingsError(f"runs must be at least 1, not {runs}")
-    protocol, place, architecture = as_protocol(protocol), resolve_device(device), as_architecture(network)
+    protocol, place, architecture = as_protocol(protocol), resolve_device(device), _architecture(network, target)
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
-    training = replace(protocol.training, augmentation=protocol.training.augmentation.suited_to(target.spec))
+    training = replace(protocol.training, augmentation=suited_augmentation(protocol.training.augmentation, target.spec))
     suprema, quantiles = [], []
     for run in range(runs):
         losses = []
@@ -82,13 +92,17 @@ def epsilon_approximation(
             source = TrainingSource.of(data, place, torch.float32)
             trained = train_one(architecture, source, training, target.spec, seed=seed, run=run)
             logits = predict(trained, held_out, target.spec, place).double()
-            losses.append(LOSSES["cross_entropy"](logits, held_out.targets))
+            losses.append(LOSSES[target.spec.task.loss("cross_entropy")](logits, held_out.targets))
         difference = (losses[0] - losses[1]).abs()
         suprema.append(float(difference.max()))
         quantiles.append(_quantiles(difference, QUANTILES))
     return Approximation(
         architecture_label(architecture), protocol.name, tuple(suprema), tuple(quantiles), len(held_out)
     )
+
+
+def _architecture(network: object, target: TargetData) -> Architecture:
+    return suited_architecture(Usual() if network is None else as_architecture(network), target.spec)
 
 
 def _quantiles(values: torch.Tensor, at: Sequence[float]) -> tuple[float, ...]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError
-from ddcore.evaluation.protocols import Protocol, as_protocol
+from ddcore.evaluation.estimators import Estimator, as_estimator, outputs_of
+from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
 from ddcore.ground.randomness import derive_seed, generator
@@ -26,10 +27,13 @@ from ddcore.parts import (
     TargetData,
     architecture_label,
     as_architecture,
+    require_fitting,
+    suited_architecture,
+    suited_augmentation,
 )
 from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
-from ddcore.training import Training, Watch, fit
+from ddcore.training import Protocol, Training, Watch, fit
 from ddcore.version import __version__
 
 
@@ -46,13 +50,14 @@ def evaluate(
     split: str = "test",
     progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Train fresh networks on a summary by its recipe and measure their accuracy on held-out real data.
+    """Train fresh networks on a summary by its recipe and measure their scores on held-out real data.
 
     Args:
         summary: what is trained on; a `TargetData` stands for its whole training split (the full-data reference).
         target: whose held-out split is tested on.
-        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings, modules, factories; default: the
-            protocol's, a ConvNet of width 128 for most.
+        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings,
+            modules, factories; default: the protocol's, for most the usual one of such data. Beside
+            them estimators of scikit-learn: ``"sklearn:hist-gradient-boosting"``, or an object.
         protocol: a name in `PROTOCOLS`, ``paper`` (that of the summary's own method), or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own.
         seed: of weights, order and augmentation.
@@ -68,7 +73,8 @@ def evaluate(
         InputDataError: the target has no such split, or its shape, classes or normalisation are not the summary's.
     """
     protocol = as_protocol(protocol, summary)
-    networks = protocol.network if networks is None else networks
+    if networks is None:
+        networks = suited_architecture(protocol.network, target.spec)
     place = resolve_device(device)
     check_precision(precision, place)
     warm_allocator(place)
@@ -76,31 +82,35 @@ def evaluate(
         raise SettingsError(f"runs must be at least 1, not {runs}")
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
-    architectures = [as_architecture(n) for n in (networks if isinstance(networks, list | tuple) else [networks])]
-    if not architectures:
+    named = networks if isinstance(networks, list | tuple) else [networks]
+    learners = [as_estimator(n) or _fitting(as_architecture(n), target.spec) for n in named]
+    if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
     source = TrainingSource.of(summary, place, dtype_of(precision))
     results = []
     with matmul_precision(precision, place):
-        for architecture in architectures:
-            started, accuracies, weights = time.monotonic(), [], 0
+        for learner in learners:
+            label = learner.label if isinstance(learner, Estimator) else architecture_label(learner)
+            started, scores, weights = time.monotonic(), list[dict[str, float]](), 0
             for run in range(runs):
                 if progress is not None:
-                    progress(f"{architecture_label(architecture)}: run {run + 1} of {runs}")
-                network = train_one(
-                    architecture, source, training, target.spec, seed=seed, run=run, precision=precision
-                )
-                weights = sum(p.numel() for p in network.parameters())
-                with autocast(precision, place):
-                    logits = predict(network, held_out, target.spec, place)
-                accuracies.append(100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean()))
+                    progress(f"{label}: run {run + 1} of {runs}")
+                if isinstance(learner, Estimator):
+                    outputs = _estimated(learner, source, held_out, target.spec, derive_seed(seed, "run", run))
+                else:
+                    network = train_one(learner, source, training, target.spec, seed=seed, run=run, precision=precision)
+                    weights = sum(p.numel() for p in network.parameters())
+                    with autocast(precision, place):
+                        outputs = predict(network, held_out, target.spec, place)
+                scores.append(target.spec.task.scores(outputs, held_out.targets))
             seconds = time.monotonic() - started
-            results.append(Result(architecture_label(architecture), tuple(accuracies), seconds, weights))
+            by_name = {name: tuple(found[name] for found in scores) for name in scores[0]}
+            results.append(Result(label, by_name, seconds, weights))
     details: dict[str, Any] = {
         "training": describe(training),
         "recipe": source.recipe.to_json(),
-        "networks": [describe(a) for a in architectures],
+        "networks": [describe(learner) for learner in learners],
         "iterate": "final",
         "seed": seed,
         "precision": precision,
@@ -122,7 +132,8 @@ class TrainingSource:
         if isinstance(data, TargetData):
             inputs, targets = data.train.inputs.to(device), data.train.targets.to(device)
             apply = data.spec.normalisation.apply
-            source = cls(lambda i: Batch(apply(inputs[i], dtype), targets[i]), len(targets), Recipe(), "hard")
+            recipe = Recipe(data.spec.task.loss("cross_entropy"))
+            source = cls(lambda i: Batch(apply(inputs[i], dtype), targets[i]), len(targets), recipe, "hard")
             per_class = len(targets) / len(data.spec.classes)
             source.data, source.method = data.name, "full data"
             source.ipc = int(per_class) if per_class == int(per_class) else round(per_class, 1)
@@ -202,6 +213,12 @@ def train_one(
     return network
 
 
+def _estimated(estimator: Estimator, source: TrainingSource, held_out: Split, spec: Spec, seed: int) -> Tensor:
+    examples = source.batch_of(torch.arange(source.size))
+    tested = spec.normalisation.apply(held_out.inputs)
+    return outputs_of(estimator, spec.task, examples, tested, spec.num_classes, seed)
+
+
 def predict(network: Network, split: Split, spec: Spec, device: torch.device, *, batch_size: int = 128) -> Tensor:
     """Return logits of all examples of a split, ``n x num_classes``, on the CPU."""
     network.eval()
@@ -213,9 +230,14 @@ def predict(network: Network, split: Split, spec: Spec, device: torch.device, *,
     return torch.cat(logits)
 
 
+def _fitting(architecture: Architecture, spec: Spec) -> Architecture:
+    require_fitting(architecture, spec)
+    return architecture
+
+
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
     """Return the protocol's augmentation; mirrored only where neither side forbids it."""
-    return protocol.training.augmentation.suited_to(summary.spec).suited_to(target.spec)
+    return suited_augmentation(suited_augmentation(protocol.training.augmentation, summary.spec), target.spec)
 
 
 def held_out_split(target: TargetData, split: str) -> Split:

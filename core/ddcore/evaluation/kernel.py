@@ -61,12 +61,13 @@ def evaluate_kernel(
         started = time.monotonic()
         support = kernel.embed(examples.inputs, ())
         dual = ridge_solution(kernel.product(support, support), labels, ridge)
-        right = 0
+        predicted = []
         size = kernel.fitting(source.size, target.spec.shape)
-        for inputs, truth in zip(held_out.inputs.split(size), held_out.targets.split(size), strict=True):
+        for inputs in held_out.inputs.split(size):
             tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
-            right += int(((kernel.product(tested, support) @ dual).argmax(dim=1).cpu() == truth).sum())
-        accuracy = 100.0 * right / len(held_out)
-        results.append(Result(f"{kernel_label(kernel)}, infinite width", (accuracy,), time.monotonic() - started, 0))
+            predicted.append((kernel.product(tested, support) @ dual).cpu())
+        scores = target.spec.task.scores(torch.cat(predicted), held_out.targets)
+        label = f"{kernel_label(kernel)}, infinite width"
+        results.append(Result(label, {n: (v,) for n, v in scores.items()}, time.monotonic() - started, 0))
     details = {"kernels": [describe(k) for k in chosen], "ridge": ridge, "precision": "fp64"}
     return source.report(PROTOCOL, results, target, split, place, details)

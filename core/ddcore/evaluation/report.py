@@ -2,56 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 
+NOT_SHARES = ("r2", "rmse")
+"""Scores that are no share, so not in percent."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """Test accuracies of one architecture.
+    """Test scores of one architecture, or of one estimator.
 
     Attributes:
-        network: the architecture's label.
-        accuracies: in percent, one per run: final iterates.
+        network: its label.
+        scores: one value per run of every score, by name; the main score first. Shares are in
+            percent.
         seconds: of training and testing, all runs together.
-        parameters: number of weights.
+        parameters: number of weights; 0 for what has none.
     """
 
     network: str
-    accuracies: tuple[float, ...]
+    scores: Mapping[str, tuple[float, ...]]
     seconds: float
     parameters: int
 
+    @property
+    def score(self) -> str:
+        """Name of the main score."""
+        return next(iter(self.scores))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The main score of every run: final iterates."""
+        return self.scores[self.score]
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Accuracy of every run, in percent."""
+        return self.scores["accuracy"]
+
     @cached_property
     def _statistics(self) -> tuple[float, float, float]:
-        return mean_std_ci95(self.accuracies)
+        return mean_std_ci95(self.values)
 
     @property
     def mean(self) -> float:
-        """Mean accuracy, in percent."""
+        """Mean of the main score."""
         return self._statistics[0]
 
     @property
     def std(self) -> float:
-        """Sample standard deviation over runs, in points; NaN for one run."""
+        """Sample standard deviation over runs; NaN for one run."""
         return self._statistics[1]
 
     @property
     def ci95(self) -> float:
-        """Half the width of the 95 % interval of the mean, in points; NaN for one run."""
+        """Half the width of the 95 % interval of the mean; NaN for one run."""
         return self._statistics[2]
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented entry of ``results``; what one run leaves undefined is null."""
+        others = {name: sample_statistics(values) for name, values in self.scores.items()}
+        for statistics in others.values():
+            del statistics["runs"]
+        every = {"accuracies": [round(a, 3) for a in self.accuracies]} if "accuracy" in self.scores else {}
         return {
             "network": self.network,
-            **sample_statistics(self.accuracies),
+            "score": self.score,
+            **sample_statistics(self.values),
+            "scores": others,
             "seconds": round(self.seconds, 2),
-            "accuracies": [round(a, 3) for a in self.accuracies],
+            **every,
             "parameters": self.parameters,
         }
 
@@ -88,12 +113,18 @@ class Report:
         }
 
     def __str__(self) -> str:
+        width = max(24, *(len(r.network) for r in self.results))
         lines = [
             f"{self.method} of {self.data}, {self.ipc} per class, {self.stored_bytes} bytes, protocol {self.protocol}",
-            f"{'network':<24} {'accuracy %':>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
+            f"{'network':<{width}} {_title(self.results):>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
         ]
         lines += [
-            f"{r.network:<24} {r.mean:>10.2f} {r.std:>6.2f} {r.ci95:>6.2f} {len(r.accuracies):>5} {r.seconds:>8.1f}"
+            f"{r.network:<{width}} {r.mean:>10.2f} {r.std:>6.2f} {r.ci95:>6.2f} {len(r.values):>5} {r.seconds:>8.1f}"
             for r in self.results
         ]
         return "\n".join(lines)
+
+
+def _title(results: Sequence[Result]) -> str:
+    score = results[0].score if results else "accuracy"
+    return score if score in NOT_SHARES else f"{score} %"

@@ -21,12 +21,15 @@ from ddcore.images.loading import load_images
 from ddcore.images.modality import Images
 from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
 from ddcore.images.normalisation import ZCA, Standardise, fit_normalisation
+from ddcore.images.protocols import IMAGE_PROTOCOLS
 from ddcore.images.show import draw
 from ddcore.images.sources import NAMED, read_npz
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import add_modality
+from ddcore.training import PROTOCOLS
 
 add_modality(Images())
+PROTOCOLS.update({protocol.name: protocol for protocol in IMAGE_PROTOCOLS})
 
 __all__ = [
     "FAMILIES",

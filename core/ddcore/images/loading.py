@@ -14,7 +14,7 @@ from ddcore.errors import InputDataError, UnknownNameError
 from ddcore.images import sources
 from ddcore.images.normalisation import fit_normalisation
 from ddcore.images.spec import ImageSpec, check_images
-from ddcore.parts import Normalisation, Split, TargetData, stratified_split
+from ddcore.parts import Normalisation, Spec, Split, TargetData, stratified_split
 
 # Names of a split's arrays in a .npz file, and in a mapping.
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -32,6 +32,7 @@ def load_images(
     class_names: Sequence[str] | None = None,
     mirror: bool | None = None,
     size: int | None = None,
+    like: Spec | None = None,
     root: str | Path | None = None,
     seed: int = 0,
 ) -> TargetData:
@@ -55,6 +56,8 @@ def load_images(
         mirror: whether mirrored images keep their class; default: yes, except for data known to
             show digits.
         size: side to which images of a folder are resized; needed when they differ.
+        like: facts of other such data (a summary's ``spec``), whose normalisation and number of
+            classes are taken.
         root: where downloads are kept; default: the variable ``DDCORE_DATA``, else
             ``~/.cache/ddcore``.
         seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed
@@ -66,6 +69,8 @@ def load_images(
     """
     if size is not None and size < 1:
         raise InputDataError(f"size must be at least 1, not {size}")
+    if like is not None:
+        normalisation, num_classes = like.normalisation, like.num_classes
     arrays, found_name = _arrays(source, test, root=root, size=size)
     name = name or found_name
     facts = sources.facts_about(name)

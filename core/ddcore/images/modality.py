@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -54,7 +55,10 @@ class Images(Modality):
     def sources(self) -> tuple[str, ...]:
         return (*NAMED, "path/to/file.npz", "path/to/image/folder")
 
-    def recognises(self, source: object, options: Mapping[str, Any]) -> bool:
+    def recognises(self, source: object) -> bool:
+        if isinstance(source, str | Path):
+            path = Path(source)
+            return str(source) in NAMED or path.suffix == ".npz" or path.is_dir()
         return True
 
     def loader(self) -> Callable[..., TargetData]:

@@ -22,7 +22,7 @@ from ddcore.methods.mtt import mtt
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
-from ddcore.methods.selection import forgetting, herding, k_center, random
+from ddcore.methods.selection import forgetting, herding, k_center, k_means, random
 from ddcore.methods.tesla import tesla
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "idc_i",
     "it_gan",
     "k_center",
+    "k_means",
     "kfs",
     "kip",
     "linba",

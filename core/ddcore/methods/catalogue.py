@@ -29,7 +29,7 @@ from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
-from ddcore.methods.selection import forgetting, herding, k_center, random
+from ddcore.methods.selection import forgetting, herding, k_center, k_means, random
 from ddcore.methods.tesla import tesla
 from ddcore.parts import Ipc, Method, Spec, TargetData
 from ddcore.settings import override, require
@@ -121,6 +121,7 @@ METHODS: dict[str, Published] = {
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
+        Published(k_means, "Lloyd 1982, doi:10.1109/TIT.1982.1056489", "four tables, 1 and 10 per class, quick"),
         Published(forgetting, "Toneva et al. 2019, arXiv:1812.05159", _DIGITS),
     )
 }
@@ -166,6 +167,8 @@ def build_method(
         method = published.at(items, preset, data or getattr(target, "name", None))
         if storage is not None:
             method = override(method, "factorization.storage", storage)
+        if target is not None:
+            method = method.suited_to(target if isinstance(target, Spec) else target.spec)
         return replace(method, factorization=method.factorization.clipped()) if clip else method
 
     if target is None:

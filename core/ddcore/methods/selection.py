@@ -1,8 +1,8 @@
-"""Coresets as methods: a rule selects real examples, and no step is taken."""
+"""Coresets as methods: a rule selects real examples, or makes some of them; no step is taken."""
 
 from __future__ import annotations
 
-from ddcore.coresets import FeatureSpace, Forgetting, Herding, KCenter, RandomSelection
+from ddcore.coresets import FeatureSpace, Forgetting, Herding, KCenter, KMeans, RandomSelection
 from ddcore.images import Pixels
 from ddcore.methods.presets import check_preset
 from ddcore.parts import CoresetRule, Ipc, Method
@@ -15,7 +15,7 @@ def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:
 
 def _space(preset: str) -> FeatureSpace:
     check_preset(preset)
-    return FeatureSpace("network" if preset == "paper" else "pixels")
+    return FeatureSpace("network" if preset == "paper" else "inputs")
 
 
 def random(ipc: Ipc = 10, preset: str = "paper") -> Method:
@@ -38,6 +38,12 @@ def k_center(ipc: Ipc = 10, preset: str = "paper") -> Method:
     ``paper``: in features of a trained network; ``cpu``: in pixels.
     """
     return _selection(KCenter(_space(preset)), ipc, preset, "k_center")
+
+
+def k_means(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Cluster each class and take the centres (Lloyd 1982): means of real examples, not examples."""
+    check_preset(preset)
+    return _selection(KMeans(), ipc, preset, "k_means")
 
 
 def forgetting(ipc: Ipc = 10, preset: str = "paper") -> Method:

@@ -35,6 +35,10 @@ class Pool:
         inputs = self.spec.normalisation.apply(self.split.inputs[indices].to(self.device))
         return Batch(inputs, self.split.targets[indices].to(self.device))
 
+    def taken(self, indices: Tensor, dtype: torch.dtype) -> Batch:
+        """Return normalised examples on the CPU."""
+        return Batch(self.spec.normalisation.apply(self.split.inputs[indices], dtype), self.split.targets[indices])
+
 
 class CoresetRule(ABC):
     """Settings of a rule that selects real examples."""
@@ -43,4 +47,16 @@ class CoresetRule(ABC):
 
     @abstractmethod
     def select(self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Tensor]:
-        """Return, per class id, the indices of ``counts[class_id]`` distinct examples, the most wanted first."""
+        """Return, per class id, the indices of ``counts[class_id]`` distinct examples.
+
+        The most wanted come first.
+        """
+
+    def examples(
+        self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator, dtype: torch.dtype
+    ) -> dict[int, Batch]:
+        """Return, per class id, what the rule puts forward, normalised, on the CPU.
+
+        These are the selected examples, unless a rule makes new ones of them.
+        """
+        return {c: pool.taken(chosen, dtype) for c, chosen in self.select(pool, counts, generator).items()}

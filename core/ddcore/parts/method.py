@@ -12,7 +12,7 @@ from ddcore.parts.architecture import Architecture, as_architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
 from ddcore.parts.factorization import Factorization
 from ddcore.parts.matching import Matching
-from ddcore.parts.modality import suited_architecture, suited_factorization
+from ddcore.parts.modality import require_fitting, suited_architecture, suited_factorization
 from ddcore.parts.network_source import NetworkSource, NoNetworks
 from ddcore.parts.spec import Spec
 from ddcore.settings import describe, override, require
@@ -120,6 +120,13 @@ class Method:
         """Return a copy with another number of steps; None keeps the number."""
         return self if steps is None else replace(self, steps=steps)
 
+    def require_fitting(self, spec: Spec) -> None:
+        """Raise `UnsupportedError` if a part is of another kind of data."""
+        architecture = getattr(self.networks, "architecture", None)
+        for part in (self.factorization, self.augmentation, architecture):
+            if part is not None:
+                require_fitting(part, spec)
+
     def suited_to(self, spec: Spec) -> Method:
         """Return this composition for such data.
 
@@ -140,4 +147,11 @@ class Method:
         augmentation = self.augmentation
         if augmentation.modality not in (None, spec.modality):
             augmentation = NoAugmentation()
-        return replace(self, factorization=factorization, networks=networks, augmentation=augmentation, preset=preset)
+        return replace(
+            self,
+            factorization=factorization,
+            networks=networks,
+            augmentation=augmentation,
+            preset=preset,
+            normalisation=self.normalisation if factorization is self.factorization else None,
+        )

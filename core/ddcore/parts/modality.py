@@ -61,8 +61,8 @@ class Modality(ABC):
         """Names of data, and forms of files, that the loader takes."""
 
     @abstractmethod
-    def recognises(self, source: object, options: Mapping[str, Any]) -> bool:
-        """Whether ``source``, with these options, is such data."""
+    def recognises(self, source: object) -> bool:
+        """Whether ``source`` looks like such data."""
 
     @abstractmethod
     def loader(self) -> Callable[..., TargetData]:
@@ -106,6 +106,15 @@ def modality_named(name: str) -> Modality:
     if name not in MODALITIES:
         raise UnknownNameError("modality", name, MODALITIES)
     return MODALITIES[name]
+
+
+def require_fitting(part: Architecture | Factorization | Augmentation, spec: Spec) -> None:
+    """Raise `UnsupportedError` if a part is of another kind of data."""
+    if part.modality in MODALITIES and part.modality != spec.modality:
+        raise UnsupportedError(
+            f"{type(part).__name__} is for {part.modality}, the data are {spec.modality}: choose another part, or let "
+            "method.suited_to(target.spec) choose"
+        )
 
 
 def suited_architecture(architecture: Architecture, spec: Spec) -> Architecture:

@@ -40,7 +40,11 @@ class Task(ABC):
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """One of several classes. The scores are accuracy and macro-averaged F1."""
+    """One of several classes.
+
+    The scores are accuracy, macro-averaged F1, and the area under the ROC curve (of one class
+    against the rest, averaged), where every class stands among the targets.
+    """
 
     name: ClassVar[str] = "classification"
     score: ClassVar[str] = "accuracy"
@@ -55,7 +59,10 @@ class Classification(Task):
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         guesses = outputs.argmax(dim=1)
         accuracy = float((guesses == targets).double().mean())
-        return {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * _macro_f1(guesses, targets)}
+        found = {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * _macro_f1(guesses, targets)}
+        if len(targets.unique()) == outputs.shape[1] > 1:
+            found["roc_auc"] = 100.0 * _roc_auc(outputs.double().softmax(dim=1), targets)
+        return found
 
 
 def _macro_f1(guesses: Tensor, targets: Tensor) -> float:
@@ -64,6 +71,13 @@ def _macro_f1(guesses: Tensor, targets: Tensor) -> float:
     hits = torch.bincount(targets[guesses == targets], minlength=size).double()
     named = (torch.bincount(guesses, minlength=size) + torch.bincount(targets, minlength=size)).double()
     return float((2 * hits[named > 0] / named[named > 0]).mean())
+
+
+def _roc_auc(shares: Tensor, targets: Tensor) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    scores = shares[:, 1] if shares.shape[1] == 2 else shares
+    return float(roc_auc_score(targets.numpy(), scores.numpy(), multi_class="ovr"))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ddcore.errors import UnsupportedError
 from ddcore.parts import Network, Run
 from ddcore.settings import require, require_counts
 
@@ -58,6 +59,8 @@ class Plateau:
 
     def check(self, network: Network, run: Run, *key: int | str) -> float:
         """Return the network's accuracy on random real examples, in [0, 1]."""
+        if run.spec.task.numeric:
+            raise UnsupportedError("a plateau of accuracy needs classes; the targets here are numbers: plateau=None")
         real = run.real.batch(run.examples.classes, self.examples, "/".join(map(str, ("plateau", *key))))
         with torch.no_grad(), run.autocast():
             guesses = torch.cat([network.logits(part).argmax(dim=1) for part in real.inputs.split(run.micro_batch)])

@@ -74,10 +74,13 @@ class _TrainedOnReal(DrawnNetworks):
             return
         classes, random = run.examples.classes, run.generator("real-training")
         real = run.real.batch(classes, -(-settings.examples // len(classes)), "real-training")
+        loss = run.spec.task.loss("cross_entropy")
         order = torch.randperm(len(real.targets), generator=random)[: settings.examples]
         self._network.train()
         with self._network.trained(), reproducible_dropout(self._network, random):
             for indices in order.split(settings.batch_size):
                 view = self._augmentation.draw(random, len(indices))
-                take_step(self._network, self._optimiser, view(taken(real, indices)), precision=run.precision)
+                take_step(
+                    self._network, self._optimiser, view(taken(real, indices)), loss=loss, precision=run.precision
+                )
         settle(self._network, run)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ddcore.parts import Architecture, Batch, Networks, NetworkSource, NoAugmentation, Run, Usual, taken
+from ddcore.parts import Architecture, Batch, Networks, NetworkSource, NoAugmentation, Recipe, Run, Usual, taken
 from ddcore.settings import require, require_counts
 from ddcore.sources.drawn import DrawnNetworks
 from ddcore.sources.plateau import Plateau
@@ -111,6 +111,7 @@ class _TrainedOnSynthetic(DrawnNetworks):
                 len(synthetic.inputs),
                 training,
                 generator=generator,
+                recipe=Recipe(run.spec.task.loss("cross_entropy")),
                 precision=run.precision,
             )
 

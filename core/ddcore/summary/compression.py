@@ -19,18 +19,18 @@ def compressed_bytes(tensors: Iterable[Tensor]) -> int:
     everything else goes through LZMA together.
     """
     held = list(tensors)
-    images = [t for t in held if t.dtype == torch.uint8 and t.ndim == 4 and t.shape[1] in (1, 3) and t.numel() > 0]
-    rest = [t for t in held if not any(t is image for image in images)]
-    by_png = sum(map(_png_bytes, images)) + _lzma_bytes(rest)
-    return min(by_png, _lzma_bytes(held)) if images else _lzma_bytes(held)
+    pictures = [t for t in held if t.dtype == torch.uint8 and t.ndim == 4 and t.shape[1] in (1, 3) and t.numel() > 0]
+    rest = [t for t in held if not any(t is picture for picture in pictures)]
+    by_png = sum(map(_png_bytes, pictures)) + _lzma_bytes(rest)
+    return min(by_png, _lzma_bytes(held)) if pictures else _lzma_bytes(held)
 
 
-def _png_bytes(images: Tensor) -> int:
-    n, channels, height, width = images.shape
+def _png_bytes(pictures: Tensor) -> int:
+    n, channels, height, width = pictures.shape
     columns = math.ceil(math.sqrt(n))
     rows = -(-n // columns)
     grid = torch.zeros(rows * columns, channels, height, width, dtype=torch.uint8)
-    grid[:n] = images
+    grid[:n] = pictures
     picture = grid.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     picture = picture.reshape(rows * height, columns * width, channels).squeeze(2)
     buffer = io.BytesIO()

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ddcore.errors import UnsupportedError
 from ddcore.ground.devices import to_device
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
@@ -58,6 +59,8 @@ class FeatureAlignment(Matching):
         require(min(weights) >= 0, "weights must not be negative")
 
     def start(self, run: Run) -> MatchingState:
+        if run.spec.task.numeric:
+            raise UnsupportedError("feature alignment tells classes apart; the targets here are numbers")
         for network in run.networks.current():
             network.require_independent_examples()
             network.activation_names()

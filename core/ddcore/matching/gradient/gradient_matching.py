@@ -90,7 +90,7 @@ class GradientMatching(Matching):
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
-        names = matched_weights(network, self.layers)
+        names, loss_of = matched_weights(network, self.layers), LOSSES[run.spec.task.loss("cross_entropy")]
         groups = self._groups(run)
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in run.examples.classes}
         real = run.real.gradients(network, groups, views, real_count(run, self.real_batch, self.real_total), names)
@@ -110,7 +110,7 @@ class GradientMatching(Matching):
                 ) -> Sequence[Tensor]:
                     batch = synthetic_batch(run, views, piece)
                     with run.autocast():
-                        losses = LOSSES["cross_entropy"](network(batch.inputs), batch.targets).to(run.dtype)
+                        losses = loss_of(network(batch.inputs), batch.targets).to(run.dtype)
                     mean = to_device(class_shares(piece, sizes).to(run.dtype), run.device) @ losses
                     return torch.autograd.grad(
                         mean, weights, create_graph=differentiable, allow_unused=True, materialize_grads=True

@@ -73,6 +73,8 @@ class KernelRegression(Matching):
     def start(self, run: Run) -> MatchingState:
         for network in run.networks.current():
             network.require_independent_examples()
+        if run.spec.task.numeric and self.loss != "squared":
+            raise UnsupportedError(f"loss {self.loss!r} is about classes; the targets here are numbers: loss='squared'")
         return _KernelState(self.loss, run)
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
@@ -108,7 +110,9 @@ class KernelRegression(Matching):
             [(d * e).sum().double() for d, e in zip(derivatives, [support, dual, *state.parameters()], strict=True)]
         ).sum()
         total = product - product.detach() + value
-        yield Term(total - _margin(labels) if self.label_margin else total, classes=run.examples.classes)
+        yield Term(
+            total - _margin(labels) if self.label_margin and classes > 1 else total, classes=run.examples.classes
+        )
 
     def _loss(self, predictions: Tensor, targets: Tensor, state: _KernelState) -> Tensor:
         """Return the loss summed over examples."""

@@ -50,7 +50,7 @@ class InnerTraining:
         self._run, self._module, self._batches = run, network.module, batches
         self._names = [name for name, _ in network.module.named_parameters()]
         self._augmentation = run.augmentation if augment else NoAugmentation()
-        self._loss = LOSSES[loss]
+        self._loss = LOSSES[run.spec.task.loss(loss)]
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ddcore.errors import CheckpointError, ExpertsError, MissingExtraError, NumericalError, UnsupportedError
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.statefile import read_state, write_state
-from ddcore.parts import Architecture, OneOf, suited_augmentation
+from ddcore.parts import Architecture, OneOf, suited_architecture, suited_augmentation
 from ddcore.settings import describe, require, require_counts
 from ddcore.sources.experts.buffer import ExpertBuffer
 from ddcore.sources.experts.data import ExpertData
@@ -46,6 +46,7 @@ def train_experts(
     if isinstance(architecture, OneOf):
         raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
     require(workers >= 0, f"workers must not be negative, it is {workers}")
+    architecture = suited_architecture(architecture, data.spec)
     suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
     job = _Job(directory, data, architecture, suited, seed, device)
     stacked = worth_stacking(job.module(0), device)
@@ -127,7 +128,8 @@ class _Job:
 
     def train(self, group: Sequence[int], progress: Progress | None) -> Trained:
         """Return the numbers, the trajectories ``n x (epochs + 1) x P``, and the seconds of a group that trains at once."""
-        networks = Together([self.module(number).to(self.device) for number in group])
+        modules = [self.module(number).to(self.device) for number in group]
+        networks = Together(modules, self.data.spec.task.loss("cross_entropy"))
         rows: list[Tensor] = [networks.flat()]
         partial, training = self.partial(group), self.training
         seconds = _resume(partial, networks, rows)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from ddcore.parts import Augmentation, Batch, UsualAugmentation
+from ddcore.parts import LOSSES, Augmentation, Batch, UsualAugmentation
 from ddcore.settings import require, require_counts
 
 Tensors = Sequence[Tensor]
@@ -55,9 +55,11 @@ class Together:
 
     Args:
         modules: on their device; they lend their structure and first weights.
+        loss: what they minimise, a name in ``LOSSES``.
     """
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, modules: Sequence[nn.Module], loss: str = "cross_entropy") -> None:
+        self._loss_name = loss
         self._module = modules[0]
         self.names = [name for name, _ in self._module.named_parameters()]
         columns = zip(*(module.parameters() for module in modules), strict=True)
@@ -103,7 +105,9 @@ class Together:
 
     def _loss(self, weights: Tensors, inputs: Tensor, targets: Tensor) -> Tensor:
         logits = functional_call(self._module, dict(zip(self.names, weights, strict=True)), (inputs,))
-        return F.cross_entropy(logits, targets)
+        if self._loss_name == "cross_entropy":
+            return F.cross_entropy(logits, targets)
+        return LOSSES[self._loss_name](logits, targets).mean()
 
     def flat(self) -> Tensor:
         """Return the weights as one row per network, on the CPU in float32."""

@@ -1,0 +1,124 @@
+"""Estimators of scikit-learn beside networks: what people really use on tables."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.ground import derive_seed
+from ddcore.parts import Batch, Task
+from ddcore.settings import settings_pairs
+
+PREFIX = "sklearn:"
+SUFFIX = re.compile(r"(Classifier|Regressor)(CV)?$")
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """An estimator by name, or the caller's own as a template: it is copied for every run.
+
+    Attributes:
+        label: shown in reports.
+        name: ``hist-gradient-boosting``, ``logistic-regression``, ``k-neighbors``, ...: the class's
+            name in small letters, without Classifier or Regressor.
+        settings: of its constructor.
+        template: the caller's object, in place of a name.
+    """
+
+    label: str
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    template: Any = None
+
+    def build(self, task: Task, seed: int) -> Any:
+        """Return a new estimator for ``task``, its random state from ``seed``."""
+        from sklearn.base import clone
+
+        if self.template is None:
+            known = _classes("regressor" if task.numeric else "classifier")
+            if self.name not in known:
+                raise UnknownNameError(f"estimator for {task.name}", self.name, known)
+            try:
+                estimator = known[self.name]()
+                estimator.set_params(**self.settings)
+            except (TypeError, ValueError) as error:
+                raise SettingsError(f"{self.label}: {error}") from error
+        else:
+            estimator = clone(self.template)
+        if "random_state" in estimator.get_params():
+            estimator.set_params(random_state=seed % 2**32)
+        return estimator
+
+    def describe(self) -> dict[str, Any]:
+        """Record the class and its settings, where they are plain."""
+        if self.template is None:
+            return {"type": "Estimator", "name": self.name, "settings": dict(self.settings)}
+        return {"type": "Estimator", "estimator": repr(self.template)}
+
+
+@cache
+def _classes(kind: str) -> dict[str, Any]:
+    from sklearn.utils.discovery import all_estimators
+
+    return {_dashed(name): found for name, found in all_estimators(type_filter=kind)}
+
+
+def _dashed(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", SUFFIX.sub(r"\2", name)).lower()
+
+
+def as_estimator(given: object) -> Estimator | None:
+    """Return the estimator that ``sklearn:name(setting=value)`` or an object of scikit-learn means, or None."""
+    if isinstance(given, str) and given.strip().startswith(PREFIX):
+        text = given.strip().removeprefix(PREFIX)
+        name, settings = settings_pairs(text, "estimator")
+        return Estimator(given.strip(), name, settings)
+    if not isinstance(given, type) and all(hasattr(given, name) for name in ("fit", "predict", "get_params")):
+        return Estimator(f"{PREFIX}{_dashed(type(given).__name__)}", template=given)
+    return None
+
+
+def outputs_of(estimator: Estimator, task: Task, training: Batch, inputs: Tensor, outputs: int, seed: int) -> Tensor:
+    """Train on some examples; return what a network would put out for others, ``n x outputs``.
+
+    Labels that are distributions count as their likeliest class. Of classes, logarithms of the
+    probabilities stand where a network has logits.
+
+    Args:
+        estimator: by name or as a template.
+        task: of the data.
+        training: examples in normalised space, flattened here.
+        inputs: the others.
+        outputs: size of the label space, or number of targets.
+        seed: of its random numbers.
+    """
+    x, y = training.inputs.flatten(1).double().cpu().numpy(), training.targets.cpu()
+    tested = inputs.flatten(1).double().cpu().numpy()
+    built = estimator.build(task, derive_seed(seed, "estimator", estimator.label))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of convergence on few rows, which the scores show
+        if task.numeric:
+            numbers = built.fit(x, y.double().numpy().squeeze(1)).predict(tested)
+            return torch.from_numpy(np.asarray(numbers, dtype=np.float64)).view(-1, 1)
+        built.fit(x, (y.argmax(dim=1) if y.ndim == 2 else y).numpy())
+        found = np.full((len(tested), outputs), -np.inf)
+        found[:, built.classes_] = _log_probabilities(built, tested)
+    return torch.from_numpy(np.maximum(found, -1e4))
+
+
+def _log_probabilities(built: Any, tested: Any) -> Any:
+    if hasattr(built, "predict_proba"):
+        return np.log(np.maximum(built.predict_proba(tested), 1e-300))
+    if hasattr(built, "decision_function"):
+        scores = built.decision_function(tested)
+        return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
+    return np.where(built.predict(tested)[:, None] == built.classes_[None, :], 0.0, -1e3)

@@ -1,0 +1,118 @@
+"""How columns become inputs: numbers are standardised, categories are one-hot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.parts import Normalisation
+from ddcore.settings import require
+
+LARGEST = 1e30
+MAX_CATEGORIES = 1000
+MAX_COLUMNS = 100_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the inputs.
+
+    Attributes:
+        name: as the table has it.
+        categories: the values of a column of categories, in the order of their inputs; empty: the
+            column holds numbers.
+    """
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(len(self.categories) != 1 or self.categories[0] != "", f"column {self.name!r} has an empty category")
+        require(len(set(self.categories)) == len(self.categories), f"column {self.name!r} repeats a category")
+
+    @property
+    def width(self) -> int:
+        """Number of inputs that the column becomes."""
+        return len(self.categories) or 1
+
+
+def places_of(columns: Sequence[Column]) -> list[tuple[Column, slice]]:
+    """Return each column with the inputs that are its own."""
+    found, before = [], 0
+    for column in columns:
+        found.append((column, slice(before, before + column.width)))
+        before += column.width
+    return found
+
+
+@dataclass(frozen=True)
+class Scaling(Normalisation):
+    r"""Per input, :math:`(x - \mu) / \sigma`; inputs of categories stay 0 or 1 (:math:`\mu = 0, \sigma = 1`)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: ClassVar[str] = "columns"
+
+    def __post_init__(self) -> None:
+        require(len(self.mean) == len(self.std) > 0, "a scaling needs one mean and one deviation per input")
+        finite = all(math.isfinite(v) and abs(v) <= LARGEST for v in self.mean)
+        positive = all(1 / LARGEST <= v <= LARGEST for v in self.std)
+        require(finite and positive, "means must be finite and deviations positive, none of them extreme")
+
+    @classmethod
+    def fit(cls, inputs: Tensor, columns: Sequence[Column]) -> Scaling:
+        """Take mean and standard deviation of the numbers over ``inputs``, ``n x d``.
+
+        A number that is the same in every row is only shifted. numpy computes on one thread, so
+        that the number of threads does not change the last digit.
+        """
+        values, mean, std = inputs.double().numpy(), [], []
+        for column, place in places_of(columns):
+            if column.categories:
+                mean += [0.0] * column.width
+                std += [1.0] * column.width
+                continue
+            numbers = values[:, place.start]
+            spread = float(numbers.std())
+            mean.append(float(numbers.mean()))
+            std.append(spread if spread > 1e-12 * max(1.0, abs(mean[-1])) else 1.0)
+        return cls(tuple(mean), tuple(std))
+
+    def apply(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        return self._forward(pixels.double()).to(dtype)
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        mean, std = self._like(pixels)
+        return (pixels - mean) / std
+
+    def _inverse(self, inputs: Tensor) -> Tensor:
+        mean, std = self._like(inputs)
+        return inputs * std + mean
+
+    def _like(self, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both on the device and in the type of ``other``; copies are made once and kept."""
+        copies: dict[Any, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_copies", {})
+        key = (other.device, other.dtype)
+        if key not in copies:
+            copies[key] = tuple(torch.tensor(v, dtype=torch.float64).to(other) for v in (self.mean, self.std))  # type: ignore[assignment]
+        return copies[key]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any]) -> Scaling:
+        """Rebuild what `describe` recorded."""
+        require(set(config) == {"name", "mean", "std"}, "a scaling has unknown or missing entries")
+        return cls(tuple(map(float, config["mean"])), tuple(map(float, config["std"])))
+
+    def same_as(self, other: Normalisation) -> bool:
+        if not isinstance(other, Scaling) or len(other.mean) != len(self.mean):
+            return False
+        pairs = zip((*self.mean, *self.std), (*other.mean, *other.std), strict=True)
+        return all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairs)

@@ -1,0 +1,163 @@
+"""``load_table``: from a name, a file, a DataFrame or arrays to a `TargetData`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ddcore.errors import InputDataError, UnknownNameError
+from ddcore.parts import Regression, Spec, Split, TargetData, Task, stratified_split
+from ddcore.tables import sources
+from ddcore.tables.answers import class_ids_of, class_names_of, numbers_of, task_of
+from ddcore.tables.columns import Scaling
+from ddcore.tables.encoding import columns_of, encoded, refuse_missing
+from ddcore.tables.spec import TableSpec
+
+SPLIT = "split"
+SPLITS = ("train", "test", "validation")
+TEST_SHARE = 0.2
+
+
+def load_table(
+    source: Any,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    name: str | None = None,
+    validation: float = 0.0,
+    class_names: Sequence[str] | None = None,
+    like: Spec | None = None,
+    root: str | Path | None = None,
+    seed: int = 0,
+) -> TargetData:
+    """Load a table.
+
+    Numbers are standardised over the training rows. Texts, truth values and pandas' categories
+    become one-hot inputs. A category that no training row has becomes zeros.
+
+    Args:
+        source: a name (``breast-cancer``, ``wine``, ``iris``, ``digits``, ``diabetes``,
+            ``covertype``, ``california-housing``), the path of a ``.csv`` or ``.parquet`` file, a
+            pandas ``DataFrame``, what scikit-learn's loaders return, or arrays ``(x, y)`` or
+            ``(x_train, y_train, x_test, y_test)``.
+        target: the column that is predicted; scikit-learn's sets and arrays know it.
+        task: ``classification`` or ``regression``; default: by the target. Texts are classes, and
+            so are up to 20 different whole numbers.
+        name: what reports call the data; default: the name or the file's stem.
+        validation: share of the training rows to carve out for validation, where there is no such
+            split.
+        class_names: the classes, declared, as texts; default: those among all rows.
+        like: facts of other such data (a summary's ``spec``), whose columns, categories, scaling
+            and classes are taken.
+        root: where fetched sets are kept; default: the variable ``DDCORE_DATA``, else
+            ``~/.cache/ddcore``.
+        seed: of the splits that are drawn here. A column ``split`` with ``train``, ``test`` and
+            perhaps ``validation`` draws none; without it a fifth of the rows is the test split.
+
+    Raises:
+        UnknownNameError: no such name, path, column or task.
+        InputDataError: the table cannot be used as given: a value is missing, say.
+    """
+    if like is not None and not isinstance(like, TableSpec):
+        raise InputDataError(f"like= is the spec of a table, these facts are of {like.modality}")
+    frame, found_name, found_target = _frame(source, root)
+    target = target or (found_target if like is None else like.target)
+    if target is None:
+        raise InputDataError(f"which column is predicted? target= is one of {', '.join(frame.columns)}")
+    if target not in frame.columns:
+        raise UnknownNameError("column", target, frame.columns)
+    refuse_missing(frame)
+    frame, split = _split_column(frame)
+    inputs, answers = frame.drop(columns=[target]), frame[target]
+    kind = task_of(answers, task) if like is None else like.task
+    names = () if kind.numeric else class_names_of(answers, class_names if like is None else like.class_names)
+    targets = numbers_of(answers) if kind.numeric else class_ids_of(answers, names)
+    groups = kind.class_ids(targets)
+    if split is None:
+        split = np.full(len(frame), "train", dtype=object)
+        _carve(split, groups, "test", TEST_SHARE, seed)
+    if validation and not (split == "validation").any():
+        _carve(split, groups, "validation", validation, seed)
+    training = torch.from_numpy(split == "train")
+    columns = columns_of(inputs[split == "train"]) if like is None else like.columns
+    rows = encoded(inputs, columns)
+    mean = 0.0
+    if kind.numeric:
+        mean, scale = _scale_of(targets[training]) if like is None else (like.target_mean, like.task.scale)  # type: ignore[attr-defined]
+        kind, targets = Regression(scale), ((targets - mean) / scale).float()
+    spec = TableSpec(
+        shape=tuple(rows.shape[1:]),
+        num_classes=len(names) or 1,
+        classes=tuple(groups[training].unique().tolist()),
+        class_names=names,
+        normalisation=Scaling.fit(rows[training], columns) if like is None else like.normalisation,
+        task=kind,
+        read_from_examples=_read_from_examples(kind, class_names, like),
+        columns=columns,
+        target=target,
+        target_mean=mean,
+    )
+    parts = {s: torch.from_numpy(np.flatnonzero(split == s)) for s in SPLITS}
+    train, test, held_out = (Split(rows[i], targets[i]) if len(i) else None for i in parts.values())
+    assert train is not None
+    return TargetData(name or found_name, spec, train, test, held_out)
+
+
+def _carve(split: Any, groups: Tensor, part: str, share: float, seed: int) -> None:
+    """Give a stratified share of the training rows to another part, in place."""
+    rows = np.flatnonzero(split == "train")
+    chosen = stratified_split(groups[torch.from_numpy(rows)], share, seed)[1]
+    split[rows[chosen.numpy()]] = part
+
+
+def _scale_of(numbers: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation; that of equal numbers counts as 1."""
+    return float(numbers.mean()), float(numbers.std(correction=0)) or 1.0
+
+
+def _read_from_examples(task: Task, class_names: Sequence[str] | None, like: TableSpec | None) -> tuple[str, ...]:
+    if like is not None:
+        return ()
+    declared = task.numeric or class_names is not None
+    return (*(() if declared else ("classes",)), "normalisation", "columns")
+
+
+def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str | None]:
+    """Return a table, a name for it, and its target where that is known."""
+    if isinstance(source, pd.DataFrame):
+        return source.rename(columns=str), "table", None
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if str(source) in sources.NAMED:
+            bunch = sources.NAMED[str(source)](sources.data_root(root))
+            return sources.frame_of_bunch(bunch), str(source), "target"
+        if path.suffix in sources.SUFFIXES:
+            return sources.read_table(path).rename(columns=str), path.stem, None
+        raise UnknownNameError("table", str(source), (*sources.NAMED, "path/to/file.csv", "path/to/file.parquet"))
+    if sources.is_bunch(source):
+        return sources.frame_of_bunch(source), "table", "target"
+    if isinstance(source, tuple) and len(source) in (2, 4):
+        return sources.frame_of_arrays(source), "arrays", "target"
+    raise InputDataError(
+        f"cannot read a table from {type(source).__name__}: give a name, a .csv or .parquet file, a DataFrame, what "
+        "scikit-learn's loaders return, or arrays (x, y)"
+    )
+
+
+def _split_column(frame: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
+    """Return the table without its column ``split``, and that column, or None without one."""
+    if SPLIT not in frame.columns:
+        return frame, None
+    split = frame[SPLIT].astype(str)
+    strangers = sorted(set(split) - set(SPLITS))
+    if strangers:
+        raise InputDataError(f"the column {SPLIT!r} holds {strangers[0]!r}: allowed are {', '.join(SPLITS)}")
+    if not (split == "train").any():
+        raise InputDataError(f"no row has {SPLIT!r} train")
+    return frame.drop(columns=[SPLIT]), split.to_numpy()

@@ -1,0 +1,51 @@
+"""Tables as a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from torch import Tensor
+
+from ddcore.networks import MLP
+from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.tables import show
+from ddcore.tables.loading import load_table
+from ddcore.tables.rows import Rows
+from ddcore.tables.sources import NAMED, SUFFIXES, is_bunch
+from ddcore.tables.spec import TableSpec
+
+
+class Tables(Modality):
+    """Rows ``n x d`` with a class or a number each."""
+
+    name: ClassVar[str] = "tables"
+    architectures: ClassVar[tuple[type[Architecture], ...]] = ()
+    usual_network: ClassVar[Architecture] = MLP()
+    factorizations: ClassVar[tuple[type[Factorization], ...]] = ()
+    as_stored: ClassVar[type[Factorization]] = Rows
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (*NAMED, "path/to/file.csv", "path/to/file.parquet")
+
+    def recognises(self, source: object) -> bool:
+        if isinstance(source, str | Path):
+            return str(source) in NAMED or Path(source).suffix in SUFFIXES
+        if isinstance(source, tuple) and len(source) in (2, 4):
+            return getattr(source[0], "ndim", 0) == 2
+        return isinstance(source, pd.DataFrame) or is_bunch(source)
+
+    def loader(self) -> Callable[..., TargetData]:
+        return load_table
+
+    def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
+        return TableSpec.restore(config)
+
+    def as_text(self, decoded: Decoded, per_class: int) -> str:
+        return show.as_text(decoded, per_class=per_class)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+        return {"dataframe": show.dataframe_of}

@@ -1,0 +1,57 @@
+"""Rows as their users know them: a ``DataFrame``, or text."""
+
+from __future__ import annotations
+
+import pandas as pd
+from torch import Tensor
+
+from ddcore.parts import Decoded
+from ddcore.tables.columns import places_of
+from ddcore.tables.spec import TableSpec
+
+COLUMNS_SHOWN = 8
+
+
+def dataframe_of(decoded: Decoded) -> pd.DataFrame:
+    """Return examples in the columns and units of the table.
+
+    A category is the one whose input is largest. The target is the likeliest class by name, or a
+    number in its own units; labels that are distributions stand beside it, a column
+    ``target=class`` each.
+    """
+    spec = decoded.spec
+    assert isinstance(spec, TableSpec)
+    values = spec.normalisation.invert(decoded.inputs.double())
+    data: dict[str, object] = {}
+    for column, place in places_of(spec.columns):
+        part = values[:, place]
+        if column.categories:
+            data[column.name] = [column.categories[i] for i in part.argmax(dim=1).tolist()]
+        else:
+            data[column.name] = part[:, 0].tolist()
+    return pd.DataFrame(data | _answers(spec, decoded.targets))
+
+
+def _answers(spec: TableSpec, targets: Tensor) -> dict[str, object]:
+    if spec.task.numeric:
+        return {spec.target: (targets[:, 0].double() * spec.task.scale + spec.target_mean).tolist()}  # type: ignore[attr-defined]
+    if targets.ndim == 1:
+        return {spec.target: [spec.name_of(c) for c in targets.tolist()]}
+    likeliest = [spec.name_of(c) for c in targets.argmax(dim=1).tolist()]
+    shares = {f"{spec.target}={spec.name_of(c)}": targets[:, c].tolist() for c in range(spec.num_classes)}
+    return {spec.target: likeliest, **shares}
+
+
+def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
+    """Return at most ``per_class`` rows of each class, the target first, for terminals."""
+    frame = dataframe_of(decoded)
+    target = decoded.spec.target  # type: ignore[attr-defined]
+    shown = frame[[target, *[c for c in frame.columns if c != target]]]
+    rows = [
+        i
+        for c in decoded.owners.unique().tolist()
+        for i in (decoded.owners == c).nonzero().flatten().tolist()[:per_class]
+    ]
+    text: str = shown.iloc[rows, : COLUMNS_SHOWN + 1].to_string(index=False, float_format="{:.4g}".format)
+    hidden = shown.shape[1] - COLUMNS_SHOWN - 1
+    return text if hidden <= 0 else f"{text}\n({hidden} more columns)"
