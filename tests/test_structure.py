@@ -100,6 +100,22 @@ def test_shared_rooms_name_no_modality() -> None:
     assert offenders == []
 
 
+def test_the_table_of_roles_is_the_folder_of_roles() -> None:
+    """What docs/extending.md names stands where it says, and no abstract role is missing there."""
+    page, folder = (ROOT / "docs" / "extending.md").read_text(), ROOT / "core" / "ddcore" / "parts"
+    rows = re.findall(r"^\| (`\w+\.py`: .*?) \|", page, re.MULTILINE)
+    named = {
+        file: set(re.findall(r"`([A-Z]\w+)`", roles))
+        for row in rows
+        for file, roles in re.findall(r"`(\w+\.py)`: ([^;,]*(?:, `[A-Z]\w+`)*)", row)
+    }
+    for file, roles in named.items():
+        defined = {n.name for n in ast.parse((folder / file).read_text()).body if isinstance(n, ast.ClassDef)}
+        assert roles and roles <= defined, file
+    abstract = {p.name for p in folder.glob("*.py") if re.search(r"^class \w+\(.*ABC\)", p.read_text(), re.MULTILINE)}
+    assert abstract <= set(named)
+
+
 def test_files_stay_small() -> None:
     assert [p for p in (ROOT / "core").rglob("*.py") if len(p.read_text().splitlines()) > 400] == []
 

@@ -24,9 +24,7 @@ def csv(tmp_path: Path) -> str:
     return str(tmp_path / "table.csv")
 
 
-def test_distill_evaluate_and_show_work_on_a_file(
-    csv: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_distill_evaluate_and_show_work_on_a_file(csv: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out")
     words = ["--target", "label", "--method", "kip", "--ipc", "5", "--steps", "20", "--quiet", "--out", out]
     assert main(["distill", csv, *words]) == 0

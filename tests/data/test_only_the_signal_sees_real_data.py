@@ -110,6 +110,7 @@ EXPECTED: Mapping[str, set[str]] = {
     "random": {"select"},
     "herding": {"select"},
     "k_center": {"select"},
+    "k_means": {"select"},
     "forgetting": {"select"},
 }
 

@@ -111,7 +111,7 @@ def test_what_is_no_estimator_says_so(summary: dd.DataSummary, target: dd.Target
         dd.evaluate(summary, target, networks="sklearn:trees", runs=1)
     with pytest.raises(UnknownNameError, match="estimator for classification 'lasso'"):
         dd.evaluate(summary, target, networks="sklearn:lasso", runs=1)
-    with pytest.raises(SettingsError, match="k-neighbors.*depth"):
+    with pytest.raises(SettingsError, match=r"k-neighbors.*depth"):
         dd.evaluate(summary, target, networks="sklearn:k-neighbors(depth=2)", runs=1)
     with pytest.raises(SettingsError, match="not of the form name=value"):
         dd.evaluate(summary, target, networks="sklearn:k-neighbors(2)", runs=1)

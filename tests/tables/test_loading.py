@@ -176,7 +176,7 @@ def test_bad_tables_are_refused_with_the_reason(
 
 def test_a_column_of_identifiers_is_refused() -> None:
     frame = pd.DataFrame({"id": [f"n{i}" for i in range(1500)], "y": [0, 1] * 750})
-    with pytest.raises(InputDataError, match="1200 different texts.*drop it"):
+    with pytest.raises(InputDataError, match=r"1200 different texts.*drop it"):
         load_table(frame, target="y")
 
 
@@ -186,6 +186,13 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     for name in ("a.csv", "a.parquet", "absent.csv"):
         with pytest.raises(InputDataError):
             dd.load_data(tmp_path / name, target="y")
+
+
+def test_a_set_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputDataError, match=r"covtype is not in .*: fetch it once with sklearn.datasets.fetch_covtype"
+    ):
+        dd.load_data("covertype", root=tmp_path)
 
 
 def test_large_numbers_keep_their_differences() -> None:

@@ -1,4 +1,4 @@
-"""The target data itself as a run's real signal."""
+"""`ExactSignal`: the target data itself answers a run's questions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ddcore.parts import (
 
 
 class ExactSignal(RealSignal):
-    """The real data itself, on the run's device, as bytes until a batch needs them."""
+    """The target data on the run's device. Bytes stay bytes until a batch needs them."""
 
     def __init__(self, target: TargetData) -> None:
         self.name = target.name
@@ -105,7 +105,7 @@ class ExactSignal(RealSignal):
         return to_device(class_shares(chunk, sizes).to(run.dtype), run.device)
 
     def _drawn(self, group: Sequence[int], count: Counts) -> tuple[dict[int, Tensor], dict[int, int]]:
-        """Return the drawn indices and the number of them, by class."""
+        """Return the drawn indices and their number, per class id."""
         drawn = {c: self._draw(c, count, "real") for c in group}
         empty = [c for c, indices in drawn.items() if not len(indices)]
         if empty:

@@ -14,12 +14,12 @@ def load_data(source: object, *, modality: str | None = None, like: Spec | None 
     """Load a target dataset.
 
     Args:
-        source: a name, a path, or an object of the user's: what each modality's own loader takes
-            (``dd.images.load_images``, ``dd.tables.load_table``).
-        modality: which of them it is, where the source alone does not say.
-        like: facts of other data that this data must fit, such as a summary's ``spec``: encoding,
+        source: a name, a path, or an object of the user's. Each modality's loader says what it
+            takes: ``dd.images.load_images``, ``dd.tables.load_table``.
+        modality: its name, such as ``images``. None: the source tells it.
+        like: facts of other data that this data must fit, such as a summary's ``spec``. Encoding,
             normalisation and classes are taken from there.
-        options: of that loader.
+        options: of the modality's loader.
 
     Raises:
         UnknownNameError: no such name, path or modality.
@@ -37,7 +37,10 @@ def load_data(source: object, *, modality: str | None = None, like: Spec | None 
 
 
 def _modality_of(source: object) -> Modality:
-    """Return the modality of a source: the first that knows a name, the last that knows an object."""
+    """Return the modality of a source.
+
+    A name or a path belongs to the first modality that recognises it, an object to the last.
+    """
     found = [modality for modality in MODALITIES.values() if modality.recognises(source)]
     if not found:
         known = dict.fromkeys(name for modality in MODALITIES.values() for name in modality.sources)

@@ -1,4 +1,7 @@
-"""Partitions of the training split into clients or tasks. Ids, test split and normalisation stay those of the whole."""
+"""Partitions of the training split into clients or tasks.
+
+Class ids, test split and normalisation stay those of the whole.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +25,21 @@ def _check(target: TargetData, parts: int) -> None:
 
 
 def _proportional(members: Tensor, shares: Tensor) -> list[Tensor]:
-    """Cut ``members`` into pieces whose sizes follow ``shares`` (summing to 1); every member is in exactly one."""
+    """Cut ``members`` into pieces whose sizes follow ``shares``, which add up to 1.
+
+    Every member is in exactly one piece.
+    """
     ends = (shares.cumsum(0) * len(members)).round().long().clamp(0, len(members))
     ends[-1] = len(members)
     return [members[a:b] for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
 
 
 def _dirichlet(alpha: float, size: int, random: torch.Generator) -> Tensor:
-    """Draw shares from a symmetric Dirichlet distribution (as normalised Gamma variables, in float64)."""
+    """Draw shares from a symmetric Dirichlet distribution, as normalised Gamma variables in float64."""
     if not 1e-4 <= alpha <= 1e6:
         raise BudgetError(f"alpha must lie in [1e-4, 1e6], not {alpha}; for equal shares use iid")
-    # Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha), in logarithms so that a tiny alpha does not underflow to 0/0.
+    # Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha).
+    # In logarithms a tiny alpha does not underflow to 0/0.
     numpy_seed = int(torch.randint(2**31, (1,), generator=random))
     import numpy as np
 
@@ -42,16 +49,17 @@ def _dirichlet(alpha: float, size: int, random: torch.Generator) -> Tensor:
 
 
 def iid(target: TargetData, parts: int, *, seed: int = 0) -> list[TargetData]:
-    """Shuffle and cut into ``parts`` of equal size (up to one example)."""
+    """Shuffle, and cut into ``parts`` whose sizes differ by one example at most."""
     _check(target, parts)
     order = torch.randperm(len(target.train), generator=generator(seed, "partition-iid"))
     return _parts(target, list(order.tensor_split(parts)))
 
 
 def dirichlet(target: TargetData, parts: int, alpha: float, *, seed: int = 0) -> list[TargetData]:
-    """Give each class to the parts by shares drawn from Dirichlet(alpha); small alpha, few classes per part.
+    """Give each class to the parts by shares drawn from Dirichlet(alpha).
 
-    A part that would be empty gets one example of the largest part, so that every client has data.
+    The smaller alpha is, the fewer classes a part has. A part that would be empty gets one example
+    of the largest part, so that every client has data.
     """
     _check(target, parts)
     random = generator(seed, "partition-dirichlet")
@@ -65,7 +73,7 @@ def dirichlet(target: TargetData, parts: int, alpha: float, *, seed: int = 0) ->
 
 
 def quantity_skew(target: TargetData, parts: int, alpha: float, *, seed: int = 0) -> list[TargetData]:
-    """Shuffle and cut into parts whose sizes are drawn from Dirichlet(alpha); no part is empty."""
+    """Shuffle, and cut into parts whose sizes are drawn from Dirichlet(alpha). No part is empty."""
     _check(target, parts)
     random = generator(seed, "partition-quantity")
     order = torch.randperm(len(target.train), generator=random)
@@ -73,7 +81,10 @@ def quantity_skew(target: TargetData, parts: int, alpha: float, *, seed: int = 0
 
 
 def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: int = 0) -> list[TargetData]:
-    """Sort by class, cut into ``parts * shards_per_part`` runs, give each part some of them (McMahan 2017)."""
+    """Sort by class, cut into shards, and give each part ``shards_per_part`` of them at random.
+
+    Source: McMahan 2017.
+    """
     _check(target, parts * shards_per_part)
     by_class = target.train.targets.argsort(stable=True)
     runs = by_class.tensor_split(parts * shards_per_part)
@@ -85,9 +96,10 @@ def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: in
 
 
 def by_class(target: TargetData, tasks: int, *, order: Sequence[int] | None = None) -> list[TargetData]:
-    """Cut the classes, in ``order``, into ``tasks`` groups (class-incremental learning); test splits follow.
+    """Cut the classes, in ``order``, into ``tasks`` groups, for class-incremental learning.
 
-    All classes are kept: where they do not divide evenly the first tasks get one more.
+    A task's test split has the classes of the task. All classes are kept: where they do not divide
+    evenly, the first tasks get one more.
     """
     classes = list(order if order is not None else target.spec.classes)
     if sorted(classes) != list(target.spec.classes):

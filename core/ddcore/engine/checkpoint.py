@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is killed at any moment goes on where its last checkpoint stands."""
+"""Checkpoints: a run that is killed at any moment goes on from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class Checkpoint:
     """The checkpoint file of one run.
 
     Args:
-        path: of the file; its folder is made.
-        fingerprint: what must be equal for a resumed run to equal an uninterrupted one.
+        path: of the file. Its folder is made.
+        fingerprint: facts of the run. Only if they are equal does a resumed run equal an
+            uninterrupted one.
         interval: least seconds between two writes.
     """
 
@@ -30,7 +31,7 @@ class Checkpoint:
         """Return the saved state, or None if there is no checkpoint.
 
         Raises:
-            CheckpointError: it is damaged, or of another run; the message names what differs.
+            CheckpointError: it is damaged, or of another run. The message names what differs.
         """
         if not self.path.exists():
             return None
@@ -50,7 +51,7 @@ class Checkpoint:
         return time.monotonic() - self._last >= self._interval
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint by ``state``."""
+        """Write ``state`` in place of the last checkpoint."""
         write_state(self.path, {"fingerprint": self._fingerprint, **state})
         self._last = time.monotonic()
 

@@ -46,27 +46,34 @@ def distill(
 
     Args:
         target: the data; None if ``real`` is given.
-        method: settings only; it is not changed, and serves any number of runs.
-        seed: of every random number of the run. Same seed, machine and thread count: the same stored bytes on a CPU.
+        method: settings only. It is not changed, and serves any number of runs.
+        seed: of every random number of the run. On a CPU the same seed, machine and number of
+            threads give the same stored bytes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        precision: ``fp32``, ``tf32``, ``bf16``, ``fp64``; default: the method's.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the method's.
         steps: replaces the method's number of steps.
-        max_seconds: stop after the step that passes this time; the summary records the steps done.
-        checkpoint: a file. What parts want to find again lies beside it (experts in ``<checkpoint>.experts``). A run that is killed and started again with the same arguments goes on from it and
-            ends in the same bytes. It stays when the run is complete: delete it once the summary is saved.
+        max_seconds: the run ends after the step that passes this time. The summary records the
+            steps done.
+        checkpoint: a file. A run that is killed and started again with the same arguments goes on
+            from it and ends in the same bytes. The file stays when the run is complete: delete it
+            once the summary is saved. What parts keep lies beside it, such as experts in
+            ``<checkpoint>.experts``.
         checkpoint_seconds: least time between two writes of the checkpoint.
-        start: a summary to go on from, instead of the factorization's initialisation (the optimiser starts anew).
-        networks: replaces the method's networks: a `NetworkSource`; or only their architecture: one or its name, a function
-            that builds a new module, a module as a template (its weights are drawn anew), or a list of these to draw from.
-        real: answers for the target data (a private signal, say); default: the data itself.
+        start: a summary to go on from, instead of the factorization's initialisation. The
+            optimiser starts anew.
+        networks: replaces the method's networks. A `NetworkSource`; or only an architecture: one
+            or its name, a function that builds a new module, a module as a template whose weights
+            are drawn anew, or a list of these to draw from.
+        real: answers for the target data, such as a private signal; default: the data itself.
         callbacks: called with a `Progress` after every step.
         progress: whether to show a bar on standard error.
-        micro_batch: most examples in one forward pass; default: what keeps activations in a processor's cache. The result
-            changes in its last digits only.
-        compile: compile feature extraction (torch.compile; needs a C++ compiler on a CPU).
+        micro_batch: most examples in one forward pass. The default keeps activations in a
+            processor's cache. Another number changes the last digits of the result only.
+        compile: whether to compile feature extraction by torch.compile. On a CPU it needs a C++
+            compiler.
 
     Raises:
-        DivergenceError: the loss was not finite; the error holds the last good state.
+        DivergenceError: the loss was not finite. The error holds the last good state.
         BudgetError: a class has fewer examples than the method stores.
         CheckpointError: the checkpoint is of another run, or damaged.
     """

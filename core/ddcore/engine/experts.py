@@ -27,21 +27,23 @@ def train_experts(
     workers: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> ExpertBuffer:
-    """Train networks on a whole training split and keep their weights after every epoch, for trajectory matching.
+    """Train networks on a whole training split and keep their weights after every epoch.
 
-    A killed call goes on where it was; a call with a larger ``count`` adds experts.
+    Trajectory matching follows them. A call that was killed and is made again goes on where it
+    was. A call with a larger ``count`` adds experts.
 
     Args:
         target: the data.
         directory: where the experts are kept.
-        network: their architecture, in any form that `as_architecture` takes, without BatchNorm;
+        network: their architecture, without BatchNorm, in any form that `as_architecture` takes;
             default: the usual one of such data.
         training: the schedule; default: that of MTT.
-        count: how many experts there shall be.
+        count: how many experts there shall be in the end.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
-        together: networks that take each step at once; None: all of them where that is faster, else one.
-        workers: processes of Ray that train experts side by side; 0: none, all are trained in this process.
+        together: number of networks that take each step at once. None: all of them where that is
+            faster, else one.
+        workers: processes of Ray that train experts side by side. 0: this process trains all.
         progress: called with a line of text now and then.
 
     Raises:

@@ -17,16 +17,17 @@ from ddcore.parts import Method, Recipe, Run
 from ddcore.summary import DataSummary
 
 GPU_CHECK_INTERVAL = 50
-"""Steps between two looks at the loss on a GPU, where every look makes the host wait."""
+"""Steps between two looks at the loss on a GPU. There every look makes the host wait."""
 
 
 class Loop:
     """Drives one run: terms, updates, checkpoints, observers.
 
     Args:
-        method: with a matching.
-        run: with live parts in place.
-        summarise: returns a summary of the present parameters, given steps, seconds and recipe.
+        method: one with a matching.
+        run: with its examples and networks.
+        summarise: takes steps done, seconds and a recipe. Returns a summary of the present
+            parameters.
         checkpoint: where state is kept, or None.
         callbacks: called after every step.
     """
@@ -57,10 +58,10 @@ class Loop:
         self._seconds = 0.0
 
     def run(self, max_seconds: float | None = None, spent: float = 0.0) -> DataSummary:
-        """Take the steps that are left, or those that fit ``max_seconds`` (earlier parts of the run included).
+        """Take the steps that are left, or as many as fit into ``max_seconds``.
 
         Args:
-            max_seconds: of the whole run.
+            max_seconds: of the whole run, the part before a resumption included.
             spent: seconds that initialisation took.
         """
         self._seconds = spent
@@ -113,7 +114,10 @@ class Loop:
         return total
 
     def _update(self, loss: Tensor) -> None:
-        """Take a step; the state before it becomes the last good one if the loss so far is finite."""
+        """Take a step of the optimiser. If the loss so far is finite, keep the state before it.
+
+        That state is then the last good one.
+        """
         run = self._run
         bad = ~torch.isfinite(loss) & (self._first_bad < 0)
         self._first_bad = torch.where(bad, run.step, self._first_bad)
@@ -143,7 +147,7 @@ class Loop:
         return [p.detach().clone() for p in self._parameters()]
 
     def _raise_if_bad(self, last: int | None = None) -> None:
-        """Raise if a loss was not finite, or, after the ``last`` step, if the parameters are not."""
+        """Raise if a loss was not finite. After the ``last`` step, also if a parameter is not."""
         step = int(self._first_bad)
         if step < 0 and last is not None and not all(bool(torch.isfinite(p).all()) for p in self._parameters()):
             step = last
@@ -155,7 +159,7 @@ class Loop:
             raise self._diverged(self._run.step, str(error)) from error
 
     def _diverged(self, step: int, reason: str | None = None) -> DivergenceError:
-        """Go back to the last good state; return the error that holds it."""
+        """Go back to the last good state, and return the error that holds it."""
         with torch.no_grad():
             for parameter, good in zip(self._parameters(), self._good, strict=True):
                 parameter.copy_(good)

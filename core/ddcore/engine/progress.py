@@ -20,8 +20,8 @@ class Progress:
     Attributes:
         step: number of steps done.
         steps: number of steps of the whole run.
-        loss: of the last step, on the run's device; reading it makes the host wait.
-        seconds: spent so far, earlier parts of a resumed run included.
+        loss: of the last step, on the run's device. Reading it makes the host wait.
+        seconds: spent so far, the part before a resumption included.
         snapshot: returns the present state as a `DataSummary`.
     """
 
@@ -36,7 +36,10 @@ Callback = Callable[[Progress], None]
 
 
 class ProgressBar:
-    """A bar on standard error with the loss and the time left; looks at the loss twice a second at most."""
+    """A bar on standard error with the loss and the time left.
+
+    It looks at the loss twice a second at most.
+    """
 
     def __init__(self, title: str) -> None:
         self._title = title

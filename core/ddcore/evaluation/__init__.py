@@ -1,4 +1,4 @@
-"""One evaluation protocol for all: accuracy, transfer, efficiency, storage, closeness to the full data."""
+"""One evaluation for all methods: scores, transfer, efficiency, storage, closeness to the data."""
 
 from ddcore.evaluation.approximation import Approximation, epsilon_approximation
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve

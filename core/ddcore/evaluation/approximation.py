@@ -1,4 +1,4 @@
-"""How far a summary is from being an epsilon-approximate one (survey, Definition 2)."""
+"""The epsilon by which a summary approximates its data (survey, Definition 2)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class Approximation:
-    r"""Differences of loss between networks trained on the data and on the summary.
+    r"""Differences in loss between networks trained on the data and on the summary.
 
     Attributes:
         network, protocol: what was trained, and how.
-        suprema: per run, the largest difference over held-out points: the :math:`\epsilon` of Definition 2 on them.
-        quantiles: per run, the differences at `QUANTILES`.
+        suprema: per run, the largest difference over held-out points. It is the :math:`\epsilon`
+            of Definition 2 on these points.
+        quantiles: per run, the quantiles `QUANTILES` of the differences.
         points: number of held-out points.
     """
 
@@ -72,10 +73,14 @@ def epsilon_approximation(
     device: str | torch.device = "auto",
     split: str = "test",
 ) -> Approximation:
-    r"""Measure :math:`\sup_{x, y} |\,l(\Phi_{\theta_D}(x), y) - l(\Phi_{\theta_{D_{syn}}}(x), y)\,|` over held-out points.
+    r"""Measure the largest difference in loss between training on the data and on the summary.
 
-    Both networks of a run start from the same weights. The loss is the task's: the cross-entropy on the true class, say. The supremum
-    over a finite sample is a lower bound of that over the distribution, hence the quantiles beside it.
+    .. math::
+        \sup_{x, y} |\,l(\Phi_{\theta_D}(x), y) - l(\Phi_{\theta_{D_{syn}}}(x), y)\,|
+
+    The points (x, y) are held out. Both networks of a run start from the same weights. The loss is
+    that of the task, such as the cross-entropy of the true class. The supremum over a finite
+    sample is a lower bound of that over the distribution. So quantiles stand beside it.
 
     Source: survey, Definition 2.
     """

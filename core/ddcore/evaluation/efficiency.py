@@ -1,4 +1,4 @@
-"""How accuracy grows with the size of the summary."""
+"""How scores grow with the size of the summary."""
 
 from __future__ import annotations
 

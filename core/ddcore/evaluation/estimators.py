@@ -24,14 +24,14 @@ SUFFIX = re.compile(r"(Classifier|Regressor)(CV)?$")
 
 @dataclass(frozen=True)
 class Estimator:
-    """An estimator by name, or the caller's own as a template: it is copied for every run.
+    """An estimator by name, or the caller's own as a template. Every run gets a new one.
 
     Attributes:
         label: shown in reports.
-        name: ``hist-gradient-boosting``, ``logistic-regression``, ``k-neighbors``, ...: the class's
-            name in small letters, without Classifier or Regressor.
-        settings: of its constructor.
-        template: the caller's object, in place of a name.
+        name: ``hist-gradient-boosting``, ``logistic-regression``, ``k-neighbors``, ... It is the
+            name of the class in small letters, without Classifier or Regressor.
+        settings: arguments of its constructor.
+        template: the caller's object, in place of a name. It is copied for every run.
     """
 
     label: str
@@ -40,7 +40,7 @@ class Estimator:
     template: Any = None
 
     def build(self, task: Task, seed: int) -> Any:
-        """Return a new estimator for ``task``, its random state from ``seed``."""
+        """Return a new estimator for ``task``. Its random state is ``seed``."""
         from sklearn.base import clone
 
         if self.template is None:
@@ -77,7 +77,10 @@ def _dashed(name: str) -> str:
 
 
 def as_estimator(given: object) -> Estimator | None:
-    """Return the estimator that ``sklearn:name(setting=value)`` or an object of scikit-learn means, or None."""
+    """Return the estimator that is meant, or None if ``given`` means none.
+
+    An estimator is given as ``sklearn:name(setting=value)``, or as an object of scikit-learn.
+    """
     if isinstance(given, str) and given.strip().startswith(PREFIX):
         text = given.strip().removeprefix(PREFIX)
         name, settings = settings_pairs(text, "estimator")
@@ -88,17 +91,17 @@ def as_estimator(given: object) -> Estimator | None:
 
 
 def outputs_of(estimator: Estimator, task: Task, training: Batch, inputs: Tensor, outputs: int, seed: int) -> Tensor:
-    """Train on some examples; return what a network would put out for others, ``n x outputs``.
+    """Train an estimator, and return its outputs on other examples as a network's, ``n x outputs``.
 
-    Labels that are distributions count as their likeliest class. Of classes, logarithms of the
-    probabilities stand where a network has logits.
+    A label that is a distribution counts as its likeliest class. Where a network has logits, an
+    estimator has logarithms of probabilities.
 
     Args:
         estimator: by name or as a template.
         task: of the data.
-        training: examples in normalised space, flattened here.
-        inputs: the others.
-        outputs: size of the label space, or number of targets.
+        training: normalised examples. They are flattened here.
+        inputs: of the other examples, normalised.
+        outputs: number of classes, or of numbers to predict.
         seed: of its random numbers.
     """
     x, y = training.inputs.flatten(1).double().cpu().numpy(), training.targets.cpu()

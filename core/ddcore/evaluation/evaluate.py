@@ -1,4 +1,4 @@
-"""``evaluate``: train fresh networks on a summary, test their final iterates."""
+"""``evaluate``: train new networks on a summary, and test their final iterates."""
 
 from __future__ import annotations
 
@@ -50,15 +50,17 @@ def evaluate(
     split: str = "test",
     progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Train fresh networks on a summary by its recipe and measure their scores on held-out real data.
+    """Train new networks on a summary by its recipe, and score them on held-out real data.
 
     Args:
-        summary: what is trained on; a `TargetData` stands for its whole training split (the full-data reference).
-        target: whose held-out split is tested on.
-        networks: one or several architectures: names such as ``"convnet(width=64)"``, settings,
-            modules, factories; default: the protocol's, for most the usual one of such data. Beside
-            them estimators of scikit-learn: ``"sklearn:hist-gradient-boosting"``, or an object.
-        protocol: a name in `PROTOCOLS`, ``paper`` (that of the summary's own method), or a `Protocol`.
+        summary: what is trained on. A `TargetData` stands for its whole training split, as a
+            reference.
+        target: the data on whose held-out split is tested.
+        networks: one or several architectures, as names such as ``"convnet(width=64)"``,
+            settings, modules or factories. Estimators of scikit-learn may be among them, as
+            ``"sklearn:hist-gradient-boosting"`` or as objects. Default: the protocol's network,
+            for most protocols the usual one of such data.
+        protocol: a name in `PROTOCOLS`; ``paper``, that of the summary's method; or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
@@ -67,10 +69,11 @@ def evaluate(
         progress: called with a line of text before every run.
 
     Returns:
-        A `Report`: final iterates only, never the best over time.
+        A `Report` of final iterates, never of the best over time.
 
     Raises:
-        InputDataError: the target has no such split, or its shape, classes or normalisation are not the summary's.
+        InputDataError: the target has no such split; or its shape, classes or normalisation are
+            not those of the summary.
     """
     protocol = as_protocol(protocol, summary)
     if networks is None:
@@ -128,7 +131,7 @@ class TrainingSource:
 
     @classmethod
     def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
-        """Put the examples on ``device``; real ones stay bytes until a batch needs them."""
+        """Put the examples on ``device``. Real bytes stay bytes until a batch needs them."""
         if isinstance(data, TargetData):
             inputs, targets = data.train.inputs.to(device), data.train.targets.to(device)
             apply = data.spec.normalisation.apply
@@ -157,7 +160,7 @@ class TrainingSource:
         device: torch.device,
         details: Mapping[str, Any],
     ) -> Report:
-        """Return what was found, with the facts that every report states."""
+        """Return a report of ``results``, with the facts that every report states."""
         facts = {
             "labels": self.labels,
             "normalisation": target.spec.normalisation.describe()["name"],
@@ -182,7 +185,9 @@ def train_one(
     precision: str = "fp32",
     watch: Callable[[Network], Watch] | None = None,
 ) -> Network:
-    """Return one network, trained; its weights depend on (seed, architecture, run), not on what it is trained on.
+    """Return one trained network.
+
+    Its first weights follow from (seed, architecture, run), whatever it is trained on.
 
     Args:
         architecture: of the network.
@@ -192,7 +197,8 @@ def train_one(
         seed: of weights, order and augmentation.
         run: tells networks of one seed apart.
         precision: of forward passes.
-        watch: given the new network, returns what is called after each of its updates (see `ddcore.training.fit`).
+        watch: takes the new network. Returns what is called after each of its updates (see
+            `ddcore.training.fit`).
     """
     label = architecture_label(architecture)
     device = source.batch_of(torch.zeros(1, dtype=torch.int64)).inputs.device
@@ -220,7 +226,7 @@ def _estimated(estimator: Estimator, source: TrainingSource, held_out: Split, sp
 
 
 def predict(network: Network, split: Split, spec: Spec, device: torch.device, *, batch_size: int = 128) -> Tensor:
-    """Return logits of all examples of a split, ``n x num_classes``, on the CPU."""
+    """Return the logits of all examples of a split, ``n x num_classes``, on the CPU."""
     network.eval()
     dtype = next(network.parameters()).dtype
     logits = []
@@ -236,7 +242,7 @@ def _fitting(architecture: Architecture, spec: Spec) -> Architecture:
 
 
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
-    """Return the protocol's augmentation; mirrored only where neither side forbids it."""
+    """Return the protocol's augmentation, as it suits both the summary's data and the target."""
     return suited_augmentation(suited_augmentation(protocol.training.augmentation, summary.spec), target.spec)
 
 

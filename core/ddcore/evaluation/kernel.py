@@ -1,4 +1,4 @@
-"""Evaluation by kernel ridge regression: networks of infinite width, in place of finite ones."""
+"""Evaluation by kernel ridge regression: networks of infinite width instead of finite ones."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ def evaluate_kernel(
     device: str | torch.device = "auto",
     split: str = "test",
 ) -> Report:
-    r"""Measure the accuracy of kernel ridge regression on a summary. No network is trained, and nothing is random.
+    r"""Score kernel ridge regression on a summary. No network is trained, and nothing is random.
 
     .. math:: f(x) = K_{xS} \big(K_{SS} + \lambda \tfrac{\mathrm{tr} K_{SS}}{|S|} I\big)^{-1} y_S
 
-    in float64. Labels that are class ids stand for one-hot vectors minus 1 / C. The report's protocol is ``krr``: its accuracies are not those
-    of finite networks, and are not to be compared with them.
+    It is computed in float64. A class id stands for its one-hot vector minus 1 / C, for C classes.
+    The report's protocol is ``krr``. Its scores are not those of finite networks, so do not
+    compare them.
 
     Args:
         summary: what is regressed on.
-        target: whose held-out split is tested on.
-        kernels: an `AnalyticKernel` or its name, such as ``"ntk(layers=conv,depth=2)"``, or several.
+        target: the data on whose held-out split is tested.
+        kernels: an `AnalyticKernel` or its name, such as ``"ntk(layers=conv,depth=2)"``; or
+            several.
         ridge: :math:`\lambda`.
         device: as in ``distill``.
         split: ``test``, or ``validation`` for choosing settings.

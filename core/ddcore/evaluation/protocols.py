@@ -1,4 +1,4 @@
-"""Which protocol is meant."""
+"""Which protocol a name means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAPER = "paper"
 
 
 def as_protocol(given: str | Protocol, summary: DataSummary | TargetData | None = None) -> Protocol:
-    """Return a protocol from its name; ``paper`` is that of the method that made ``summary``.
+    """Return a protocol from its name. ``paper`` is that of the method that made ``summary``.
 
     Raises:
         UnsupportedError: the summary's method names no protocol.
@@ -27,7 +27,10 @@ def as_protocol(given: str | Protocol, summary: DataSummary | TargetData | None 
 
 
 def recorded_protocol(summary: DataSummary) -> str | None:
-    """Return the name of the protocol that the source of a summary's method evaluates by, where one is recorded."""
+    """Return the name of the protocol by which the source of a summary's method evaluates.
+
+    None: the summary records none.
+    """
     method = summary.record.get("method")
     name = method.get("protocol") if isinstance(method, dict) else None
     return name if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""What an evaluation found, and exactly what was run."""
+"""`Report`: what an evaluation found, and exactly what was run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 
 NOT_SHARES = ("r2", "rmse")
-"""Scores that are no share, so not in percent."""
+"""Scores that are not shares, so not in percent."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Result:
 
     Attributes:
         network: its label.
-        scores: one value per run of every score, by name; the main score first. Shares are in
-            percent.
+        scores: of every score, by name, one value per run. The main score is the first. Shares
+            are in percent.
         seconds: of training and testing, all runs together.
-        parameters: number of weights; 0 for what has none.
+        parameters: number of weights, or 0 if there are none.
     """
 
     network: str
@@ -37,7 +37,7 @@ class Result:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The main score of every run: final iterates."""
+        """The main score of every run, of its final iterate."""
         return self.scores[self.score]
 
     @property
@@ -65,7 +65,7 @@ class Result:
         return self._statistics[2]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the documented entry of ``results``; what one run leaves undefined is null."""
+        """Return the documented entry of ``results``. What one run leaves undefined is null."""
         others = {name: sample_statistics(values) for name, values in self.scores.items()}
         for statistics in others.values():
             del statistics["runs"]
@@ -83,12 +83,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """Results of `evaluate`, an architecture each.
+    """Results of an evaluation.
 
     Attributes:
         data, method, ipc, stored_bytes: what was evaluated.
         protocol: name of the protocol.
-        results: one per architecture.
+        results: one per architecture, estimator or kernel.
         details: schedule, recipe, normalisation, label kind, seeds, device and versions.
     """
 

@@ -12,11 +12,13 @@ from ddcore.errors import SettingsError
 
 
 def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
-    r"""Return mean, sample standard deviation, and half the width of Student's 95 % interval of the mean.
+    r"""Return the mean, the sample standard deviation s, and half of the 95 % interval of the mean.
+
+    The interval is Student's. Half of its width is
 
     .. math:: t_{0.975,\,n-1}\; s / \sqrt{n}
 
-    With one value the deviation and the interval are not defined: both are NaN.
+    One value defines neither deviation nor interval. Both are then NaN.
     """
     if not len(values):
         raise SettingsError("no value to average")
@@ -28,7 +30,10 @@ def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def sample_statistics(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return ``mean``, ``std``, ``ci95`` and ``runs`` as JSON data, to three digits; what one value leaves undefined is None."""
+    """Return ``mean``, ``std``, ``ci95`` and ``runs`` as JSON data, rounded to three digits.
+
+    What one value leaves undefined is None.
+    """
     mean, std, ci95 = mean_std_ci95(values)
     several = len(values) > 1
     return {

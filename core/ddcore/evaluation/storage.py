@@ -18,8 +18,9 @@ class Storage:
         examples_per_class: of the summary, on average.
         stored: of the summary as it is stored.
         compressed: of the summary after lossless compression (`DataSummary.compressed_bytes`).
-        original: of the training split: one byte per pixel, the class id in one byte (four from 257 classes).
-        original_compressed: of the training split after the same compression; None where it was not asked for.
+        original: of the training split (`original_bytes`).
+        original_compressed: of the training split after the same compression. None: it was not
+            asked for.
     """
 
     examples_per_class: float

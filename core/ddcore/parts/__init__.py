@@ -1,4 +1,4 @@
-"""What a part is: one file for each role, and what passes between them."""
+"""What a part is. Every role has one file here, and so has what parts hand to each other."""
 
 from ddcore.parts.architecture import (
     ARCHITECTURES,

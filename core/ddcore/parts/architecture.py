@@ -1,4 +1,4 @@
-"""An architecture is settings that build a module; weights are drawn from a seed."""
+"""What an architecture is: settings that build a module. Its weights are drawn from a seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ddcore.parts.network import Network, find_head, plain_copy
 from ddcore.settings import settings_from_text, settings_text
 
 ARCHITECTURES: dict[str, type[Architecture]] = {}
-"""Those that have a name: the shelf of ``ddcore.networks``, and what each modality adds."""
+"""Architectures by name: those of ``ddcore.networks``, and those that each modality adds."""
 
 
 class Architecture(ABC):
@@ -26,11 +26,14 @@ class Architecture(ABC):
 
     name: ClassVar[str]
     modality: ClassVar[str | None] = None
-    """The one modality whose examples it takes; None: any."""
+    """The only modality whose examples it takes. None: it takes any."""
 
     @abstractmethod
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        """Return a new module on the CPU for examples of ``shape``, its weights from torch's default generator."""
+        """Return a new module on the CPU for examples of ``shape``.
+
+        Its weights come from torch's default generator.
+        """
 
     def pick(self, seed: int) -> Architecture:
         """Return the architecture that ``seed`` picks: this one, unless it stands for several."""
@@ -45,7 +48,15 @@ class Architecture(ABC):
         dtype: torch.dtype = torch.float32,
         head: str | None = None,
     ) -> Network:
-        """Return a new network on the CPU with weights drawn from ``seed``; its ``head`` is looked for unless named."""
+        """Return a new network on the CPU.
+
+        Args:
+            shape: of one example.
+            num_classes: number of outputs.
+            seed: from which the weights are drawn.
+            dtype: of the weights.
+            head: name of the classifier's submodule; None: `find_head` looks for it.
+        """
         with default_generator_seeded(seed):
             module = self.module(shape, num_classes).to(dtype)
         return Network(module, head or find_head(module, shape, num_classes))
@@ -53,7 +64,7 @@ class Architecture(ABC):
 
 @dataclass(frozen=True)
 class Usual(Architecture):
-    """Stands for the network that the data at hand are usually learned with; a run replaces it."""
+    """Stands for the usual network of the data at hand. A run puts that network in its place."""
 
     name: ClassVar[str] = "usual"
     modality: ClassVar[str | None] = "any that is known"
@@ -64,14 +75,14 @@ class Usual(Architecture):
 
 @dataclass(frozen=True)
 class OneOf(Architecture):
-    """One of several architectures, picked with equal chance for every network that is drawn."""
+    """Several architectures. Each drawn network is one of them, all with equal chance."""
 
     architectures: tuple[Architecture, ...]
     name: ClassVar[str] = "one_of"
 
     @property
     def modality(self) -> str | None:  # type: ignore[override]
-        """That of those among them that have one."""
+        """The modality of the first of them that has one. None: all of them take any."""
         return next((a.modality for a in self.architectures if a.modality is not None), None)
 
     def __post_init__(self) -> None:
@@ -90,7 +101,11 @@ class OneOf(Architecture):
 
 @dataclass(frozen=True)
 class Factory(Architecture):
-    """A user's function that builds a module, as ``build_module()`` or ``build_module(shape, num_classes)``."""
+    """A user's function that builds a module.
+
+    It is called as ``build_module(shape, num_classes)``, or as ``build_module()`` if it takes
+    fewer than two arguments.
+    """
 
     build_module: Callable[..., nn.Module]
     name: ClassVar[str] = "factory"
@@ -103,7 +118,7 @@ class Factory(Architecture):
         return built
 
     def describe(self) -> dict[str, Any]:
-        """Record the function by name, and by a hash of its source where Python can read it."""
+        """Record the function's name, and a hash of its source where Python can read it."""
         name = getattr(self.build_module, "__qualname__", type(self.build_module).__name__)
         try:
             digest = hashlib.sha256(inspect.getsource(self.build_module).encode()).hexdigest()
@@ -114,7 +129,10 @@ class Factory(Architecture):
 
 @dataclass(frozen=True)
 class Redrawn(Architecture):
-    """A user's module as a template: each build copies it and draws all its weights anew (``reset_parameters``)."""
+    """A user's module as a template.
+
+    Each build copies it, and draws all weights anew by calling ``reset_parameters``.
+    """
 
     template: nn.Module
     name: ClassVar[str] = "redrawn"
@@ -137,9 +155,12 @@ class Redrawn(Architecture):
 
 
 def as_architecture(given: object) -> Architecture:
-    """Return an architecture from an architecture, a name such as ``convnet(width=64)``, a module, a factory, or a list of them.
+    """Return the architecture that is meant.
 
-    A list stands for networks drawn from all of its entries (`OneOf`).
+    Args:
+        given: an architecture; a name such as ``convnet(width=64)``; a module (`Redrawn`);
+            a function that builds one (`Factory`); or a list of these. Of a list, each network
+            is drawn from all entries (`OneOf`).
     """
     if isinstance(given, Architecture):
         return given
@@ -157,12 +178,12 @@ def as_architecture(given: object) -> Architecture:
 
 
 def parse_architecture(text: str) -> Architecture:
-    """Return the architecture that ``text`` names."""
+    """Return the architecture that ``text`` names, such as ``convnet(width=64)``."""
     return settings_from_text(text, {name: kind() for name, kind in ARCHITECTURES.items()}, "network")
 
 
 def architecture_label(architecture: Architecture) -> str:
-    """Return a name for reports: the settings that differ from the default stand in brackets."""
+    """Return a name for reports. Settings that differ from their defaults stand in brackets."""
     if architecture.name not in ARCHITECTURES:
         return str(architecture.describe().get("function", architecture.name))  # type: ignore[attr-defined]
     return settings_text(architecture.name, architecture)

@@ -1,4 +1,4 @@
-"""What an augmentation is: settings that draw a view, and a view that maps a batch to a batch."""
+"""What an augmentation is: settings that draw views. A view maps a batch to a batch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ddcore.parts.spec import Spec
 
 
 class View(ABC):
-    """One draw of an augmentation: applied to two batches, it does the same to both (siamese)."""
+    """One draw of an augmentation. It does the same to every batch (siamese)."""
 
     @abstractmethod
     def __call__(self, batch: Batch) -> Batch:
-        """Return the augmented batch; differentiable in the inputs."""
+        """Return the augmented batch. It is differentiable in the inputs."""
 
 
 class Augmentation(ABC):
     """Settings of an augmentation."""
 
     modality: ClassVar[str | None] = None
-    """The one modality whose examples it changes; None: any."""
+    """The only modality whose examples it changes. None: it changes any."""
 
     @abstractmethod
     def draw(self, generator: torch.Generator, count: int | None = None) -> View:
@@ -33,7 +33,7 @@ class Augmentation(ABC):
 
         Args:
             generator: a CPU generator.
-            count: number of examples that get a draw of their own; None: one draw shared by all.
+            count: number of examples that get a draw each. None: all examples share one draw.
         """
 
     @property
@@ -64,7 +64,7 @@ class NoAugmentation(Augmentation):
 
 @dataclass(frozen=True)
 class UsualAugmentation(Augmentation):
-    """Stands for the augmentation that the data at hand are usually trained with; a run replaces it."""
+    """Stands for the usual augmentation of the data at hand. A run puts that in its place."""
 
     modality: ClassVar[str | None] = "any that is known"
 

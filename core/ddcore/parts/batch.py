@@ -1,4 +1,4 @@
-"""A batch of examples, real or synthetic."""
+"""`Batch`: some examples, real or synthetic, as networks see them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ddcore.ground.devices import to_device
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples in the space that networks see (normalised).
+    """Normalised examples.
 
     Attributes:
-        inputs: ``n x ...``; for images ``n x channels x height x width``.
-        targets: class ids, ``n`` (int64), or soft labels, ``n x num_classes``.
-        weights: one weight per example, or None for all equal.
+        inputs: ``n x ...``. Images are ``n x channels x height x width``.
+        targets: class ids, ``n``, int64; or soft labels or numbers, ``n x outputs``.
+        weights: one per example. None: all weigh the same.
     """
 
     inputs: Tensor
@@ -31,7 +31,7 @@ class Batch:
 
 
 def concatenated(batches: Sequence[Batch]) -> Batch:
-    """Return one batch of several, in order."""
+    """Return the examples of several batches, in order, as one batch."""
     if len(batches) == 1:
         return batches[0]
     weights = [b.weights for b in batches if b.weights is not None]
@@ -49,20 +49,30 @@ def taken(batch: Batch, indices: Tensor) -> Batch:
 
 
 def class_shares(members: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
-    """Return the weight of each example in a mean over classes: one over its class's size and the number of classes."""
+    r"""Return the weight of each example in a mean in which all classes weigh the same.
+
+    It is :math:`1 / (C n_c)` for an example of class c.
+
+    Args:
+        members: indices of examples per class id. Each of them gets a weight.
+        sizes: the number :math:`n_c` of all examples per class id, for C classes.
+    """
     shares = [torch.full((len(i),), 1 / (len(sizes) * sizes[c]), dtype=torch.float64) for c, i in members.items()]
     return torch.cat(shares)
 
 
 def shared_out(total: int, classes: Sequence[int], generator: torch.Generator) -> dict[int, int]:
-    """Return how many of ``total`` examples each class gives: as even as can be, the remainder to classes at random."""
+    """Return how many of ``total`` examples each class gives.
+
+    The numbers differ by one at most. The classes that give one more are drawn at random.
+    """
     each, left = divmod(total, len(classes))
     lucky = {classes[i] for i in torch.randperm(len(classes), generator=generator)[:left].tolist()}
     return {c: each + (c in lucky) for c in classes}
 
 
 def chunks(members: Mapping[int, Tensor], size: int) -> Iterator[dict[int, Tensor]]:
-    """Cut the indices of some classes, in order, into chunks of at most ``size``: class id -> indices."""
+    """Cut indices per class id into chunks of at most ``size`` indices. The order stays."""
     chunk: dict[int, Tensor] = {}
     room = size
     for class_id, indices in members.items():

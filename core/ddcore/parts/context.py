@@ -1,4 +1,4 @@
-"""`Context`: what is settled before the first part of a run starts, and the present step."""
+"""`Context`: what is settled before the parts of a run start, and the present step."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ddcore.parts.spec import Spec
 
 
 class Context:
-    """Read by every part of a run; written by the engine alone.
+    """The settled facts of one run. Every part reads them, only the engine writes them.
 
     Attributes:
-        spec: declared-public facts of the target data.
+        spec: facts of the target data that are declared to be public.
         step: index of the present step, from 0.
-        augmentation: already suited to the data (no flips for digits).
+        augmentation: already suited to the data: no flips for digits, say.
         device, precision, dtype: where and how numbers are computed.
-        micro_batch: the most examples that one forward pass takes on the real side.
+        micro_batch: the most real examples in one forward pass.
         gradient_micro_batch: the same where a backward pass follows.
         compiled: whether parts may compile their hot functions.
-        steps: how many there will be.
-        checkpoint: the file in which this run's state is kept, or None. Parts may keep more
-            beside it (`beside_checkpoint`).
-        continued: whether the examples are those of an earlier summary.
-        report: takes a line of text about what a part is doing before the first step, or None.
+        steps: number of steps of the whole run.
+        checkpoint: the file that keeps this run's state, or None. Parts may keep more beside it
+            (`beside_checkpoint`).
+        continued: whether the run goes on from the examples of an earlier summary.
+        report: takes a line of text about what a part does before the first step; or None.
     """
 
     def __init__(
@@ -64,17 +64,20 @@ class Context:
         self._seed = seed
 
     def derive_seed(self, purpose: str, *key: int | str) -> int:
-        """Return a seed for ``purpose`` that does not depend on the step."""
+        """Return a seed that follows from (seed, purpose, key). It does not depend on the step."""
         return derive_seed(self._seed, purpose, *key)
 
     def generator(self, purpose: str, *key: int | str) -> torch.Generator:
-        """Return a CPU generator derived from (seed, purpose, step, key)."""
+        """Return a CPU generator that follows from (seed, purpose, step, key)."""
         return generator(self._seed, purpose, self.step, *key)
 
     def beside_checkpoint(self, what: str) -> Path | None:
-        """Return where a part keeps what it wants to find again when a killed run is resumed, or None without a checkpoint."""
+        """Return the path where a part keeps what a resumed run shall find again.
+
+        None: the run has no checkpoint.
+        """
         return None if self.checkpoint is None else self.checkpoint.with_name(f"{self.checkpoint.name}.{what}")
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the block in which forward passes run at this run's precision."""
+        """Return a ``with`` block in which forward passes run at this run's precision."""
         return autocast(self.precision, self.device)

@@ -1,4 +1,4 @@
-"""What a selection rule is, and the training split as it sees it."""
+"""What a coreset rule is: it selects real examples from the training split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ddcore.parts.target import Split
 
 @dataclass(frozen=True)
 class Pool:
-    """Real examples as a rule sees them: all of them, normalised where it asks."""
+    """The training split as a rule sees it. Batches of it are normalised."""
 
     split: Split
     spec: Spec
@@ -31,12 +31,12 @@ class Pool:
         return (self.spec.task.class_ids(self.split.targets) == class_id).nonzero().flatten()
 
     def batch(self, indices: Tensor) -> Batch:
-        """Return normalised examples on the pool's device."""
+        """Return normalised examples on the pool's device, to compute with."""
         inputs = self.spec.normalisation.apply(self.split.inputs[indices].to(self.device))
         return Batch(inputs, self.split.targets[indices].to(self.device))
 
     def taken(self, indices: Tensor, dtype: torch.dtype) -> Batch:
-        """Return normalised examples on the CPU."""
+        """Return normalised examples on the CPU, to keep."""
         return Batch(self.spec.normalisation.apply(self.split.inputs[indices], dtype), self.split.targets[indices])
 
 
@@ -55,8 +55,8 @@ class CoresetRule(ABC):
     def examples(
         self, pool: Pool, counts: Mapping[int, int], generator: torch.Generator, dtype: torch.dtype
     ) -> dict[int, Batch]:
-        """Return, per class id, what the rule puts forward, normalised, on the CPU.
+        """Return, per class id, ``counts[class_id]`` normalised examples on the CPU.
 
-        These are the selected examples, unless a rule makes new ones of them.
+        They are those that `select` returns, unless a rule makes new ones of them.
         """
         return {c: pool.taken(chosen, dtype) for c, chosen in self.select(pool, counts, generator).items()}

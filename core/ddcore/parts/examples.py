@@ -1,4 +1,4 @@
-"""The synthetic examples of a run, or of a loaded summary."""
+"""`Examples`: the synthetic examples of a run, or of a loaded summary."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class Examples(nn.Module, ABC):
     def draw(
         self, classes: Sequence[int], count: int | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Return indices of ``count`` distinct examples per class, class after class; all of them if count is None."""
+        """Return indices of ``count`` distinct examples of each class, one class after the other.
+
+        None asks for all examples. A class that has fewer than ``count`` gives all it has.
+        """
         drawn = []
         for class_id in classes:
             indices = self.indices_of(class_id)
@@ -45,13 +48,16 @@ class Examples(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
-        """Return examples in normalised space; all of them when ``indices`` is None.
+        """Return normalised examples. ``indices`` None asks for all.
 
         Without a generator the result is deterministic.
         """
 
     def begin(self, run: Context) -> None:
-        """Make what only distillation needs (an adversary); called once, before the first step or the checkpoint that takes its place."""
+        """Make what only distillation needs, such as an adversary.
+
+        It is called once, before the first step, or before a checkpoint is loaded in its place.
+        """
 
     def penalty(self, run: Context) -> Tensor | None:
         """Return a term that this factorization adds to the loss of every step, or None."""
@@ -59,16 +65,23 @@ class Examples(nn.Module, ABC):
 
     @abstractmethod
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters, stored ones first, in named groups; an optimiser may give each its own step size."""
+        """Return the parameters in named groups, stored ones first.
+
+        An optimiser may give each group a learning rate of its own.
+        """
 
     def assign_labels(self, labels: Tensor) -> None:
-        """Store these soft labels, one row per example, in place of the present ones; `UnsupportedError` where labels are fixed."""
+        """Put these soft labels, one row per example, in place of the present ones.
+
+        Raises:
+            UnsupportedError: the labels are fixed.
+        """
         raise UnsupportedError(
             f"{type(self).__name__} have fixed labels: labels can be assigned to pixels with factorization.labels='soft'"
         )
 
     def after_step(self, step: int) -> None:
-        """Adjust the stored parameters after an update (clamp, cool a temperature)."""
+        """Adjust the stored parameters after an update, such as clamp them."""
 
     @abstractmethod
     def stored(self) -> dict[str, Tensor]:

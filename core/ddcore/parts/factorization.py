@@ -1,4 +1,4 @@
-"""What is stored, and how it becomes examples."""
+"""What a factorization is: it says what is stored, and how that becomes examples."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ddcore.parts.spec import Spec
 from ddcore.settings import override
 
 NOISE = ("noise", "glorot")
-"""Initialisations that see no data."""
+"""Names of the initialisations that see no data."""
 
 
 FACTORIZATIONS: dict[str, type[Factorization]] = {}
-"""The closed table from which a loaded summary builds its decoders."""
+"""Factorizations by name. A loaded summary can use these and no others."""
 
 
 class Factorization(ABC):
@@ -28,30 +28,39 @@ class Factorization(ABC):
 
     name: ClassVar[str]
     modality: ClassVar[str | None] = None
-    """The one modality whose examples it can make; None: any."""
+    """The only modality whose examples it makes. None: it makes any."""
 
     @abstractmethod
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
-        """Return how many examples each class gets, given how many real ones it has.
+        """Return how many examples each class gets.
+
+        Args:
+            available: number of real examples per class id.
 
         Raises:
             BudgetError: a class has fewer real examples than it should get.
         """
 
     def clipped(self) -> Self:
-        """Return a copy whose pixels stay in [0, 1], where pixels are what is stored and that saves bytes; others as they are."""
+        """Return a copy whose pixels stay in [0, 1], if pixels are stored and that saves bytes.
+
+        Other factorizations return themselves.
+        """
         return self
 
     def learning_rates(self) -> dict[str, float]:
-        """Return learning rates of Adam for its parameter groups that serve any matching: what `ddcore.methods.compose` takes."""
+        """Return learning rates of Adam, by parameter group, that serve any matching.
+
+        `ddcore.methods.compose` takes them.
+        """
         return {}
 
     @abstractmethod
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
-        """Return the most bytes that a summary stores: known before it is made.
+        """Return the most bytes that a summary stores. It is known before a run.
 
         Args:
-            spec: of the data.
+            spec: facts of the data.
             available: number of real examples per class id.
         """
 
@@ -59,7 +68,7 @@ class Factorization(ABC):
         """Return a copy with the largest sizes that store at most ``nbytes``.
 
         Raises:
-            BudgetError: they do not hold one item per class; the message names the least that does.
+            BudgetError: one item per class takes more. The message says how many bytes it takes.
         """
 
         def sized(ipc: int) -> Self:  # type: ignore[type-var]
@@ -75,34 +84,41 @@ class Factorization(ABC):
         return sized(largest_size(lambda n: sized(n).max_bytes(spec, available) <= nbytes, max(available.values())))
 
     def asks(self) -> frozenset[str]:
-        """Return the questions that its initialisation asks of the real signal: none, ``select``, or ``batch``."""
+        """Return the questions that its initialisation asks of the real signal.
+
+        They are none, ``select``, or ``batch``.
+        """
         return frozenset() if getattr(self, "init", None) in NOISE else frozenset({"select"})
 
     @abstractmethod
     def start(self, run: Run) -> Examples:
-        """Return initialised examples; real data is asked of ``run.real`` alone."""
+        """Return initialised examples. It asks only ``run.real`` about real data."""
 
     @abstractmethod
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> Examples:
         """Return the examples that ``stored`` holds.
 
         Raises:
-            SummaryFormatError: names, shapes, types or values are not what this factorization stores.
+            SummaryFormatError: names, shapes, types or values are not what this factorization
+                stores.
         """
 
     @abstractmethod
     def decoder(self) -> dict[str, Any]:
-        """Return the settings that `restore` needs, as JSON data: what a summary records of this factorization."""
+        """Return the settings that `restore` needs, as JSON data. A summary records them."""
 
     def loader(self) -> type[Factorization]:
-        """Return the class whose `from_decoder` reads what `decoder` records."""
+        """Return the class whose `from_decoder` reads what `decoder` recorded."""
         return type(self)
 
     @classmethod
     @abstractmethod
     def from_decoder(cls, settings: Mapping[str, Any]) -> Factorization:
-        """Return a factorization that can `restore`, from what `decoder` recorded; unknown entries are an error."""
+        """Return a factorization that can `restore`, from what `decoder` recorded.
+
+        Unknown entries are an error.
+        """
 
     @abstractmethod
     def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
-        """Return settings and tensors of the same examples stored as ``uint8`` or ``fp16``."""
+        """Return the settings and tensors that store the same examples as ``uint8`` or ``fp16``."""

@@ -1,4 +1,4 @@
-"""How many items each class gets."""
+"""`Ipc`: how many examples each class gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from ddcore.errors import BudgetError, SettingsError
 from ddcore.settings import require
 
 Ipc = int | str | Mapping[int, int]
-"""Examples per class: one number; one per class id; or ``"clip:N"``: N, and all that it has from a class with fewer."""
+"""Examples per class: one number for all classes; one number per class id; or ``"clip:N"``.
+
+``"clip:N"`` gives N to each class. A class that has fewer real examples gets as many as it has.
+"""
 
 
 def check_ipc(ipc: Ipc) -> None:
@@ -17,7 +20,11 @@ def check_ipc(ipc: Ipc) -> None:
 
 
 def largest_ipc(ipc: Ipc) -> int:
-    """Return the most examples that a class gets; raise `SettingsError` unless ``ipc`` has one of the forms of `Ipc`."""
+    """Return the largest number of examples that a class gets.
+
+    Raises:
+        SettingsError: ``ipc`` has none of the forms of `Ipc`.
+    """
     if isinstance(ipc, Mapping):
         require(all(_whole(key, least=0) for key in ipc), f"ipc per class maps class ids to numbers, not {ipc!r}")
         each: list[object] = list(ipc.values())
@@ -37,11 +44,15 @@ def _whole(value: object, least: int) -> bool:
 
 
 def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
-    """Return examples per class id, ascending, given how many real ones each class has.
+    """Return how many examples each class gets, by ascending class id.
+
+    Args:
+        ipc: what is asked for.
+        available: number of real examples per class id.
 
     Raises:
-        BudgetError: a class has fewer, or none.
-        SettingsError: a class is named that the data does not have.
+        BudgetError: a class has fewer real examples, or none.
+        SettingsError: ``ipc`` names a class that the data does not have.
     """
     empty = [c for c, n in available.items() if n == 0]
     if isinstance(ipc, Mapping):
@@ -64,7 +75,12 @@ def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
 
 
 def largest_size(fits: Callable[[int], bool], most: int) -> int:
-    """Return the largest whole number in 1 .. ``most`` that fits, 0 if 1 does not; what fits a number fits smaller ones."""
+    """Return the largest whole number from 1 to ``most`` that fits, or 0 if 1 does not.
+
+    Args:
+        fits: whether a number fits. If it does, all smaller ones must.
+        most: the largest number to try.
+    """
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2

@@ -11,31 +11,35 @@ from torch import Tensor
 from ddcore.parts.network import Network
 
 NUMBERS_AT_ONCE = 2**22
-"""Of one intermediate tensor of a product; about ten live at a time."""
+"""Numbers in one intermediate tensor of a product. About ten such tensors live at a time."""
 
 
 class Kernel(ABC):
-    """Settings of a kernel.
+    """Settings of a kernel: a similarity of examples.
 
     Attributes:
-        of_networks: whether it is a kernel of given networks, rather than of networks of infinite width.
+        of_networks: True: it is computed with given networks. False: it is that of networks of
+            infinite width, and none are given.
     """
 
     name: ClassVar[str]
     of_networks: ClassVar[bool]
 
     def fitting(self, support: int, shape: tuple[int, ...]) -> int:
-        """Return of how many examples of ``shape`` the product with ``support`` others takes some hundred megabytes at most."""
+        """Return how many examples of ``shape`` to multiply with ``support`` others at a time.
+
+        The product of so many takes some hundred megabytes at most.
+        """
         return max(1, NUMBERS_AT_ONCE // (support * self.numbers_per_pair(shape)))
 
     def numbers_per_pair(self, shape: tuple[int, ...]) -> int:
-        """Return how many numbers the product holds for a pair of examples at a time."""
+        """Return how many numbers an intermediate tensor of the product has for each pair."""
         return 1
 
     @abstractmethod
     def embed(self, inputs: Tensor, networks: Sequence[Network]) -> Tensor:
-        """Return what the product needs of each example, ``n x ...`` in float64; differentiable."""
+        """Return the embedded examples, ``n x ...`` in float64. It is differentiable."""
 
     @abstractmethod
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the kernel between two embedded sets, ``n x m``; differentiable."""
+        """Return the kernel of each pair of embedded examples, ``n x m``. It is differentiable."""

@@ -1,4 +1,4 @@
-"""What a matching is: it yields loss terms, and the one loop takes steps on them."""
+"""What a matching is: it yields the terms of a loss. The engine's loop takes steps on them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ddcore.parts.run import Run
 
 @dataclass(frozen=True)
 class Term:
-    """A part of one step's loss; its graph is freed as soon as the engine has its gradient.
+    """A part of one step's loss. Its graph is freed as soon as its gradient is taken.
 
     Attributes:
         loss: a scalar.
-        groups: parameter groups that get a gradient from this term; empty: all.
-        update: whether the optimiser steps right after this term instead of at the end of the step.
-        classes: the classes that the term is about, for observers.
+        groups: names of the parameter groups that get a gradient of this term. Empty: all.
+        update: whether the optimiser steps right after this term. Else it steps at the end.
+        classes: class ids that the term is about, for observers.
     """
 
     loss: Tensor
@@ -33,14 +33,17 @@ class Term:
 
 
 class MatchingState:
-    """What lives during one run of a matching: here nothing; learned step sizes and the like in a subclass."""
+    """What a matching keeps during one run. Here it is nothing.
+
+    A subclass may hold learned step sizes, for example.
+    """
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """Return parameters of the matching itself."""
+        """Return parameters of the matching itself, in named groups. They are optimised too."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs to go on."""
+        """Return what a checkpoint keeps so that a resumed run goes on from here."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -51,38 +54,47 @@ class Matching(ABC):
     """Settings of a matching.
 
     Attributes:
-        family: ``distribution``, ``gradient``, ``trajectory`` or ``meta-model`` (survey, sections 2.1 to 2.4).
-        trains_labels: whether its loss depends on the synthetic labels, so that soft labels can be learned.
+        family: ``meta-model``, ``gradient``, ``trajectory`` or ``distribution`` (survey, sections
+            2.1 to 2.4).
+        trains_labels: whether its loss depends on the synthetic labels. Only then can soft labels
+            be learned.
     """
 
     family: ClassVar[str]
     trains_labels: ClassVar[bool]
 
     def check_networks(self, source: NetworkSource) -> None:
-        """Raise `UnsupportedError` if networks from ``source`` are not what this matching needs."""
+        """Raise `UnsupportedError` if this matching cannot use networks from ``source``."""
         if source.at_a_time() != 1:
             raise UnsupportedError(
                 f"{type(self).__name__} needs networks, one at a time; {type(source).__name__} gives {source.at_a_time()}"
             )
 
     def start(self, run: Run) -> MatchingState:
-        """Return what lives during one run; raise `UnsupportedError` if the run's networks do not fit."""
+        """Return what this matching keeps during one run.
+
+        Raises:
+            UnsupportedError: it cannot use the run's networks.
+        """
         return MatchingState()
 
     @abstractmethod
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
-        """Yield the terms of the present step."""
+        """Yield the terms of the present step's loss."""
 
     def asks(self) -> frozenset[str]:
-        """Return the questions that it asks of the real signal: ``batch``, ``features``, ``gradients``."""
+        """Return the questions that it asks of the real signal.
+
+        They are among ``batch``, ``features`` and ``gradients``.
+        """
         return frozenset({"batch"})
 
     def recipe(self, state: MatchingState) -> Recipe:
-        """Return how to train on the summary."""
+        """Return how to train on the summary, with what has been learned so far."""
         return Recipe()
 
     def first_recipe(self, soft_labels: bool) -> Recipe:
-        """Return the recipe before anything of it was learned: it has the form of all that follow.
+        """Return the recipe before anything is learned. All later ones have the same form.
 
         Args:
             soft_labels: whether the synthetic labels are learned.
@@ -90,5 +102,5 @@ class Matching(ABC):
         return Recipe()
 
     def recipe_bytes(self) -> int:
-        """Return the bytes of the numbers that its recipe will have learned."""
+        """Return the bytes of the numbers that its recipe learns."""
         return self.first_recipe(soft_labels=False).stored_bytes

@@ -1,4 +1,4 @@
-"""A method is a composition of parts, and settings only: one serves any number of runs."""
+"""`Method`: a composition of parts. It holds only settings, so it serves any number of runs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ class Method:
     """A distillation method.
 
     Attributes:
-        factorization: what is stored and how it becomes examples.
-        matching: what is optimised; None: the initialisation is the result (coresets).
-        networks: where networks come from; none are needed without a matching.
+        factorization: what is stored, and how it becomes examples.
+        matching: what is optimised. None: the initialisation is the result, as of a coreset.
+        networks: where networks come from. Without a matching none are needed.
         optimiser: of the stored parameters.
-        augmentation: drawn siamese for real and synthetic examples.
-        steps: outer steps; one step is one pass over the matching's terms.
+        augmentation: real and synthetic examples get the same draws of it.
+        steps: number of steps. One step is one pass over the matching's terms.
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``.
         name: of the published method, or ``custom``.
-        normalisation: in which the source has its data, for `load_data`; None: the data's own choice.
-        protocol: by which the source evaluates, a name in ``ddcore.evaluation.PROTOCOLS`` or ``krr``; None: none is known.
-        preset: which settings these are: ``paper`` (the source's), ``cpu``, or ``custom``.
+        preset: which settings these are: ``paper`` (those of the method's source), ``cpu``, or
+            ``custom``.
+        normalisation: that of the method's source, a name for `load_data`. None: the data choose.
+        protocol: that of the method's source, a name in ``ddcore.evaluation.PROTOCOLS`` or
+            ``krr``. None: none is known.
         cites: keys of `ddcore.citations`.
     """
 
@@ -90,7 +92,10 @@ class Method:
         return {part: describe(getattr(self, part)) for part in parts}
 
     def asks(self) -> frozenset[str]:
-        """Return the questions that a run asks of the real signal: ``select``, ``batch``, ``features``, ``gradients``."""
+        """Return the questions that a run asks of the real signal.
+
+        They are among ``select``, ``batch``, ``features`` and ``gradients``.
+        """
         if self.matching is None:
             return self.factorization.asks()
         return self.factorization.asks() | self.matching.asks() | self.networks.asks()
@@ -98,9 +103,14 @@ class Method:
     def on_networks(self, networks: object) -> Method:
         """Return a copy that distils on other networks.
 
+        A method without a matching needs no networks, so it ignores an architecture.
+
         Args:
-            networks: a `NetworkSource`; or only an architecture, in any form that `as_architecture` takes, which is drawn and
-                trained as this method's networks are. A method without a matching needs none.
+            networks: a `NetworkSource`; or only an architecture, in any form that
+                `as_architecture` takes. It is then drawn and trained as this method's networks.
+
+        Raises:
+            UnsupportedError: an architecture is given, but this method's networks have none.
         """
         if isinstance(networks, NetworkSource):
             return replace(self, networks=networks)
@@ -117,24 +127,25 @@ class Method:
         return override(self, "networks.architecture", architecture)
 
     def with_steps(self, steps: int | None) -> Method:
-        """Return a copy with another number of steps; None keeps the number."""
+        """Return a copy with another number of steps. None keeps the number."""
         return self if steps is None else replace(self, steps=steps)
 
     def require_fitting(self, spec: Spec) -> None:
-        """Raise `UnsupportedError` if a part is of another kind of data."""
+        """Raise `UnsupportedError` if a part is for another modality than that of the data."""
         architecture = getattr(self.networks, "architecture", None)
         for part in (self.factorization, self.augmentation, architecture):
             if part is not None:
                 require_fitting(part, spec)
 
     def suited_to(self, spec: Spec) -> Method:
-        """Return this composition for such data.
+        """Return this method for such data. Parts for another modality are replaced.
 
-        Parts of another modality give way: the architecture to the usual one, what is stored to
-        rows of the same kind, an augmentation to none. A method that changed so is no preset.
+        The usual architecture of such data replaces an architecture. The factorization's
+        counterpart replaces a factorization; the method is then no preset, and names no
+        normalisation. No augmentation replaces an augmentation.
 
         Raises:
-            UnsupportedError: what is stored has no counterpart for such data.
+            UnsupportedError: the factorization has no counterpart for such data.
         """
         factorization = suited_factorization(self.factorization, spec)
         networks = self.networks

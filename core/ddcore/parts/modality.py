@@ -1,4 +1,4 @@
-"""`Modality`: a kind of data, with everything that its kind alone has."""
+"""What a modality is: a kind of data, such as images, with everything that only it has."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Decoded:
     """The examples of a summary, as its modality shows them.
 
     Attributes:
-        spec: of the data.
+        spec: facts of the data.
         inputs: normalised, ``n x ...``.
-        targets: class ids, or ``n x outputs``.
-        owners: class id that each example belongs to.
+        targets: class ids, ``n``; or ``n x outputs``.
+        owners: the class id that each example belongs to.
     """
 
     spec: Spec
@@ -38,12 +38,12 @@ class Modality(ABC):
     """One kind of data.
 
     Attributes:
-        architectures: those that take such data alone.
-        usual_network: what such data are learned with unless something else is named.
-        usual_augmentation: how they are augmented in training.
-        factorizations: those that make such data alone.
-        as_stored: the one whose examples are their own free parameters.
-        first: whether summaries that name no modality are of this one; they were written before
+        architectures: those that take only such data.
+        usual_network: trained on such data where no other is named.
+        usual_augmentation: of such data in training.
+        factorizations: those that make only such data.
+        as_stored: the factorization whose examples are their own free parameters.
+        first: whether summaries that name no modality are of this one. They were written before
             there were several.
     """
 
@@ -58,7 +58,7 @@ class Modality(ABC):
     @property
     @abstractmethod
     def sources(self) -> tuple[str, ...]:
-        """Names of data, and forms of files, that the loader takes."""
+        """Names of data and forms of files that the loader takes."""
 
     @abstractmethod
     def recognises(self, source: object) -> bool:
@@ -66,32 +66,32 @@ class Modality(ABC):
 
     @abstractmethod
     def loader(self) -> Callable[..., TargetData]:
-        """Return the function that loads such data; its keyword arguments are the options."""
+        """Return the function that loads such data. Its keyword arguments are the options."""
 
     @abstractmethod
     def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
-        """Return the spec that `Spec.to_json` recorded; what is amiss raises.
+        """Return the spec that `Spec.to_json` recorded. Anything amiss in it is an error.
 
         Args:
-            config: untrusted.
-            tensors: reads those of the normalisation, if it has any.
+            config: the record; a stranger may have written it.
+            tensors: reads the normalisation's tensors. It is called only if there are any.
         """
 
     @abstractmethod
     def as_text(self, decoded: Decoded, per_class: int) -> str:
-        """Return examples for a terminal."""
+        """Return examples as text for a terminal, ``per_class`` of each class."""
 
     def picture(self, decoded: Decoded) -> Tensor | None:
-        """Return a picture of the examples, ``height x width x 3`` bytes, or None if they have none."""
+        """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""
         return None
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        """Return the types of its users that examples can be turned into, by name."""
+        """Return functions that turn examples into types of the modality's users, by name."""
         return {}
 
 
 MODALITIES: dict[str, Modality] = {}
-"""Those that are there, by name."""
+"""All known modalities, by name."""
 
 
 def add_modality(modality: Modality) -> None:
@@ -118,14 +118,17 @@ def require_fitting(part: Architecture | Factorization | Augmentation, spec: Spe
 
 
 def suited_architecture(architecture: Architecture, spec: Spec) -> Architecture:
-    """Return ``architecture``, or the usual one of such data if it takes another kind."""
+    """Return ``architecture`` if it takes such data, else the usual one of such data."""
     if architecture.modality in (None, spec.modality):
         return architecture
     return MODALITIES[spec.modality].usual_network if spec.modality in MODALITIES else architecture
 
 
 def suited_augmentation(augmentation: Augmentation, spec: Spec) -> Augmentation:
-    """Return ``augmentation`` without what would change the class of such data, none of another kind."""
+    """Return ``augmentation`` without what would change the class of such data.
+
+    `UsualAugmentation` gives the usual one of such data. One of another modality gives none.
+    """
     if isinstance(augmentation, UsualAugmentation):
         known = spec.modality in MODALITIES
         augmentation = MODALITIES[spec.modality].usual_augmentation if known else NoAugmentation()
@@ -135,10 +138,10 @@ def suited_augmentation(augmentation: Augmentation, spec: Spec) -> Augmentation:
 
 
 def suited_factorization(factorization: Factorization, spec: Spec) -> Factorization:
-    """Return ``factorization``, or its counterpart for such data.
+    """Return ``factorization`` if it makes such data, else its counterpart that does.
 
     Raises:
-        UnsupportedError: there is none.
+        UnsupportedError: it has no counterpart.
     """
     if factorization.modality in (None, spec.modality) or spec.modality not in MODALITIES:
         return factorization

@@ -1,4 +1,4 @@
-"""`Network`: any module, with its features at hand."""
+"""`Network`: a classifier that also gives its inner features. It wraps any module."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _WRAPPED: WeakSet[nn.Module] = WeakSet()
 
 
 class Network(nn.Module):
-    """A classifier whose inner features can be asked for.
+    """A classifier that also gives its inner features.
 
     Args:
         module: maps ``n x ...`` to logits ``n x num_classes``.
-        head: name of the submodule that is the classifier; its input is what "features" means by default.
+        head: name of the submodule that classifies. Its input is the features.
     """
 
     def __init__(self, module: nn.Module, head: str) -> None:
@@ -64,20 +64,24 @@ class Network(nn.Module):
         return self._features(inputs)
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Return logits ``n x num_classes`` that can be differentiated once: what the real side needs.
+        """Return logits ``n x num_classes`` that can be differentiated once.
 
-        Second derivatives need the network itself, ``network(inputs)``: compiled code has none.
+        That is enough for real examples. For second derivatives call ``network(inputs)``, since
+        compiled code has none.
         """
         return self._logits(inputs)
 
     def compile_passes(self) -> None:
-        """Compile `features` and `logits` (torch.compile); new weights copied into this network keep the compiled code."""
+        """Compile `features` and `logits` by torch.compile.
+
+        The compiled code stays valid when new weights are copied into this network.
+        """
         self._features = torch.compile(self._compute_features, dynamic=False)
         self._logits = torch.compile(self.forward, dynamic=False)
 
     @contextmanager
     def differentiated(self, names: Sequence[str] = ()) -> Iterator[list[nn.Parameter]]:
-        """Let the named weights, and no others, take gradients inside the block; yield them in this order."""
+        """Inside the block only the named weights take gradients. Yield them in this order."""
         weights = dict(self.module.named_parameters())
         before = [(w, w.requires_grad) for w in weights.values()]
         try:
@@ -92,7 +96,10 @@ class Network(nn.Module):
 
     @contextmanager
     def holding(self, weights: Sequence[Tensor]) -> Iterator[None]:
-        """Hold these weights, in the order of ``named_parameters()``, inside the block, and the present ones again after it."""
+        """Inside the block the network has these weights. After it, it has its own again.
+
+        They are in the order of ``named_parameters()``.
+        """
         held = list(self.module.parameters())
         before = [w.detach().clone() for w in held]
         try:
@@ -102,21 +109,21 @@ class Network(nn.Module):
             self.copy_weights(before)
 
     def copy_weights(self, weights: Sequence[Tensor]) -> None:
-        """Copy weights, in the order of ``named_parameters()``, into this network."""
+        """Copy these weights into this network. They are in the order of ``named_parameters()``."""
         with torch.no_grad():
             for held, new in zip(self.module.parameters(), weights, strict=True):
                 held.copy_(new)
 
     def trained(self) -> AbstractContextManager[list[nn.Parameter]]:
-        """Let all weights take gradients inside the block."""
+        """Inside the block all weights take gradients. Yield them."""
         return self.differentiated([name for name, _ in self.module.named_parameters()])
 
     def require_statistics(self) -> None:
-        """Raise `UnsupportedError` if a BatchNorm keeps no statistics that could be frozen."""
+        """Raise `UnsupportedError` if a BatchNorm has no running statistics to freeze."""
         self._refuse_batch_norm(lambda norm: norm.running_mean is None)
 
     def require_independent_examples(self) -> None:
-        """Raise `UnsupportedError` if a norm takes its statistics from the batch at hand."""
+        """Raise `UnsupportedError` if a BatchNorm takes its statistics from the batch at hand."""
         self._refuse_batch_norm(lambda norm: norm.training or norm.running_mean is None)
 
     def _refuse_batch_norm(self, refused: Callable[[nn.modules.batchnorm._BatchNorm], bool]) -> None:
@@ -128,7 +135,7 @@ class Network(nn.Module):
                 )
 
     def features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the classifier's input, flattened to ``n x d``, and the logits ``n x num_classes``, of one pass."""
+        """Return the features ``n x d`` and the logits ``n x num_classes`` of one forward pass."""
         self._listening = True
         logits = self.module(inputs)
         return self._take_head_input().flatten(1), logits
@@ -137,7 +144,10 @@ class Network(nn.Module):
         return self.features_and_logits(inputs)[0]
 
     def layers(self, inputs: Tensor, names: Sequence[str]) -> list[Tensor]:
-        """Return the outputs of the named submodules, each flattened to ``n x d_l``; of one that runs twice, the last."""
+        """Return the outputs of the named submodules, each flattened to ``n x d_l``.
+
+        Of a submodule that runs several times it is the last output.
+        """
         outputs = dict(self._outputs(inputs, names)[0])
         unreached = [name for name in names if name not in outputs]
         if unreached:
@@ -145,12 +155,15 @@ class Network(nn.Module):
         return [outputs[name] for name in names]
 
     def activations(self, inputs: Tensor) -> list[Tensor]:
-        """Return what activation modules put out, call by call from the input on, and the classifier's input: ``n x d_l`` each."""
+        """Return the outputs of all activation modules, then the features, each ``n x d_l``.
+
+        They are in the order of the forward pass. A module that runs twice gives two outputs.
+        """
         outputs, features = self._outputs(inputs, self.activation_names())
         return [*(output for _, output in outputs), features.flatten(1)]
 
     def activation_names(self) -> list[str]:
-        """Return the names of the activation modules, or raise `UnsupportedError` if there are none."""
+        """Return the names of the activation modules; `UnsupportedError` if there are none."""
         names = [name for name, module in self.module.named_modules() if isinstance(module, ACTIVATIONS)]
         if not names:
             raise UnsupportedError(
@@ -184,7 +197,7 @@ class Network(nn.Module):
 
 
 class FeaturesAndLogits(Network):
-    """A network whose features are followed by its logits: ``n x (d + num_classes)``."""
+    """A network whose features end with its logits: ``n x (d + num_classes)``."""
 
     @property
     def feature_width(self) -> int:
@@ -195,7 +208,7 @@ class FeaturesAndLogits(Network):
 
 
 def plain_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of ``module`` without the hooks of a `Network` that holds it."""
+    """Return a copy of ``module`` without the hooks of the `Network` that wraps it."""
     copied = deepcopy(module)
     for part in copied.modules():
         for key, hook in list(part._forward_pre_hooks.items()):
@@ -205,7 +218,7 @@ def plain_copy(module: nn.Module) -> nn.Module:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Return a hash of names, types and values of a module's weights and buffers."""
+    """Return the SHA-256 of a module's weights and buffers: names, types, shapes and values."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -214,10 +227,13 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> str:
-    """Return the name of the linear layer that runs last, found by one forward pass on two blank examples.
+    """Return the name of the linear layer that runs last.
+
+    It is found by one forward pass on two examples of zeros.
 
     Raises:
-        UnsupportedError: there is no linear layer, or the output is not ``n x num_classes``.
+        UnsupportedError: there is no linear layer, the module cannot take examples of ``shape``,
+            or its output is not ``n x num_classes``.
     """
     last: list[str] = []
     handles = [

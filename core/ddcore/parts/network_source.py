@@ -1,4 +1,7 @@
-"""Where the networks of a run come from: theta drawn from a distribution P."""
+"""What a network source is: where the networks of a run come from.
+
+In the survey's words it is the distribution P from which theta is drawn.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ class NetworkSource(ABC):
     """Settings of where networks come from."""
 
     def asks(self) -> frozenset[str]:
-        """Return the questions that it asks of the real signal for networks without BatchNorm: none, or ``batch``."""
+        """Return the questions that it asks of the real signal: none, or ``batch``.
+
+        It is the answer for networks without BatchNorm.
+        """
         return frozenset()
 
     def at_a_time(self) -> int:
@@ -33,7 +39,10 @@ class SegmentSource(NetworkSource):
 
 @dataclass(frozen=True)
 class NoNetworks(NetworkSource):
-    """For matchings that need none: an analytic kernel stands for networks of infinite width."""
+    """No networks, for matchings that need none, such as those by an analytic kernel.
+
+    Such a kernel stands for networks of infinite width.
+    """
 
     def at_a_time(self) -> int:
         return 0

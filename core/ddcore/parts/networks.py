@@ -12,10 +12,12 @@ from ddcore.parts.network import Network
 
 
 class Networks(ABC):
-    """The networks of one run. Their weights take no gradients until a part asks for them (`Network.differentiated`).
+    """The networks of one run.
+
+    Their weights take no gradients until a part asks for them by `Network.differentiated`.
 
     Attributes:
-        episode: how many networks have been drawn before the present one.
+        episode: how many networks were drawn before the present one.
         age: how many matching steps the present network has behind it.
     """
 
@@ -31,11 +33,11 @@ class Networks(ABC):
         """Move on between two steps."""
 
     def record(self) -> dict[str, Any]:
-        """Return entries for the records of this run's summaries: what the networks cost, say."""
+        """Return entries for the records of this run's summaries: what networks cost, say."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs to go on."""
+        """Return what a checkpoint keeps so that a resumed run goes on from here."""
         return {"episode": self.episode, "age": self.age}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -44,8 +46,11 @@ class Networks(ABC):
 
 
 class Segments(Networks):
-    """Networks that know where real training took them from where they are."""
+    """Networks at one point of a training on real data, with the weights of a later point."""
 
     @abstractmethod
     def target(self) -> list[Tensor]:
-        """Return the weights that the present network's expert had later, in the order of ``named_parameters()``."""
+        """Return the weights that the present network had later in that training.
+
+        They are in the order of ``named_parameters()``.
+        """

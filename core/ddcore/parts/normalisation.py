@@ -1,4 +1,7 @@
-"""From what data hold to what networks see, and back: invertible, recorded with every summary."""
+"""What a normalisation is: an invertible map from what data hold to what networks see.
+
+Every summary records it.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,24 @@ from torch import Tensor
 
 
 def as_unit_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return ``pixels`` as floats; bytes 0..255 become 0..1."""
+    """Return numbers as floats. Bytes 0..255 become 0..1."""
     return pixels.to(dtype).div(255.0) if pixels.dtype == torch.uint8 else pixels.to(dtype)
 
 
 class Normalisation(ABC):
-    """An invertible map, fitted once on training data. ``apply`` takes bytes or floats in [0, 1]."""
+    """An invertible map, fitted once on training data."""
 
     name: ClassVar[str]
 
     def apply(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Map pixels ``n x channels x height x width`` to normalised inputs of the same shape."""
+        """Map what data hold, ``n x ...``, to normalised inputs of the same shape.
+
+        Bytes 0..255 count as floats 0..1.
+        """
         return self._forward(as_unit_float(pixels, dtype))
 
     def invert(self, inputs: Tensor) -> Tensor:
-        """Map normalised inputs back to pixels; values may lie outside [0, 1]."""
+        """Map normalised inputs back to what data hold. Of images, values may leave [0, 1]."""
         return self._inverse(inputs)
 
     @abstractmethod
@@ -36,11 +42,14 @@ class Normalisation(ABC):
 
     @property
     def exact(self) -> bool:
-        """Whether ``apply`` undoes ``invert`` for any normalised input, not only for images of the data."""
+        """Whether ``apply`` undoes ``invert`` for any normalised input.
+
+        If not, it does so only for normalised examples of the data.
+        """
         return True
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what must be stored beside the settings to rebuild this map."""
+        """Return the tensors that rebuild this map together with its settings."""
         return {}
 
     @abstractmethod
@@ -49,12 +58,12 @@ class Normalisation(ABC):
 
     @abstractmethod
     def same_as(self, other: Normalisation) -> bool:
-        """Whether both are the same map, up to the last digits in which two machines may differ."""
+        """Whether both are the same map. Last digits, in which machines differ, do not count."""
 
 
 @dataclass(frozen=True)
 class Identity(Normalisation):
-    """Networks see the pixels."""
+    """The map that changes nothing: networks see what the data hold."""
 
     name: ClassVar[str] = "none"
 

@@ -1,4 +1,7 @@
-"""`RealSignal`: everything that a run may ask of real data. It alone holds the target data."""
+"""`RealSignal`: everything that a run may ask of real data.
+
+Only a real signal holds the target data.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ Counts = int | Mapping[int, int]
 
 @dataclass(frozen=True)
 class Features:
-    """Mean features of one group of classes, each class with the same weight.
+    """Mean features of one group of classes. Each class has the same weight.
 
     Attributes:
         classes: the group.
         mean: ``d`` numbers, without a graph.
-        count: number of examples behind the mean.
+        count: number of examples in the mean.
     """
 
     classes: tuple[int, ...]
@@ -38,13 +41,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Gradients:
-    """The gradient of one group's mean loss with respect to some weights of a network.
+    """The gradient of one group's mean loss by some weights of a network.
 
     Attributes:
         classes: the group.
         tensors: one per weight asked for, of its shape, without a graph.
-        count: number of examples behind the mean.
-        loss: the mean loss itself, a scalar without a graph; None where it is not told (a private signal releases gradients alone).
+        count: number of examples in the mean.
+        loss: the mean loss itself, a scalar without a graph. None: a private signal does not
+            release it.
     """
 
     classes: tuple[int, ...]
@@ -54,11 +58,13 @@ class Gradients:
 
 
 class RealSignal(ABC):
-    """What real data may tell a run. A private signal answers the same questions through its mechanism.
+    """Answers a run's questions about real data.
+
+    The exact signal answers with the data. A private one answers the same questions with noise.
 
     Attributes:
         name: of the data.
-        spec: declared-public facts.
+        spec: facts that are declared to be public.
         counts: training examples per class id.
     """
 
@@ -68,22 +74,25 @@ class RealSignal(ABC):
 
     @abstractmethod
     def begin(self, run: Context) -> None:
-        """Bind to a run: its device, precision and random numbers."""
+        """Take up a run's device, precision and random numbers, before the first question."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a hash that tells this data from other data; checkpoints hold it."""
+        """Return a hash that tells this data from other data. Checkpoints hold it."""
 
     def record(self) -> dict[str, Any]:
-        """Return entries for the records of this run's summaries: the data's hash here, a certificate in a private signal."""
+        """Return entries for the records of this run's summaries.
+
+        Here it is the data's hash. A private signal gives a certificate.
+        """
         return {"data_sha256": self.fingerprint()}
 
     def exhausted(self) -> bool:
-        """Whether no further question will be answered, so that the run ends with the steps it has."""
+        """Whether no further question is answered. The run then ends with the steps it has."""
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs to go on (an accountant's history, say)."""
+        """Return what a checkpoint keeps, such as the history of an accountant."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -91,25 +100,30 @@ class RealSignal(ABC):
 
     @abstractmethod
     def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Batch]:
-        """Return, per class id, ``counts[class_id]`` normalised examples chosen by a coreset rule."""
+        """Return, per class id, ``counts[class_id]`` normalised examples that the rule chooses."""
 
     @abstractmethod
     def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
-        """Return up to ``count`` random examples of each class, by class; drawn from (step, purpose, class)."""
+        """Return up to ``count`` random examples of each class, one class after the other.
+
+        The draw of a class follows from (seed, purpose, step, class).
+        """
 
     @abstractmethod
     def features(
         self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
-        """Yield the mean of ``network.features`` over a random batch of each group of classes, when it is asked for.
+        """Yield the mean of ``network.features`` over a random batch of each group of classes.
 
-        Classes of a group weigh the same, whatever their size.
+        A group is computed when its mean is asked for. Its classes weigh the same, whatever their
+        sizes.
 
         Args:
-            network: whose features are meant.
-            groups: class ids; ``[[0], [1], ...]`` for per-class means, ``[[0, 1, ...]]`` for a joint one.
-            views: one per class id, applied to its examples.
-            count: examples drawn per class, one number for all or one each; a class that has fewer gives all it has.
+            network: that makes the features.
+            groups: class ids. ``[[0], [1], ...]`` asks for a mean of each class,
+                ``[[0, 1, ...]]`` for one of all.
+            views: one per class id, applied to the examples of that class.
+            count: examples that are drawn per class. A class that has fewer gives all it has.
         """
 
     @abstractmethod
@@ -122,16 +136,23 @@ class RealSignal(ABC):
         weights: Sequence[str],
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
-        r"""Yield :math:`\nabla_\theta \frac1{|g|} \sum_{c \in g} \frac1{n_c} \sum_{i \in c} \ell(x_i, y_i; \theta)` of each group :math:`g`.
+        r"""Yield the gradient of the mean loss of each group of classes.
 
-        Classes of a group weigh the same, whatever their size. Groups are computed when they are asked for, on the network
-        of the moment: a caller may change it between two groups.
+        .. math::
+            \nabla_\theta \frac1{|g|} \sum_{c \in g} \frac1{n_c} \sum_{i \in c}
+            \ell(x_i, y_i; \theta)
+
+        Here g is the group, and :math:`n_c` the number of examples drawn of class c. Classes of a
+        group weigh the same, whatever their sizes. A group is computed when its gradient is asked
+        for, with the network's weights of that moment. So a caller may change them between two
+        groups.
 
         Args:
-            network: what is differentiated.
+            network: that is differentiated.
             groups: as in `features`.
             views: as in `features`.
             count: as in `features`.
-            weights: names of the weights (``network.module.named_parameters()``) whose gradient is wanted.
-            loss: a name in ``ddcore.training.LOSSES``.
+            weights: names of the weights, as in ``network.module.named_parameters()``, whose
+                gradient is wanted.
+            loss: a name in ``ddcore.parts.LOSSES``.
         """

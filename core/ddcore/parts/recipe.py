@@ -1,4 +1,4 @@
-"""How a network is to be trained on a summary; it travels with the summary."""
+"""`Recipe`: how a network is to be trained on a summary. The summary carries it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from ddcore.settings import require
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each example; targets are class ids or distributions."""
+    """Return the cross-entropy of each example. Targets are class ids or distributions."""
     return F.cross_entropy(logits, targets, reduction="none")
 
 
 def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
-    r"""Return :math:`\frac12\|f(x) - y\|^2` of each example; class ids stand for one-hot vectors."""
+    r"""Return :math:`\frac12\|f(x) - y\|^2` of each example.
+
+    Class ids stand for one-hot vectors.
+    """
     if targets.ndim == 1:
         targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
     return 0.5 * (logits - targets).square().sum(dim=1)
@@ -35,12 +38,13 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What training on the summary must follow, whatever the protocol.
+    """What training on a summary must follow, whatever the protocol says.
 
     Attributes:
-        loss: ``cross_entropy`` (class ids or distributions as targets) or ``squared_error`` (targets are regressed).
-        learning_rate: replaces the protocol's, where distillation has learned one.
-        steps: replaces the protocol's whole schedule, where distillation has learned one.
+        loss: ``cross_entropy``, of class ids or distributions; or ``squared_error``, which
+            regresses the targets.
+        learning_rate: a learned one, in place of the protocol's; None: the protocol's.
+        steps: a learned schedule, in place of the protocol's; None: the protocol's.
     """
 
     loss: str = "cross_entropy"
@@ -57,19 +61,24 @@ class Recipe:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of learned numbers in the recipe."""
+        """Bytes of the learned numbers: four for each."""
         return (0 if self.learning_rate is None else 4) + (0 if self.steps is None else 4 * len(self.steps.rates))
 
     @classmethod
     def merged(cls, recipes: Sequence[Recipe]) -> Recipe:
-        r"""Return one recipe for the union of what these recipes belong to, summaries by one method.
+        r"""Return one recipe for the union of several summaries of one method.
 
-        Learned rates become their geometric mean, step by step; every step then takes its examples of all classes.
+        The learned rate of step t is the geometric mean of theirs. Each step then takes examples
+        of all classes of the union.
 
         .. math:: \bar\eta_t = \Big(\prod_{i=1}^n \eta_{i,t}\Big)^{1/n}
 
+        Args:
+            recipes: of the summaries.
+
         Raises:
-            SettingsError: none is given, or they differ in more: in loss, in momentum, in number or size of steps.
+            SettingsError: there are none; or they differ in more than their learned rates: in
+                loss, in momentum, in number or size of steps.
         """
         if len({(r.loss, _form(r)) for r in recipes}) != 1:
             forms = ", ".join(sorted({f"{r.loss} with {_form(r)}" for r in recipes}))
@@ -86,11 +95,11 @@ class Recipe:
         return cls(first.loss, rate, steps)
 
     def same_form(self, other: Recipe) -> bool:
-        """Whether two recipes differ in their learned rates at most."""
+        """Whether two recipes are equal but for their learned rates."""
         return (self.loss, _form(self)) == (other.loss, _form(other))
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a summary records."""
+        """Return what a summary records of this recipe."""
         recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
         if self.steps is not None:
             recorded["steps"] = asdict(self.steps) | {"rates": list(self.steps.rates)}
@@ -98,7 +107,7 @@ class Recipe:
 
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> Recipe:
-        """Rebuild what `to_json` recorded; unknown entries are an error."""
+        """Return the recipe that `to_json` recorded. Unknown entries are an error."""
         required, allowed = {"loss", "learning_rate"}, {"loss", "learning_rate", "steps"}
         if not required <= set(config) <= allowed:
             raise SummaryFormatError(f"a recipe has loss, learning_rate and steps, found {sorted(config)[:5]}")

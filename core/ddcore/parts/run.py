@@ -1,4 +1,4 @@
-"""`Run`: what the parts of a method may read while they run. No target data is in it."""
+"""`Run`: what the parts of a method may read during a run. No target data is in it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Run(Context):
     """A context with the live parts of one run.
 
     Attributes:
-        real: all that may be asked of real data.
+        real: answers questions about real data.
         examples: the synthetic examples.
-        networks: what is matched on; absent for a matching that needs none.
+        networks: what is matched on. Absent in a run without steps.
     """
 
     examples: Examples
@@ -28,7 +28,10 @@ class Run(Context):
         self.real = real
 
     def group_classes(self, classes: Iterable[int]) -> list[list[int]]:
-        """Group classes, in order, so that a group's synthetic examples fit one micro-batch (one class at least)."""
+        """Group classes, in order, so that a group's synthetic examples fit one micro-batch.
+
+        A class with more examples than that is a group of its own.
+        """
         groups: list[list[int]] = []
         size = 0
         for class_id in classes:

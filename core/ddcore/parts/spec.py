@@ -1,4 +1,4 @@
-"""What may be said of a target dataset in public: shapes, classes, normalisation. No example is in it."""
+"""`Spec`: what may be said of a target dataset in public. No example is in it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MAX_CLASSES = 1_000_000
 
 @dataclass(frozen=True)
 class Spec:
-    """Declared facts of a target dataset. Each modality has a subclass that knows more.
+    """Declared facts of a target dataset. Each modality has a subclass with more of them.
 
     Attributes:
         shape: of one example.
-        num_classes: size of the label space, so of a network's output. Class ids are
-            ``0 .. num_classes - 1``.
-        classes: ids that the data has; a client or a task may have only some.
+        num_classes: number of a network's outputs. Class ids are ``0 .. num_classes - 1``.
+        classes: ids that the data has. A client or a task may have only some.
         class_names: one per id, or empty.
-        normalisation: from what the data hold to what networks see, and back.
-        task: what a network learns, and how well.
-        read_from_examples: facts that were not declared but read from the training examples
-            (``classes``, ``normalisation``): a private run must not use those.
+        normalisation: the map from what the data hold to what networks see.
+        task: what a network learns, and how it is scored.
+        read_from_examples: names of the facts, such as ``classes`` or ``normalisation``, that
+            were read from the training examples instead of declared. A private run must not use
+            them.
     """
 
     shape: tuple[int, ...]
@@ -57,22 +57,31 @@ class Spec:
         return self.class_names[class_id] if self.class_names else str(class_id)
 
     def check_inputs(self, inputs: Tensor, title: str) -> None:
-        """Raise `InputDataError` unless ``inputs`` can be examples of such data; ``title`` names them."""
+        """Raise `InputDataError` unless ``inputs`` can be examples of such data.
+
+        Args:
+            inputs: the examples.
+            title: name of their split, for the message.
+        """
 
     def mirrored(self, inputs: Tensor) -> Tensor | None:
-        """Return the examples as a mirror shows them, or None where that may change their class."""
+        """Return the examples mirrored, or None where a mirror may change their class."""
         return None
 
     def identity(self) -> tuple[object, ...]:
-        """Return the facts, beside the normalisation, that tell this data from other data."""
+        """Return the facts that tell this data from other data, without the normalisation."""
         return (self.shape, self.num_classes)
 
     def united(self, specs: Sequence[Spec]) -> Spec:
-        """Return these facts for the union of data with ``specs``."""
+        """Return the facts of the union of several data sets.
+
+        Args:
+            specs: theirs. All their classes are in the union; the other facts are this one's.
+        """
         return replace(self, classes=tuple(sorted({c for spec in specs for c in spec.classes})))
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a summary records of these facts; its modality's `read_spec` reads it."""
+        """Return what a summary records of these facts. The modality's `read_spec` reads it."""
         return {
             "shape": list(self.shape),
             "num_classes": self.num_classes,

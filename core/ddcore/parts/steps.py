@@ -1,4 +1,4 @@
-"""Training by a fixed sequence of steps, each with a step size of its own."""
+"""`Steps`: training by a fixed sequence of steps, each with a step size of its own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_RATE = 1e6
 
 @dataclass(frozen=True)
 class Steps:
-    """A summary's own training: its examples in a fixed order, its step sizes, nothing else.
+    """A schedule that a summary brings along: step sizes, with the examples in a fixed order.
 
     Attributes:
         rates: step size of every step.
-        per_class: examples of each class in one step, in turn; None: all.
+        per_class: examples of each class in one step. A class takes its own in turn. None: all.
         momentum: of the steps.
     """
 
@@ -39,14 +39,15 @@ class Steps:
             require_counts(per_class=self.per_class)
 
     def batches(self, members: Mapping[int, Tensor]) -> list[Tensor]:
-        """Return the indices of every step's examples, given those of each class."""
+        """Return the indices of every step's examples, given the indices of each class."""
         return step_batches(members, len(self.rates), self.per_class)
 
 
 def mixed_batches(members: Mapping[int, Tensor], steps: int, total: int, generator: torch.Generator) -> list[Tensor]:
     """Return, for each step, the indices of ``total`` examples, whatever their class.
 
-    All examples are gone through in a new order each time; what is left at the end of one is a smaller batch.
+    Steps go through all examples in a random order, then again in a new one. The last batch of an
+    order may be smaller.
     """
     indices = torch.cat(list(members.values()))
     batches: list[Tensor] = []
@@ -60,13 +61,13 @@ def step_batches(
 ) -> list[Tensor]:
     """Return, for each step, the indices of ``per_class`` examples of every class.
 
-    A class goes through all of its examples before one comes again: in order, or, with a generator, in a new order each time.
+    All examples of a class have their turn before one of them comes again.
 
     Args:
-        members: class id -> indices of its examples.
+        members: indices of examples per class id.
         steps: number of steps.
-        per_class: examples of each class in one step; None: all.
-        generator: of the order.
+        per_class: examples of each class in one step. None: all.
+        generator: draws a new order for each round. None: the order is that of ``members``.
     """
     batches: list[list[Tensor]] = [[] for _ in range(steps)]
     for indices in members.values():

@@ -1,4 +1,4 @@
-"""The target dataset: training, validation and test splits, with the public facts about them."""
+"""The target dataset: training, validation and test split, and the public facts about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ddcore.parts.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples as they were given: bytes stay bytes until a batch needs them.
+    """Examples as they were given. Bytes stay bytes until a batch needs them.
 
     Attributes:
         inputs: ``n x ...``.
@@ -59,10 +59,10 @@ class TargetData:
 
     Attributes:
         name: shown in reports.
-        spec: declared-public facts.
+        spec: facts that are declared to be public.
         train: what is distilled.
         test: what reports are measured on, or None.
-        validation: carved from the training split for choosing settings, or None.
+        validation: for choosing settings, cut from the training split; or None.
     """
 
     name: str
@@ -98,13 +98,13 @@ class TargetData:
                 )
 
     def counts(self) -> dict[int, int]:
-        """Return the number of training examples per class that the data has."""
+        """Return the number of training examples of each class that the data has."""
         ids = self.spec.task.class_ids(self.train.targets)
         sizes = torch.bincount(ids, minlength=self.spec.num_classes)
         return {c: int(sizes[c]) for c in self.spec.classes}
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of the training split and the declared facts."""
+        """Return the SHA-256 of the training split and the declared facts."""
         digest = hashlib.sha256(repr((self.name, *self.spec.identity())).encode())
         digest.update(repr(self.spec.normalisation.describe()).encode())
         for tensor in (self.train.inputs, self.train.targets):
@@ -113,14 +113,20 @@ class TargetData:
         return digest.hexdigest()
 
     def with_train(self, indices: Tensor, name: str) -> TargetData:
-        """Return the same data with fewer training examples; classes are those still present, ids stay global."""
+        """Return the same data with only these training examples.
+
+        Its classes are those still present. Class ids stay those of the whole.
+        """
         train = self.train.take(indices)
         present = tuple(sorted(self.spec.task.class_ids(train.targets).unique().tolist()))
         read = tuple(dict.fromkeys((*self.spec.read_from_examples, "classes")))
         return replace(self, name=name, spec=replace(self.spec, classes=present, read_from_examples=read), train=train)
 
     def of_classes(self, classes: Sequence[int]) -> TargetData:
-        """Return all splits restricted to some classes; ids and normalisation stay those of the whole."""
+        """Return all splits with only these classes.
+
+        Class ids and normalisation stay those of the whole.
+        """
         absent = set(classes) - set(self.spec.classes)
         if absent or not classes:
             raise InputDataError(f"classes {sorted(absent)} are not in {self.name}, which has {self.spec.classes}")
@@ -133,7 +139,10 @@ class TargetData:
         )
 
     def with_validation(self, fraction: float, seed: int = 0) -> TargetData:
-        """Carve a stratified validation split from the training split."""
+        """Return the same data with a validation split.
+
+        Every class gives this fraction of its training examples to it (`stratified_split`).
+        """
         if self.validation is not None:
             raise InputDataError(f"{self.name} has a validation split already")
         kept, carved = stratified_split(self.spec.task.class_ids(self.train.targets), fraction, seed)
@@ -141,7 +150,10 @@ class TargetData:
 
 
 def stratified_split(targets: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split indices so that every class gives ``round(fraction * count)`` of them, at least one, to the second part.
+    """Split the indices of examples into two parts, class by class.
+
+    A class of n examples gives ``round(fraction * n)`` of them to the second part. Both parts get
+    at least one example of every class.
 
     Returns:
         Two sorted index tensors that partition ``0 .. n - 1``.

@@ -14,7 +14,7 @@ class Task(ABC):
     """Settings of a task.
 
     Attributes:
-        score: name of the main score; reports are about it.
+        score: name of the main score. Reports show it.
         numeric: whether targets are numbers, ``n x outputs``, instead of class ids.
     """
 
@@ -24,26 +24,32 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, wanted: str) -> str:
-        """Return the name of the loss that networks minimise, where a part would take ``wanted``."""
+        """Return the name of the loss that networks minimise.
+
+        Args:
+            wanted: name of the loss that a part asks for. A task may need another one.
+        """
 
     @abstractmethod
     def class_ids(self, targets: Tensor) -> Tensor:
-        """Return the class id of each example, int64; all 0 where a task has no classes."""
+        """Return the class id of each example, int64. A task without classes says 0 for all."""
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return every score of a network's outputs on the CPU, the main one first.
+        """Return the scores of a network's outputs by name, the main one first.
 
-        Shares are in percent. A score that the targets do not define is left out.
+        Outputs and targets are on the CPU. Shares are in percent. A score that is not defined for
+        these targets is left out.
         """
 
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """One of several classes.
+    """Every example is of one of several classes.
 
-    The scores are accuracy, macro-averaged F1, and the area under the ROC curve (of one class
-    against the rest, averaged), where every class stands among the targets.
+    The scores are the accuracy, the mean F1 of the classes, and the area under the ROC curve.
+    That area is the mean over classes of one class against the rest. It is left out where a class
+    is missing among the targets.
     """
 
     name: ClassVar[str] = "classification"
@@ -66,7 +72,7 @@ class Classification(Task):
 
 
 def _macro_f1(guesses: Tensor, targets: Tensor) -> float:
-    """Return the mean F1 over the classes that stand in either; 0 / 0 counts as 0."""
+    """Return the mean F1 of the classes among guesses or targets. 0 / 0 counts as 0."""
     size = int(torch.cat([guesses, targets]).max()) + 1
     hits = torch.bincount(targets[guesses == targets], minlength=size).double()
     named = (torch.bincount(guesses, minlength=size) + torch.bincount(targets, minlength=size)).double()
@@ -82,14 +88,17 @@ def _roc_auc(shares: Tensor, targets: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Regression(Task):
-    r"""Numbers, standardised. The scores are :math:`R^2` and the root of the mean squared error.
+    r"""Targets are standardised numbers.
+
+    The scores are :math:`R^2` and the root of the mean squared error.
 
     .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
 
-    There are no classes: all examples belong to class 0.
+    There are no classes. All examples count as class 0.
 
     Attributes:
-        scale: standard deviation of the target as it was given, by which the error is multiplied.
+        scale: standard deviation of the target as it was given. The root of the mean squared
+            error is multiplied by it.
     """
 
     scale: float = 1.0
