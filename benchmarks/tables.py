@@ -1,8 +1,9 @@
-"""Four of scikit-learn's embedded tables at 1 and 10 rows per class: every method with an MLP, beside trees.
+"""Four of scikit-learn's embedded tables at 1 and 10 rows per class: methods with an MLP.
 
 Each distillation has a seed of its own, and so has the network that is trained on it (protocol
-quick). The best method is chosen on a validation split, a fifth of the training rows; the scores
-are those of the test split. Estimators of scikit-learn are trained on the same rows.
+quick). The best method is chosen on a validation split, a fifth of the training rows. The scores
+are those of the test split. Estimators of scikit-learn, trees among them, are trained on the same
+rows.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ def shown(rows: list[dict[str, Any]]) -> str:
 
 
 def best_of(place: tuple[tuple[str, int], list[dict[str, Any]]]) -> dict[str, Any] | None:
-    """Return the method that is best on the validation split, and whether its test interval lies above random's."""
+    """Return the method that is best on the validation split, beside random selection.
+
+    Its row says whether its test interval lies above that of random selection.
+    """
     (data, ipc), rows = place
     here = {row["method"]: row for row in rows if (row["data"], row["ipc"]) == (data, ipc)}
     ours = [here[name] for name in METHODS if name in here]

@@ -32,7 +32,10 @@ def test_the_core_imports_none_of_the_applications_packages() -> None:
 
 
 def test_the_floors_hold() -> None:
-    """The contracts of pyproject.toml: every arrow of the core goes down, rooms of one floor do not know each other."""
+    """These are the contracts of pyproject.toml.
+
+    Every arrow of the core goes down. Rooms of one floor do not know each other.
+    """
     checked = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"], capture_output=True, text=True, cwd=ROOT
     )
@@ -68,7 +71,10 @@ def imports_of(root: Path, package: str) -> dict[str, set[str]]:
 
 
 def circles(imports: dict[str, set[str]]) -> list[str]:
-    """Take away modules that import nothing that is left, until none can be: the rest stands in circles or on them."""
+    """Return the modules that stand in circles or import from one.
+
+    Modules that import nothing that is left are taken away, until there is none.
+    """
     left = dict(imports)
     while free := {module for module, named in left.items() if not named & set(left)}:
         left = {module: named for module, named in left.items() if module not in free}
@@ -80,7 +86,7 @@ def test_a_circle_is_found() -> None:
 
 
 def test_shared_rooms_name_no_modality() -> None:
-    """What one modality needs and another may use is a hook; texts for people may speak of images."""
+    """What one modality needs, and another may use, is a hook. Texts may speak of images."""
     from ddcore.parts import MODALITIES
 
     names, offenders = set(MODALITIES), []
@@ -129,6 +135,7 @@ def blocks(page: str) -> list[str]:
     [
         ("docs/extending.md", ".distill("),
         ("docs/methods.md", ".distill("),
+        ("docs/tables.md", ".distill("),
         ("docs/privacy.md", ".distill("),
         ("docs/continual.md", "CompressThenRecall("),
         ("docs/federated.md", "client_app("),

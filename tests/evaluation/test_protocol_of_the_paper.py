@@ -1,4 +1,4 @@
-"""What belongs to a preset beside the composition: how its data is normalised, and how its summaries are evaluated."""
+"""A preset also says how its data is normalised, and how its summaries are evaluated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quick protocol stands for the longer one of the field, and shows what distillation is worth."""
+"""The quick protocol stands for the field's longer one, and shows what distillation is worth."""
 
 from __future__ import annotations
 

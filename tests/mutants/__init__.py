@@ -1,7 +1,7 @@
 """Deliberate bugs, one text replacement each, and the tests that must fail with them.
 
-``python -m tests.mutants [part of a description]`` applies them one at a time to a copy of the repository and prints which
-survived. A bug is an entry of a ``.toml`` file in this folder::
+``python -m tests.mutants [part of a description]`` applies them to a copy of the repository, one
+at a time, and prints which survived. A bug is an entry of a ``.toml`` file in this folder::
 
     [[mutant]]
     what = "DM's image learning rate is a hundredth"

@@ -1,6 +1,7 @@
 """Apply each mutant to a copy of the repository, run its tests, print what survived.
 
-Tests run in children of this process, which has imported torch already, two at a time and one thread each.
+Tests run in children of this process, which has imported torch already. There are two at a time,
+with one thread each.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ import torch
 from tests.mutants import ROOT, Mutant, mutants
 
 IMPORTED = (scipy.stats, sklearn.datasets, torch)
-"""Imported here once, so that no child spends seconds on it; never ddcore, which is what mutants change."""
+"""Imported here once, so that no child spends seconds on it.
+
+ddcore is not among it, since mutants change it.
+"""
 
 WORKERS = 2
 VERDICTS = {0: "SURVIVED", 1: "killed"}
-"""Exit status of pytest; any other says that tests could not run, which is no verdict."""
+"""Verdicts by exit status of pytest. Any other status is none: tests could not run."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Job:
 
 
 def copy_of_the_repository(into: Path) -> Path:
-    """Copy what git knows of, and new files that it does not ignore."""
+    """Copy the files that git knows, and new ones that it does not ignore."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, cwd=ROOT, check=True, capture_output=True).stdout.decode().split("\0")
     for name in filter(None, names):
@@ -51,7 +55,7 @@ def copy_of_the_repository(into: Path) -> Path:
 
 
 def start(root: Path, tests: tuple[str, ...], log: Path) -> int:
-    """Fork a child that runs ``tests`` in the copy at ``root``; return its process id."""
+    """Fork a child that runs ``tests`` in the copy at ``root``. Return its process id."""
     child = os.fork()
     if child:
         return child
@@ -75,7 +79,7 @@ def start(root: Path, tests: tuple[str, ...], log: Path) -> int:
 
 
 def verdicts(jobs: list[Job], folder: Path) -> Iterator[tuple[Job, int, str]]:
-    """Run all jobs; yield each with its exit status and its last line, in the order in which they end."""
+    """Run all jobs. Yield each with its exit status and its last line, when it ends."""
     free = [copy_of_the_repository(folder / str(worker)) for worker in range(WORKERS)]
     waiting, running = list(jobs), {}
     while waiting or running:
@@ -94,7 +98,7 @@ def verdicts(jobs: list[Job], folder: Path) -> Iterator[tuple[Job, int, str]]:
 
 
 def main() -> None:
-    """Check that the tests pass without a bug, then that they fail with each; exit with 1 if one survived."""
+    """Check that the tests pass without a bug, and fail with each. Exit with 1 if one survived."""
     chosen = mutants(" ".join(sys.argv[1:]))
     started = time.monotonic()
     tests = sorted({test for mutant in chosen for test in mutant.tests})

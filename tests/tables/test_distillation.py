@@ -62,7 +62,8 @@ def test_every_method_without_images_of_its_own_distils_classes(name: str, class
     assert summary.counts == {0: 3, 1: 3}
     assert summary.record["method"]["preset"] == "custom"
     assert summary.record["method"]["augmentation"] == {"type": "NoAugmentation"}
-    # The blobs lie four deviations apart: one row of each class is enough, but for what forgetting selects.
+    # The blobs lie four deviations apart. So one row of each class is enough, except that which
+    # forgetting selects.
     best = dd.evaluate(summary, classes, networks="mlp(width=16)", protocol=SHORT, runs=1).results[0]
     assert best.mean > (60 if name == "forgetting" else 85), best
 
@@ -73,7 +74,8 @@ def test_every_one_that_is_not_about_classes_distils_numbers(name: str, numbers:
     assert summary.recipe.loss == "squared_error"
     assert summary.tensors()[1].shape == (20, 1)
     learned = dd.evaluate(summary, numbers, networks="mlp(width=16)", protocol=SHORT, runs=1).results[0]
-    # PSG starts from noise, its numbers too, and DATM moves them: three steps do not make a line of that.
+    # The numbers of PSG start from noise, and DATM moves its own. Three steps do not make a line
+    # of them.
     assert learned.score == "r2" and (learned.mean > 0.3 or name in ("psg", "datm")), learned
 
 
@@ -101,7 +103,10 @@ def test_parts_of_images_are_refused_and_the_message_says_what_to_do(classes: dd
 
 
 def test_matching_means_of_rows_brings_means_together(classes: dd.TargetData) -> None:
-    """With an identity for features the loss is the distance of class means, and its minimum is known."""
+    """With the identity as features the loss is the distance of class means.
+
+    Its minimum is known.
+    """
     linear = torch.nn.Sequential(torch.nn.Linear(4, 2))
     method = dd.Method(
         Rows(ipc=2, init="noise"),

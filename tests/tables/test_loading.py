@@ -23,7 +23,7 @@ def spec_of(target: dd.TargetData) -> TableSpec:
 
 
 def test_inputs_are_those_of_sklearns_encoders(frame: pd.DataFrame) -> None:
-    """Numbers standardised over the training rows, categories one-hot in the order of their names."""
+    """Numbers are standardised over the training rows, categories one-hot in the order of names."""
     frame["split"] = np.where(np.arange(120) % 3 == 0, "test", "train")
     target = dd.load_data(frame, target="label")
     training = frame[frame["split"] == "train"]

@@ -69,7 +69,8 @@ class ExactSignal(RealSignal):
             totals: list[Tensor] = []
             with torch.no_grad():
                 for chunk in chunks(drawn, run.micro_batch):
-                    batch = self._view(chunk, views)  # in full precision, as the synthetic examples' view
+                    # Views are in full precision, as those of the synthetic examples are.
+                    batch = self._view(chunk, views)
                     with run.autocast():
                         part = network.features(batch.inputs)
                     totals.append(self._shares(chunk, sizes) @ part.to(run.dtype))

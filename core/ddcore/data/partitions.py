@@ -35,7 +35,10 @@ def _proportional(members: Tensor, shares: Tensor) -> list[Tensor]:
 
 
 def _dirichlet(alpha: float, size: int, random: torch.Generator) -> Tensor:
-    """Draw shares from a symmetric Dirichlet distribution, as normalised Gamma variables in float64."""
+    """Draw shares from a symmetric Dirichlet distribution.
+
+    They are Gamma variables in float64, normalised.
+    """
     if not 1e-4 <= alpha <= 1e6:
         raise BudgetError(f"alpha must lie in [1e-4, 1e6], not {alpha}; for equal shares use iid")
     # Gamma(alpha) = Gamma(alpha + 1) * U^(1/alpha).

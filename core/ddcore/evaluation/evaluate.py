@@ -242,7 +242,7 @@ def _fitting(architecture: Architecture, spec: Spec) -> Architecture:
 
 
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
-    """Return the protocol's augmentation, as it suits both the summary's data and the target."""
+    """Return the protocol's augmentation without what does not suit the summary or the target."""
     return suited_augmentation(suited_augmentation(protocol.training.augmentation, summary.spec), target.spec)
 
 
@@ -257,7 +257,7 @@ def held_out_split(target: TargetData, split: str) -> Split:
 
 
 def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> None:
-    """Raise `InputDataError` unless a network trained on ``summary`` can be tested on ``target``."""
+    """Raise `InputDataError` unless networks trained on ``summary`` can be tested on ``target``."""
     ours, theirs = summary.spec, target.spec
     if ours.shape != theirs.shape:
         raise InputDataError(f"the summary's examples have shape {ours.shape}, the target's {theirs.shape}")

@@ -18,7 +18,8 @@ class Storage:
         examples_per_class: of the summary, on average.
         stored: of the summary as it is stored.
         compressed: of the summary after lossless compression (`DataSummary.compressed_bytes`).
-        original: of the training split (`original_bytes`).
+        original: of the training split: one byte for each number of an example, and one for its
+            class id (four from 257 classes).
         original_compressed: of the training split after the same compression. None: it was not
             asked for.
     """

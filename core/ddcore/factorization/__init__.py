@@ -1,4 +1,4 @@
-"""Factorizations: what is stored and how it becomes examples, of any modality."""
+"""Factorizations of any modality: what is stored, and how it becomes examples."""
 
 from ddcore.factorization.as_stored import AsStored, StoredExamples
 from ddcore.factorization.numbers import STORAGE

@@ -9,7 +9,7 @@ from ddcore.errors import SummaryFormatError
 
 
 def pack_ids(ids: Tensor, num_classes: int) -> Tensor:
-    """Return class ids as one byte each where the label space fits, else as int32."""
+    """Return class ids as one byte each, or from 257 classes on as int32."""
     return ids.to(torch.uint8 if num_classes <= 256 else torch.int32)
 
 

@@ -1,4 +1,7 @@
-"""Numbers as a summary stores them: in four bytes, in two, or in one over a span of their own."""
+"""Numbers as a summary stores them: in four bytes, in two, or in one.
+
+Numbers of one byte lie on 256 levels of a span, which is stored with them.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,28 @@ from ddcore.errors import SummaryFormatError, UnknownNameError
 from ddcore.factorization.span import Span, dequantise, pack_span, quantise, read_span
 
 STORAGE = {"float32": torch.float32, "fp16": torch.float16, "uint8": torch.uint8}
-"""Names of the ways to store numbers, and their types."""
+"""Ways to store numbers: their names and types."""
 
 SPAN = ".span"
 SPAN_BYTES = 8
 
 
 def check_storage(storage: str) -> None:
-    """Raise `UnknownNameError` unless ``storage`` exists."""
+    """Raise `UnknownNameError` unless ``storage`` is a name in `STORAGE`."""
     if storage not in STORAGE:
         raise UnknownNameError("storage", storage, STORAGE)
 
 
 def packed_bytes(shape: tuple[int, ...], storage: str) -> int:
-    """Return the bytes of numbers of this shape; those of their span are among them."""
+    """Return the bytes of numbers of this shape, those of a span included."""
     return math.prod(shape) * STORAGE[storage].itemsize + (SPAN_BYTES if storage == "uint8" else 0)
 
 
 def pack(name: str, numbers: Tensor, storage: str, span: Span | None = None) -> dict[str, Tensor]:
-    """Return what is stored of ``numbers``: themselves, and for bytes their span, which is ``span`` where they fit it."""
+    """Return the tensors that store ``numbers``: themselves, and a span if they become bytes.
+
+    The span is ``span`` if they fit into it, else their own.
+    """
     numbers = numbers.detach().cpu()
     if storage != "uint8":
         return {name: numbers.to(STORAGE[storage]).contiguous().clone()}
@@ -50,7 +56,8 @@ def unpack(
         storage: how it is stored.
 
     Raises:
-        SummaryFormatError: type, shape or span are not what `pack` makes, or a number is not finite.
+        SummaryFormatError: type, shape or span are not what `pack` makes, or a number is not
+            finite.
     """
     tensor = stored[name]
     if tensor.dtype != STORAGE[storage] or (shape is not None and tuple(tensor.shape) != shape):
@@ -67,7 +74,7 @@ def unpack(
 
 
 def names_of(name: str, storage: str) -> set[str]:
-    """Return the names of the tensors that `pack` makes of one."""
+    """Return the names of the tensors that `pack` makes of a tensor called ``name``."""
     return {name, name + SPAN} if storage == "uint8" else {name}
 
 
@@ -77,7 +84,7 @@ def _span_of(numbers: Tensor, span: Span | None) -> Span:
         half = (span[1] - span[0]) / 510
         if span[0] - half <= low and high <= span[1] + half:
             return span
-    # A span is stored in single precision, and has a length also where all numbers are equal.
+    # Also where all numbers are equal the span has a length, and keeps it in single precision.
     return (low, high) if high > low else (low, low + max(1.0, abs(low)))
 
 

@@ -1,4 +1,4 @@
-"""Examples whose stored items each belong to one class."""
+"""Examples made of stored items, each of which belongs to one class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ddcore.parts import Examples
 
 
 class OwnedExamples(Examples):
-    """Stored items, sorted by class; item ``i`` gives examples ``i * each .. (i + 1) * each - 1``.
+    """Stored items, sorted by class. Item ``i`` gives examples ``i * each .. (i + 1) * each - 1``.
 
     Args:
         owners: class id of every item, ascending.
@@ -46,7 +46,9 @@ def owners_of(counts: Mapping[int, int]) -> Tensor:
 def stored_items(
     stored: Mapping[str, Tensor], name: str, shape: tuple[int, ...], dtype: torch.dtype, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the items ``stored[name]`` and their class ids, sorted by class, and the order that sorts them.
+    """Return the items ``stored[name]`` and their class ids, sorted by class.
+
+    The third tensor is the order that sorts what is stored.
 
     Raises:
         SummaryFormatError: items are not ``n x shape`` of ``dtype``, or class ids do not fit them.
@@ -60,7 +62,7 @@ def stored_items(
 
 
 def stored_owners(stored: Mapping[str, Tensor], count: int, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Return the class ids of ``count`` items, ascending, and the order that sorts the items so."""
+    """Return the class ids of ``count`` items, ascending, and the order that sorts the items."""
     owners = unpack_ids(stored["classes"], count, num_classes)
     order = owners.argsort(stable=True)
     return owners[order], order

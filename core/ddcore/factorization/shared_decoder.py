@@ -1,4 +1,7 @@
-"""Items that classes own, and shared parts that turn them into examples (survey, section 2.5)."""
+"""`SharedDecoder`: classes own items, and shared parts turn items into examples.
+
+Source: survey, section 2.5.
+"""
 
 from __future__ import annotations
 
@@ -33,27 +36,32 @@ from ddcore.parts import (
 from ddcore.settings import override, require, require_counts
 
 Decoding = Callable[[Tensor, Tensor, Tensor, Mapping[str, Tensor]], Tensor]
-"""Takes items (``n x item_shape``), their class ids (``n``), which of its item's examples each is (``n``, on the CPU), the shared tensors."""
+"""A function that makes one example of each item, in normalised space.
+
+It takes the items (``n x item_shape``), their class ids (``n``), the number of the example among
+those of its item (``n``, on the CPU), and the shared tensors by name.
+"""
 
 DECODED_AT_ONCE = 64
 MAX_HIDDEN_AT_ONCE = 2**28
-"""Numbers in the widest hidden layer for the examples that are decoded together: a bound of memory."""
+"""Most numbers in the widest hidden layer for examples decoded together. It bounds memory."""
 MAX_HIDDEN = 2**33
-"""The same for all examples: a bound of time."""
+"""Most numbers in the widest hidden layer for all examples. It bounds time."""
 MAX_SIZE = 4096
 
 
 class SharedDecoder(Factorization):
-    """A class owns ``ipc`` items; shared hallucinators make `each` examples of an item.
+    """A class owns ``ipc`` items. A shared decoder makes `each` examples of an item.
 
-    A subclass is a frozen dataclass with the fields ``ipc``, ``init`` and ``storage`` and its sizes; its methods are the mathematics.
+    A subclass is a frozen dataclass. Its fields are ``ipc``, ``init``, ``storage`` and its sizes.
+    Its methods are the mathematics.
 
     Attributes:
         items: name of the items in a summary, and of their parameter group.
         shared: name of the parameter group of everything else.
-        sizes: fields, whole numbers, that decoding needs.
-        grows: the size that a budget of bytes chooses, where it is left at its default.
-        shared_share: how much of a budget the shared parts may take by that.
+        sizes: names of the fields, whole numbers, that decoding needs.
+        grows: name of the size that a budget of bytes chooses, if it is left at its default.
+        shared_share: share of the budget that the shared parts may take when it chooses.
     """
 
     ipc: Ipc
@@ -81,11 +89,18 @@ class SharedDecoder(Factorization):
 
     @abstractmethod
     def item_shape(self, spec: Spec) -> tuple[int, ...]:
-        """Return the shape of one item; `SettingsError` if the data cannot be parameterised with these sizes."""
+        """Return the shape of one item.
+
+        Raises:
+            SettingsError: such data cannot be made with these sizes.
+        """
 
     @abstractmethod
     def shared_like(self, spec: Spec) -> dict[str, Tensor]:
-        """Return the shared tensors as they are stored, without memory (device ``meta``); whole numbers are not learned."""
+        """Return tensors like the shared ones as stored, on device ``meta``, so without memory.
+
+        Tensors of whole numbers are not learned.
+        """
 
     @abstractmethod
     def initial(self, run: Run, counts: Mapping[int, int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -100,7 +115,11 @@ class SharedDecoder(Factorization):
         return 0
 
     def from_stored(self, shared: dict[str, Tensor], owners: Tensor, spec: Spec) -> dict[str, Tensor]:
-        """Return loaded shared tensors as decoding takes them; `SummaryFormatError` if it cannot."""
+        """Return loaded shared tensors as decoding takes them.
+
+        Raises:
+            SummaryFormatError: decoding cannot take them.
+        """
         return shared
 
     def to_stored(self, shared: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
@@ -108,15 +127,15 @@ class SharedDecoder(Factorization):
         return shared
 
     def penalty(self, examples: DecodedExamples, run: Context) -> Tensor | None:
-        """Return a term that is added to the loss of every step, or None."""
+        """Return a term that the loss of every step gets in addition, or None."""
         return None
 
     def adversary(self, run: Context) -> Network | None:
-        """Return what the penalty learns beside the examples; it is not stored."""
+        """Return a network that the penalty trains, or None. A summary does not store it."""
         return None
 
     def trained(self, spec: Spec) -> set[str]:
-        """Return the names of the shared tensors that are optimised; the others stay as they start."""
+        """Return the names of the learned shared tensors. The others stay as they start."""
         return {name for name, tensor in self.shared_like(spec).items() if tensor.is_floating_point()}
 
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
@@ -154,7 +173,7 @@ class SharedDecoder(Factorization):
         return super(SharedDecoder, sized).within(nbytes, spec, available)
 
     def growing(self) -> str | None:
-        """Return the dotted path of the size that a budget of bytes chooses; None where it was given."""
+        """Return the dotted path of the size that a budget of bytes chooses. None: it was given."""
         default = next(f.default for f in fields(self) if f.name == self.grows)  # type: ignore[arg-type]
         return self.grows if getattr(self, self.grows) == default else None
 
@@ -190,7 +209,7 @@ class SharedDecoder(Factorization):
         return DecodedExamples(self, items[order], shared, owners, spec, spans)
 
     def _excess(self, items: int, spec: Spec) -> str:
-        """Return what is too much about decoding so many items, or nothing."""
+        """Return why so many items are too many to decode, or an empty text."""
         examples, hidden = items * self.each, self.hidden(spec)
         if min(examples, DECODED_AT_ONCE) * hidden <= MAX_HIDDEN_AT_ONCE and examples * hidden <= MAX_HIDDEN:
             return ""
@@ -219,7 +238,7 @@ class SharedDecoder(Factorization):
 
 
 class DecodedExamples(OwnedExamples):
-    """Items sorted by class, the shared tensors, and what only distillation needs."""
+    """Items sorted by class, the shared tensors, and the adversary of a run, if any."""
 
     def __init__(
         self,
@@ -251,7 +270,7 @@ class DecodedExamples(OwnedExamples):
         each, owners = self._factorization.each, self.get_buffer("owners")
         if indices is None:
             indices = torch.arange(len(owners) * each)
-        # Without a graph the hidden layers of some examples at a time are all that needs memory.
+        # Without a graph few examples at a time suffice, so that hidden layers take little memory.
         at_once = max(1, len(indices)) if torch.is_grad_enabled() else DECODED_AT_ONCE
         shared, parts = self.shared(), []
         for part in indices.split(at_once):

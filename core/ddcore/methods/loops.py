@@ -1,4 +1,4 @@
-"""How long a network is matched on, and how long it trains in between, by examples per class."""
+"""Loops by examples per class: how long networks are matched on, and train in between."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Segment(NamedTuple):
         last_start: the latest start is before this epoch.
         image_rate: learning rate of the images.
         step_size_rate: learning rate of the step size.
-        first_step_size: what that is at first.
+        first_step_size: the step size at first.
         zca: whether the data is whitened.
         batch: synthetic examples in an inner step; None: all.
     """
@@ -98,7 +98,10 @@ def published_segment(table: Table, ipc: Ipc, data: str | None) -> Segment:
 def with_segment(method: Method, segment: Segment, *, whitened: bool) -> Method:
     """Return a trajectory method with what its source publishes for a segment.
 
-    ``whitened``: the data is the source's own.
+    Args:
+        method: with trajectory matching on experts.
+        segment: the published settings.
+        whitened: whether the data is the source's own. Only then is it whitened.
     """
     assert isinstance(method.matching, TrajectoryMatching) and isinstance(method.networks, ExpertSegments)
     rates = {**method.optimiser.group_learning_rates, "step_sizes": segment.step_size_rate}

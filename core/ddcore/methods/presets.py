@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 PRESETS = ("paper", "cpu")
 WHITENED_DATA = ("cifar10", "cifar100", "tiny-imagenet")
-"""What sources whiten that do not whiten grey images."""
+"""Data that are whitened by those sources that leave grey images as they are."""
 
 
 def check_preset(preset: str) -> None:
-    """Raise `UnknownNameError` unless ``preset`` exists."""
+    """Raise `UnknownNameError` unless ``preset`` is a name in ``PRESETS``."""
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
 

@@ -1,4 +1,4 @@
-"""Coresets as methods: a rule selects real examples, or makes some of them; no step is taken."""
+"""Coresets as methods: a rule selects real examples, or makes some of them. No step is taken."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ def k_center(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
 
 def k_means(ipc: Ipc = 10, preset: str = "paper") -> Method:
-    """Cluster each class and take the centres (Lloyd 1982): means of real examples, not examples."""
+    """Cluster each class and take the centres (Lloyd 1982).
+
+    They are means of real examples.
+    """
     check_preset(preset)
     return _selection(KMeans(), ipc, preset, "k_means")
 

@@ -1,4 +1,4 @@
-"""Sources: where the networks of a run come from."""
+"""Network sources: where the networks of a run come from."""
 
 from ddcore.parts import Networks, NetworkSource, NoNetworks, Segments, SegmentSource
 from ddcore.sources.expert_segments import ExpertSegments

@@ -1,4 +1,7 @@
-"""Networks whose weights are drawn anew for every episode: the base of fresh and trained networks."""
+"""Networks whose weights are drawn anew for every episode.
+
+They are the base of fresh networks and of trained ones.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,15 @@ from ddcore.sources.settle import settle
 
 
 class DrawnNetworks(Networks):
-    """One network at a time, drawn from (seed, stream, episode); a subclass says when it gives way to the next.
+    """One network at a time. Its weights follow from (seed, stream, episode).
 
-    A subclass that trains with an optimiser makes it in `draw`; it is saved with the network.
-    A module is built once per architecture, and later weights are copied into it, so that compiled code stays valid.
+    A subclass says when a network gives way to the next. If it trains with an optimiser, it makes
+    that in `draw`, and checkpoints hold it beside the network. A module is built once per
+    architecture. Later weights are copied into it, so that compiled code stays valid.
 
     Args:
-        architecture: of the networks; ``OneOf`` picks one for each episode.
-        run: whose seed and device they get.
+        architecture: of the networks. ``OneOf`` picks one for each episode.
+        run: gives seed and device.
         stream: tells apart the networks of several such objects in one run.
     """
 

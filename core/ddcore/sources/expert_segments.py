@@ -1,4 +1,4 @@
-"""Segments of the trajectories of experts: weights to start from, and weights to arrive at."""
+"""Segments of experts' trajectories: weights to start from, and weights to arrive at."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ from ddcore.sources.experts.training import ExpertTraining
 
 @dataclass(frozen=True)
 class ExpertSegments(SegmentSource):
-    """Each step starts from a random expert at a random epoch, and aims at the same expert some epochs later.
+    """Each step starts from a random expert at a random epoch, and aims at it some epochs later.
 
-    Without a directory the experts are trained when the run starts, resumably, beside its checkpoint.
+    Without a directory the experts are trained when the run starts, beside its checkpoint. A
+    resumed run finds them there.
 
     Attributes:
         architecture: of the experts.
         length: epochs from start to target.
         first_start: the earliest epoch to start from.
-        last_start: the latest start is before this epoch.
+        last_start: starts lie before this epoch.
         early_last_start: what ``last_start`` is at first, if it grows.
         growth: share of the run over which it grows.
-        count: experts to train, or the number of them in the directory that are used; None there: all.
-        training: of experts that the run trains.
-        directory: experts that are there already (``ddapps experts train``).
+        count: number of experts to train, or to use of a directory. There None means all.
+        training: schedule of the experts that the run trains.
+        directory: of experts that are there already, made by ``ddapps experts train``.
 
-    Source: Cazenavette et al. 2022 (arXiv:2203.11932), algorithm 1; Guo et al. 2024 (arXiv:2310.05773) for ``growth``.
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932), algorithm 1. For ``growth``: Guo et al. 2024
+    (arXiv:2310.05773).
     """
 
     architecture: Architecture = field(default_factory=Usual)
@@ -73,14 +75,17 @@ class ExpertSegments(SegmentSource):
         return _ExpertSegments(self, run)
 
     def describe(self) -> dict[str, Any]:
-        """Record the settings; experts that are there already by a hash of what they are, not by where they lie."""
+        """Record the settings.
+
+        Experts of a directory are recorded by their hash. Where they lie is left out.
+        """
         described = {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name != "directory"}
         if self.directory is not None:
             described["training"] = {"experts": _opened(self.directory).sha256()}
         return {"type": "ExpertSegments", **described}
 
     def require_epochs(self, epochs: int) -> None:
-        """Raise `ExpertsError` if experts of ``epochs`` epochs are shorter than the latest segment needs."""
+        """Raise `ExpertsError` if ``epochs`` of training are too few for the latest segment."""
         needed = self.last_start - 1 + self.length
         if epochs < needed:
             raise ExpertsError(
@@ -89,7 +94,7 @@ class ExpertSegments(SegmentSource):
             )
 
     def last_start_at(self, step: int, steps: int) -> int:
-        """Return before which epoch a segment of ``step`` of ``steps`` starts."""
+        """Return the epoch before which a segment starts, at ``step`` of ``steps``."""
         early, growing = self.early_last_start, self.growth * steps
         if early is None or step >= growing:
             return self.last_start
@@ -154,7 +159,7 @@ class _ExpertSegments(Segments):
         return buffer
 
     def _pick(self, step: int) -> None:
-        """Take up the expert and the epoch of a step; they follow from (seed, step) alone."""
+        """Take up the expert and the epoch of a step. They follow from (seed, step) alone."""
         settings, run = self._settings, self._run
         seed = run.derive_seed("segment", step)
         random = torch.Generator().manual_seed(seed)

@@ -14,9 +14,10 @@ from ddcore.parts import Network, Networks, NetworkSource, Run, find_head, plain
 
 @dataclass(frozen=True)
 class FixedNetworks(NetworkSource):
-    """The given modules with the given weights, one per step in turn; they are copied and never trained.
+    """The given modules with the weights they have, one per step in turn.
 
-    A module with BatchNorm must be in evaluation mode, where its statistics are fixed.
+    They are copied, and never trained. A module with BatchNorm must be in evaluation mode, where
+    its statistics are fixed.
     """
 
     modules: tuple[nn.Module, ...]
@@ -29,7 +30,7 @@ class FixedNetworks(NetworkSource):
         return _Fixed(self.modules, run)
 
     def describe(self) -> dict[str, Any]:
-        """Record class and a hash of the weights of every module."""
+        """Record every module's class and the hash of its weights."""
         return {"type": "FixedNetworks", "modules": [[type(m).__name__, weights_sha256(m)] for m in self.modules]}
 
 

@@ -1,4 +1,4 @@
-"""Freshly drawn networks for every step."""
+"""New networks for every step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ddcore.sources.drawn import DrawnNetworks
 
 @dataclass(frozen=True)
 class FreshNetworks(NetworkSource):
-    """Every step matches on new random networks; they are not trained.
+    """Every step matches on new random networks. They are not trained.
 
     Attributes:
         architecture: of the networks.
-        count: how many at a time, for a matching that takes several.
+        count: networks at a time, for a matching that takes several.
     """
 
     architecture: Architecture = field(default_factory=Usual)

@@ -1,4 +1,4 @@
-"""One segment of training that the caller has run: from these weights to those."""
+"""One segment of a training that the caller has run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ddcore.parts import Network, Run, Segments, SegmentSource, find_head, plain
 
 @dataclass(frozen=True)
 class GivenSegment(SegmentSource):
-    """Every step starts from one module's weights and aims at another's.
+    """Every step starts from the weights of one module, and aims at those of another.
 
     Attributes:
-        start_module: with the weights that training started from.
-        end_module: the same after it.
+        start_module: has the weights before training.
+        end_module: has the weights after it.
     """
 
     start_module: nn.Module

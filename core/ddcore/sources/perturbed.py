@@ -1,4 +1,4 @@
-"""Networks in a ball around given weights."""
+"""Networks whose weights lie in a ball around given ones."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from ddcore.settings import require
 
 @dataclass(frozen=True)
 class PerturbedNetworks(NetworkSource):
-    r"""Each step matches under weights drawn anew around a given module's.
+    r"""Each step matches on weights that are drawn anew around those of a given module.
 
     .. math:: w = w_0 + g \min(1, \rho / \|g\|), \qquad g \sim \mathcal N(0, I)
 
-    The norm is over all weights together, so that beyond a few hundred of them the weights lie on the sphere of radius :math:`\rho`.
+    The norm is that of all weights together. With more than a few hundred of them, w lies on the
+    sphere of radius :math:`\rho`.
 
     Attributes:
-        module: with the weights :math:`w_0`; it is copied.
-        radius: :math:`\rho`; 0: the weights as they are.
-        logits: whether a network's features are followed by its logits, so that the means of both are matched.
+        module: has the weights :math:`w_0`. It is copied.
+        radius: :math:`\rho`. With 0 the weights stay as they are.
+        logits: whether features end with the logits, so that the means of both are matched.
 
     Source: Xiong et al. 2022 (arXiv:2207.09653).
     """
@@ -100,7 +101,7 @@ class _Perturbed(Networks):
 
 
 def perturbed(weights: Sequence[Tensor], radius: float, random: torch.Generator) -> list[Tensor]:
-    """Return weights moved by Gaussian noise that is shortened to ``radius`` where it is longer."""
+    """Return weights plus standard normal noise. Longer noise is shortened to ``radius``."""
     noise = [torch.randn(w.shape, generator=random).to(w.device, w.dtype) for w in weights]
     norm = float(torch.stack([g.square().sum() for g in noise]).sum().sqrt())
     return [w + g * min(1.0, radius / max(norm, 1e-12)) for w, g in zip(weights, noise, strict=True)]

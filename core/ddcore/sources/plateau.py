@@ -1,4 +1,4 @@
-"""Loops whose lengths follow accuracy on real data: CAFE's dynamic bi-level optimisation."""
+"""Loops that end by accuracy on real data: CAFE's dynamic bi-level optimisation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from ddcore.settings import require, require_counts
 
 @dataclass(frozen=True)
 class Plateau:
-    """When accuracy on real training data stops moving, the network is done; until it moves, the network trains on.
+    r"""Checks of accuracy on real training data end two loops.
+
+    A network gives way when matching steps no longer move its accuracy. Inner training ends when
+    its epochs have moved the accuracy. Each row of checks starts anew: that after matching steps
+    with every network, that after epochs with every matching step.
 
     Attributes:
-        window: how many of the last checks are compared.
+        window: number of last checks that are compared.
         still: a network gives way when the checks after its matching steps span less than this.
         moving: inner training ends when the checks after its epochs span more than this.
-        max_outer: most matching steps on one network (the reference has no bound).
-        max_inner: most epochs between two matching steps (the reference has no bound).
-        examples: real examples per class behind a check.
-        carried: whether check :math:`a_t` is accuracy plus :math:`a_{t-1} / C`, C classes, as in the reference, whose counter
-            is not set back. A row of checks starts anew with every network, and after every matching step.
+        max_outer: most matching steps on one network. The reference has no bound.
+        max_inner: most epochs between two matching steps. The reference has no bound.
+        examples: real examples per class in a check.
+        carried: whether a check is the accuracy plus :math:`a_{t-1} / C`, where
+            :math:`a_{t-1}` is the check before it and C the number of classes. So it is in the
+            reference, whose counter is not set back.
 
     Source: Wang et al. 2022 (arXiv:2203.01531), section 3.4.
     """
@@ -42,11 +47,11 @@ class Plateau:
         require(self.still > 0 and self.moving > 0, "the spans of accuracy must be above 0")
 
     def network_is_done(self, checks: list[float], age: int) -> bool:
-        """Whether the network has had its last matching step."""
+        """Whether the network gives way to the next."""
         return age >= self.max_outer or self._span(checks, default=float("inf")) < self.still
 
     def training_is_done(self, checks: list[float], epochs: int) -> bool:
-        """Whether inner training has moved the network enough."""
+        """Whether inner training ends."""
         return epochs >= self.max_inner or self._span(checks, default=0.0) > self.moving
 
     def _span(self, checks: list[float], default: float) -> float:

@@ -1,4 +1,4 @@
-"""A pool of networks of staggered ages, each trained on the synthetic set."""
+"""A pool of networks of different ages. Each is trained on the synthetic examples."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ddcore.training.fit import reproducible_dropout, take_step
 
 @dataclass(frozen=True)
 class NetworkPool(NetworkSource):
-    """Each step matches on a random member of the pool and then trains that member by one update on the synthetic set.
+    """Each step matches on a random member of the pool, then trains it by one update.
 
-    A member that was matched on ``max_age`` times gives way to a new one. The first members retire earlier, the last of them
-    first, so that the pool holds all ages from early on.
+    The update is on synthetic examples. After ``max_age`` matching steps a member gives way to a
+    new one. The members that the pool starts with retire earlier, the last of them first. So the
+    pool soon holds all ages.
 
     Attributes:
         architecture: of the members.
@@ -29,7 +30,7 @@ class NetworkPool(NetworkSource):
         max_age: matching steps in a member's life.
         learning_rate: of Adam.
         batch_size: synthetic examples per update.
-        loss: of training, a name in ``ddcore.training.LOSSES``.
+        loss: of training, a name in ``ddcore.parts.LOSSES``.
 
     Source: Zhou et al. 2022 (arXiv:2206.00719), section 3.3.
     """

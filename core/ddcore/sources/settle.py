@@ -1,4 +1,4 @@
-"""Before gradients or features are taken, a network is put at rest."""
+"""Putting a network at rest before gradients or features are taken."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ EXAMPLES_PER_CLASS = 16
 
 
 def settle(network: Network, run: Run) -> None:
-    """Put ``network`` into evaluation mode, with BatchNorm statistics of 16 real images per class.
+    """Put ``network`` into evaluation mode. BatchNorm has the statistics of 16 examples per class.
 
-    Batches of one class, or of one image, have no statistics worth the name. Networks without BatchNorm ask for no data. Dropout
-    is off: real and synthetic examples are compared on one network.
+    These examples are real. A batch of one class or of one example would give no useful
+    statistics. Networks without BatchNorm ask for no data. Dropout is off, so real and synthetic
+    examples see one network.
 
     Source: Zhao et al. 2021 (arXiv:2006.05929), section 4.1.
     """
@@ -27,7 +28,8 @@ def settle(network: Network, run: Run) -> None:
     momenta = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = 1.0  # the statistics are those of the batch; None would too, but make a GPU's host wait
+        # Momentum 1 takes the statistics of the batch. None would too, but the host of a GPU waits.
+        norm.momentum = 1.0
         norm.train()
     with torch.no_grad(), run.autocast():
         network(real.inputs)

@@ -15,15 +15,15 @@ from ddcore.training.fit import reproducible_dropout, take_step
 
 @dataclass(frozen=True)
 class TrainedOnReal(NetworkSource):
-    """``outer`` matching steps on one network, and some updates on real data after each but the last.
+    """Every network has ``outer`` matching steps. Between two of them it trains on real data.
 
     Attributes:
         architecture: of the networks.
         outer: matching steps per network.
-        examples: real examples, the same number of each class, that training sees between two matching steps.
+        examples: real examples between two matching steps, drawn evenly from the classes.
         batch_size: real examples per update.
-        learning_rate, momentum, weight_decay: of SGD; the momentum lives as long as the network.
-        augmentation: of training, drawn for every example anew.
+        learning_rate, momentum, weight_decay: of SGD. The momentum lives as long as the network.
+        augmentation: of training. Every example gets a draw of its own.
 
     Source: Kim et al. 2022 (arXiv:2205.14959), algorithm 1.
     """

@@ -1,4 +1,4 @@
-"""Networks that train on the synthetic set between matching steps."""
+"""Networks that train on the synthetic examples between matching steps."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ddcore.training.fit import Training, fit
 
 @dataclass(frozen=True)
 class TrainedOnSynthetic(NetworkSource):
-    """``outer`` states of one network, ``steps_per_state`` matching steps on each, ``inner`` epochs on the synthetic set in between.
+    """Every network has ``outer`` states, and trains on the synthetic examples between two of them.
 
     Attributes:
         architecture: of the networks.
         outer: states per network.
         inner: epochs of training between two states.
         steps_per_state: matching steps on each state (1 in Zhao et al. 2021).
-        learning_rate: of plain SGD: no momentum, no weight decay.
+        learning_rate: of plain SGD, without momentum and weight decay.
         batch_size: synthetic examples per update.
-        augment: whether training draws the run's augmentation, for every example anew.
-        plateau: lets accuracy on real data end both loops, in place of ``outer`` and ``inner``.
+        augment: whether training uses the run's augmentation. Every example gets its own draw.
+        plateau: ends both loops by accuracy on real data, in place of ``outer`` and ``inner``.
 
     Source: Zhao et al. 2021 (arXiv:2006.05929), algorithm 1.
     """

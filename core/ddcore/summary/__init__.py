@@ -1,4 +1,4 @@
-"""Summaries: what distillation gives, on disk and in memory."""
+"""Summaries: the results of distillation, on disk and in memory."""
 
 from ddcore.summary.card import as_text, save_picture
 from ddcore.summary.compression import compressed_bytes

@@ -15,7 +15,7 @@ from ddcore.summary.content import Content
 
 
 def write_card(summary: Content, directory: Path) -> None:
-    """Write ``README.md``, and ``examples.png`` where the examples have a picture."""
+    """Write ``README.md``, and ``examples.png`` if the examples have a picture."""
     drawn = _picture(summary)
     if drawn is not None:
         write_atomically(directory / "examples.png", drawn)
@@ -24,7 +24,7 @@ def write_card(summary: Content, directory: Path) -> None:
 
 
 def as_text(summary: Content, *, per_class: int = 5) -> str:
-    """Return the examples for a terminal, at most ``per_class`` of each class."""
+    """Return examples as text for a terminal, at most ``per_class`` of each class."""
     return modality_named(summary.spec.modality).as_text(summary.decoded(), per_class)
 
 
@@ -32,7 +32,7 @@ def save_picture(summary: Content, path: Path) -> None:
     """Write the picture of the examples as PNG.
 
     Raises:
-        UnsupportedError: such examples have none.
+        UnsupportedError: such examples have no picture.
     """
     drawn = _picture(summary)
     if drawn is None:
@@ -83,7 +83,7 @@ def _schedule(recipe: Recipe) -> str:
 
 
 def _claim(certificate: object) -> str:
-    """Return what a certificate claims, unchecked, in words."""
+    """Return in words what a certificate claims. Nothing of it is checked."""
     if isinstance(certificate, Mapping):
         epsilon, delta = certificate.get("epsilon"), certificate.get("delta")
         if isinstance(epsilon, int | float) and isinstance(delta, int | float):

@@ -15,8 +15,8 @@ from torch import Tensor
 def compressed_bytes(tensors: Iterable[Tensor]) -> int:
     """Return the bytes of tensors after lossless compression.
 
-    Images in bytes (``n x 1 x h x w`` or ``n x 3 x h x w``) are put side by side in one PNG, or compressed with the rest where that is smaller;
-    everything else goes through LZMA together.
+    Bytes of shape ``n x 1 x h x w`` or ``n x 3 x h x w`` are taken as images, and put side by side
+    into one PNG. Everything else goes through LZMA together. So do the images, if that is smaller.
     """
     held = list(tensors)
     pictures = [t for t in held if t.dtype == torch.uint8 and t.ndim == 4 and t.shape[1] in (1, 3) and t.numel() > 0]

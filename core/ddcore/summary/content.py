@@ -17,7 +17,7 @@ from ddcore.parts import Decoded, Examples, Factorization, Recipe, Spec
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One decoder with what it stores. A summary has one; a union of summaries has several."""
+    """A factorization with what it stores. A summary has one part, a union has several."""
 
     factorization: Factorization
     stored: Mapping[str, Tensor]
@@ -30,13 +30,13 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """Stored parts and what is known of them.
+    """What a summary consists of.
 
     Attributes:
-        parts: what is stored, and by which factorization it becomes examples.
-        spec: shapes, classes and normalisation of the target data.
-        recipe: how to train on it.
-        record: plain facts of its making: data, method, steps, seconds, seed, versions.
+        parts: what is stored, and the factorizations that make examples of it.
+        spec: public facts of the target data.
+        recipe: how to train on the examples.
+        record: plain facts of how it was made: data, method, steps, seconds, seed, versions.
     """
 
     parts: tuple[Part, ...]
@@ -45,15 +45,15 @@ class Content:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def examples(self) -> list[Examples]:
-        """Return the live examples of every part (new ones at every call)."""
+        """Return live examples of every part. They are new ones at every call."""
         return [part.factorization.restore(part.stored, self.spec) for part in self.parts]
 
     def tensors(self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        """Return all examples in normalised space, and their targets, on a device.
+        """Return all normalised examples and their targets, on a device.
 
         Returns:
-            Inputs ``n x ...`` and targets: class ids (``n``, int64) or, where any part has soft labels, one
-            distribution each (``n x num_classes``).
+            Inputs ``n x ...``, and targets. Targets are class ids, ``n``, int64; or, if any part
+            has soft labels or numbers, ``n x num_classes`` of ``dtype``.
         """
         with torch.no_grad():
             batches = [examples.decode() for examples in self.examples()]
@@ -81,7 +81,7 @@ class Content:
         return dict(sorted(total.items()))
 
     def members(self) -> dict[int, Tensor]:
-        """Return, per class id, where its examples stand in `tensors`, in order."""
+        """Return, per class id, the indices of its examples in `tensors`, ascending."""
         found: dict[int, list[Tensor]] = {}
         before = 0
         for examples in self.examples():
@@ -92,7 +92,7 @@ class Content:
 
     @property
     def ipc(self) -> float:
-        """Mean number of examples per class that has any; a whole number where all have the same."""
+        """Mean number of examples of the classes that have any. It is an int if it is whole."""
         counts = self.counts.values()
         mean = sum(counts) / len(counts)
         return int(mean) if mean == int(mean) else mean
@@ -102,17 +102,24 @@ class Content:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of everything that decoding and training need: stored tensors and learned numbers of the recipe."""
+        """Bytes of all that decoding and training need.
+
+        These are the stored tensors and the recipe's learned numbers.
+        """
         return sum(part.nbytes for part in self.parts) + self.recipe.stored_bytes
 
 
 def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
-    """Return class ids, or where any part has soft labels distributions of single precision."""
+    """Return targets as they are, or, if ``soft``, as ``n x num_classes`` in float32."""
     if not soft:
         return targets
     return (targets if targets.ndim == 2 else F.one_hot(targets, num_classes)).float()
 
 
 def original_bytes(spec: Spec, count: int) -> int:
-    """Return the bytes of ``count`` real examples: one per pixel, and one per class id (four from 257 classes)."""
+    """Return the bytes of ``count`` real examples.
+
+    Each number of an example counts as one byte, as a pixel does. A class id counts as one byte,
+    from 257 classes on as four.
+    """
     return count * math.prod(spec.shape) + ids_bytes(count, spec.num_classes)

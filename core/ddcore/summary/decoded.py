@@ -1,4 +1,4 @@
-"""A summary's examples, decoded when they are asked for."""
+"""A dataset of a summary's examples, which are decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ddcore.summary.content import Content, as_targets
 
 
 class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
-    """Inputs and targets as `Content.tensors` has them, in the same order; in memory are items and shared parts, in single precision."""
+    """Inputs and targets as `Content.tensors` has them, in the same order.
+
+    Memory holds only what is stored, in single precision.
+    """
 
     def __init__(self, summary: Content) -> None:
         self._summary = summary
@@ -35,7 +38,7 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
         return example
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
-        """Return several examples, decoded together: what a ``DataLoader`` asks for."""
+        """Return several examples, decoded together. A ``DataLoader`` asks for them so."""
         found: dict[int, tuple[Tensor, ...]] = {}
         for index in indices:
             if not -len(self) <= index < len(self):

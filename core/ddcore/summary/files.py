@@ -1,4 +1,8 @@
-"""A summary on disk: ``summary.safetensors``, ``config.json``, ``README.md`` with ``examples.png``. Never pickle."""
+"""A summary on disk. No file of it is pickle.
+
+It is ``summary.safetensors``, ``config.json``, a card ``README.md``, and ``examples.png`` where
+the examples have a picture. A normalisation with tensors adds ``normalisation.safetensors``.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +31,17 @@ MAX_CONFIG = 2**24
 MAX_LABELS = 2**28
 MAX_STEP_EXAMPLES = 2**24
 MAX_DECODED = 2**28
-"""Numbers that a summary may decode to, unless they are no more than `MAX_RATIO` times those that it stores."""
+"""Most numbers that a part of a summary decodes to. `MAX_RATIO` may allow more."""
 MAX_RATIO = 16
+"""A part may always decode to this many times the numbers that it stores."""
 _KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
 
 
 def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path:
-    """Write ``summary``; what would not load again is refused before anything in ``directory`` is touched."""
+    """Write ``summary``.
+
+    It is written aside and loaded again first. If that fails, no file of ``directory`` is touched.
+    """
     if (directory / CONFIG).exists() and not overwrite:
         raise OutputExistsError(f"{directory} holds a summary already: choose another directory, or overwrite it")
     directory.mkdir(parents=True, exist_ok=True)
@@ -47,7 +55,8 @@ def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path
         write_atomically(draft / CONFIG, json.dumps(_config(summary, draft), indent=1).encode())
         read_summary(draft, {part.factorization.name: part.factorization.loader() for part in summary.parts})
         write_card(summary, draft)
-        # The configuration names the hash of the tensors: it goes first and comes last, so a torn write is noticed.
+        # The configuration names the hash of the tensors. It goes first and comes last, so that a
+        # torn write is noticed.
         (directory / CONFIG).unlink(missing_ok=True)
         for file in sorted(draft.iterdir(), key=lambda f: f.name == CONFIG):
             file.replace(directory / file.name)
@@ -67,7 +76,7 @@ def _config(summary: Content, directory: Path) -> dict[str, Any]:
 
 
 def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Content:
-    """Read and check a summary; see `DataSummary.load`."""
+    """Read and check a summary. See `DataSummary.load`."""
     config = read_json(directory / CONFIG, MAX_CONFIG)
     if config.get("schema") != SCHEMA:
         raise SummaryFormatError(f"{CONFIG} has schema {str(config.get('schema'))[:20]!r}; this version reads {SCHEMA}")
@@ -108,7 +117,7 @@ def _check_keys(config: Mapping[str, Any], allowed: set[str], what: str) -> None
 
 
 def _record(config: Any) -> dict[str, Any]:
-    """Check the entries of the record that the library reads; others are the maker's notes."""
+    """Check the entries of the record that the library reads. Others are the maker's notes."""
     record = dict(config)
     method = record.get("method", {})
     named = isinstance(method, dict) and isinstance(method.get("name", ""), str)
@@ -121,7 +130,10 @@ def _record(config: Any) -> dict[str, Any]:
 
 
 def check_examples(summary: Content) -> None:
-    """Raise `SummaryFormatError` unless a summary's examples are finite, of the declared shape and classes, and no more than it may hold."""
+    """Raise `SummaryFormatError` unless a summary's examples are what its spec declares.
+
+    They must be finite, of the declared shape and classes, and not too many.
+    """
     classes, spec = set(summary.spec.classes), summary.spec
     soft = False
     for part, examples in zip(summary.parts, summary.examples(), strict=True):

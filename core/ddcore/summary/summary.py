@@ -27,7 +27,8 @@ class DataSummary(Content):
         """Return a torch ``Dataset`` of normalised inputs and targets. Do not normalise them again.
 
         Args:
-            lazy: whether examples are decoded when they are asked for, instead of once and all.
+            lazy: whether examples are decoded each time they are asked for. Else all are decoded
+                once, here.
         """
         return DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
 
@@ -47,17 +48,20 @@ class DataSummary(Content):
         return forms[form](self.decoded())
 
     def compressed_bytes(self) -> int:
-        """Return the bytes after lossless compression: pixels stored as bytes by PNG, the rest by LZMA."""
+        """Return the bytes after lossless compression.
+
+        Pixels that are stored as bytes become PNG, the rest goes through LZMA.
+        """
         tensors = [part.stored[name] for part in self.parts for name in sorted(part.stored)]
         return compressed_bytes(tensors) + self.recipe.stored_bytes
 
     def quantize(self, to: str) -> DataSummary:
-        """Return the summary stored as ``uint8`` or ``fp16``; each factorization says what that means for it."""
+        """Return the summary stored as ``uint8`` or ``fp16``, as each factorization does it."""
         parts = tuple(Part(*part.factorization.quantize(part.stored, self.spec, to)) for part in self.parts)
         return replace(self, parts=parts, record={**self.record, "quantised": to})
 
     def sha256(self) -> str:
-        """Return a hash of the stored tensors."""
+        """Return the SHA-256 of the stored tensors."""
         digest = hashlib.sha256()
         for part in self.parts:
             for name in sorted(part.stored):
@@ -67,21 +71,26 @@ class DataSummary(Content):
         return digest.hexdigest()
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the summary to a directory (see docs/summary.md); an existing summary is kept unless ``overwrite``."""
+        """Write the summary to a directory (docs/summary.md).
+
+        A summary that is there already is an error unless ``overwrite``.
+        """
         return write_summary(self, Path(directory), overwrite=overwrite)
 
     @classmethod
     def load(
         cls, directory: str | Path, *, factorizations: Mapping[str, type[Factorization]] | None = None
     ) -> DataSummary:
-        """Read a summary from a directory; everything in it is checked before use.
+        """Read a summary from a directory. Everything in it is checked before use.
 
         Args:
             directory: where `save` wrote it.
-            factorizations: the caller's own classes by their ``name``; the file can name no other code.
+            factorizations: the caller's own classes by their ``name``. Beside the library's own
+                the file can name no other code.
 
         Raises:
-            SummaryFormatError: damaged, hostile, or of an unknown version; the message names the fault.
+            SummaryFormatError: it is damaged, hostile, or of an unknown version. The message names
+                the fault.
         """
         read = read_summary(Path(directory), factorizations or {})
         return cls(read.parts, read.spec, read.recipe, read.record)

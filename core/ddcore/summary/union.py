@@ -10,14 +10,17 @@ from ddcore.summary.summary import DataSummary
 
 
 def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) -> DataSummary:
-    """Return the union of summaries; their decoders may differ, class ids are global.
+    """Return the union of summaries. Their factorizations may differ.
+
+    A class id means the same class in all of them.
 
     Args:
         summaries: one at least.
-        recipe: of the union; needed where theirs differ, or hold steps of their own, which are those of one summary alone.
+        recipe: of the union. It is needed if theirs differ. It is also needed if theirs hold steps
+            of their own, since those are for one summary alone.
 
     Raises:
-        SettingsError: no summary, or their recipes do not go together and none is given.
+        SettingsError: there is no summary; or their recipes do not go together, and none is given.
         InputDataError: their shapes, normalisations or class names differ.
     """
     if not summaries:

@@ -14,11 +14,11 @@ from ddcore.parts import Classification, Regression, Task
 from ddcore.tables.encoding import is_number
 
 MOST_CLASSES = 20
-"""More different whole numbers than this are numbers to predict, not classes."""
+"""A column with more different whole numbers than this holds numbers to predict, not classes."""
 
 
 def task_of(answers: pd.Series, wanted: str | None) -> Task:
-    """Return the task that the column sets, or the one that is wanted."""
+    """Return the task that is wanted, or else the one that the column's values tell."""
     kinds: dict[str, Task] = {kind.name: kind() for kind in (Classification, Regression)}
     if wanted is not None:
         if wanted not in kinds:
@@ -42,7 +42,10 @@ def _texts(answers: pd.Series) -> list[str]:
 
 
 def class_names_of(answers: pd.Series, declared: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the classes in the order of their ids: declared, or all that there are."""
+    """Return the names of the classes in the order of their ids.
+
+    They are the declared ones, or else all that are found, sorted.
+    """
     if declared is not None:
         return tuple(map(str, declared))
     found = set(_texts(answers))

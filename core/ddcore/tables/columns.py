@@ -23,8 +23,8 @@ class Column:
     """A column of the inputs.
 
     Attributes:
-        name: as the table has it.
-        categories: the values of a column of categories, in the order of their inputs; empty: the
+        name: that of the table's column.
+        categories: values of a column of categories, in the order of their inputs. Empty: the
             column holds numbers.
     """
 
@@ -42,7 +42,7 @@ class Column:
 
 
 def places_of(columns: Sequence[Column]) -> list[tuple[Column, slice]]:
-    """Return each column with the inputs that are its own."""
+    """Return each column with the slice of the inputs that it becomes."""
     found, before = [], 0
     for column in columns:
         found.append((column, slice(before, before + column.width)))
@@ -52,7 +52,10 @@ def places_of(columns: Sequence[Column]) -> list[tuple[Column, slice]]:
 
 @dataclass(frozen=True)
 class Scaling(Normalisation):
-    r"""Per input, :math:`(x - \mu) / \sigma`; inputs of categories stay 0 or 1 (:math:`\mu = 0, \sigma = 1`)."""
+    r"""Maps each input to :math:`(x - \mu) / \sigma`.
+
+    Inputs of categories stay 0 or 1, since for them :math:`\mu = 0, \sigma = 1`.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -66,10 +69,10 @@ class Scaling(Normalisation):
 
     @classmethod
     def fit(cls, inputs: Tensor, columns: Sequence[Column]) -> Scaling:
-        """Take mean and standard deviation of the numbers over ``inputs``, ``n x d``.
+        """Return the scaling by mean and standard deviation of ``inputs``, ``n x d``.
 
         A number that is the same in every row is only shifted. numpy computes on one thread, so
-        that the number of threads does not change the last digit.
+        the number of threads does not change the last digit.
         """
         values, mean, std = inputs.double().numpy(), [], []
         for column, place in places_of(columns):
@@ -95,7 +98,7 @@ class Scaling(Normalisation):
         return inputs * std + mean
 
     def _like(self, other: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both on the device and in the type of ``other``; copies are made once and kept."""
+        """Return both on the device and in the type of ``other``. Copies are made once and kept."""
         copies: dict[Any, tuple[Tensor, Tensor]] = self.__dict__.setdefault("_copies", {})
         key = (other.device, other.dtype)
         if key not in copies:
@@ -107,7 +110,7 @@ class Scaling(Normalisation):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> Scaling:
-        """Rebuild what `describe` recorded."""
+        """Return the scaling that `describe` recorded."""
         require(set(config) == {"name", "mean", "std"}, "a scaling has unknown or missing entries")
         return cls(tuple(map(float, config["mean"])), tuple(map(float, config["std"])))
 

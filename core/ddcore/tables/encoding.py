@@ -14,7 +14,7 @@ from ddcore.tables.columns import MAX_CATEGORIES, Column
 
 
 def refuse_missing(frame: pd.DataFrame) -> None:
-    """Raise `InputDataError` if the table is empty, a value is missing, or two columns share a name."""
+    """Raise `InputDataError` if rows or a value are missing, or two columns share a name."""
     if not len(frame):
         raise InputDataError("the table has no rows")
     if frame.columns.has_duplicates:
@@ -29,15 +29,15 @@ def refuse_missing(frame: pd.DataFrame) -> None:
 
 
 def is_number(values: pd.Series) -> bool:
-    """Whether a column holds numbers; truth values are categories."""
+    """Whether a column holds numbers. Truth values are categories, not numbers."""
     return bool(pd.api.types.is_numeric_dtype(values)) and not bool(pd.api.types.is_bool_dtype(values))
 
 
 def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
-    """Return what the columns hold.
+    """Return the columns that become inputs.
 
     Raises:
-        InputDataError: a column is neither numbers nor a bounded number of categories.
+        InputDataError: a column holds neither numbers nor at most ``MAX_CATEGORIES`` categories.
     """
     if not len(frame.columns):
         raise InputDataError("the table has no column but the one that is predicted")
@@ -59,10 +59,10 @@ def _categories(values: pd.Series) -> tuple[str, ...]:
 
 
 def encoded(frame: pd.DataFrame, columns: Sequence[Column]) -> Tensor:
-    """Return the rows as inputs, ``n x d`` in float64; an unknown category becomes zeros.
+    """Return the rows as inputs, ``n x d`` in float64. An unknown category becomes zeros.
 
     Raises:
-        InputDataError: a column is absent, or does not hold numbers where numbers are meant.
+        InputDataError: a column is absent, or one of numbers holds something else.
     """
     absent = [column.name for column in columns if column.name not in frame.columns]
     if absent:

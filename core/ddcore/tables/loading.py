@@ -45,31 +45,32 @@ def load_table(
         source: a name (``breast-cancer``, ``wine``, ``iris``, ``digits``, ``diabetes``,
             ``covertype``, ``california-housing``), the path of a ``.csv`` or ``.parquet`` file, a
             pandas ``DataFrame``, what scikit-learn's loaders return, or arrays ``(x, y)`` or
-            ``(x_train, y_train, x_test, y_test)``.
-        target: the column that is predicted; scikit-learn's sets and arrays know it.
-        task: ``classification`` or ``regression``; default: by the target. Texts are classes, and
-            so are up to 20 different whole numbers.
+            ``(x_train, y_train, x_test, y_test)``. A column ``split`` with ``train``, ``test`` and
+            perhaps ``validation`` gives the splits. Without it a fifth of the rows becomes the
+            test split.
+        target: the column that is predicted. It is known of scikit-learn's sets and of arrays.
+        task: ``classification`` or ``regression``. By default the target tells it: texts are
+            classes, and so are up to 20 different whole numbers.
         name: what reports call the data; default: the name or the file's stem.
-        validation: share of the training rows to carve out for validation, where there is no such
-            split.
-        class_names: the classes, declared, as texts; default: those among all rows.
-        like: facts of other such data (a summary's ``spec``), whose columns, categories, scaling
-            and classes are taken.
+        validation: share of the training rows that becomes the validation split, if there is none.
+        class_names: the declared classes, as texts; default: those among all rows.
+        like: facts of other such data, such as a summary's ``spec``. Columns, categories, scaling
+            and classes are taken from there.
         root: where fetched sets are kept; default: the variable ``DDCORE_DATA``, else
             ``~/.cache/ddcore``.
-        seed: of the splits that are drawn here. A column ``split`` with ``train``, ``test`` and
-            perhaps ``validation`` draws none; without it a fifth of the rows is the test split.
+        seed: of the splits that are drawn here.
 
     Raises:
-        UnknownNameError: no such name, path, column or task.
-        InputDataError: the table cannot be used as given: a value is missing, say.
+        UnknownNameError: there is no such name, path, column or task.
+        InputDataError: the table cannot be used as given, since a value is missing, say.
     """
     if like is not None and not isinstance(like, TableSpec):
         raise InputDataError(f"like= is the spec of a table, these facts are of {like.modality}")
     frame, found_name, found_target = _frame(source, root)
     target = target or (found_target if like is None else like.target)
     if target is None:
-        raise InputDataError(f"which column is predicted? target= is one of {', '.join(frame.columns)}")
+        known = ", ".join(column for column in frame.columns if column != SPLIT)
+        raise InputDataError(f"which column is predicted? target= is one of {known}")
     if target not in frame.columns:
         raise UnknownNameError("column", target, frame.columns)
     refuse_missing(frame)
@@ -110,14 +111,14 @@ def load_table(
 
 
 def _carve(split: Any, groups: Tensor, part: str, share: float, seed: int) -> None:
-    """Give a stratified share of the training rows to another part, in place."""
+    """Give a share of the training rows of every class to another split, in place."""
     rows = np.flatnonzero(split == "train")
     chosen = stratified_split(groups[torch.from_numpy(rows)], share, seed)[1]
     split[rows[chosen.numpy()]] = part
 
 
 def _scale_of(numbers: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation; that of equal numbers counts as 1."""
+    """Return mean and standard deviation. The deviation of equal numbers counts as 1."""
     return float(numbers.mean()), float(numbers.std(correction=0)) or 1.0
 
 
@@ -129,7 +130,7 @@ def _read_from_examples(task: Task, class_names: Sequence[str] | None, like: Tab
 
 
 def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str | None]:
-    """Return a table, a name for it, and its target where that is known."""
+    """Return a table, a name for it, and the name of its target if that is known."""
     if isinstance(source, pd.DataFrame):
         return source.rename(columns=str), "table", None
     if isinstance(source, str | Path):
@@ -151,7 +152,7 @@ def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str
 
 
 def _split_column(frame: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
-    """Return the table without its column ``split``, and that column, or None without one."""
+    """Return the table without its column ``split``, and that column, or None if there is none."""
     if SPLIT not in frame.columns:
         return frame, None
     split = frame[SPLIT].astype(str)

@@ -19,7 +19,7 @@ from ddcore.tables.spec import TableSpec
 
 
 class Tables(Modality):
-    """Rows ``n x d`` with a class or a number each."""
+    """Rows of d inputs, ``n x d``. Each row has a class or a number."""
 
     name: ClassVar[str] = "tables"
     architectures: ClassVar[tuple[type[Architecture], ...]] = ()

@@ -10,7 +10,7 @@ from ddcore.factorization import AsStored
 
 @dataclass(frozen=True)
 class Rows(AsStored):
-    """Normalised rows as free parameters, ``ipc`` per class; what `AsStored` says."""
+    """Normalised rows as free parameters, ``ipc`` per class. `AsStored` explains the settings."""
 
     name: ClassVar[str] = "rows"
     modality: ClassVar[str | None] = "tables"

@@ -15,9 +15,9 @@ COLUMNS_SHOWN = 8
 def dataframe_of(decoded: Decoded) -> pd.DataFrame:
     """Return examples in the columns and units of the table.
 
-    A category is the one whose input is largest. The target is the likeliest class by name, or a
-    number in its own units; labels that are distributions stand beside it, a column
-    ``target=class`` each.
+    A category is the one whose input is largest. The target is the name of the likeliest class, or
+    a number in its own units. A label that is a distribution has a column ``target=class`` for
+    each class beside it.
     """
     spec = decoded.spec
     assert isinstance(spec, TableSpec)
@@ -43,7 +43,7 @@ def _answers(spec: TableSpec, targets: Tensor) -> dict[str, object]:
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
-    """Return at most ``per_class`` rows of each class, the target first, for terminals."""
+    """Return rows as text for a terminal, at most ``per_class`` of each class, the target first."""
     frame = dataframe_of(decoded)
     target = decoded.spec.target  # type: ignore[attr-defined]
     shown = frame[[target, *[c for c in frame.columns if c != target]]]

@@ -1,4 +1,4 @@
-"""Where tables come from: scikit-learn's sets, DataFrames, ``.csv`` and ``.parquet`` files, arrays."""
+"""Where tables come from: sets of scikit-learn, ``.csv`` and ``.parquet`` files, arrays."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NAMED: dict[str, Callable[[Path], Any]] = {
     "covertype": _fetched("covtype"),
     "california-housing": _fetched("california_housing"),
 }
-"""Sets of scikit-learn by name; those that it does not bring must have been fetched."""
+"""Sets of scikit-learn by name. Those that it does not bring must have been fetched before."""
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -63,7 +63,10 @@ def is_bunch(source: object) -> bool:
 
 
 def frame_of_bunch(bunch: Any) -> pd.DataFrame:
-    """Return a bunch as a table; its target gets the column ``target``, with names where they are known."""
+    """Return what scikit-learn's loaders return as a table.
+
+    Its targets become the column ``target``, as names of classes where they are known.
+    """
     data = bunch["data"]
     names = bunch.get("feature_names")
     frame = data.copy() if isinstance(data, pd.DataFrame) else pd.DataFrame(np.asarray(data), columns=names)
@@ -90,7 +93,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def frame_of_arrays(arrays: Any) -> pd.DataFrame:
-    """Return ``(x, y)`` or ``(x_train, y_train, x_test, y_test)`` as one table, with a column ``split``."""
+    """Return ``(x, y)`` or ``(x_train, y_train, x_test, y_test)`` as one table.
+
+    Four arrays make a column ``split`` too.
+    """
     parts = [_array(part) for part in arrays]
     frames = []
     for split, (x, y) in zip(("train", "test"), zip(parts[::2], parts[1::2], strict=True), strict=False):

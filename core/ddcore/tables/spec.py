@@ -23,7 +23,8 @@ class TableSpec(Spec):
         shape: ``(d,)``, the number of inputs.
         columns: those that become inputs, in order.
         target: name of the column that is predicted.
-        target_mean: of a number that is predicted; its deviation is the task's ``scale``.
+        target_mean: mean of that column, if it holds numbers. Their standard deviation is the
+            task's ``scale``.
     """
 
     columns: tuple[Column, ...] = ()
@@ -61,7 +62,7 @@ class TableSpec(Spec):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> TableSpec:
-        """Return what `to_json` recorded; what is amiss raises."""
+        """Return the spec that `to_json` recorded. Anything amiss in it is an error."""
         columns = tuple(Column(_text(c["name"]), tuple(map(_text, c["categories"]))) for c in config["columns"])
         task = config["task"]
         numeric = task["name"] == Regression.name

@@ -1,4 +1,4 @@
-"""Training of one network, on real or synthetic examples, by a schedule and a summary's recipe."""
+"""Training of one network on real or synthetic examples, by a schedule and a recipe."""
 
 from ddcore.parts import LOSSES, Recipe, Steps, mixed_batches, step_batches
 from ddcore.training.fit import Training, Watch, fit, reproducible_dropout, take_step

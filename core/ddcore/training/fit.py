@@ -22,23 +22,26 @@ OPTIMISERS = ("sgd", "adam")
 
 @dataclass(frozen=True)
 class Training:
-    """SGD with momentum and one drop of the learning rate, or what its settings make of it.
+    """The schedule of a training.
 
-    The defaults are those of the field's evaluation (Zhao et al. 2021).
+    The defaults are those of the field's evaluation (Zhao et al. 2021): SGD with momentum, and one
+    drop of the learning rate.
 
     Attributes:
         epochs: passes over the examples.
-        updates: updates in place of epochs, by number of examples: the entry of the largest key that is at most that number
-            holds; empty: epochs count.
-        optimiser: ``sgd``, or ``adam`` (without momentum and weight decay).
+        updates: number of updates in place of epochs, by number of examples. The largest key that
+            is not above the number of examples counts. Empty: epochs count.
+        optimiser: ``sgd``; or ``adam``, without momentum and weight decay.
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
-        drop_at: share of the epochs after which the learning rate is multiplied by ``drop``, or several; 1: never.
-        drop: factor of the drop.
-        restart: whether the optimiser is made anew at a drop, so that its momentum starts again from zero.
-        warmup: updates during which the learning rate grows from zero.
-        cosine: share of the learning rate at which a cosine ends that begins after the warm-up; None: there is none.
-        augmentation: drawn per batch, with parameters of its own for every image.
+        drop_at: share of the epochs after which the learning rate drops, or several shares. 1: it
+            never drops.
+        drop: factor by which the learning rate is multiplied at a drop.
+        restart: whether the optimiser is made anew at a drop. Its momentum then starts at zero.
+        warmup: number of updates during which the learning rate grows from zero.
+        cosine: after the warm-up the learning rate falls along a cosine to this share of it. None:
+            it does not.
+        augmentation: drawn for every batch. Every example gets a draw of its own.
     """
 
     epochs: int = 300
@@ -82,7 +85,10 @@ class Training:
         return self.updates[max((n for n in self.updates if n <= size), default=min(self.updates))]
 
     def factor_at(self, update: int, updates: int) -> float:
-        """Return what warm-up and cosine multiply the learning rate by at ``update`` of ``updates``."""
+        """Return the factor of warm-up and cosine at ``update`` of ``updates``.
+
+        The learning rate is multiplied by it.
+        """
         if update < self.warmup:
             return update / self.warmup
         if self.cosine is None:
@@ -103,9 +109,9 @@ def fit(
     precision: str = "fp32",
     watch: Watch | None = None,
 ) -> None:
-    """Train ``network`` in place; the final iterate stays in it.
+    """Train ``network`` in place. It ends as the final iterate.
 
-    A recipe with steps of its own takes the place of the whole schedule, augmentation included.
+    A recipe with steps of its own replaces the whole schedule, augmentation included.
 
     Args:
         network: on the device of the batches.
@@ -113,10 +119,10 @@ def fit(
         size: number of examples.
         training: the schedule.
         generator: CPU generator of order and augmentation.
-        recipe: loss, and a learning rate that replaces the schedule's, or steps that replace all of it.
-        members: class id -> indices of its examples; needed by a recipe with steps.
+        recipe: the loss. It may also hold a learning rate or steps, in place of the schedule's.
+        members: indices of examples per class id. A recipe with steps needs them.
         precision: of forward passes.
-        watch: called with indices, batch and logits (those before its update) after each update.
+        watch: called after each update with its indices, its batch, and the logits before it.
     """
     recipe = recipe or Recipe()
     plan, augmentation = _by_epochs(network, size, training, recipe, generator), training.augmentation
@@ -153,7 +159,7 @@ def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, 
 
 
 def _by_steps(network: Network, steps: Steps, members: Mapping[int, Tensor]) -> Plan:
-    # The rate is part of the update and not of the velocity, as torch's SGD has it.
+    # The rate multiplies the velocity and is no part of it, as torch's SGD has it.
     optimiser = torch.optim.SGD(network.parameters(), lr=steps.rates[0], momentum=steps.momentum)
     for indices, rate in zip(steps.batches(members), steps.rates, strict=True):
         optimiser.param_groups[0]["lr"] = rate
@@ -168,9 +174,10 @@ def take_step(
     loss: str = "cross_entropy",
     precision: str = "fp32",
 ) -> Tensor:
-    """Update ``network`` once on the batch's mean loss (weighted, where it has weights); return the logits before it.
+    """Update ``network`` once on the mean loss of a batch. Return the logits before the update.
 
-    On a processor the gradient is accumulated over micro-batches that stay in the cache, unless a BatchNorm needs the batch whole.
+    Where the batch has weights, the mean is weighted. On a processor the gradient is added up over
+    micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, so there is one.
     """
     size, device = len(batch.targets), batch.inputs.device
     weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
@@ -181,7 +188,8 @@ def take_step(
     logits = []
     parts = zip(batch.inputs.split(at_once), batch.targets.split(at_once), weights.split(at_once), strict=True)
     for inputs, targets, mine in parts:
-        # The block of autocast ends before the update: it keeps the casts of weights for as long as it lasts.
+        # A block of autocast keeps the casts of weights for as long as it lasts. So it ends before
+        # the update.
         with autocast(precision, device):
             logits.append(network.logits(inputs))
             losses = LOSSES[loss](logits[-1], targets)
@@ -192,7 +200,10 @@ def take_step(
 
 @contextmanager
 def reproducible_dropout(network: Network, generator: torch.Generator) -> Iterator[None]:
-    """Seed torch's default generators from ``generator`` inside the block, if the network draws from them: dropout does."""
+    """Inside the block torch's default generators are seeded from ``generator``.
+
+    Dropout draws from them. A network without dropout leaves both as they are.
+    """
     if not any(isinstance(module, nn.modules.dropout._DropoutNd) for module in network.modules()):
         yield
         return

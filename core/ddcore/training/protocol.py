@@ -1,4 +1,4 @@
-"""`Protocol`: how long and how a fresh network is trained on a summary, to be tested once."""
+"""`Protocol`: how a new network is trained on a summary before it is tested."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ class Protocol:
     Attributes:
         name: shown in reports.
         training: the schedule.
-        network: what is trained unless the caller names networks; the usual one is that of the
-            data's modality.
+        network: what is trained if the caller names no networks.
     """
 
     name: str
@@ -24,7 +23,7 @@ class Protocol:
     network: Architecture = field(default_factory=Usual)
 
     def with_epochs(self, epochs: int) -> Protocol:
-        """Return the same protocol, another length; the name says so."""
+        """Return the same protocol with another number of epochs, which its name says."""
         training = replace(self.training, epochs=epochs, updates={})
         return replace(self, name=f"{self.name}[epochs={epochs}]", training=training)
 
@@ -38,8 +37,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("quick", Training(epochs=200)),
     )
 }
-"""Schedules by name; those that augment are added by their modality.
+"""Protocols by name. A modality adds those that augment its examples.
 
-``quick`` is ours, the others are those of the methods that they are named after
-(docs/evaluation.md).
+``quick`` is ours. The others are those of the methods whose names they have (docs/evaluation.md).
 """

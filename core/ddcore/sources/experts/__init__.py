@@ -1,4 +1,4 @@
-"""Experts: networks trained on the real data, whose weights after every epoch are kept."""
+"""Experts: networks trained on real data. Their weights after every epoch are kept."""
 
 from ddcore.sources.experts.buffer import ExpertBuffer
 from ddcore.sources.experts.data import ExpertData

@@ -1,4 +1,4 @@
-"""Experts on disk: a manifest that says what they are, and one file of weights each."""
+"""Experts on disk: a manifest that says what they are, and a file of weights for each."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _KEYS = {"schema", "architecture", "training", "facts", "seed", "experts"}
 class ExpertBuffer:
     """A directory of experts that share architecture, training, data and seed.
 
-    ``experts.json`` holds what they share and, for each, the hash of its file and the seconds of its training. The file
-    ``expert-00000.safetensors`` holds ``trajectory``: a row of weights before training and after each epoch, ``(epochs + 1) x P``,
+    ``experts.json`` holds what they share and, for each expert, the hash of its file and the
+    seconds of its training. ``expert-00000.safetensors`` holds the ``trajectory`` of the first
+    expert, ``(epochs + 1) x P``. Its rows are the P weights before training and after each epoch,
     in the order of ``named_parameters()``.
 
     Args:
@@ -39,7 +40,7 @@ class ExpertBuffer:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """What all experts of the buffer share; empty for a new one."""
+        """What all experts of the directory share. It is empty for a new one."""
         return {k: v for k, v in self._manifest.items() if k not in ("schema", "experts")}
 
     @property
@@ -57,10 +58,10 @@ class ExpertBuffer:
         return sorted(int(number) for number in self._manifest.get("experts", {}))
 
     def begin(self, shared: Mapping[str, Any]) -> None:
-        """Say what the experts share, or check that it is what they share already.
+        """Write what the experts shall share, or check it if there are experts already.
 
         Raises:
-            ExpertsError: the directory holds experts of another kind; the message names what differs.
+            ExpertsError: the experts share something else. The message names what differs.
         """
         if self.directory.exists() and not self.directory.is_dir():
             raise ExpertsError(f"{self.directory} is a file: experts are kept in a directory")
@@ -71,7 +72,10 @@ class ExpertBuffer:
         self.require(shared)
 
     def require(self, wanted: Mapping[str, Any]) -> None:
-        """Raise `ExpertsError` unless the buffer's facts are ``wanted``; the message names the first that differs."""
+        """Raise `ExpertsError` unless the experts share what is ``wanted``.
+
+        The message names the first fact that differs.
+        """
         for key, value in wanted.items():
             difference = _difference(self._manifest.get(key), json.loads(json.dumps(value)), key)
             if difference:
@@ -80,7 +84,10 @@ class ExpertBuffer:
                 )
 
     def add(self, number: int, trajectory: Tensor, seconds: float) -> None:
-        """Write a complete expert; it counts from the moment that the manifest names it. Experts that others added stay."""
+        """Write a complete expert. It is present once the manifest names it.
+
+        Experts that other processes have added stay.
+        """
         path = self._path(number)
         write_tensors(path, {"trajectory": trajectory})
         self._manifest = _read_manifest(self.directory)
@@ -97,7 +104,10 @@ class ExpertBuffer:
                 )
 
     def rows(self, number: int, *epochs: int) -> list[Tensor]:
-        """Return the weights of an expert after some epochs, ``P`` numbers each; only these rows are read."""
+        """Return the weights of an expert after these epochs, P numbers each.
+
+        Only these rows are read from disk.
+        """
         try:
             with safe_open(self._path(number), framework="pt") as file:
                 trajectory = file.get_slice("trajectory")
@@ -108,7 +118,7 @@ class ExpertBuffer:
             raise ExpertsError(f"expert {number} in {self.directory} cannot be read: {error}") from error
 
     def sha256(self) -> str:
-        """Return a hash of all that the manifest says of the experts' weights."""
+        """Return a hash of what the experts share and of the hashes of their files."""
         hashes = [entry["sha256"] for _, entry in sorted(self._manifest["experts"].items(), key=lambda e: int(e[0]))]
         return hashlib.sha256(json.dumps([self.shared, hashes], sort_keys=True).encode()).hexdigest()
 
@@ -143,7 +153,7 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _difference(ours: Any, wanted: Any, path: str) -> str:
-    """Return the first difference between two values, in words; nothing where there is none."""
+    """Return the first difference between two values in words, or an empty text."""
     if isinstance(ours, dict) and isinstance(wanted, dict):
         for key in sorted({*ours, *wanted}):
             found = _difference(ours.get(key), wanted.get(key), f"{path}.{key}")

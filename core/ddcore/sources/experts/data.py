@@ -15,10 +15,10 @@ from ddcore.parts import Batch, Run, Spec, TargetData, taken
 
 @dataclass(frozen=True)
 class ExpertData:
-    """Real examples, and what tells them from others.
+    """Real examples, and a hash that tells them from others.
 
     Attributes:
-        batch_of: the normalised examples at some indices.
+        batch_of: returns the normalised examples at some indices.
         size: number of examples.
         spec: their public facts.
         name, sha256: of the data.
@@ -32,7 +32,7 @@ class ExpertData:
 
     @classmethod
     def of_target(cls, target: TargetData, device: torch.device) -> ExpertData:
-        """Put a training split on ``device``; it stays bytes until a batch needs it."""
+        """Put a training split on ``device``. Bytes stay bytes until a batch needs them."""
         inputs, targets = target.train.inputs.to(device), target.train.targets.to(device)
 
         def batch_of(indices: Tensor) -> Batch:
@@ -49,19 +49,22 @@ class ExpertData:
 
     @classmethod
     def of_run(cls, run: Run) -> ExpertData:
-        """Ask a run's signal for all of its examples."""
+        """Ask the real signal of a run for all examples."""
         real = run.real
         batch = real.batch(list(real.spec.classes), max(real.counts.values()), "experts")
         single = replace(batch, inputs=batch.inputs.float())
         return cls(lambda i: taken(single, i), len(batch.targets), real.spec, real.name, real.fingerprint())
 
     def facts(self) -> dict[str, Any]:
-        """Return what must be equal for experts to fit: shape, classes, normalisation, and the data itself."""
+        """Return the facts that must be equal for experts to fit, as JSON data."""
         return facts_of(self.spec, self.sha256)
 
 
 def facts_of(spec: Spec, sha256: str) -> dict[str, Any]:
-    """Return the facts of data that its experts depend on, as JSON data."""
+    """Return the facts of data on which its experts depend, as JSON data.
+
+    They are shape, number of classes, normalisation, and the hash of the data.
+    """
     return {
         "shape": list(spec.shape),
         "num_classes": spec.num_classes,

@@ -1,4 +1,8 @@
-"""Training experts into a buffer: resumable, several at once where that is faster, by Ray where asked for."""
+"""Training experts into a buffer.
+
+Training is resumable. Several experts take each step at once where that is faster. Ray trains
+them in several processes where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,10 @@ def train_experts(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> ExpertBuffer:
-    """Train the experts 0 to ``count`` - 1 that the directory lacks; see `ddcore.train_experts`."""
+    """Train those of the experts 0 to ``count`` - 1 that the directory lacks.
+
+    See `ddcore.train_experts`.
+    """
     require_counts(count=count, together=1 if together is None else together)
     if isinstance(architecture, OneOf):
         raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
@@ -69,7 +76,7 @@ def train_experts(
 
 
 def _by_ray(job: _Job, groups: Sequence[Sequence[int]], workers: int) -> Iterator[Trained]:
-    """Train groups in processes of Ray, one thread each; yield them as they are done."""
+    """Train groups in processes of Ray, on one thread each. Yield each group when it is done."""
     try:
         import ray
     except ImportError as error:
@@ -127,7 +134,12 @@ class _Job:
         return self.directory / f"partial-{digest}.safetensors"
 
     def train(self, group: Sequence[int], progress: Progress | None) -> Trained:
-        """Return the numbers, the trajectories ``n x (epochs + 1) x P``, and the seconds of a group that trains at once."""
+        """Train a group whose networks take each step at once.
+
+        Returns:
+            The numbers of the experts, their trajectories ``n x (epochs + 1) x P``, and the
+            seconds that it took.
+        """
         modules = [self.module(number).to(self.device) for number in group]
         networks = Together(modules, self.data.spec.task.loss("cross_entropy"))
         rows: list[Tensor] = [networks.flat()]
@@ -159,7 +171,7 @@ class _Job:
 
 
 def _resume(partial: Path, networks: Together, rows: list[Tensor]) -> float:
-    """Take up the state of a killed training, if there is one; return the seconds that it took."""
+    """Take up the state of a killed training, if there is one. Return the seconds that it took."""
     if not partial.exists():
         return 0.0
     try:

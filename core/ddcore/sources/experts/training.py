@@ -1,4 +1,4 @@
-"""How experts are trained: one network alone, or several at once."""
+"""How experts are trained: one network by itself, or several at once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ Tensors = Sequence[Tensor]
 
 @dataclass(frozen=True)
 class ExpertTraining:
-    r"""Stochastic gradient descent on the real data, an augmentation drawn for every example.
+    r"""Stochastic gradient descent on real data, with an augmentation drawn for every example.
+
+    Sharpness-aware training makes trajectories flat, as FTD needs them. Let :math:`g` be the
+    gradient at the weights :math:`w`, and :math:`g'` that at
+    :math:`w + \rho\, w^2 g / \| w g \|`. Descent follows :math:`g' - \alpha g_\perp`, where
+    :math:`g_\perp` is the part of :math:`g` orthogonal to :math:`g'`.
 
     Attributes:
-        epochs: passes over the data; the weights before the first and after each are kept.
+        epochs: passes over the data. The weights before the first and after each are kept.
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
-        augmentation: of training; the usual one is that of the modality (siamese, for images).
-        sharpness: radius :math:`\rho` of sharpness-aware training, which makes trajectories flat (FTD): with the gradient :math:`g` at the
-            weights :math:`w`, descent follows the gradient :math:`g'` at :math:`w + \rho\, w^2 g / \| w g \|`. 0: it follows :math:`g`.
-        gap: :math:`\alpha`: descent follows :math:`g' - \alpha g_\perp` instead, :math:`g_\perp` the part of :math:`g` orthogonal to :math:`g'`.
+        augmentation: of training; default: the usual one of such data (for images siamese).
+        sharpness: the radius :math:`\rho`. With 0 descent follows :math:`g`.
+        gap: the factor :math:`\alpha`. With 0 descent follows :math:`g'`.
 
-    Source: Cazenavette et al. 2022 (arXiv:2203.11932), section 3.1 and its code; Kwon et al. 2021 (arXiv:2102.11600), Zhuang et al.
-    2022 (arXiv:2203.08065) and Du et al. 2023 (arXiv:2211.11004) for ``sharpness`` and ``gap``.
+    Source: Cazenavette et al. 2022 (arXiv:2203.11932), section 3.1 and its code. For ``sharpness``
+    and ``gap``: Kwon et al. 2021 (arXiv:2102.11600), Zhuang et al. 2022 (arXiv:2203.08065) and Du
+    et al. 2023 (arXiv:2211.11004).
     """
 
     epochs: int = 50
@@ -51,11 +56,11 @@ class ExpertTraining:
 
 
 class Together:
-    """Several networks of one architecture, their weights stacked, that take each step at once.
+    """Several networks of one architecture that take each step at once. Their weights are stacked.
 
     Args:
-        modules: on their device; they lend their structure and first weights.
-        loss: what they minimise, a name in ``LOSSES``.
+        modules: give structure and first weights. They are on their device.
+        loss: what the networks minimise, a name in ``LOSSES``.
     """
 
     def __init__(self, modules: Sequence[nn.Module], loss: str = "cross_entropy") -> None:
@@ -126,7 +131,7 @@ def _scaled(vectors: Tensors, factors: Tensor) -> list[Tensor]:
 def worth_stacking(module: nn.Module, device: torch.device) -> bool:
     """Whether several such networks are faster at once than one after the other.
 
-    A convolution with weights of its own for every example is a grouped one, for which processors have slower kernels; see
-    ``benchmarks.experts``. On a GPU small networks leave most of it idle.
+    Several networks at once turn a convolution into a grouped one, for which processors have
+    slower kernels: see ``benchmarks.experts``. On a GPU one small network leaves most of it idle.
     """
     return device.type != "cpu" or not any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
