@@ -52,7 +52,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--split", default="test", help="test, or validation: then a share of the training split is held out"
     )
-    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw the accuracy after each experience")

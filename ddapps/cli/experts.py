@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="a setting of training, such as learning_rate=0.02",
     )
-    train.add_argument("--normalisation", default="standard", help="as in distill (default: standard)")
+    train.add_argument("--normalisation", help="as in distill (default: standard)")
     train.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     train.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the experts are kept")
     train.add_argument("--quiet", action="store_true", help="no progress")

@@ -64,7 +64,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="any other setting of docs/federated.md, such as weighting=counts; may be repeated",
     )
-    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw accuracy against bytes")

@@ -105,7 +105,7 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_trainings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--normalisation", default="standard", help="standard, none, zca (default: standard)")
+    parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions of all trainings (default: 3)")
     parser.add_argument("--epochs", type=int, help="of full training (default: 5)")
     parser.add_argument("--proxy-epochs", type=int, help="of training on a proxy (default: 30)")

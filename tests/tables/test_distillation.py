@@ -11,7 +11,7 @@ import torch
 from sklearn.cluster import KMeans as Lloyd
 
 import ddcore as dd
-from ddcore.errors import UnsupportedError
+from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.kernels import AnalyticKernel
 from ddcore.networks import MLP
 from ddcore.parts import Classification, Regression
@@ -245,3 +245,21 @@ def test_scores_are_those_of_sklearn() -> None:
     assert list(scores) == ["r2", "rmse"]
     assert scores["r2"] == pytest.approx(r2_score(numbers, outputs))
     assert scores["rmse"] == pytest.approx(7 * root_mean_squared_error(numbers, outputs), rel=1e-6)
+
+
+@pytest.mark.parametrize("family", dd.methods.FAMILIES)
+def test_every_family_optimises_rows(family: str, classes: dd.TargetData) -> None:
+    """Also where the learning rates of the composition name what is stored."""
+    for kind in ("rows", "pixels"):
+        method = dd.methods.compose(family, kind, ipc=2, preset="cpu").suited_to(classes.spec)
+        assert "images" not in method.optimiser.group_learning_rates
+        for path, value in {"networks.count": 1, "networks.last_start": 1, "networks.training.epochs": 3}.items():
+            if hasattr(method.networks, "training"):
+                method = dd.override(method, path, value)
+        start, end = (dd.distill(classes, method, steps=steps) for steps in (0, 2))
+        assert not torch.equal(start.tensors()[0], end.tensors()[0])
+
+
+def test_a_storage_that_rows_do_not_have_is_refused_when_it_is_asked_for(classes: dd.TargetData) -> None:
+    with pytest.raises(UnknownNameError, match="unknown storage 'uint8': choose one of float32, fp16"):
+        dd.methods.build_method("dm", ipc=1, target=classes, storage="uint8")

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import ddcore as dd
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.summary import original_bytes
 from ddcore.tables import TableSpec, load_table
 
 
@@ -137,10 +138,14 @@ def test_data_like_a_summarys_have_its_columns_scaling_and_classes(frame: pd.Dat
 
 def test_what_was_declared_is_told_from_what_was_read(frame: pd.DataFrame) -> None:
     assert load_table(frame, target="label").spec.read_from_examples == ("classes", "normalisation", "columns")
-    declared = load_table(frame, target="label", class_names=["no", "yes", "perhaps"])
+    declared = load_table(frame, target="label", class_names=["no", "yes"])
     assert declared.spec.read_from_examples == ("normalisation", "columns")
-    assert declared.spec.num_classes == 3
     assert dd.load_data(frame, like=declared.spec).spec.read_from_examples == ()
+    # Which of the declared classes the rows have is read from the rows.
+    more = load_table(frame, target="label", class_names=["no", "yes", "perhaps"])
+    assert more.spec.num_classes == 3 and more.spec.classes == (0, 1)
+    assert more.spec.read_from_examples == ("classes", "normalisation", "columns")
+    assert dd.load_data(frame, like=more.spec).spec.read_from_examples == ("classes",)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +198,13 @@ def test_a_set_that_was_not_fetched_says_how_to_fetch_it(tmp_path: Path) -> None
         InputDataError, match=r"covtype is not in .*: fetch it once with sklearn.datasets.fetch_covtype"
     ):
         dd.load_data("covertype", root=tmp_path)
+
+
+def test_the_bytes_of_a_table_are_a_number_or_a_category_a_cell(frame: pd.DataFrame) -> None:
+    target = load_table(frame, target="label")
+    assert target.spec.example_bytes() == 4 + 1 + 1  # age, city, member
+    assert original_bytes(target.spec, 10) == 10 * (6 + 1)
+    assert original_bytes(dd.load_data("diabetes").spec, 10) == 10 * (10 * 4 + 4)
 
 
 def test_large_numbers_keep_their_differences() -> None:

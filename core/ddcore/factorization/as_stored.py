@@ -36,21 +36,24 @@ LABEL_INITS = ("one_hot", "centred", "scaled")
 
 @dataclass(frozen=True)
 class AsStored(Factorization):
-    """The data summary as free parameters, ``ipc`` examples per class.
+    """Every example is its own free parameters.
 
     Attributes:
-        ipc: examples per class: one number, one per class id, or ``clip:N`` (N, or all that a
-            smaller class has).
-        init: ``noise`` (standard normal in normalised space); ``glorot`` (uniform, as Glorot &
-            Bengio draw the weights of a layer of as many rows as there are examples); or a coreset
-            rule (its name or settings).
-        labels: ``hard`` class ids; ``soft``: ``num_classes`` learned numbers per example, as they
-            are; or ``softmax``: the same numbers are logits, so that labels stay distributions.
-            Where targets are numbers, ``hard`` ones stay as they start, ``soft`` ones are learned.
-        label_init: what ``soft`` labels are at first: ``one_hot``; ``centred``: one-hot - 1 / C, C
-            classes; or ``scaled``: that over sqrt(C / 10). ``softmax`` ones give their class .99.
-        transform: whether a linear map of all inputs, the identity at first, is learned with the
-            examples (the group ``transform``); it is folded into what is stored.
+        ipc: examples per class: one number; one per class id; or ``clip:N``, which is N, or all
+            that a smaller class has.
+        init: what the examples are at first. ``noise`` is standard normal in normalised space.
+            ``glorot`` is uniform, as Glorot & Bengio draw the weights of a layer of as many rows
+            as there are examples. Else it is a coreset rule, its name or its settings.
+        labels: ``hard`` ones are class ids. ``soft`` ones are ``num_classes`` learned numbers per
+            example. ``softmax`` ones are such numbers taken as logits, so that labels stay
+            distributions. Where targets are numbers, ``hard`` ones stay as they start, and
+            ``soft`` ones are learned.
+        label_init: what ``soft`` labels are at first, for C classes. ``one_hot``; ``centred``:
+            one-hot minus 1 / C; or ``scaled``: that divided by sqrt(C / 10). A ``softmax`` label
+            starts with a probability of .99 + .01 / C for its class.
+        transform: whether a linear map of all inputs is learned with the examples. It starts as
+            the identity, and is the parameter group ``transform``. What is stored has gone
+            through it.
         storage: ``float32`` or ``fp16``.
     """
 
@@ -60,7 +63,6 @@ class AsStored(Factorization):
     storage: str = "float32"
     label_init: str = "one_hot"
     transform: bool = False
-    items: ClassVar[str] = "examples"
     storages: ClassVar[tuple[str, ...]] = ("float32", "fp16")
 
     def __post_init__(self) -> None:
@@ -75,8 +77,9 @@ class AsStored(Factorization):
         if self.init not in NOISE:
             as_rule(self.init)
 
-    def as_kind(self, kind: type[AsStored]) -> AsStored:
-        """Return the same settings of another modality's kind; what it does not have is left out."""
+    def as_kind(self, kind: type[Factorization]) -> Factorization | None:
+        if not issubclass(kind, AsStored):
+            return None
         shared = {f.name: getattr(self, f.name) for f in fields(AsStored)}
         if self.storage not in kind.storages:
             shared["storage"] = kind.storages[0]
@@ -101,7 +104,7 @@ class AsStored(Factorization):
         return packed_bytes((count, *spec.shape), self.storage)
 
     def stores_labels(self, spec: Spec) -> bool:
-        """Whether class ids do not say all of the labels."""
+        """Whether labels are stored beside class ids: soft ones, or numbers."""
         return self.labels != "hard" or spec.task.numeric
 
     def start(self, run: Run) -> Examples:
@@ -152,15 +155,15 @@ class AsStored(Factorization):
     def restored(
         self, items: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec, stored: Mapping[str, Tensor]
     ) -> StoredExamples:
-        """Return the live examples of checked tensors."""
+        """Return live examples of loaded tensors. They have been checked."""
         return self.without_transform().examples(items.float(), owners, labels, spec)
 
     def without_transform(self) -> AsStored:
-        """Return these settings for what is stored: a transform is part of it already."""
+        """Return the settings of stored examples, which have gone through the transform already."""
         return replace(self, transform=False) if self.transform else self
 
     def optional(self) -> set[str]:
-        """Return the names of tensors that may be stored."""
+        """Return the names of tensors that may be stored or not."""
         return set()
 
     def decoder(self) -> dict[str, Any]:
@@ -178,7 +181,7 @@ class AsStored(Factorization):
 
 
 class StoredExamples(OwnedExamples):
-    """Free parameters, sorted by class."""
+    """Examples that are their own free parameters, sorted by class."""
 
     def __init__(self, settings: AsStored, inputs: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec) -> None:
         super().__init__(owners, spec.num_classes)
@@ -191,7 +194,7 @@ class StoredExamples(OwnedExamples):
 
     @property
     def values(self) -> nn.Parameter:
-        """What is learned of the inputs, ``n x ...``."""
+        """The learned inputs before the transform, ``n x ...``."""
         return self.get_parameter(self._settings.items)
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -69,6 +69,18 @@ class Optimiser:
         )
         require(0 < self.drop <= 1, f"drop must lie in (0, 1], not {self.drop}")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"betas lie in [0, 1), not {self.betas}")
+
+    def renamed(self, group: str, name: str) -> Optimiser:
+        """Return the same settings, what they say of a parameter group said of ``name``."""
+
+        def moved(settings: Mapping[str, float]) -> dict[str, float]:
+            return {name if key == group else key: value for key, value in settings.items()}
+
+        return replace(
+            self,
+            group_learning_rates=moved(self.group_learning_rates),
+            group_momenta=moved(self.group_momenta),
+        )
 
     def factor_at(self, step: int, steps: int) -> float:
         """Return what the learning rates are multiplied by at ``step`` of ``steps``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -28,6 +29,9 @@ class ImageSpec(Spec):
 
     def check_inputs(self, inputs: Tensor, title: str) -> None:
         check_images(inputs)
+
+    def example_bytes(self) -> int:
+        return math.prod(self.shape)
 
     def mirrored(self, inputs: Tensor) -> Tensor | None:
         return inputs.flip(-1) if self.mirror else None

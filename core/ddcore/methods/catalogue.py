@@ -165,10 +165,10 @@ def build_method(
 
     def at(items: Ipc | None) -> Method:
         method = published.at(items, preset, data or getattr(target, "name", None))
-        if storage is not None:
-            method = override(method, "factorization.storage", storage)
         if target is not None:
             method = method.suited_to(target if isinstance(target, Spec) else target.spec)
+        if storage is not None:
+            method = override(method, "factorization.storage", storage)
         return replace(method, factorization=method.factorization.clipped()) if clip else method
 
     if target is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.factorization import STORAGE
 from ddcore.ground.optimiser import Optimiser
 from ddcore.methods.catalogue import METHODS
 from ddcore.parts import FACTORIZATIONS, Factorization, Ipc, Method
@@ -61,7 +62,8 @@ def compose(
         named = {kind.replace("_", "-"): cls() for kind, cls in FACTORIZATIONS.items()}
         kind, bracket, settings = factorization.partition("(")
         factorization = settings_from_text(kind.replace("_", "-") + bracket + settings, named, "factorization")
-        if preset == "cpu" and "storage" not in settings:
+        in_bytes = "uint8" in getattr(factorization, "storages", STORAGE)
+        if preset == "cpu" and "storage" not in settings and in_bytes:
             factorization = override(factorization, "storage", "uint8")
     if ipc is not None:
         factorization = override(factorization, "ipc", ipc)

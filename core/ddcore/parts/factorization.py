@@ -27,6 +27,8 @@ class Factorization(ABC):
     """Settings of a factorization."""
 
     name: ClassVar[str]
+    items: ClassVar[str] = "examples"
+    """Name of the parameter group of what is stored of each example."""
     modality: ClassVar[str | None] = None
     """The only modality whose examples it makes. None: it makes any."""
 
@@ -40,6 +42,14 @@ class Factorization(ABC):
         Raises:
             BudgetError: a class has fewer real examples than it should get.
         """
+
+    def as_kind(self, kind: type[Factorization]) -> Factorization | None:
+        """Return the same settings as another ``kind`` of factorization, or None if it has none.
+
+        Args:
+            kind: another modality's, whose examples are their own free parameters.
+        """
+        return None
 
     def clipped(self) -> Self:
         """Return a copy whose pixels stay in [0, 1], if pixels are stored and that saves bytes.

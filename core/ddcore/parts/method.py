@@ -154,6 +154,9 @@ class Method:
             suited = suited_architecture(architecture, spec)
             if suited is not architecture:
                 networks = override(networks, "architecture", suited)
+        optimiser = self.optimiser
+        if factorization is not self.factorization:
+            optimiser = optimiser.renamed(self.factorization.items, factorization.items)
         preset = self.preset if factorization is self.factorization else "custom"
         augmentation = self.augmentation
         if augmentation.modality not in (None, spec.modality):
@@ -162,6 +165,7 @@ class Method:
             self,
             factorization=factorization,
             networks=networks,
+            optimiser=optimiser,
             augmentation=augmentation,
             preset=preset,
             normalisation=self.normalisation if factorization is self.factorization else None,

@@ -146,10 +146,9 @@ def suited_factorization(factorization: Factorization, spec: Spec) -> Factorizat
     if factorization.modality in (None, spec.modality) or spec.modality not in MODALITIES:
         return factorization
     as_stored = MODALITIES[spec.modality].as_stored
-    counterpart = getattr(factorization, "as_kind", None)
+    counterpart = factorization.as_kind(as_stored)
     if counterpart is None:
         raise UnsupportedError(
             f"{factorization.name} makes {factorization.modality}, the data are {spec.modality}: store {as_stored.name}"
         )
-    made: Factorization = counterpart(as_stored)
-    return made
+    return counterpart

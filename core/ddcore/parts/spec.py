@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -63,6 +64,10 @@ class Spec:
             inputs: the examples.
             title: name of their split, for the message.
         """
+
+    def example_bytes(self) -> int:
+        """Return the bytes of one real example without its target: 4 for each number."""
+        return 4 * math.prod(self.shape)
 
     def mirrored(self, inputs: Tensor) -> Tensor | None:
         """Return the examples mirrored, or None where a mirror may change their class."""

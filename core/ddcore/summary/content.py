@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,9 +116,6 @@ def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
 
 
 def original_bytes(spec: Spec, count: int) -> int:
-    """Return the bytes of ``count`` real examples.
-
-    Each number of an example counts as one byte, as a pixel does. A class id counts as one byte,
-    from 257 classes on as four.
-    """
-    return count * math.prod(spec.shape) + ids_bytes(count, spec.num_classes)
+    """Return the bytes of ``count`` real examples, with a class id or a number each."""
+    targets = 4 * count * spec.num_classes if spec.task.numeric else ids_bytes(count, spec.num_classes)
+    return count * spec.example_bytes() + targets

@@ -92,14 +92,16 @@ def load_table(
     if kind.numeric:
         mean, scale = _scale_of(targets[training]) if like is None else (like.target_mean, like.task.scale)  # type: ignore[attr-defined]
         kind, targets = Regression(scale), ((targets - mean) / scale).float()
+    # Classes are declared if their names were and each of them is there, as with images.
+    present, declared = tuple(groups[training].unique().tolist()), like is not None or class_names is not None
     spec = TableSpec(
         shape=tuple(rows.shape[1:]),
         num_classes=len(names) or 1,
-        classes=tuple(groups[training].unique().tolist()),
+        classes=present,
         class_names=names,
         normalisation=Scaling.fit(rows[training], columns) if like is None else like.normalisation,
         task=kind,
-        read_from_examples=_read_from_examples(kind, class_names, like),
+        read_from_examples=_read_from_examples(kind, declared and len(present) == len(names), like),
         columns=columns,
         target=target,
         target_mean=mean,
@@ -122,11 +124,9 @@ def _scale_of(numbers: Tensor) -> tuple[float, float]:
     return float(numbers.mean()), float(numbers.std(correction=0)) or 1.0
 
 
-def _read_from_examples(task: Task, class_names: Sequence[str] | None, like: TableSpec | None) -> tuple[str, ...]:
-    if like is not None:
-        return ()
-    declared = task.numeric or class_names is not None
-    return (*(() if declared else ("classes",)), "normalisation", "columns")
+def _read_from_examples(task: Task, declared: bool, like: TableSpec | None) -> tuple[str, ...]:
+    fitted = () if like is not None else ("normalisation", "columns")
+    return fitted if declared or task.numeric else ("classes", *fitted)
 
 
 def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str | None]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError
+from ddcore.factorization.labels import ids_bytes
 from ddcore.parts import Classification, Regression, Spec
 from ddcore.settings import require
 from ddcore.tables.columns import MAX_COLUMNS, Column, Scaling
@@ -49,6 +50,9 @@ class TableSpec(Spec):
             raise InputDataError(f"{title} rows must be floats n x d, not {tuple(inputs.shape)} of {inputs.dtype}")
         if not bool(torch.isfinite(inputs).all()):
             raise InputDataError(f"{title} rows hold NaN or infinity: clean the data first")
+
+    def example_bytes(self) -> int:
+        return sum(ids_bytes(1, len(c.categories)) if c.categories else 4 for c in self.columns)
 
     def identity(self) -> tuple[object, ...]:
         return (*super().identity(), self.columns, self.target, self.task)
