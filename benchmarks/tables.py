@@ -19,7 +19,7 @@ from benchmarks.merging import MergedRows, merge_argument
 
 TABLES = ("breast-cancer", "wine", "iris", "digits")
 BASELINES = ("random", "herding", "k_center", "k_means")
-METHODS = ("dm", "dc", "dd", "kip", "frepo", "mtt", "linba_no_factorization")
+METHODS = ("dm", "dc", "kip", "frepo", "mtt")
 ESTIMATORS = ("sklearn:logistic-regression", "sklearn:k-neighbors(n_neighbors=1)", "sklearn:hist-gradient-boosting")
 LEARNERS = ("mlp", *ESTIMATORS)
 FULL = "all rows"
