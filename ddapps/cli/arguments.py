@@ -13,21 +13,27 @@ import ddcore as dd
 from ddcore.errors import SettingsError
 from ddcore.parts import MODALITIES
 
-DATA_HELP = (
-    "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn; breast-cancer, wine, diabetes, ...), a .npz file, an image "
-    "folder, or a table (.csv, .parquet)"
-)
+IMAGES_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
+DATA_HELP = f"{IMAGES_HELP}; or a table: a name (breast-cancer, wine, diabetes, ...), a .csv or .parquet file"
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add how data is loaded."""
+def add_image_options(parser: argparse.ArgumentParser) -> Any:
+    """Add how images are loaded, and return the group of these options."""
+    parser.set_defaults(modality="images", target=None, task=None)
     group = parser.add_argument_group("data")
     group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
     group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
+    group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
+    return group
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add how data of any modality are loaded."""
+    group = add_image_options(parser)
+    parser.set_defaults(modality=None)
     group.add_argument("--target", metavar="COLUMN", help="the column of a table that is predicted")
     group.add_argument("--task", choices=("classification", "regression"), help="of a table (default: by its target)")
     group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
-    group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, present, say
+from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
 from ddcore.methods import METHODS
 
 run = act
@@ -21,7 +21,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(
         "run", help="methods and baselines at equal stored bytes, on several orders of classes"
     )
-    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--tasks", type=int, default=5, help="experiences that the classes are cut into (default: 5)")
     parser.add_argument(
         "--method", default="dm", help=f"one or several, comma-separated, of {', '.join(METHODS)} (default: dm)"
@@ -63,7 +63,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         help="keep memories and outcomes; the same words go on from there after a crash",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    add_data_options(parser)
+    add_image_options(parser)
     parser.set_defaults(act=_run)
     return parser
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, present, say
+from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
 from ddcore.errors import SettingsError
 
 run = act
@@ -95,13 +95,13 @@ def _add_search(actions: Any) -> argparse.ArgumentParser:
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--space", default="convnet", help=SPACE_HELP)
     parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    add_data_options(parser)
+    add_image_options(parser)
 
 
 def _add_trainings(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import ddcore as dd
 from ddapps.cli.arguments import (
-    DATA_HELP,
+    IMAGES_HELP,
     act,
     add_actions,
-    add_data_options,
     add_device_options,
+    add_image_options,
     load,
     say,
     write_json,
@@ -47,7 +47,7 @@ def _add_distill(actions: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(
         "distill", help="distill data into a summary with a certificate"
     )
-    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--method", default="psg", help=METHOD_HELP)
     add_run_options(parser)
     _add_budget(parser)
@@ -79,7 +79,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_public_options(parser: argparse.ArgumentParser) -> None:
-    add_data_options(parser)
+    add_image_options(parser)
     parser.add_argument("--num-classes", type=int, metavar="N", help="declared, where data does not come with names")
     parser.add_argument(
         "--normalisation",
@@ -220,7 +220,7 @@ def _verify(options: argparse.Namespace) -> None:
 def _add_audit(actions: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser("audit", help="attack a summary: evidence, not proof")
     parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, private or not")
-    parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {DATA_HELP}")
+    parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {IMAGES_HELP}")
     parser.add_argument("--canaries", type=Path, metavar="FILE", help="of 'privacy distill --canaries'")
     parser.add_argument("--network", default="convnet", help="trained on the summary (default: convnet)")
     parser.add_argument("--protocol", default="quick", help="how it is trained (default: quick)")
@@ -230,7 +230,7 @@ def _add_audit(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    add_data_options(parser)
+    add_image_options(parser)
     parser.set_defaults(act=_audit)
     return parser
 
@@ -266,7 +266,7 @@ def _audit(options: argparse.Namespace) -> None:
 
 def _add_compare(actions: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser("compare", help="methods and baselines at one budget")
-    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument(
         "--methods",
         default="psg,dm,mean_features,dp_sgd,noise",

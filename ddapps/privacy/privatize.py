@@ -125,6 +125,9 @@ class PrivateMethod:
         """
         if start is not None:
             _require_public(start.record, target.fingerprint())
+        if target.spec.task.numeric:
+            raise dd.errors.UnsupportedError("private distillation is of classes; the targets here are numbers")
+        self.method.require_fitting(target.spec)
         method = replace(self.method, precision=precision or self.method.precision)
         mechanism = self.mechanism(target, "noise" if start is None else f"public summary {start.sha256()[:12]}")
         words = words_of(mechanism, {"method": method.describe(), "seed": seed})

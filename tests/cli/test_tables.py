@@ -84,3 +84,19 @@ def test_bad_words_are_one_line(
     said = capsys.readouterr().err.strip()
     assert message in said and said.count("\n") == 0
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["privacy", "distill", "wine", "--epsilon", "5", "--delta", "1e-3", "--out", "x"],
+        ["federated", "run", "wine"],
+        ["continual", "run", "wine"],
+        ["nas", "rank", "wine"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_applications_of_images_alone_say_what_they_take(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "unknown data 'wine': choose one of" in said and "digits" in said and "csv" not in said

@@ -7,11 +7,16 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 import ddcore as dd
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.evaluation import as_estimator
+from ddcore.networks import MLP
+from ddcore.parts import OneOf, Usual
+from ddcore.training import Protocol, Training
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +108,28 @@ def test_soft_labels_count_as_their_likeliest_class(target: dd.TargetData) -> No
 def test_images_are_flattened(few_digits: dd.TargetData) -> None:
     result = dd.evaluate(few_digits, few_digits, networks="sklearn:k-neighbors(n_neighbors=1)", runs=1).results[0]
     assert result.mean > 90
+
+
+def test_every_random_state_within_an_estimator_is_seeded(summary: dd.DataSummary, target: dd.TargetData) -> None:
+    nested = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=3))
+    first, again = (dd.evaluate(summary, target, networks=[nested], runs=3).results[0].accuracies for _ in range(2))
+    assert first == again and len(set(first)) > 1
+
+
+@pytest.mark.parametrize(
+    "named", ["sklearn:k-neighbors(n_neighbors=99)", "sklearn:logistic-regression(C=-1)", "sklearn:multinomial-nb"]
+)
+def test_an_estimator_that_cannot_be_trained_says_so(
+    named: str, summary: dd.DataSummary, target: dd.TargetData
+) -> None:
+    with pytest.raises(SettingsError, match=r"sklearn:.* cannot be trained on 30 examples: "):
+        dd.evaluate(summary, target, networks=named, runs=1)
+
+
+def test_networks_that_stand_for_others_have_a_label(summary: dd.DataSummary, target: dd.TargetData) -> None:
+    short = Protocol("short", Training(epochs=1))
+    for network, label in ((Usual(), "mlp"), (OneOf((MLP(width=2), MLP(width=3))), "one_of")):
+        assert dd.evaluate(summary, target, networks=network, protocol=short, runs=1).results[0].network == label
 
 
 def test_what_is_no_estimator_says_so(summary: dd.DataSummary, target: dd.TargetData) -> None:

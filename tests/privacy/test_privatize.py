@@ -320,3 +320,16 @@ def test_delta_must_lie_below_one_over_the_number_of_examples(
         privatize(small_psg, epsilon=1.0, delta=1 / 90, accountant="rdp").distill(private_digits)
     with pytest.raises(SettingsError, match="each of the classes"):
         privatize(small_psg, **BUDGET, accountant="rdp", counts={0: 5}).distill(private_digits)
+
+
+def test_private_distillation_refuses_numbers_and_parts_of_other_data_before_it_pays(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 3, generator=random)
+    numbers = dd.load_data((x, x[:, 0]), name="numbers")
+    private = privatize(dd.methods.dm(ipc=1, preset="cpu").with_steps(1), **BUDGET, accountant="rdp")
+    with pytest.raises(UnsupportedError, match="the targets here are numbers"):
+        private.distill(numbers, out=tmp_path / "out")
+    ids = dd.load_data((x, (x[:, 0] > 0).long()), name="ids", class_names=["0", "1"])
+    with pytest.raises(UnsupportedError, match="Pixels is for images, the data are tables"):
+        private.distill(ids, out=tmp_path / "out")
+    assert not any(tmp_path.rglob("*ledger*"))

@@ -165,6 +165,13 @@ def test_what_was_declared_is_told_from_what_was_read(frame: pd.DataFrame) -> No
         (lambda f: pd.concat([f, f[["age"]]], axis=1), {}, InputDataError, "two columns are named 'age'"),
         (lambda f: f, {"class_names": ["no"]}, InputDataError, "not among the classes no"),
         (lambda f: f[["label"]], {}, InputDataError, "no column but the one that is predicted"),
+        (lambda f: f.assign(age=1e31), {}, InputDataError, "'age' holds infinity or numbers beyond 1e"),
+        (lambda f: f.assign(age=1j), {}, InputDataError, "'age' holds complex numbers"),
+        (lambda f: f.assign(born=pd.Period("2000")), {}, InputDataError, "'born' holds times"),
+        (lambda f: f.assign(city="x" * 300), {}, InputDataError, "column 'city' has a name that a summary cannot keep"),
+        (lambda f: f.assign(label="p\nx"), {}, SettingsError, "is no name: printable text"),
+        (lambda f: f.assign(label=[np.inf, 1.0] * 60), {}, InputDataError, "label holds infinity"),
+        (lambda f: f, {"class_names": ["no", "yes", "yes"]}, InputDataError, "names a class twice"),
         (lambda f: f, {"size": 8}, SettingsError, "tables are loaded without 'size': choose of target, task"),
     ],
 )
@@ -177,6 +184,56 @@ def test_bad_tables_are_refused_with_the_reason(
 ) -> None:
     with pytest.raises(error, match=message):
         dd.load_data(change(frame), **({"target": "label"} | options))
+
+
+def test_like_takes_no_words_that_contradict_it(frame: pd.DataFrame) -> None:
+    spec = load_table(frame, target="label").spec
+    for words in ({"task": "classification"}, {"class_names": ["no", "yes"]}):
+        with pytest.raises(SettingsError, match="like= says the task and the classes already"):
+            load_table(frame, like=spec, **words)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="like= predicts 'label', target= is 'city'"):
+        load_table(frame, like=spec, target="city")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ((np.zeros((4, 2)), np.zeros((4, 2))), r"4 rows need one target each, not an array of shape \(4, 2\)"),
+        ((np.zeros((4, 2)), np.zeros(3)), r"4 rows need one target each, not an array of shape \(3,\)"),
+        ((np.zeros((4, 2)), np.zeros(4), np.zeros((4, 3)), np.zeros(4)), "differ in their number of columns"),
+        ({"data": np.zeros((4, 2, 2)), "target": np.zeros(4)}, "dense array n x d"),
+        ({"data": np.zeros((4, 1)), "target": np.zeros(4), "feature_names": ["target"]}, "a feature.*named 'target'"),
+    ],
+)
+def test_arrays_that_do_not_fit_say_so(source: object, message: str) -> None:
+    with pytest.raises(InputDataError, match=message):
+        dd.load_data(source)
+
+
+def test_numbers_among_objects_are_numbers_and_columns_may_be_named_by_numbers() -> None:
+    rows = np.array([[1.5 * i, "ab"[i % 2]] for i in range(30)], dtype=object)
+    target = load_table(pd.DataFrame(rows).assign(y=[0, 1] * 15), target="y")
+    assert [column.categories for column in spec_of(target).columns] == [(), ("a", "b")]
+    assert load_table(pd.DataFrame({4: [0.0, 1.0] * 15, 5: [0, 1] * 15}), target=5).spec.shape == (1,)  # type: ignore[arg-type]
+    grown = torch.zeros(20, 2, requires_grad=True)
+    assert load_table((grown, torch.tensor([0, 1] * 10))).spec.shape == (2,)
+
+
+def test_scaling_does_not_depend_on_threads_or_units() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(100_000, 1)), random.normal(size=100_000)
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(load_table((x, y)).fingerprint())
+    torch.set_num_threads(before)
+    assert found[0] == found[1]
+    farads = load_table((1e-12 + 1e-13 * x[:60], y[:60]))
+    scaled = farads.spec.normalisation.apply(farads.train.inputs)
+    assert float(scaled.std(correction=0)) == pytest.approx(1, abs=1e-5)
+    constant = load_table((x[:60], np.full(60, 0.1)), task="regression").spec.task
+    assert constant == dd.parts.Regression(1.0)
 
 
 def test_a_column_of_identifiers_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -43,7 +44,7 @@ class KMeans(CoresetRule):
             members = pool.members(class_id)
             centres, owners = _clustered(_rows(pool, members), count, generator)
             inputs = centres.to(dtype).view(count, *pool.spec.shape)
-            found[class_id] = Batch(inputs, _targets(pool, members, owners, count))
+            found[class_id] = Batch(inputs, _targets(pool, members, owners, centres))
         return found
 
 
@@ -56,7 +57,9 @@ def _clustered(rows: Tensor, count: int, generator: torch.Generator) -> tuple[Te
     from sklearn.cluster import KMeans as Lloyd
 
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    found: Any = Lloyd(count, n_init=STARTS, random_state=seed).fit(np.ascontiguousarray(rows.numpy()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fewer distinct rows than clusters: some centres are equal then
+        found: Any = Lloyd(count, n_init=STARTS, random_state=seed).fit(np.ascontiguousarray(rows.numpy()))
     return torch.from_numpy(found.cluster_centers_), torch.from_numpy(found.labels_.astype(np.int64))
 
 
@@ -69,8 +72,12 @@ def _nearest_distinct(distances: Tensor) -> Tensor:
     return torch.tensor(chosen)
 
 
-def _targets(pool: Pool, members: Tensor, owners: Tensor, count: int) -> Tensor:
-    targets = pool.split.targets[members]
+def _targets(pool: Pool, members: Tensor, owners: Tensor, centres: Tensor) -> Tensor:
+    """Return the mean target of each cluster; of an empty one, that of the nearest member."""
+    targets, count = pool.split.targets[members], len(centres)
     if not pool.spec.task.numeric:
         return targets[:count]
-    return torch.stack([targets[owners == cluster].mean(dim=0) for cluster in range(count)])
+    nearest = torch.cdist(centres, _rows(pool, members)).argmin(dim=1)
+    inside = [owners == cluster for cluster in range(count)]
+    means = [targets[mine].mean(dim=0) if mine.any() else targets[nearest[i]] for i, mine in enumerate(inside)]
+    return torch.stack(means)

@@ -68,7 +68,7 @@ def dirichlet(target: TargetData, parts: int, alpha: float, *, seed: int = 0) ->
     random = generator(seed, "partition-dirichlet")
     pieces: list[list[Tensor]] = [[] for _ in range(parts)]
     for class_id in target.spec.classes:
-        members = (target.train.targets == class_id).nonzero().flatten()
+        members = (target.class_ids() == class_id).nonzero().flatten()
         members = members[torch.randperm(len(members), generator=random)]
         for piece, share in zip(pieces, _proportional(members, _dirichlet(alpha, parts, random)), strict=True):
             piece.append(share)
@@ -89,7 +89,7 @@ def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: in
     Source: McMahan 2017.
     """
     _check(target, parts * shards_per_part)
-    by_class = target.train.targets.argsort(stable=True)
+    by_class = target.class_ids().argsort(stable=True)
     runs = by_class.tensor_split(parts * shards_per_part)
     order = torch.randperm(len(runs), generator=generator(seed, "partition-shards")).tolist()
     return _parts(

@@ -178,6 +178,7 @@ def _starting_examples(method: Method, run: Run, start: DataSummary | None) -> E
             f"the starting summary has {len(start.parts)} part(s) of kind {kinds}; the method continues one "
             f"{method.factorization.name}"
         )
+    start.spec.require_same(run.spec)
     if start.spec.shape != run.spec.shape or start.spec.num_classes != run.spec.num_classes:
         raise InputDataError("the starting summary's examples do not have the target data's shape and classes")
     if not start.spec.normalisation.same_as(run.spec.normalisation):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
-from ddcore.evaluation.report import Report
+from ddcore.evaluation.report import Report, score_title
 from ddcore.parts import Method, TargetData
 
 
@@ -29,7 +29,7 @@ class EfficiencyCurve:
         return [report.to_json() for report in self.reports]
 
     def __str__(self) -> str:
-        rows = [f"{'ipc':>5} {'bytes':>9} {'accuracy %':>10} {'ci95':>6}"]
+        rows = [f"{'ipc':>5} {'bytes':>9} {score_title(self.reports[0].results):>10} {'ci95':>6}"]
         for ipc, report in zip(self.ipcs, self.reports, strict=True):
             first = report.results[0]
             rows.append(f"{ipc:>5} {report.stored_bytes:>9} {first.mean:>10.2f} {first.ci95:>6.2f}")

@@ -54,9 +54,8 @@ class Estimator:
                 raise SettingsError(f"{self.label}: {error}") from error
         else:
             estimator = clone(self.template)
-        if "random_state" in estimator.get_params():
-            estimator.set_params(random_state=seed % 2**32)
-        return estimator
+        random = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
+        return estimator.set_params(**dict.fromkeys(random, seed % 2**32))
 
     def describe(self) -> dict[str, Any]:
         """Record the class and its settings, where they are plain."""
@@ -109,12 +108,15 @@ def outputs_of(estimator: Estimator, task: Task, training: Batch, inputs: Tensor
     built = estimator.build(task, derive_seed(seed, "estimator", estimator.label))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence on few rows, which the scores show
-        if task.numeric:
-            numbers = built.fit(x, y.double().numpy().squeeze(1)).predict(tested)
-            return torch.from_numpy(np.asarray(numbers, dtype=np.float64)).view(-1, 1)
-        built.fit(x, (y.argmax(dim=1) if y.ndim == 2 else y).numpy())
-        found = np.full((len(tested), outputs), -np.inf)
-        found[:, built.classes_] = _log_probabilities(built, tested)
+        try:
+            if task.numeric:
+                numbers = built.fit(x, y.double().numpy().squeeze(1)).predict(tested)
+                return torch.from_numpy(np.asarray(numbers, dtype=np.float64)).view(-1, 1)
+            built.fit(x, (y.argmax(dim=1) if y.ndim == 2 else y).numpy())
+            found = np.full((len(tested), outputs), -np.inf)
+            found[:, built.classes_] = _log_probabilities(built, tested)
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
+            raise SettingsError(f"{estimator.label} cannot be trained on {len(x)} examples: {error}") from error
     return torch.from_numpy(np.maximum(found, -1e4))
 
 

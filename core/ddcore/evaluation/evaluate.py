@@ -238,7 +238,7 @@ def predict(network: Network, split: Split, spec: Spec, device: torch.device, *,
 
 def _fitting(architecture: Architecture, spec: Spec) -> Architecture:
     require_fitting(architecture, spec)
-    return architecture
+    return suited_architecture(architecture, spec)
 
 
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
@@ -259,6 +259,7 @@ def held_out_split(target: TargetData, split: str) -> Split:
 def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> None:
     """Raise `InputDataError` unless networks trained on ``summary`` can be tested on ``target``."""
     ours, theirs = summary.spec, target.spec
+    ours.require_same(theirs)
     if ours.shape != theirs.shape:
         raise InputDataError(f"the summary's examples have shape {ours.shape}, the target's {theirs.shape}")
     if ours.num_classes != theirs.num_classes:
@@ -270,6 +271,5 @@ def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> N
         )
     if not ours.normalisation.same_as(theirs.normalisation):
         raise InputDataError(
-            "the summary and the target differ in normalisation: load the target with "
-            "normalisation=summary.spec.normalisation"
+            "the summary and the target differ in normalisation: load the target with like=summary.spec"
         )

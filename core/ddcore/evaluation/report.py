@@ -116,7 +116,7 @@ class Report:
         width = max(24, *(len(r.network) for r in self.results))
         lines = [
             f"{self.method} of {self.data}, {self.ipc} per class, {self.stored_bytes} bytes, protocol {self.protocol}",
-            f"{'network':<{width}} {_title(self.results):>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
+            f"{'network':<{width}} {score_title(self.results):>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
         ]
         lines += [
             f"{r.network:<{width}} {r.mean:>10.2f} {r.std:>6.2f} {r.ci95:>6.2f} {len(r.values):>5} {r.seconds:>8.1f}"
@@ -125,6 +125,7 @@ class Report:
         return "\n".join(lines)
 
 
-def _title(results: Sequence[Result]) -> str:
+def score_title(results: Sequence[Result]) -> str:
+    """Return the name of the main score, with its unit, as a column's title."""
     score = results[0].score if results else "accuracy"
     return score if score in NOT_SHARES else f"{score} %"

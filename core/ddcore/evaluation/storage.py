@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from ddcore.factorization.labels import pack_ids
 from ddcore.parts import TargetData
 from ddcore.summary import DataSummary, compressed_bytes, original_bytes
@@ -18,8 +20,8 @@ class Storage:
         examples_per_class: of the summary, on average.
         stored: of the summary as it is stored.
         compressed: of the summary after lossless compression (`DataSummary.compressed_bytes`).
-        original: of the training split: one byte for each number of an example, and one for its
-            class id (four from 257 classes).
+        original: of the training split: one byte for a pixel or a category, four for any other
+            number, and one for a class id (four from 257 classes).
         original_compressed: of the training split after the same compression. None: it was not
             asked for.
     """
@@ -45,7 +47,10 @@ def storage(summary: DataSummary, target: TargetData, *, compress_original: bool
     compressed = None
     if compress_original:
         train = target.train
-        compressed = compressed_bytes([train.inputs, pack_ids(train.targets, target.spec.num_classes)])
+        numeric, classes = target.spec.task.numeric, target.spec.num_classes
+        targets = train.targets.float() if numeric else pack_ids(train.targets, classes)
+        inputs = train.inputs.float() if train.inputs.dtype == torch.float64 else train.inputs
+        compressed = compressed_bytes([inputs, targets])
     return Storage(
         examples_per_class=summary.ipc,
         stored=summary.stored_bytes,

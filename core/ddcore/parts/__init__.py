@@ -27,10 +27,6 @@ from ddcore.parts.modality import (
     Modality,
     add_modality,
     modality_named,
-    require_fitting,
-    suited_architecture,
-    suited_augmentation,
-    suited_factorization,
 )
 from ddcore.parts.network import FeaturesAndLogits, Network, find_head, plain_copy, weights_sha256
 from ddcore.parts.network_source import NetworkSource, NoNetworks, SegmentSource
@@ -41,6 +37,13 @@ from ddcore.parts.recipe import LOSSES, Recipe, cross_entropy, squared_error
 from ddcore.parts.run import Run
 from ddcore.parts.spec import Spec
 from ddcore.parts.steps import Steps, mixed_batches, step_batches
+from ddcore.parts.suiting import (
+    require_fitting,
+    suited,
+    suited_architecture,
+    suited_augmentation,
+    suited_factorization,
+)
 from ddcore.parts.target import Split, TargetData, stratified_split
 from ddcore.parts.task import Classification, Regression, Task
 
@@ -118,6 +121,7 @@ __all__ = [
     "squared_error",
     "step_batches",
     "stratified_split",
+    "suited",
     "suited_architecture",
     "suited_augmentation",
     "suited_factorization",

@@ -15,7 +15,7 @@ from torch import nn
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground.randomness import default_generator_seeded
 from ddcore.parts.network import Network, find_head, plain_copy
-from ddcore.settings import settings_from_text, settings_text
+from ddcore.settings import describe, settings_from_text, settings_text
 
 ARCHITECTURES: dict[str, type[Architecture]] = {}
 """Architectures by name: those of ``ddcore.networks``, and those that each modality adds."""
@@ -67,7 +67,6 @@ class Usual(Architecture):
     """Stands for the usual network of the data at hand. A run puts that network in its place."""
 
     name: ClassVar[str] = "usual"
-    modality: ClassVar[str | None] = "any that is known"
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         raise UnsupportedError(f"examples of shape {shape} are of no known modality: name a network")
@@ -79,11 +78,6 @@ class OneOf(Architecture):
 
     architectures: tuple[Architecture, ...]
     name: ClassVar[str] = "one_of"
-
-    @property
-    def modality(self) -> str | None:  # type: ignore[override]
-        """The modality of the first of them that has one. None: all of them take any."""
-        return next((a.modality for a in self.architectures if a.modality is not None), None)
 
     def __post_init__(self) -> None:
         if not self.architectures:
@@ -185,5 +179,6 @@ def parse_architecture(text: str) -> Architecture:
 def architecture_label(architecture: Architecture) -> str:
     """Return a name for reports. Settings that differ from their defaults stand in brackets."""
     if architecture.name not in ARCHITECTURES:
-        return str(architecture.describe().get("function", architecture.name))  # type: ignore[attr-defined]
+        described = describe(architecture)
+        return str(described.get("function", architecture.name))
     return settings_text(architecture.name, architecture)

@@ -66,7 +66,5 @@ class NoAugmentation(Augmentation):
 class UsualAugmentation(Augmentation):
     """Stands for the usual augmentation of the data at hand. A run puts that in its place."""
 
-    modality: ClassVar[str | None] = "any that is known"
-
     def draw(self, generator: torch.Generator, count: int | None = None) -> View:
         raise UnsupportedError("the usual augmentation is that of a modality: see suited_augmentation")

@@ -8,13 +8,13 @@ from typing import Any
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.ground.devices import PRECISIONS
 from ddcore.ground.optimiser import Optimiser
-from ddcore.parts.architecture import Architecture, as_architecture
+from ddcore.parts.architecture import as_architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
 from ddcore.parts.factorization import Factorization
 from ddcore.parts.matching import Matching
-from ddcore.parts.modality import require_fitting, suited_architecture, suited_factorization
 from ddcore.parts.network_source import NetworkSource, NoNetworks
 from ddcore.parts.spec import Spec
+from ddcore.parts.suiting import require_fitting, suited
 from ddcore.settings import describe, override, require
 
 
@@ -132,41 +132,20 @@ class Method:
 
     def require_fitting(self, spec: Spec) -> None:
         """Raise `UnsupportedError` if a part is for another modality than that of the data."""
-        architecture = getattr(self.networks, "architecture", None)
-        for part in (self.factorization, self.augmentation, architecture):
-            if part is not None:
-                require_fitting(part, spec)
+        require_fitting(self, spec)
 
     def suited_to(self, spec: Spec) -> Method:
         """Return this method for such data. Parts for another modality are replaced.
 
-        The usual architecture of such data replaces an architecture. The factorization's
-        counterpart replaces a factorization; the method is then no preset, and names no
-        normalisation. No augmentation replaces an augmentation.
+        The usual architecture of such data replaces an architecture, no augmentation an
+        augmentation, its counterpart a factorization. The method is then no preset, and names no
+        normalisation.
 
         Raises:
             UnsupportedError: the factorization has no counterpart for such data.
         """
-        factorization = suited_factorization(self.factorization, spec)
-        networks = self.networks
-        architecture = getattr(networks, "architecture", None)
-        if isinstance(architecture, Architecture):
-            suited = suited_architecture(architecture, spec)
-            if suited is not architecture:
-                networks = override(networks, "architecture", suited)
-        optimiser = self.optimiser
-        if factorization is not self.factorization:
-            optimiser = optimiser.renamed(self.factorization.items, factorization.items)
-        preset = self.preset if factorization is self.factorization else "custom"
-        augmentation = self.augmentation
-        if augmentation.modality not in (None, spec.modality):
-            augmentation = NoAugmentation()
-        return replace(
-            self,
-            factorization=factorization,
-            networks=networks,
-            optimiser=optimiser,
-            augmentation=augmentation,
-            preset=preset,
-            normalisation=self.normalisation if factorization is self.factorization else None,
-        )
+        made: Method = suited(self, spec)
+        if made.factorization is self.factorization or made.factorization.items == self.factorization.items:
+            return made
+        optimiser = self.optimiser.renamed(self.factorization.items, made.factorization.items)
+        return replace(made, optimiser=optimiser, preset="custom", normalisation=None)

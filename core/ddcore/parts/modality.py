@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.errors import UnknownNameError
 from ddcore.parts.architecture import ARCHITECTURES, Architecture
-from ddcore.parts.augmentation import Augmentation, NoAugmentation, UsualAugmentation
+from ddcore.parts.augmentation import Augmentation, NoAugmentation
 from ddcore.parts.factorization import FACTORIZATIONS, Factorization
 from ddcore.parts.spec import Spec
 from ddcore.parts.target import TargetData
@@ -106,49 +106,3 @@ def modality_named(name: str) -> Modality:
     if name not in MODALITIES:
         raise UnknownNameError("modality", name, MODALITIES)
     return MODALITIES[name]
-
-
-def require_fitting(part: Architecture | Factorization | Augmentation, spec: Spec) -> None:
-    """Raise `UnsupportedError` if a part is of another kind of data."""
-    if part.modality in MODALITIES and part.modality != spec.modality:
-        raise UnsupportedError(
-            f"{type(part).__name__} is for {part.modality}, the data are {spec.modality}: choose another part, or let "
-            "method.suited_to(target.spec) choose"
-        )
-
-
-def suited_architecture(architecture: Architecture, spec: Spec) -> Architecture:
-    """Return ``architecture`` if it takes such data, else the usual one of such data."""
-    if architecture.modality in (None, spec.modality):
-        return architecture
-    return MODALITIES[spec.modality].usual_network if spec.modality in MODALITIES else architecture
-
-
-def suited_augmentation(augmentation: Augmentation, spec: Spec) -> Augmentation:
-    """Return ``augmentation`` without what would change the class of such data.
-
-    `UsualAugmentation` gives the usual one of such data. One of another modality gives none.
-    """
-    if isinstance(augmentation, UsualAugmentation):
-        known = spec.modality in MODALITIES
-        augmentation = MODALITIES[spec.modality].usual_augmentation if known else NoAugmentation()
-    if augmentation.modality not in (None, spec.modality):
-        return NoAugmentation()
-    return augmentation.suited_to(spec)
-
-
-def suited_factorization(factorization: Factorization, spec: Spec) -> Factorization:
-    """Return ``factorization`` if it makes such data, else its counterpart that does.
-
-    Raises:
-        UnsupportedError: it has no counterpart.
-    """
-    if factorization.modality in (None, spec.modality) or spec.modality not in MODALITIES:
-        return factorization
-    as_stored = MODALITIES[spec.modality].as_stored
-    counterpart = factorization.as_kind(as_stored)
-    if counterpart is None:
-        raise UnsupportedError(
-            f"{factorization.name} makes {factorization.modality}, the data are {spec.modality}: store {as_stored.name}"
-        )
-    return counterpart

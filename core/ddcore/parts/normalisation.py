@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 
-def as_unit_float(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def as_unit_float(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return numbers as floats. Bytes 0..255 become 0..1."""
-    return pixels.to(dtype).div(255.0) if pixels.dtype == torch.uint8 else pixels.to(dtype)
+    return values.to(dtype).div(255.0) if values.dtype == torch.uint8 else values.to(dtype)
 
 
 class Normalisation(ABC):
@@ -23,19 +23,19 @@ class Normalisation(ABC):
 
     name: ClassVar[str]
 
-    def apply(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    def apply(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Map what data hold, ``n x ...``, to normalised inputs of the same shape.
 
         Bytes 0..255 count as floats 0..1.
         """
-        return self._forward(as_unit_float(pixels, dtype))
+        return self._forward(as_unit_float(values, dtype))
 
     def invert(self, inputs: Tensor) -> Tensor:
         """Map normalised inputs back to what data hold. Of images, values may leave [0, 1]."""
         return self._inverse(inputs)
 
     @abstractmethod
-    def _forward(self, pixels: Tensor) -> Tensor: ...
+    def _forward(self, values: Tensor) -> Tensor: ...
 
     @abstractmethod
     def _inverse(self, inputs: Tensor) -> Tensor: ...
@@ -67,8 +67,8 @@ class Identity(Normalisation):
 
     name: ClassVar[str] = "none"
 
-    def _forward(self, pixels: Tensor) -> Tensor:
-        return pixels
+    def _forward(self, values: Tensor) -> Tensor:
+        return values
 
     def _inverse(self, inputs: Tensor) -> Tensor:
         return inputs

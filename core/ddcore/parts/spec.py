@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ddcore.errors import InputDataError
 from ddcore.parts.normalisation import Identity, Normalisation
 from ddcore.parts.task import Classification, Task
 from ddcore.settings import require
@@ -72,6 +73,16 @@ class Spec:
     def mirrored(self, inputs: Tensor) -> Tensor | None:
         """Return the examples mirrored, or None where a mirror may change their class."""
         return None
+
+    def require_same(self, other: Spec) -> None:
+        """Raise `InputDataError` unless inputs and targets of ``other`` data mean what ours do.
+
+        Shapes, classes and normalisations are compared elsewhere.
+        """
+        if (other.modality, other.task.name) != (self.modality, self.task.name):
+            raise InputDataError(
+                f"{self.modality} with {self.task.name} and {other.modality} with {other.task.name} do not go together"
+            )
 
     def identity(self) -> tuple[object, ...]:
         """Return the facts that tell this data from other data, without the normalisation."""

@@ -48,9 +48,15 @@ class Split:
         return Split(self.inputs[indices], self.targets[indices])
 
     def of_classes(self, classes: Sequence[int]) -> Split:
-        """Return the examples of these classes."""
-        wanted = torch.tensor(classes, dtype=torch.int64)
-        return self.take(torch.isin(self.targets, wanted).nonzero().flatten())
+        """Return the examples of these classes, where targets are class ids."""
+        if self.targets.ndim != 1:
+            raise InputDataError("these targets are numbers: there are no classes to choose")
+        return self.take(places_of_classes(self.targets, classes))
+
+
+def places_of_classes(ids: Tensor, classes: Sequence[int]) -> Tensor:
+    """Return the indices of the examples of some classes, ascending."""
+    return torch.isin(ids, torch.tensor(classes, dtype=torch.int64)).nonzero().flatten()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +105,7 @@ class TargetData:
 
     def counts(self) -> dict[int, int]:
         """Return the number of training examples of each class that the data has."""
-        ids = self.spec.task.class_ids(self.train.targets)
-        sizes = torch.bincount(ids, minlength=self.spec.num_classes)
+        sizes = torch.bincount(self.class_ids(), minlength=self.spec.num_classes)
         return {c: int(sizes[c]) for c in self.spec.classes}
 
     def fingerprint(self) -> str:
@@ -133,10 +138,17 @@ class TargetData:
         return TargetData(
             name=f"{self.name}[{','.join(map(str, sorted(classes)))}]",
             spec=replace(self.spec, classes=tuple(sorted(set(classes)))),
-            train=self.train.of_classes(classes),
-            test=self.test.of_classes(classes) if self.test else None,
-            validation=self.validation.of_classes(classes) if self.validation else None,
+            train=self._members(self.train, classes),
+            test=self._members(self.test, classes) if self.test else None,
+            validation=self._members(self.validation, classes) if self.validation else None,
         )
+
+    def _members(self, split: Split, classes: Sequence[int]) -> Split:
+        return split.take(places_of_classes(self.spec.task.class_ids(split.targets), classes))
+
+    def class_ids(self) -> Tensor:
+        """Return the class id of every training example."""
+        return self.spec.task.class_ids(self.train.targets)
 
     def with_validation(self, fraction: float, seed: int = 0) -> TargetData:
         """Return the same data with a validation split.
@@ -145,7 +157,7 @@ class TargetData:
         """
         if self.validation is not None:
             raise InputDataError(f"{self.name} has a validation split already")
-        kept, carved = stratified_split(self.spec.task.class_ids(self.train.targets), fraction, seed)
+        kept, carved = stratified_split(self.class_ids(), fraction, seed)
         return replace(self, train=self.train.take(kept), validation=self.train.take(carved))
 
 

@@ -66,7 +66,7 @@ class Classification(Task):
         guesses = outputs.argmax(dim=1)
         accuracy = float((guesses == targets).double().mean())
         found = {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * _macro_f1(guesses, targets)}
-        if len(targets.unique()) == outputs.shape[1] > 1:
+        if len(targets.unique()) == outputs.shape[1] > 1 and bool(torch.isfinite(outputs).all()):
             found["roc_auc"] = 100.0 * _roc_auc(outputs.double().softmax(dim=1), targets)
         return found
 
@@ -116,4 +116,6 @@ class Regression(Task):
         errors = (outputs.double() - targets.double()).square()
         spread = (targets.double() - targets.double().mean(dim=0)).square().sum()
         found = {"rmse": self.scale * float(errors.mean().sqrt())}
-        return {"r2": 1.0 - float(errors.sum() / spread), **found} if float(spread) > 0 else found
+        if not float(spread) > 0:  # as scikit-learn has it
+            return {"r2": 1.0 if float(errors.sum()) == 0 else 0.0, **found}
+        return {"r2": 1.0 - float(errors.sum() / spread), **found}

@@ -149,6 +149,8 @@ def check_examples(summary: Content) -> None:
             raise SummaryFormatError("the decoded examples are not finite, or not of the declared shape")
         if not set(examples.counts) <= classes:
             raise SummaryFormatError("the stored class ids are not among the declared classes")
+    if summary.recipe.loss != spec.task.loss(summary.recipe.loss):
+        raise SummaryFormatError(f"a task of {spec.task.name} is not learned by the loss {summary.recipe.loss!r}")
     steps = summary.recipe.steps
     if steps is not None and len(steps.rates) * len(summary) > MAX_STEP_EXAMPLES:
         raise SummaryFormatError(f"a recipe of {len(steps.rates)} steps on {len(summary)} examples is too long")

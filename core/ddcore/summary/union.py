@@ -27,6 +27,7 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
         raise SettingsError("concat needs at least one summary")
     first = summaries[0]
     for other in summaries[1:]:
+        first.spec.require_same(other.spec)
         if other.spec.shape != first.spec.shape:
             raise InputDataError(f"examples of shape {other.spec.shape} and {first.spec.shape} do not go together")
         if not other.spec.normalisation.same_as(first.spec.normalisation):

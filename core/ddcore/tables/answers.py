@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddcore.errors import InputDataError, UnknownNameError
 from ddcore.parts import Classification, Regression, Task
+from ddcore.tables.columns import LARGEST, require_name
 from ddcore.tables.encoding import is_number
 
 MOST_CLASSES = 20
@@ -30,7 +31,7 @@ def task_of(answers: pd.Series, wanted: str | None) -> Task:
 
 def _whole(answers: pd.Series) -> bool:
     values = answers.to_numpy(dtype=np.float64)
-    return bool((values == np.round(values)).all())
+    return bool(np.isfinite(values).all()) and bool((values == np.round(values)).all())
 
 
 def _texts(answers: pd.Series) -> list[str]:
@@ -47,8 +48,13 @@ def class_names_of(answers: pd.Series, declared: Sequence[str] | None) -> tuple[
     They are the declared ones, or else all that are found, sorted.
     """
     if declared is not None:
-        return tuple(map(str, declared))
+        names = tuple(map(str, declared))
+        if len(set(names)) < len(names):
+            raise InputDataError(f"class_names= names a class twice: {', '.join(names[:10])}")
+        return names
     found = set(_texts(answers))
+    for name in found:
+        require_name(name)
     return tuple(sorted(found, key=int) if is_number(answers) else sorted(found))
 
 
@@ -69,6 +75,6 @@ def numbers_of(answers: pd.Series) -> Tensor:
     if not is_number(answers):
         raise InputDataError(f"{answers.name} holds {answers.iloc[0]!r}, which is no number to predict")
     numbers = answers.to_numpy(dtype=np.float64)
-    if not bool(np.isfinite(numbers).all()):
-        raise InputDataError(f"{answers.name} holds infinity: clean the data first")
+    if not bool((np.abs(numbers) <= LARGEST).all()):
+        raise InputDataError(f"{answers.name} holds infinity or numbers beyond {LARGEST:g}: clean the data first")
     return torch.from_numpy(numbers.copy())[:, None]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,17 @@ from ddcore.parts import Normalisation
 from ddcore.settings import require
 
 LARGEST = 1e30
+SAME = 1e-12
+"""Deviations below this share of the largest number are rounding."""
+MAX_NAME = 200
 MAX_CATEGORIES = 1000
 MAX_COLUMNS = 100_000
+
+
+def require_name(text: object) -> None:
+    """Raise `SettingsError` unless ``text`` can be a name: printable, and not too long."""
+    fits = isinstance(text, str) and len(text) <= MAX_NAME and text.isprintable()
+    require(fits, f"{str(text)[:40]!r} is no name: printable text of at most {MAX_NAME} characters")
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,13 @@ class Column:
     categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require(len(self.categories) != 1 or self.categories[0] != "", f"column {self.name!r} has an empty category")
+        for text in (self.name, *self.categories):
+            require_name(text)
         require(len(set(self.categories)) == len(self.categories), f"column {self.name!r} repeats a category")
+        require(
+            len(self.categories) <= MAX_CATEGORIES,
+            f"column {self.name!r} has {len(self.categories)} categories, {MAX_CATEGORIES} at most become inputs",
+        )
 
     @property
     def width(self) -> int:
@@ -48,6 +63,22 @@ def places_of(columns: Sequence[Column]) -> list[tuple[Column, slice]]:
         found.append((column, slice(before, before + column.width)))
         before += column.width
     return found
+
+
+def numbers_in(value: object) -> tuple[float, ...]:
+    """Return a list of numbers from JSON; anything else raises `SettingsError`."""
+    listed = isinstance(value, list) and all(type(v) in (int, float) for v in value)
+    require(listed, f"{str(value)[:40]!r} stands where a list of numbers belongs")
+    return tuple(map(float, value))  # type: ignore[call-overload]
+
+
+def mean_and_deviation(numbers: np.ndarray) -> tuple[float, float]:
+    """Return both of some numbers. The deviation of numbers that are equal up to rounding is 1.
+
+    numpy computes on one thread. So the number of threads does not change the last digit.
+    """
+    mean, spread = float(numbers.mean()), float(numbers.std())
+    return mean, spread if spread > SAME * float(np.abs(numbers).max()) else 1.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +102,7 @@ class Scaling(Normalisation):
     def fit(cls, inputs: Tensor, columns: Sequence[Column]) -> Scaling:
         """Return the scaling by mean and standard deviation of ``inputs``, ``n x d``.
 
-        A number that is the same in every row is only shifted. numpy computes on one thread, so
-        the number of threads does not change the last digit.
+        A number that is the same in every row is only shifted.
         """
         values, mean, std = inputs.double().numpy(), [], []
         for column, place in places_of(columns):
@@ -80,18 +110,17 @@ class Scaling(Normalisation):
                 mean += [0.0] * column.width
                 std += [1.0] * column.width
                 continue
-            numbers = values[:, place.start]
-            spread = float(numbers.std())
-            mean.append(float(numbers.mean()))
-            std.append(spread if spread > 1e-12 * max(1.0, abs(mean[-1])) else 1.0)
+            centre, spread = mean_and_deviation(values[:, place.start])
+            mean.append(centre)
+            std.append(spread)
         return cls(tuple(mean), tuple(std))
 
-    def apply(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        return self._forward(pixels.double()).to(dtype)
+    def apply(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        return self._forward(values.double()).to(dtype)
 
-    def _forward(self, pixels: Tensor) -> Tensor:
-        mean, std = self._like(pixels)
-        return (pixels - mean) / std
+    def _forward(self, values: Tensor) -> Tensor:
+        mean, std = self._like(values)
+        return (values - mean) / std
 
     def _inverse(self, inputs: Tensor) -> Tensor:
         mean, std = self._like(inputs)
@@ -111,8 +140,8 @@ class Scaling(Normalisation):
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> Scaling:
         """Return the scaling that `describe` recorded."""
-        require(set(config) == {"name", "mean", "std"}, "a scaling has unknown or missing entries")
-        return cls(tuple(map(float, config["mean"])), tuple(map(float, config["std"])))
+        require(set(config) == {"name", "mean", "std"} and config["name"] == cls.name, "this is no scaling of columns")
+        return cls(numbers_in(config["mean"]), numbers_in(config["std"]))
 
     def same_as(self, other: Normalisation) -> bool:
         if not isinstance(other, Scaling) or len(other.mean) != len(self.mean):

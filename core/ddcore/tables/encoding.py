@@ -9,8 +9,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError
-from ddcore.tables.columns import MAX_CATEGORIES, Column
+from ddcore.errors import InputDataError, SettingsError
+from ddcore.tables.columns import LARGEST, MAX_CATEGORIES, Column, require_name
+
+
+def as_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns are named by texts; numbers among objects are numbers."""
+    return frame.rename(columns=str).infer_objects()
 
 
 def refuse_missing(frame: pd.DataFrame) -> None:
@@ -19,6 +24,8 @@ def refuse_missing(frame: pd.DataFrame) -> None:
         raise InputDataError("the table has no rows")
     if frame.columns.has_duplicates:
         raise InputDataError(f"two columns are named {frame.columns[frame.columns.duplicated()][0]!r}: rename one")
+    for name in frame.columns:
+        _require_name(name, "a column")
     missing = frame.isna().sum()
     missing = missing[missing > 0]
     if len(missing):
@@ -30,7 +37,11 @@ def refuse_missing(frame: pd.DataFrame) -> None:
 
 def is_number(values: pd.Series) -> bool:
     """Whether a column holds numbers. Truth values are categories, not numbers."""
-    return bool(pd.api.types.is_numeric_dtype(values)) and not bool(pd.api.types.is_bool_dtype(values))
+    return values.dtype.kind in "iuf" or bool(
+        pd.api.types.is_extension_array_dtype(values.dtype)
+        and pd.api.types.is_numeric_dtype(values.dtype)
+        and not pd.api.types.is_bool_dtype(values.dtype)
+    )
 
 
 def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
@@ -47,15 +58,27 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
 def _categories(values: pd.Series) -> tuple[str, ...]:
     if is_number(values):
         return ()
-    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
+    times = (pd.DatetimeTZDtype, pd.PeriodDtype, pd.IntervalDtype)
+    if isinstance(values.dtype, times) or values.dtype.kind in "mM":
         raise InputDataError(f"column {values.name!r} holds times: turn them into numbers, or drop the column")
+    if values.dtype.kind == "c":
+        raise InputDataError(f"column {values.name!r} holds complex numbers: split them into two columns")
     found = tuple(sorted(set(values.astype(str))))
+    for text in found:
+        _require_name(text, f"column {values.name!r}")
     if len(found) > MAX_CATEGORIES:
         raise InputDataError(
             f"column {values.name!r} has {len(found)} different texts, {MAX_CATEGORIES} at most become inputs: drop it "
             "(an identifier tells nothing), or group them"
         )
     return found
+
+
+def _require_name(text: str, where: str) -> None:
+    try:
+        require_name(text)
+    except SettingsError as error:
+        raise InputDataError(f"{where} has a name that a summary cannot keep: {error}") from error
 
 
 def encoded(frame: pd.DataFrame, columns: Sequence[Column]) -> Tensor:
@@ -81,6 +104,8 @@ def encoded(frame: pd.DataFrame, columns: Sequence[Column]) -> Tensor:
 
 def _finite(values: pd.Series) -> np.ndarray:
     numbers: np.ndarray = values.to_numpy(dtype=np.float64)
-    if not bool(np.isfinite(numbers).all()):
-        raise InputDataError(f"column {values.name!r} holds infinity: clean the data first")
+    if not bool((np.abs(numbers) <= LARGEST).all()):
+        raise InputDataError(
+            f"column {values.name!r} holds infinity or numbers beyond {LARGEST:g}: clean the data first"
+        )
     return numbers

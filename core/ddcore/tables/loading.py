@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, UnknownNameError
-from ddcore.parts import Regression, Spec, Split, TargetData, Task, stratified_split
+from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.parts import Regression, Spec, Split, TargetData, stratified_split
 from ddcore.tables import sources
 from ddcore.tables.answers import class_ids_of, class_names_of, numbers_of, task_of
-from ddcore.tables.columns import Scaling
-from ddcore.tables.encoding import columns_of, encoded, refuse_missing
+from ddcore.tables.columns import Scaling, mean_and_deviation
+from ddcore.tables.encoding import as_frame, columns_of, encoded, refuse_missing
 from ddcore.tables.spec import TableSpec
 
 SPLIT = "split"
@@ -66,15 +66,14 @@ def load_table(
     """
     if like is not None and not isinstance(like, TableSpec):
         raise InputDataError(f"like= is the spec of a table, these facts are of {like.modality}")
+    if like is not None and (task is not None or class_names is not None):
+        raise SettingsError("like= says the task and the classes already: leave task= and class_names= out")
     frame, found_name, found_target = _frame(source, root)
-    target = target or (found_target if like is None else like.target)
-    if target is None:
-        known = ", ".join(column for column in frame.columns if column != SPLIT)
-        raise InputDataError(f"which column is predicted? target= is one of {known}")
-    if target not in frame.columns:
-        raise UnknownNameError("column", target, frame.columns)
-    refuse_missing(frame)
     frame, split = _split_column(frame)
+    target = _target_of(frame, target, found_target if like is None else like.target)
+    if like is not None and target != like.target:
+        raise SettingsError(f"like= predicts {like.target!r}, target= is {target!r}")
+    refuse_missing(frame)
     inputs, answers = frame.drop(columns=[target]), frame[target]
     kind = task_of(answers, task) if like is None else like.task
     names = () if kind.numeric else class_names_of(answers, class_names if like is None else like.class_names)
@@ -89,19 +88,27 @@ def load_table(
     columns = columns_of(inputs[split == "train"]) if like is None else like.columns
     rows = encoded(inputs, columns)
     mean = 0.0
-    if kind.numeric:
-        mean, scale = _scale_of(targets[training]) if like is None else (like.target_mean, like.task.scale)  # type: ignore[attr-defined]
-        kind, targets = Regression(scale), ((targets - mean) / scale).float()
+    if like is not None:
+        kind, mean, scaling = like.task, like.target_mean, like.normalisation
+    else:
+        scaling = Scaling.fit(rows[training], columns)
+        if kind.numeric:
+            mean, scale = mean_and_deviation(targets[training].numpy())
+            kind = Regression(scale)
+    if isinstance(kind, Regression):
+        targets = ((targets - mean) / kind.scale).float()
+    present = tuple(groups[training].unique().tolist())
     # Classes are declared if their names were and each of them is there, as with images.
-    present, declared = tuple(groups[training].unique().tolist()), like is not None or class_names is not None
+    declared = kind.numeric or ((like is not None or class_names is not None) and len(present) == len(names))
+    fitted = () if like is not None else ("normalisation", "columns")
     spec = TableSpec(
         shape=tuple(rows.shape[1:]),
         num_classes=len(names) or 1,
         classes=present,
         class_names=names,
-        normalisation=Scaling.fit(rows[training], columns) if like is None else like.normalisation,
+        normalisation=scaling,
         task=kind,
-        read_from_examples=_read_from_examples(kind, declared and len(present) == len(names), like),
+        read_from_examples=fitted if declared else ("classes", *fitted),
         columns=columns,
         target=target,
         target_mean=mean,
@@ -112,6 +119,16 @@ def load_table(
     return TargetData(name or found_name, spec, train, test, held_out)
 
 
+def _target_of(frame: pd.DataFrame, given: str | None, known: str | None) -> str:
+    """Return the name of the column that is predicted."""
+    target = known if given is None else str(given)
+    if target is None:
+        raise InputDataError(f"which column is predicted? target= is one of {', '.join(frame.columns)}")
+    if target not in frame.columns:
+        raise UnknownNameError("column", target, frame.columns)
+    return target
+
+
 def _carve(split: Any, groups: Tensor, part: str, share: float, seed: int) -> None:
     """Give a share of the training rows of every class to another split, in place."""
     rows = np.flatnonzero(split == "train")
@@ -119,32 +136,22 @@ def _carve(split: Any, groups: Tensor, part: str, share: float, seed: int) -> No
     split[rows[chosen.numpy()]] = part
 
 
-def _scale_of(numbers: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation. The deviation of equal numbers counts as 1."""
-    return float(numbers.mean()), float(numbers.std(correction=0)) or 1.0
-
-
-def _read_from_examples(task: Task, declared: bool, like: TableSpec | None) -> tuple[str, ...]:
-    fitted = () if like is not None else ("normalisation", "columns")
-    return fitted if declared or task.numeric else ("classes", *fitted)
-
-
 def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str | None]:
     """Return a table, a name for it, and the name of its target if that is known."""
     if isinstance(source, pd.DataFrame):
-        return source.rename(columns=str), "table", None
+        return as_frame(source), "table", None
     if isinstance(source, str | Path):
         path = Path(source)
         if str(source) in sources.NAMED:
             bunch = sources.NAMED[str(source)](sources.data_root(root))
-            return sources.frame_of_bunch(bunch), str(source), "target"
+            return as_frame(sources.frame_of_bunch(bunch)), str(source), "target"
         if path.suffix in sources.SUFFIXES:
-            return sources.read_table(path).rename(columns=str), path.stem, None
+            return as_frame(sources.read_table(path)), path.stem, None
         raise UnknownNameError("table", str(source), (*sources.NAMED, "path/to/file.csv", "path/to/file.parquet"))
     if sources.is_bunch(source):
-        return sources.frame_of_bunch(source), "table", "target"
+        return as_frame(sources.frame_of_bunch(source)), "table", "target"
     if isinstance(source, tuple) and len(source) in (2, 4):
-        return sources.frame_of_arrays(source), "arrays", "target"
+        return as_frame(sources.frame_of_arrays(source)), "arrays", "target"
     raise InputDataError(
         f"cannot read a table from {type(source).__name__}: give a name, a .csv or .parquet file, a DataFrame, what "
         "scikit-learn's loaders return, or arrays (x, y)"

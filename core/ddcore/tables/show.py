@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ddcore.parts import Decoded
 from ddcore.tables.columns import places_of
-from ddcore.tables.spec import TableSpec
+from ddcore.tables.spec import TableSpec, scale_of
 
 COLUMNS_SHOWN = 8
 
@@ -34,7 +34,7 @@ def dataframe_of(decoded: Decoded) -> pd.DataFrame:
 
 def _answers(spec: TableSpec, targets: Tensor) -> dict[str, object]:
     if spec.task.numeric:
-        return {spec.target: (targets[:, 0].double() * spec.task.scale + spec.target_mean).tolist()}  # type: ignore[attr-defined]
+        return {spec.target: (targets[:, 0].double() * scale_of(spec) + spec.target_mean).tolist()}
     if targets.ndim == 1:
         return {spec.target: [spec.name_of(c) for c in targets.tolist()]}
     likeliest = [spec.name_of(c) for c in targets.argmax(dim=1).tolist()]

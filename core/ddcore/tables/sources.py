@@ -63,19 +63,19 @@ def is_bunch(source: object) -> bool:
 
 
 def frame_of_bunch(bunch: Any) -> pd.DataFrame:
-    """Return what scikit-learn's loaders return as a table.
-
-    Its targets become the column ``target``, as names of classes where they are known.
-    """
-    data = bunch["data"]
-    names = bunch.get("feature_names")
-    frame = data.copy() if isinstance(data, pd.DataFrame) else pd.DataFrame(np.asarray(data), columns=names)
+    """Return a bunch as a table, its target in the column ``target``, with names if it has them."""
+    data, target = bunch["data"], np.asarray(bunch["target"])
+    if hasattr(data, "toarray") or np.ndim(data) != 2:
+        raise InputDataError(f"the rows of a bunch must be a dense array n x d, not {type(data).__name__}")
+    frame = data.copy() if isinstance(data, pd.DataFrame) else _rows(data, bunch.get("feature_names"))
     frame.columns = [str(column) for column in frame.columns]
-    target = np.asarray(bunch["target"])
+    if "target" in frame.columns:
+        raise InputDataError("a feature of the bunch is named 'target': rename it, or pass a DataFrame with target=")
     classes = bunch.get("target_names")
-    named = classes is not None and target.dtype.kind in "iu" and len(classes) > int(target.max(initial=-1))
-    frame["target"] = [str(classes[i]) for i in target] if named else target
-    return frame
+    whole = target.ndim == 1 and target.dtype.kind in "iu"
+    if whole and classes is not None and len(target) and target.min() >= 0 and target.max() < len(classes):
+        target = np.array([str(classes[i]) for i in target])
+    return _with_target(frame, target)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -95,18 +95,31 @@ def read_table(path: Path) -> pd.DataFrame:
 def frame_of_arrays(arrays: Any) -> pd.DataFrame:
     """Return ``(x, y)`` or ``(x_train, y_train, x_test, y_test)`` as one table.
 
-    Four arrays make a column ``split`` too.
+    Of four arrays, a column ``split`` tells training and test rows apart.
     """
     parts = [_array(part) for part in arrays]
-    frames = []
-    for split, (x, y) in zip(("train", "test"), zip(parts[::2], parts[1::2], strict=True), strict=False):
-        if x.ndim != 2 or len(x) != len(y):
-            raise InputDataError(f"rows must be n x d with n targets, not {x.shape} with {len(y)}")
-        frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
-        frame["target"] = y.ravel()
-        frames.append(frame.assign(split=split) if len(parts) == 4 else frame)
-    return pd.concat(frames, ignore_index=True)
+    frames = [_with_target(_rows(x, None), y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+    if len({frame.shape[1] for frame in frames}) > 1:
+        raise InputDataError("training and test rows differ in their number of columns")
+    if len(frames) == 1:
+        return frames[0]
+    return pd.concat([frames[0].assign(split="train"), frames[1].assign(split="test")], ignore_index=True)
+
+
+def _rows(data: Any, names: Any) -> pd.DataFrame:
+    data = np.asarray(data)
+    if data.ndim != 2:
+        raise InputDataError(f"rows must be n x d, not of shape {data.shape}")
+    columns = [f"x{i}" for i in range(data.shape[1])] if names is None or len(names) != data.shape[1] else names
+    return pd.DataFrame(data, columns=columns)
+
+
+def _with_target(frame: pd.DataFrame, target: Any) -> pd.DataFrame:
+    target = target[:, 0] if target.ndim == 2 and target.shape[1] == 1 else target
+    if target.ndim != 1 or len(target) != len(frame):
+        raise InputDataError(f"{len(frame)} rows need one target each, not an array of shape {target.shape}")
+    return frame.assign(target=target)
 
 
 def _array(part: Any) -> Any:
-    return part.numpy() if isinstance(part, torch.Tensor) else np.asarray(part)
+    return part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else np.asarray(part)

@@ -98,6 +98,8 @@ class TrajectoryMatching(Matching):
             )
 
     def start(self, run: Run) -> MatchingState:
+        if run.spec.task.numeric and self.labels != "own":
+            raise UnsupportedError("experts assign shares of classes as labels; the targets here are numbers")
         if self.labels == "assigned" or (self.labels == "assigned_once" and not run.continued):
             self._assign(run)
         return StepSizeState(self.step_sizes, self.inner_steps, run)
