@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from uuid import uuid4
+
 import pytest
 import torch
 
@@ -9,6 +12,17 @@ import ddcore as dd
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no process of several waits for another's last test."""
     items.sort(key=lambda item: "slow" not in item.keywords)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ledgers_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["DDAPPS_LEDGERS"] = str(tmp_path_factory.getbasetemp() / "ledgers")
+
+
+@pytest.fixture(autouse=True)
+def _ledgers(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test spends from ledgers of its own, not from those of who runs it."""
+    monkeypatch.setenv("DDAPPS_LEDGERS", str(tmp_path_factory.getbasetemp() / "ledgers" / uuid4().hex))
 
 
 @pytest.fixture(scope="session")

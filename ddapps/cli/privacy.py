@@ -56,7 +56,13 @@ def _add_distill(actions: Any) -> argparse.ArgumentParser:
         "--sample-rate", type=float, metavar="Q", help="chance of each example to take part in an answer"
     )
     parser.add_argument("--accountant", default="prv", help="prv or rdp (default: prv)")
-    parser.add_argument("--ledger", type=Path, metavar="FILE", help="keeps the total spent on this data over runs")
+    parser.add_argument(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help="keeps the total spent on this data over runs (default: the one in $DDAPPS_LEDGERS, or ~/.local/share/ddapps/ledgers, that "
+        "these records have)",
+    )
     parser.add_argument(
         "--ledger-epsilon", type=float, help="budget of a new ledger (default: this run's, so that a second is refused)"
     )
@@ -82,6 +88,10 @@ def _add_public_options(parser: argparse.ArgumentParser) -> None:
     add_image_options(parser)
     parser.add_argument("--num-classes", type=int, metavar="N", help="declared, where data does not come with names")
     parser.add_argument(
+        "--class-names", metavar="A,B,...", help="of an image folder, declared; other folders are left alone"
+    )
+    parser.add_argument("--shape", metavar="C,H,W", help="of the images of a folder, declared; each is brought to it")
+    parser.add_argument(
         "--normalisation",
         default="0.5,0.5",
         metavar="MEAN,STD",
@@ -102,6 +112,9 @@ def _public_data(options: argparse.Namespace) -> dd.TargetData:
         normalisation=Standardise((mean,), (std,)),
         num_classes=options.num_classes,
         classes=None if options.num_classes is None else range(options.num_classes),
+        class_names=options.class_names and options.class_names.split(","),
+        shape=options.shape and tuple(map(int, options.shape.split(","))),
+        split_by="content",
     )
 
 
@@ -116,13 +129,13 @@ def _distill(options: argparse.Namespace) -> None:
         summary.save(out, overwrite=options.overwrite)
         print(f"{summary} -> {out} (it asked the data nothing)")
         return
+    if options.max_seconds is not None:
+        raise SettingsError(
+            "--max-seconds would publish how many steps the clock allowed, which depends on the data: say --steps"
+        )
     private = _private_method(options, target)
     for change in private.changes:
         say(change)
-    if options.canaries is not None and options.ledger is not None and options.overwrite:
-        raise SettingsError(
-            "new canaries make another dataset, which has another ledger: leave out --ledger or --overwrite"
-        )
     if options.canaries is not None:
         target = _canaries(options, out).planted(target)
     budget = None
@@ -138,12 +151,12 @@ def _distill(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         device=options.device,
         precision=options.precision,
-        max_seconds=options.max_seconds,
         checkpoint_seconds=options.checkpoint_seconds,
         progress=not options.quiet,
     )
     certificate = privacy.Certificate.of(summary)
     print(f"{summary} -> {out}")
+    print(f"charged to {options.ledger or privacy.ledger_of(target)}")
     print(
         f"epsilon {certificate.epsilon:.4f} at delta {certificate.delta:g}, to {certificate.adjacency}: {certificate.steps} "
         f"answers with noise multiplier {certificate.queries[-1][0]:.4g} at sampling rate {certificate.queries[-1][1]:.4g}"

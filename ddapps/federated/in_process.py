@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -133,6 +134,8 @@ def simulate(
 ) -> Outcome:
     """Run all rounds in this process.
 
+    What private clients spend is remembered until it ends: it is a simulation on the caller's data.
+
     Args:
         settings: of the run.
         parts: the data of every client.
@@ -143,5 +146,7 @@ def simulate(
     settings = replace(settings, min_clients=min(settings.min_clients, len(parts)))
     method = settings.method if isinstance(settings.method, dd.Method) else None
     app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
-    grid = InProcessGrid(app, len(parts), settings.to_config())
-    return run_server(grid, settings, data, directory, stop=stop)
+    with TemporaryDirectory(prefix="clients-") as place:
+        folders = {node: {"directory": f"{place}/{node}"} for node in range(len(parts))}
+        grid = InProcessGrid(app, len(parts), settings.to_config(), folders.__getitem__ if settings.private else None)
+        return run_server(grid, settings, data, directory, stop=stop)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from flwr.app import ConfigRecord, RecordDict
-from flwr.supercore.logger import log
 from opacus.accountants import IAccountant, create_accountant
 
 import ddcore as dd
@@ -18,7 +16,7 @@ from ddapps.federated.remembered import Remembered
 from ddapps.federated.roles import Client
 from ddapps.federated.summary_size import coarser, sized
 from ddapps.federated.wire import Task, pack
-from ddapps.privacy import Certificate, PrivateMethod, epsilon_of, privatize, release_counts
+from ddapps.privacy import NO_LEDGER, Certificate, PrivateMethod, epsilon_of, privatize, release_counts
 from ddapps.privacy.accounting import history_of
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.parts import NetworkSource
@@ -53,16 +51,16 @@ def private_answer(client: Client, task: Task, source: NetworkSource | None) -> 
 
     The noise is chosen once, so that all rounds together stay within the budget. What was paid is
     kept in the client's context and folder, before anything leaves. It is kept also where the
-    answer has failed.
+    answer has failed. This history takes the place of a ledger.
 
     Raises:
         BudgetError: the budget is spent.
     """
     memory, settings = Remembered(client), client.settings
     if client.directory is None:
-        log(
-            logging.WARNING,
-            "no folder (directory in node_config): the next run, or a restart, knows nothing of what this client has spent",
+        raise SettingsError(
+            "a private client needs a folder of its own (directory in its node_config): without one the next run, or a "
+            "restart, would know nothing of what it has spent"
         )
     require(
         settings.delta * len(client.target.train) < 1, "delta must lie below one over this client's number of examples"
@@ -85,7 +83,7 @@ def _paid_answer(client: Client, task: Task, source: NetworkSource | None, memor
         }
         noise = _noise(memory, client, public, partial(privatize, method, **budget), method.steps)
         private = privatize(method, **budget, noise_multiplier=noise)
-        summary = private.distill(public.target, seed=client.seed(task.round), device=settings.device)
+        summary = private.distill(public.target, seed=client.seed(task.round), device=settings.device, ledger=NO_LEDGER)
     finally:
         memory.put(PAID, _history(accountant))
     counts = dict(public.counts) if public.sent else {}

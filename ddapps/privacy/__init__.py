@@ -25,6 +25,7 @@ from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.compare import Comparison, accuracy, compare
 from ddapps.privacy.counts import release_counts
 from ddapps.privacy.entropy import Entropy, RepeatableEntropy, SystemEntropy
+from ddapps.privacy.home import NO_LEDGER, ledger_home, ledger_of
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.plan import PUBLIC_NORMALISATION
 from ddapps.privacy.privatize import PrivateMethod, private_folder, privatize
@@ -33,6 +34,7 @@ from ddapps.privacy.verify import Verification, verify
 
 __all__ = [
     "ACCOUNTANTS",
+    "NO_LEDGER",
     "PUBLIC_NORMALISATION",
     "Audit",
     "Canaries",
@@ -52,6 +54,8 @@ __all__ = [
     "compare",
     "epsilon_lower_bound",
     "epsilon_of",
+    "ledger_home",
+    "ledger_of",
     "noise_multiplier_for",
     "private_folder",
     "privatize",

@@ -12,11 +12,16 @@ from ddcore.errors import CertificateError
 from ddcore.summary import DataSummary
 
 SCHEMA = 1
-ADJACENCY = "add or remove one example"
-MECHANISM = "Poisson-subsampled Gaussian (clipped per-example vectors, noise on their sum)"
+ADJACENCY = "one example counted as nothing, class sizes as they are"
+"""Zero-out: neighbours have the same public sizes, and in one of them an example has no part."""
+MECHANISM = (
+    "Poisson-subsampled Gaussian on integers (clipped per-example vectors on a public grid, rounded noise on their sum)"
+)
 ALWAYS_PUBLIC = ("shape", "classes", "class sizes as given", "normalisation", "method and settings")
 MAX_ENTRIES, MAX_STEPS = 64, 10**7
-MIN_SIGMA, MAX_SIGMA = 1e-3, 1e9
+MIN_SIGMA, MAX_SIGMA = 1e-3, 1e6
+MIN_NORM, MAX_NORM = 1e-9, 1e9
+"""Clipping norms between which float64 has the grid's steps and sums without trouble."""
 MAX_WHOLE = 10**12
 
 
@@ -63,7 +68,7 @@ class Certificate:
         _check(0 <= self.epsilon < math.inf, "epsilon", self.epsilon)
         _check(0 < self.target_epsilon < math.inf, "target_epsilon", self.target_epsilon)
         _check(0 < self.delta < 1, "delta", self.delta)
-        _check(0 < self.max_grad_norm < math.inf, "max_grad_norm", self.max_grad_norm)
+        _check(MIN_NORM <= self.max_grad_norm <= MAX_NORM, "max_grad_norm", self.max_grad_norm)
         _check(self.steps >= 0, "steps", self.steps)
         _check(self.examples > 0, "examples", self.examples)
         _check(self.accountant in ACCOUNTANTS, "accountant", self.accountant)

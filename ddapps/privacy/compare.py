@@ -12,6 +12,7 @@ import torch
 import ddcore as dd
 from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noise
 from ddapps.privacy.certificate import Certificate
+from ddapps.privacy.home import NO_LEDGER
 from ddapps.privacy.privatize import privatize
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict, sample_statistics
@@ -62,6 +63,7 @@ class Comparison:
 
     def __str__(self) -> str:
         head = f"{self.data}, epsilon {self.epsilon:g} at delta {self.delta:g}, {self.ipc} per class, protocol {self.protocol}"
+        head += "\nheld-out data are taken for public: nothing was charged for these accuracies"
         lines = [head, f"{'method':<16} {'epsilon':>8} {'accuracy %':>10} {'ci95':>6} {'runs':>5} {'seconds':>8}"]
         for row in self.rows:
             mean, _, ci95 = mean_std_ci95(row.accuracies)
@@ -90,6 +92,8 @@ def compare(
     """Run private methods and baselines, ``runs`` times each, and test one network per run.
 
     Runs are independent. Every run has the whole budget: publishing several would add up.
+    Accuracies are of the held-out split, which is taken for public: nothing is charged for them.
+    It is a tool for public data, and keeps no ledger.
 
     Args:
         target: the private data with public normalisation and classes, and a held-out split.
@@ -123,7 +127,14 @@ def compare(
                 progress(f"{name}: run {run - seed + 1} of {runs}")
             if name == "dp_sgd":
                 trained, certificate = dp_sgd(
-                    target, epsilon=epsilon, delta=delta, network=network, training=training, seed=run, device=device
+                    target,
+                    epsilon=epsilon,
+                    delta=delta,
+                    network=network,
+                    training=training,
+                    ledger=NO_LEDGER,
+                    seed=run,
+                    device=device,
                 )
                 spent = certificate.epsilon
                 accuracies.append(accuracy(trained, target, split))
@@ -149,7 +160,7 @@ def _distilled(
     else:
         method = build_method(name, ipc=ipc, preset="cpu", data=target.name)
         private = privatize(method, epsilon=epsilon, delta=delta)
-    return private.distill(target, seed=seed, device=device)
+    return private.distill(target, seed=seed, device=device, ledger=NO_LEDGER)
 
 
 def accuracy(network: dd.networks.Network, target: dd.TargetData, split: str = "test") -> float:

@@ -6,42 +6,28 @@ import os
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-import torch
+import numpy as np
 
 from ddcore.ground import derive_seed
 
-_WORDS, _FIRST = 624, 24
-"""Words of a Mersenne twister, and their place in the state of torch's CPU generator."""
-
 
 class Entropy(ABC):
-    """A source of secret random numbers."""
+    """A source of secret random bits."""
 
     description: ClassVar[str]
 
     @abstractmethod
-    def generator(self, device: torch.device) -> torch.Generator:
-        """Return a generator on ``device`` in a state that nothing public determines."""
+    def words(self, count: int) -> np.ndarray:
+        """Return ``count`` independent uniform words of 64 bits (uint64)."""
 
 
 class SystemEntropy(Entropy):
-    """Every generator gets all of its state from the operating system.
-
-    That is 19 968 bits on a processor, 64 on a GPU. ``torch.Generator.manual_seed`` would keep 32
-    bits of a seed, which can be tried out; so the whole state is set.
-    """
+    """The operating system's cryptographic generator, for every bit that is used."""
 
     description = "operating system"
 
-    def generator(self, device: torch.device) -> torch.Generator:
-        random = torch.Generator(device)
-        if device.type != "cpu":
-            return random.manual_seed(int.from_bytes(os.urandom(8), "little"))
-        state = random.manual_seed(0).get_state()
-        words = torch.frombuffer(bytearray(os.urandom(4 * _WORDS)), dtype=torch.uint8).view(_WORDS, 4)
-        state[_FIRST : _FIRST + 8 * _WORDS].view(_WORDS, 8)[:, :4] = words
-        random.set_state(state)
-        return random
+    def words(self, count: int) -> np.ndarray:
+        return np.frombuffer(os.urandom(8 * count), dtype=np.uint64)
 
 
 class RepeatableEntropy(Entropy):
@@ -50,8 +36,7 @@ class RepeatableEntropy(Entropy):
     description = "a seed (for tests: no privacy)"
 
     def __init__(self, seed: int) -> None:
-        self._seed, self._drawn = seed, 0
+        self._random = np.random.Generator(np.random.Philox(derive_seed(seed, "test-noise")))
 
-    def generator(self, device: torch.device) -> torch.Generator:
-        self._drawn += 1
-        return torch.Generator(device).manual_seed(derive_seed(self._seed, "test-noise", self._drawn))
+    def words(self, count: int) -> np.ndarray:
+        return self._random.integers(0, 2**64, size=count, dtype=np.uint64)

@@ -31,8 +31,6 @@ class Ledger:
         epsilon, delta: budget of all runs together; for a file that exists: None, or the same
             again.
         accountant: that adds up the runs.
-        fresh: whether to forget what a file holds: for a file that belongs to one result, which is
-            made anew.
     """
 
     def __init__(
@@ -42,8 +40,6 @@ class Ledger:
         epsilon: float | None = None,
         delta: float | None = None,
         accountant: str = "prv",
-        *,
-        fresh: bool = False,
     ) -> None:
         for name, value in (("epsilon", epsilon), ("delta", delta)):
             require(
@@ -57,16 +53,14 @@ class Ledger:
         if self._path is not None:
             self._lock = _locked(self._path)
         try:
-            self._state = self._read(data_sha256, epsilon, delta, accountant, fresh)
+            self._state = self._read(data_sha256, epsilon, delta, accountant)
         except BaseException:
             self.close()
             raise
         self._run: dict[str, Any] | None = None
 
-    def _read(
-        self, data_sha256: str, epsilon: float | None, delta: float | None, accountant: str, fresh: bool
-    ) -> dict[str, Any]:
-        if self._path is None or fresh or not self._path.exists():
+    def _read(self, data_sha256: str, epsilon: float | None, delta: float | None, accountant: str) -> dict[str, Any]:
+        if self._path is None or not self._path.exists():
             if epsilon is None or delta is None:
                 raise SettingsError("a new ledger needs a budget: epsilon and delta")
             salt = os.urandom(16).hex()

@@ -1,16 +1,18 @@
-"""The Gaussian mechanism, by Opacus: clipped vectors are added up, and noise is added once."""
+"""The Gaussian mechanism on integers: clipped vectors are added up, and noise is added once."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from opacus.grad_sample import GradSampleHooks
-from opacus.optimizers import DPOptimizer
-from opacus.utils.uniform_sampler import UniformWithReplacementSampler
 from torch import Tensor, nn
 
+from ddapps.privacy.entropy import Entropy
+from ddapps.privacy.rounded_normal import rounded_normal
 from ddcore.errors import UnsupportedError
 from ddcore.parts import Context, Network
 
@@ -20,76 +22,94 @@ ROWS = (
 )
 
 
+GRID = 2**22
+"""Steps of the public grid that make up one clipping norm."""
+
+
 class NoisySum:
-    r"""One release :math:`\sum_i v_i \min(1, C / \|v_i\|) + \mathcal N(0, \sigma^2 C^2 I)`.
+    r"""One release of a clipped sum, in whole steps of a public grid.
+
+    .. math:: \gamma \Big\lfloor \sum_i z_i + \mathcal N(0, s^2 I) \Big\rceil, \qquad
+        z_i = \mathrm{trunc}\big(v_i \min(1, C / \|v_i\|) / \gamma\big), \quad
+        \gamma = C / 2^{22}, \quad s = \lceil 2^{22} \sigma \rceil
+
+    An example's part :math:`z_i` is a vector of integers of length :math:`2^{22}` at most. This is
+    checked on the integers, and is the sensitivity. Integers below 2^53 add up in float64 without
+    an error, in any order. The sum with its noise, rounded, is the Gaussian mechanism on the
+    integers, and rounding comes after it. So every account of the Gaussian mechanism holds as it
+    is. No bit of a float tells of a sum: what is released are integers that any sum could have
+    given. The rounded noise is drawn exactly (`rounded_normal`).
 
     An example's vector :math:`v_i` spans all parameters: their ``grad_sample``, ``n x ...`` each,
     set before every `add`.
 
     Args:
         parameters: leaves of the shapes that are released; their values are not changed.
-        noise_multiplier: :math:`\sigma`.
+        noise_multiplier: :math:`\sigma`; 0 for tests: no noise.
         max_norm: :math:`C`.
-        generator: of the noise, on the parameters' device.
+        entropy: of the noise.
+
+    Source: Mironov 2012 (what floats tell); Dwork et al. 2006; Canonne et al. 2020
+    (arXiv:2004.00010) draw a discrete Gaussian instead, whose subsampling has accounts of its own.
     """
 
     def __init__(
-        self, parameters: Sequence[nn.Parameter], noise_multiplier: float, max_norm: float, generator: torch.Generator
+        self, parameters: Sequence[nn.Parameter], noise_multiplier: float, max_norm: float, entropy: Entropy
     ) -> None:
         self._parameters = list(parameters)
-        # secure_mode draws every noise as a sum of four, against attacks on the representation of
-        # floats.
-        self._optimiser = DPOptimizer(
-            torch.optim.SGD(self._parameters, lr=0.0),
-            noise_multiplier=noise_multiplier,
-            max_grad_norm=max_norm,
-            expected_batch_size=None,
-            loss_reduction="sum",
-            generator=generator,
-            secure_mode=True,
-        )
-        self._optimiser.zero_grad(set_to_none=True)
+        self._sums = [torch.zeros(p.shape, dtype=torch.float64, device=p.device) for p in self._parameters]
+        self._scale, self._step, self._entropy = math.ceil(noise_multiplier * GRID), max_norm / GRID, entropy
 
     def add(self, examples: int) -> None:
         """Clip the vectors at hand and add them to the sum: one of each of so many examples.
 
-        They are clipped in the parameters' precision. A vector that is not finite has no norm, and
-        counts as zero.
+        A vector that is not finite counts as zero.
 
         Raises:
             UnsupportedError: there is not one vector per example, as when a network folds an
                 example into several rows.
         """
+        vectors = []
         for parameter in self._parameters:
-            vectors = getattr(parameter, "grad_sample", None)
-            if not isinstance(vectors, Tensor) or len(vectors) != examples:
+            given = getattr(parameter, "grad_sample", None)
+            if not isinstance(given, Tensor) or len(given) != examples:
                 raise UnsupportedError(ROWS)
-            give(parameter, vectors.to(parameter.dtype))
-        before = [None if p.summed_grad is None else p.summed_grad.clone() for p in self._parameters]  # type: ignore[attr-defined]
-        vectors_at_hand = [_of(p) for p in self._parameters]
-        self._accumulate()
-        if all(bool(p.summed_grad.isfinite().all()) for p in self._parameters):  # type: ignore[attr-defined]
-            return
-        finite = torch.stack([v.flatten(1).sum(dim=1).isfinite() for v in vectors_at_hand]).all(dim=0)
-        for parameter, earlier, vectors in zip(self._parameters, before, vectors_at_hand, strict=True):
-            parameter.summed_grad = earlier  # type: ignore[attr-defined]
-            give(parameter, torch.where(finite.view(-1, *[1] * parameter.ndim), vectors, 0))
-        self._accumulate()
-
-    def _accumulate(self) -> None:
-        self._optimiser.signal_skip_step(True)
-        self._optimiser.pre_step()
-        self._optimiser.zero_grad(set_to_none=True)
+            vectors.append(given.detach().double().flatten(1) / self._step)
+            parameter.grad_sample = None  # type: ignore[attr-defined]
+        for total, parts in zip(self._sums, whole_parts(vectors), strict=True):
+            total += parts.sum(dim=0).view_as(total)
 
     def release(self) -> tuple[Tensor, ...]:
         """Return the sum with its noise. Nothing drawn gives noise alone."""
-        for parameter in self._parameters:
-            give(parameter, torch.zeros((0, *parameter.shape), device=parameter.device, dtype=parameter.dtype))
-        self._optimiser.signal_skip_step(False)
-        self._optimiser.pre_step()
-        released = tuple(p.grad.detach().clone() for p in self._parameters if p.grad is not None)
-        self._optimiser.zero_grad(set_to_none=True)
-        return released
+        released = []
+        for parameter, total in zip(self._parameters, self._sums, strict=True):
+            if self._scale:
+                noise = rounded_normal(self._scale, total.numel(), self._entropy)
+                total += torch.from_numpy(noise).to(total).view_as(total)
+            released.append((total * self._step).to(parameter.dtype))
+            total.zero_()
+        return tuple(released)
+
+
+def whole_parts(vectors: Sequence[Tensor]) -> list[Tensor]:
+    """Return each example's vector, clipped to a norm of `GRID`, cut to whole numbers.
+
+    Their squares add up to at most ``GRID ** 2``, exactly.
+
+    Args:
+        vectors: one tensor ``n x d`` per parameter, float64, in steps of the grid.
+    """
+    norms = torch.stack([v.square().sum(dim=1) for v in vectors]).sum(dim=0).sqrt()
+    finite = norms.isfinite()
+    factors = torch.where(finite, (GRID / norms).clamp_max(1.0), 0.0)
+    whole = [(torch.where(finite[:, None], v, 0.0) * factors[:, None]).trunc_() for v in vectors]
+    while True:
+        # Whole numbers and their squares are exact here; the norm above was not.
+        over = torch.stack([w.square().sum(dim=1) for w in whole]).sum(dim=0) > GRID**2
+        if not bool(over.any()):
+            return whole
+        shorter = torch.where(over, 1 - 2.0**-20, 1.0)[:, None]
+        whole = [(w * shorter).trunc_() for w in whole]
 
 
 def give(parameter: nn.Parameter, vectors: Tensor) -> None:
@@ -97,15 +117,15 @@ def give(parameter: nn.Parameter, vectors: Tensor) -> None:
     parameter.grad_sample = vectors  # type: ignore[attr-defined]
 
 
-def _of(parameter: nn.Parameter) -> Tensor:
-    vectors: Tensor = parameter.grad_sample  # type: ignore[attr-defined]
-    return vectors
+def poisson_draw(size: int, sample_rate: float, entropy: Entropy) -> Tensor:
+    """Return a draw's indices: each of ``size`` examples has the chance ``sample_rate``.
 
-
-def poisson_draw(size: int, sample_rate: float, generator: torch.Generator) -> Tensor:
-    """Return a draw's indices: each of ``size`` examples has the chance ``sample_rate``."""
-    sampler = UniformWithReplacementSampler(num_samples=size, sample_rate=sample_rate, generator=generator, steps=1)
-    return torch.tensor(next(iter(sampler)), dtype=torch.int64)
+    An example takes part if its word of 64 bits is below that share of all words, rounded down.
+    """
+    share = math.floor(sample_rate * 2**64)
+    if share >= 2**64:
+        return torch.arange(size)
+    return torch.from_numpy(np.flatnonzero(entropy.words(size) < np.uint64(share)))
 
 
 def gradients_at_once(network: Network, weights: Sequence[str], run: Context) -> int:

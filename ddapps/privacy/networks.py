@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ddapps.privacy.mechanism import ROWS, per_example_gradients
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.parts import Architecture, Network, NetworkSource, Spec
+from ddcore.parts import Architecture, Batch, Network, NetworkSource, Spec, View
 
 _CHECKED: WeakKeyDictionary[nn.Module, set[tuple[str, ...]]] = WeakKeyDictionary()
 
@@ -57,6 +57,25 @@ def require_private(network: Network, shape: tuple[int, ...], weights: Sequence[
             # And what the hooks say is what torch says of each example.
             _require_same(together, [_by_torch(network, parameters, row) for row in noise.split(1)])
     _CHECKED[module].add(key)
+
+
+def require_private_view(view: View, shape: tuple[int, ...]) -> None:
+    """Raise `UnsupportedError` unless a view changes each example by itself, and no label.
+
+    It is tried on public noise, as networks are.
+    """
+    noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    together = view(Batch(noise, torch.arange(3)))
+    alone = [view(Batch(row, torch.tensor([i]))) for i, row in enumerate(noise.split(1))]
+    same = [torch.equal(together.targets, torch.cat([batch.targets for batch in alone]))]
+    same += [together.inputs.shape == noise.shape and together.targets.shape == (3,)]
+    apart = torch.cat([batch.inputs for batch in alone])
+    same += [together.inputs.shape == apart.shape and torch.allclose(together.inputs, apart, rtol=1e-4, atol=1e-5)]
+    if not all(same):
+        raise UnsupportedError(
+            f"{type(view).__name__} makes of one example what depends on the others, so one example's part cannot be "
+            "bounded: use augmentations that change each example by itself"
+        )
 
 
 def _per_example(network: Network, parameters: Sequence[nn.Parameter], inputs: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from opacus.accountants import IAccountant
 from ddapps.privacy.accounting import MAX_EPSILON, check_accountant, epsilon_of, history_of, noise_multiplier_for
 from ddapps.privacy.certificate import ALWAYS_PUBLIC
 from ddapps.privacy.counts import DECLARE_CLASSES
+from ddapps.privacy.home import NO_LEDGER, ledger_of, records_digest
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.signal import Mechanism
 from ddcore.errors import BudgetError, InputDataError
@@ -22,6 +23,19 @@ from ddcore.settings import require
 
 PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 """Maps pixels from [0, 1] to [-1, 1]; nothing of it is read from data."""
+
+
+DECLARE = {
+    "classes": f"the classes of {{name}} were read from its private examples: {DECLARE_CLASSES}",
+    "class_names": "the class names of {name} were read from its private examples: declare them, class_names=[...]",
+    "shape": "the shape of {name} was read from its private examples: declare it, shape=(channels, height, width)",
+    "normalisation": "the normalisation of {name} was fitted to its private examples: load it with public constants, as "
+    "load_data(..., normalisation=PUBLIC_NORMALISATION)",
+    "columns": "the columns of {name} were read from its private examples: load it with like=, the spec of public data",
+    "split": "the splits of {name} were drawn by a permutation, so that one example more moves others: give it a test split of "
+    "its own, or load it with split_by='content'",
+}
+"""What to do about a fact that was read from private examples."""
 
 
 def check_budget(epsilon: float, delta: float, sample_rate: float | None, accountant: str | IAccountant) -> None:
@@ -110,14 +124,16 @@ def words_of(mechanism: Mechanism, words: Mapping[str, Any]) -> dict[str, Any]:
     return {**words, "privacy": dataclasses.asdict(mechanism) | {"counts": sorted(mechanism.counts.items())}}
 
 
+def ledger_path(target: TargetData, ledger: str | Path | None) -> Path | None:
+    """Return the ledger's file: the given one, else the dataset's own; None for `NO_LEDGER`."""
+    if ledger == NO_LEDGER:
+        return None
+    return ledger_of(target) if ledger is None else Path(ledger)
+
+
 @contextmanager
 def ledger_for(
-    target: TargetData,
-    mechanism: Mechanism,
-    path: Path | None,
-    budget: tuple[float, float] | None = None,
-    *,
-    fresh: bool = False,
+    target: TargetData, mechanism: Mechanism, path: Path | None, budget: tuple[float, float] | None = None
 ) -> Iterator[Ledger]:
     """Yield the ledger of a dataset, held until the block ends.
 
@@ -127,11 +143,10 @@ def ledger_for(
         path: of the file; None: memory.
         budget: epsilon and delta of a new file; default: this run's own, so that a second run is
             refused.
-        fresh: as in `Ledger`.
     """
-    exists = path is not None and path.exists() and not fresh
+    exists = path is not None and path.exists()
     epsilon, delta = budget or ((None, None) if exists else (mechanism.epsilon, mechanism.delta))
-    ledger = Ledger(path, target.fingerprint(), epsilon, delta, mechanism.accountant, fresh=fresh)
+    ledger = Ledger(path, records_digest(target), epsilon, delta, mechanism.accountant)
     try:
         yield ledger
     finally:
@@ -139,13 +154,9 @@ def ledger_for(
 
 
 def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:
-    read = target.spec.read_from_examples
-    if "classes" in read:
-        raise InputDataError(f"the classes of {target.name} were read from its private examples: {DECLARE_CLASSES}")
-    if "normalisation" in read:
+    for fact in target.spec.read_from_examples:
         raise InputDataError(
-            f"the normalisation of {target.name} was fitted to its private examples: load it with public constants, as "
-            "load_data(..., normalisation=PUBLIC_NORMALISATION)"
+            DECLARE.get(fact, f"{fact!r} of {{name}} was read from its private examples").format(name=target.name)
         )
     counts = target.counts() if given is None else dict(given)
     require(

@@ -12,16 +12,19 @@ import torch
 from opacus.accountants import IAccountant
 
 import ddcore as dd
+from ddapps.privacy.certificate import MAX_NORM, MIN_NORM
 from ddapps.privacy.entropy import Entropy, SystemEntropy
+from ddapps.privacy.home import NO_LEDGER
 from ddapps.privacy.ledger import digest_of
 from ddapps.privacy.networks import feature_norm
-from ddapps.privacy.plan import check_budget, ledger_for, plan, words_of
+from ddapps.privacy.plan import check_budget, ledger_for, ledger_path, plan, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
 from ddcore.ground import write_atomically
 from ddcore.settings import require
 
-CHECKPOINT, LEDGER = "checkpoint.safetensors", "ledger.json"
+CHECKPOINT = "checkpoint.safetensors"
+UNREMEMBERED = "that no other run asked these data: no ledger was kept"
 MADE = "made-by"
 """File that holds the digest of the words and data which the finished summary was made of."""
 GRADIENT_NORM = 0.1
@@ -86,7 +89,6 @@ class PrivateMethod:
         entropy: Entropy | None = None,
         device: str | torch.device = "auto",
         precision: str | None = None,
-        max_seconds: float | None = None,
         checkpoint_seconds: float = 30.0,
         callbacks: Sequence[Callable[[dd.Progress], None]] = (),
         progress: bool = False,
@@ -104,15 +106,17 @@ class PrivateMethod:
                 again with the same words goes on from a checkpoint there, which is removed at the
                 end. What was asked since that checkpoint stays paid, so it may end with fewer
                 steps.
-            ledger: file that keeps the total spent on this dataset; default: one in
-                ``out.private``, for this result alone.
-            ledger_budget: epsilon and delta of a new ledger.
-            overwrite: distill again, and pay again, where ``out`` holds a result.
+            ledger: file that keeps the total spent on this dataset; default: the one that
+                `ddapps.privacy.ledger_of` finds for it again, whatever ``out`` is. `NO_LEDGER`:
+                nothing remembers it, which the certificate says.
+            ledger_budget: epsilon and delta of a new ledger; default: those of this run, so that a
+                second one is refused.
+            overwrite: distill again, and pay again from the same ledger, where ``out`` holds a
+                result.
             start: a *public* summary to start from, instead of noise.
             entropy: of draws and noise; default: the operating system.
             device: as in ``ddcore.distill``.
             precision: as in ``ddcore.distill``.
-            max_seconds: as in ``ddcore.distill``.
             checkpoint_seconds: as in ``ddcore.distill``.
             callbacks: as in ``ddcore.distill``.
             progress: as in ``ddcore.distill``.
@@ -130,12 +134,14 @@ class PrivateMethod:
         self.method.require_fitting(target.spec)
         method = replace(self.method, precision=precision or self.method.precision)
         mechanism = self.mechanism(target, "noise" if start is None else f"public summary {start.sha256()[:12]}")
+        if ledger == NO_LEDGER:
+            mechanism = replace(mechanism, assumed_public=(*mechanism.assumed_public, UNREMEMBERED))
         words = words_of(mechanism, {"method": method.describe(), "seed": seed})
         place = None if out is None else Path(out)
         aside = None if place is None else private_folder(place)
         checkpoint = None if aside is None else aside / CHECKPOINT
-        path = Path(ledger) if ledger is not None else None if aside is None else aside / LEDGER
-        with ledger_for(target, mechanism, path, ledger_budget, fresh=overwrite and ledger is None) as book:
+        path = ledger_path(target, ledger)
+        with ledger_for(target, mechanism, path, ledger_budget) as book:
             text = json.dumps(words, sort_keys=True)
             mark = digest_of(f"{text}/{target.fingerprint()}")
             if overwrite or aside is None:
@@ -165,7 +171,6 @@ class PrivateMethod:
                     start=start,
                     checkpoint=checkpoint,
                     device=device,
-                    max_seconds=max_seconds,
                     checkpoint_seconds=0.0 if self.signal.repeats else checkpoint_seconds,
                     callbacks=callbacks,
                     progress=progress,
@@ -230,9 +235,10 @@ def privatize(
 ) -> PrivateMethod:
     r"""Return ``method`` under :math:`(\epsilon, \delta)`-differential privacy.
 
-    Neighbours differ by one example, added or removed. Real gradients or features are clipped per
-    example, summed over a Poisson draw, and noised, by Opacus. The noise is chosen so that all
-    steps together stay within the budget.
+    Neighbours differ by one example that counts as nothing in one of them; class sizes are public
+    and stay. Real gradients or features are clipped per example, cut to a public grid, and summed
+    over a Poisson draw; integer noise is added (`NoisySum`). The noise is chosen so that all steps
+    together stay within the budget.
 
     Args:
         method: one that asks for gradients or features alone: ``psg, dc, dsa, dcc, dm, dd,
@@ -262,7 +268,8 @@ def privatize(
     """
     check_budget(epsilon, delta, sample_rate, accountant)
     require(
-        max_grad_norm is None or 0 < max_grad_norm < float("inf"), f"max_grad_norm must be above 0, not {max_grad_norm}"
+        max_grad_norm is None or MIN_NORM <= max_grad_norm <= MAX_NORM,
+        f"max_grad_norm must lie in [{MIN_NORM:g}, {MAX_NORM:g}], not {max_grad_norm}",
     )
     require(
         noise_multiplier is None or 0 < noise_multiplier < float("inf"),

@@ -17,7 +17,7 @@ from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy
 from ddapps.privacy.ledger import Ledger, digest_of
 from ddapps.privacy.mechanism import NoisySum, give, gradients_at_once, per_example_gradients, poisson_draw
-from ddapps.privacy.networks import require_private
+from ddapps.privacy.networks import require_private, require_private_view
 from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
 from ddcore.parts import LOSSES, Batch, Context, Counts, Features, Gradients, RealSignal, TargetData
 
@@ -99,6 +99,7 @@ class PrivateSignal(RealSignal):
         for _ in range(self._paid if watched is not None else 0):
             self._tell_watched()
         self._run: Context | None = None
+        self._views: set[type[View]] = set()
 
     def begin(self, run: Context) -> None:
         self._run = run
@@ -187,7 +188,7 @@ class PrivateSignal(RealSignal):
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
         run, loss_of = self._bound(), LOSSES[loss]
-        drawn, random = self._pay(network, groups, weights)
+        drawn = self._pay(network, groups, views, weights)
         at_once = gradients_at_once(network, weights, run)
         for group in groups:
             with network.differentiated(weights) as parameters:
@@ -201,14 +202,14 @@ class PrivateSignal(RealSignal):
                         torch.autograd.grad(shares @ losses, inputs)
 
                 with per_example_gradients(network.module):
-                    released = self._released(group, drawn, views, random, parameters, add, at_once)
+                    released = self._released(group, drawn, views, parameters, add, at_once)
             yield Gradients(tuple(group), released, self._expected(group))
 
     def features(
         self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         run = self._bound()
-        drawn, random = self._pay(network, groups, ())
+        drawn = self._pay(network, groups, views, ())
         for group in groups:
             mean = nn.Parameter(torch.zeros(network.feature_width, device=run.device, dtype=run.dtype))
 
@@ -217,12 +218,12 @@ class PrivateSignal(RealSignal):
                     features = network.features(batch.inputs).to(run.dtype)
                 give(mean, features * shares.unsqueeze(1))
 
-            (released,) = self._released(group, drawn, views, random, [mean], add, run.micro_batch)
+            (released,) = self._released(group, drawn, views, [mean], add, run.micro_batch)
             yield Features(tuple(group), released, self._expected(group))
 
     def _pay(
-        self, network: Network, groups: Sequence[Sequence[int]], weights: Sequence[str]
-    ) -> tuple[dict[int, Tensor], torch.Generator]:
+        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], weights: Sequence[str]
+    ) -> dict[int, Tensor]:
         """Charge one question, then draw the examples that take part: class id -> indices."""
         classes = [c for group in groups for c in group]
         if len(set(classes)) < len(classes):
@@ -233,6 +234,9 @@ class PrivateSignal(RealSignal):
         if empty:
             raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
         require_private(network, self.spec.shape, weights)
+        for view in {type(view): view for view in views.values() if type(view) not in self._views}.values():
+            require_private_view(view, self.spec.shape)
+            self._views.add(type(view))
         if self.exhausted():
             raise BudgetError(
                 f"all {self._mechanism.steps} answers of this run are given: plan more (privatize(..., questions=)), with more noise each"
@@ -241,10 +245,9 @@ class PrivateSignal(RealSignal):
         self._ledger.charge()
         self._paid += 1
         self._tell_watched()
-        cpu = torch.device("cpu")
-        drawn = poisson_draw(len(self._targets), mechanism.sample_rate, self._entropy.generator(cpu)).to(run.device)
+        drawn = poisson_draw(len(self._targets), mechanism.sample_rate, self._entropy).to(run.device)
         targets = self._targets[drawn]
-        return {c: drawn[targets == c] for c in classes}, self._entropy.generator(run.device)
+        return {c: drawn[targets == c] for c in classes}
 
     def _tell_watched(self) -> None:
         if self._watched is not None:
@@ -256,7 +259,6 @@ class PrivateSignal(RealSignal):
         group: Sequence[int],
         drawn: Mapping[int, Tensor],
         views: Mapping[int, View],
-        random: torch.Generator,
         parameters: Sequence[nn.Parameter],
         add: Callable[[Batch, Tensor], None],
         at_once: int,
@@ -266,7 +268,7 @@ class PrivateSignal(RealSignal):
         ``add`` leaves per-example vectors in the parameters' ``grad_sample``.
         """
         run, mechanism = self._bound(), self._mechanism
-        total = NoisySum(parameters, mechanism.noise_multiplier, mechanism.max_grad_norm, random)
+        total = NoisySum(parameters, mechanism.noise_multiplier, mechanism.max_grad_norm, self._entropy)
         smallest = min(self.counts[c] for c in group)
         for class_id in group:
             for indices in drawn[class_id].split(at_once):

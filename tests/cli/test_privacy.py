@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_the_initialisation_that_had_to_change_is_said_aloud(
     assert "noise, since real examples would be published" in capsys.readouterr().err
 
 
+def test_spending_is_charged_to_one_ledger_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another seed, another folder, overwriting: the second run is refused, the result stays."""
+    assert distill(tmp_path / "a") == 0
+    said = capsys.readouterr().out
+    (ledger,) = Path(os.environ["DDAPPS_LEDGERS"]).glob("*.json")
+    assert f"charged to {ledger}" in said
+    before = (tmp_path / "a" / "config.json").read_bytes()
+    for out, words in (("a", ["--seed", "1", "--overwrite"]), ("b", ["--seed", "1"])):
+        assert distill(tmp_path / out, *words) == 1
+        assert "would bring the dataset's total to epsilon" in capsys.readouterr().err
+    assert (tmp_path / "a" / "config.json").read_bytes() == before
+    assert distill(tmp_path / "c", "--seed", "1", "--ledger", str(tmp_path / "other.json")) == 0
+
+
 def test_a_ledger_refuses_to_exceed_its_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = ["--ledger", str(tmp_path / "ledger.json")]
     assert distill(tmp_path / "a", *ledger) == 0
@@ -94,6 +109,8 @@ def test_a_ledger_refuses_to_exceed_its_budget(tmp_path: Path, capsys: pytest.Ca
         (["--method", "cafe"], "asks for raw examples"),
         (["--method", "random", "--steps", "0"], "selects real examples"),
         (["--method", "sgd"], "unknown method"),
+        (["--max-seconds", "5"], "would publish how many steps the clock allowed"),
+        (["--max-grad-norm", "1e-44"], "max_grad_norm must lie in [1e-09, 1e+09]"),
         (["--epsilon", "-1"], "epsilon must be above 0"),
         (["--delta", "0.01"], "below 1 / 1438 examples"),
         (["--accountant", "gdp"], "unknown accountant"),

@@ -6,8 +6,10 @@ What they tell is what the certificate says.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -38,7 +40,18 @@ SETTINGS = quick(method="dm", ipc=1, steps=3, epsilon=5.0, delta=1e-4)
 
 
 def client(settings: Settings, target: dd.TargetData, state: RecordDict, directory: Path | None = None) -> Client:
-    return Client(target, settings, "0", state, directory)
+    """Return a client with a folder of its own, a new one if none is given."""
+    return Client(target, settings, "0", state, directory or Path(mkdtemp(dir=os.environ["DDAPPS_LEDGERS"])))
+
+
+@pytest.fixture(autouse=True)
+def _place() -> None:
+    Path(os.environ["DDAPPS_LEDGERS"]).mkdir(parents=True, exist_ok=True)
+
+
+def folders(node: int) -> dict[str, str]:
+    """Return the configuration of a node that has a folder of its own."""
+    return {"directory": f"{os.environ['DDAPPS_LEDGERS']}/node{node}"}
 
 
 def asked(
@@ -78,7 +91,9 @@ def test_the_unions_epsilon_is_the_largest(parts: list[dd.TargetData], data: Ser
 
 def test_all_rounds_together_stay_within_the_budget(parts: list[dd.TargetData], data: ServerData) -> None:
     settings = replace(SETTINGS, form="feddm", rounds=3)
-    grid = InProcessGrid(client_app(lambda c: parts[int(c.node_config["partition-id"])]), 2, settings.to_config())
+    grid = InProcessGrid(
+        client_app(lambda c: parts[int(c.node_config["partition-id"])]), 2, settings.to_config(), folders
+    )
     outcome = run_server(grid, settings, data)
     assert outcome.rejections == () and len(outcome.history) == 3
     worker = client(settings, parts[0], grid.contexts[1].state)
@@ -147,7 +162,9 @@ def test_what_failed_inside_stays_with_the_client(parts: list[dd.TargetData], da
 
     reasons = {simulate(SETTINGS, [secret], ServerData.of(secret)).rejections[0].reason}
     reasons.add(
-        run_server(InProcessGrid(client_app(broken), 2, SETTINGS.to_config()), SETTINGS, data).rejections[0].reason
+        run_server(InProcessGrid(client_app(broken), 2, SETTINGS.to_config(), folders), SETTINGS, data)
+        .rejections[0]
+        .reason
     )
     few = parts[0].with_train(torch.arange(5), "few")
     reasons |= {r.reason for r in simulate(replace(SETTINGS, counts="noised"), [few], data).rejections}
@@ -158,7 +175,7 @@ def test_an_answer_that_fails_is_paid_and_sizes_are_drawn_once(
     digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(SETTINGS, counts="noised", method="dm")
-    grid = InProcessGrid(client_app(lambda _: digits), 1, settings.to_config())
+    grid = InProcessGrid(client_app(lambda _: digits), 1, settings.to_config(), folders)
     asking = [Message(Task(1, "n").to_content(), dst_node_id=1, message_type="train")]
     features = PrivateSignal.features
     answers = iter(range(100))
@@ -219,7 +236,7 @@ def test_the_same_round_asked_again_gets_the_same_answer_for_free(digits: dd.Tar
 def test_a_client_has_a_limit_of_its_own(parts: list[dd.TargetData], data: ServerData) -> None:
     app = client_app(lambda c: parts[int(c.node_config["partition-id"])])
     for settings, taken in ((SETTINGS, 2), (replace(SETTINGS, epsilon=9.0), 0), (replace(SETTINGS, epsilon=0.0), 0)):
-        grid = InProcessGrid(app, 2, settings.to_config(), lambda _: {"max-epsilon": 6.0})
+        grid = InProcessGrid(app, 2, settings.to_config(), lambda node: {"max-epsilon": 6.0, **folders(node)})
         outcome = run_server(grid, settings, data)
         assert len(outcome.union.parts if outcome.union else []) == taken
         assert len(outcome.rejections) == 2 - taken
@@ -281,3 +298,10 @@ def test_a_reply_to_a_private_task_holds_nothing_else(parts: list[dd.TargetData]
     )
     message = Message(RecordDict(), dst_node_id=1, message_type="train")
     assert message.metadata.dst_node_id == 1
+
+
+def test_a_private_client_without_a_folder_refuses(parts: list[dd.TargetData]) -> None:
+    worker = Client(parts[0], SETTINGS, "0", RecordDict(), None)
+    with pytest.raises(SettingsError, match="needs a folder of its own"):
+        asked(SETTINGS, worker, 1)
+    assert not worker.state.config_records

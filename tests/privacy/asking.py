@@ -27,7 +27,7 @@ class Unlimited(Ledger):
 def mechanism(target: dd.TargetData, **changed: Any) -> Mechanism:
     settings: dict[str, Any] = {
         "noise_multiplier": 0.0,
-        "max_grad_norm": 1e9,
+        "max_grad_norm": 32.0,
         "sample_rate": 1.0,
         "steps": 5,
         "epsilon": 1e6,

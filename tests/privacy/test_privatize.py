@@ -15,9 +15,9 @@ from opacus.accountants import RDPAccountant
 
 import ddcore as dd
 from ddapps import privacy
-from ddapps.privacy import Certificate, RepeatableEntropy, privatize, verify
+from ddapps.privacy import NO_LEDGER, Certificate, RepeatableEntropy, ledger_of, privatize, verify
 from ddapps.privacy.baselines import mean_features
-from ddapps.privacy.privatize import CHECKPOINT, LEDGER, private_folder
+from ddapps.privacy.privatize import CHECKPOINT, private_folder
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
@@ -46,7 +46,7 @@ def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.T
         return
     private = privatize(method, **BUDGET, accountant="rdp")
     assert bool(private.changes) == (name not in ("dc", "psg", "gtn"))
-    summary = private.distill(private_digits, seed=1)
+    summary = private.distill(private_digits, seed=1, ledger=NO_LEDGER)
     certificate = Certificate.of(summary)
     assert certificate.steps == summary.record["steps"] == 3
     assert certificate.epsilon == privacy.epsilon_of(certificate.queries, 1e-3, "rdp") <= 5.0
@@ -57,11 +57,13 @@ def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.T
 
 def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
     private = privatize(small_psg, **BUDGET, accountant="rdp")
-    first, second = (private.distill(private_digits, seed=3) for _ in range(2))
+    first, second = (private.distill(private_digits, seed=3, ledger=NO_LEDGER) for _ in range(2))
     assert first.sha256() != second.sha256()
     starts = [dd.distill(private_digits, small_psg, seed=3, steps=0).sha256() for _ in range(2)]
     assert starts[0] == starts[1]
-    repeated = [private.distill(private_digits, seed=3, entropy=RepeatableEntropy(9)) for _ in range(2)]
+    repeated = [
+        private.distill(private_digits, seed=3, entropy=RepeatableEntropy(9), ledger=NO_LEDGER) for _ in range(2)
+    ]
     assert repeated[0].sha256() == repeated[1].sha256()
     found = verify(repeated[0])
     assert not found.holds
@@ -113,7 +115,7 @@ def test_an_interrupted_run_pays_for_what_it_asked_and_goes_on(
     with pytest.raises(KilledError):
         private.distill(private_digits, callbacks=[KilledAt(2)], **options)
     assert stat.S_IMODE((private_folder(tmp_path / "out") / CHECKPOINT).stat().st_mode) == 0o600
-    assert stat.S_IMODE((private_folder(tmp_path / "out") / LEDGER).stat().st_mode) == 0o600
+    assert stat.S_IMODE(ledger_of(private_digits).stat().st_mode) == 0o600
     # killed before a checkpoint: two more steps are lost, and paid
     with pytest.raises(KilledError):
         private.distill(private_digits, callbacks=[KilledAt(3)], out=tmp_path / "out", seed=0, checkpoint_seconds=1e9)
@@ -145,12 +147,18 @@ def test_the_claim_covers_a_run_that_ends_early(
     private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
 ) -> None:
     private = privatize(small_psg, **BUDGET, accountant="rdp")
-    stopped = private.distill(private_digits, out=tmp_path / "out", max_seconds=0.0)
-    certificate = Certificate.of(stopped)
-    assert (certificate.steps, stopped.record["steps"]) == (0, 0)
-    assert certificate.epsilon == Certificate.of(private.distill(private_digits)).epsilon
-    assert verify(stopped).holds
-    assert Certificate.of(private.distill(private_digits, out=tmp_path / "out")).steps == 4
+    with pytest.raises(KilledError):
+        private.distill(private_digits, out=tmp_path / "out", callbacks=[KilledAt(2)], checkpoint_seconds=1e9)
+    shorter = private.distill(private_digits, out=tmp_path / "out")
+    certificate = Certificate.of(shorter)
+    assert (certificate.steps, shorter.record["steps"]) == (4, 2)
+    assert certificate.epsilon == Certificate.of(private.distill(private_digits, ledger=NO_LEDGER)).epsilon
+    assert verify(shorter).holds
+
+
+def test_nothing_that_the_clock_decides_is_published(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
+    with pytest.raises(TypeError, match="max_seconds"):
+        privatize(small_psg, **BUDGET).distill(private_digits, max_seconds=1.0)  # type: ignore[call-arg]
 
 
 def test_mean_features_finishes_and_takes_public_sizes(private_digits: dd.TargetData, tmp_path: Path) -> None:
@@ -173,7 +181,7 @@ def test_a_finished_result_is_not_mistaken_for_that_of_other_data_or_settings(
     first = private.distill(private_digits, out=tmp_path / "out", precision="fp64")
     assert private.distill(private_digits, out=tmp_path / "out", precision="fp64").sha256() == first.sha256()
     other = replace(private_digits, train=private_digits.train.take(torch.arange(80)))
-    with pytest.raises(LedgerError, match="another dataset"):
+    with pytest.raises(OutputExistsError, match="another summary"):
         private.distill(other, out=tmp_path / "out")
     with pytest.raises(OutputExistsError, match="another summary"):
         privatize(small_psg, **BUDGET, accountant="rdp", max_grad_norm=1.0).distill(
@@ -186,10 +194,60 @@ def test_a_run_whose_answers_are_all_lost_says_so(
 ) -> None:
     private = privatize(small_psg.with_steps(2), **BUDGET, accountant="rdp")
     with pytest.raises(KilledError):
-        private.distill(private_digits, out=tmp_path / "out", callbacks=[KilledAt(2)], checkpoint_seconds=1e9)
+        private.distill(
+            private_digits,
+            out=tmp_path / "out",
+            callbacks=[KilledAt(2)],
+            checkpoint_seconds=1e9,
+            ledger_budget=(15.0, 1e-3),
+        )
     with pytest.raises(BudgetError, match="paid for all of its answers"):
         private.distill(private_digits, out=tmp_path / "out")
     assert verify(private.distill(private_digits, out=tmp_path / "out", overwrite=True)).holds
+
+
+def test_spending_is_remembered_whatever_the_result_is_called(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path
+) -> None:
+    """Another folder, overwriting, another name or order of the records: one ledger."""
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    private.distill(private_digits, out=tmp_path / "a")
+    turned = replace(private_digits, name="other", train=private_digits.train.take(torch.arange(89, -1, -1)))
+    assert ledger_of(turned) == ledger_of(private_digits)
+    attempts: list[tuple[dd.TargetData, dict[str, Any]]] = [
+        (private_digits, {"out": tmp_path / "b", "seed": 1}),
+        (private_digits, {"out": tmp_path / "a", "overwrite": True}),
+        (private_digits, {}),
+        (turned, {"out": tmp_path / "c"}),
+    ]
+    for target, words in attempts:
+        with pytest.raises(BudgetError, match="would bring the dataset's total to epsilon"):
+            private.distill(target, **words)
+    assert dd.DataSummary.load(tmp_path / "a").record["steps"] == 4
+    others = replace(private_digits, train=private_digits.train.take(torch.arange(80)))
+    assert ledger_of(others) != ledger_of(private_digits)
+
+
+def test_without_a_place_for_ledgers_nothing_is_asked(
+    private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DDAPPS_LEDGERS", str(tmp_path / "file" / "ledgers"))
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+    with pytest.raises(LedgerError, match=r"nothing would remember what is spent: name a folder.*DDAPPS_LEDGERS"):
+        private.distill(private_digits)
+    certificate = Certificate.of(private.distill(private_digits, ledger=NO_LEDGER))
+    assert "no ledger was kept" in certificate.assumed_public[-1]
+
+
+def test_two_runs_cannot_spend_the_same_budget_at_once(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
+    private = privatize(small_psg, **BUDGET, accountant="rdp")
+
+    def meanwhile(progress: dd.Progress) -> None:
+        with pytest.raises(LedgerError, match="in use by another run"):
+            private.distill(private_digits, seed=progress.step)
+
+    private.distill(private_digits, callbacks=[meanwhile])
 
 
 def test_a_ledger_stops_the_second_run(private_digits: dd.TargetData, small_psg: dd.Method, tmp_path: Path) -> None:
@@ -255,14 +313,14 @@ def test_batch_norm_is_refused_before_anything_is_paid(
     method = small_psg.on_networks("convnet(width=4,norm=batch)")
     with pytest.raises(UnsupportedError, match="norm='instance'"):
         privatize(method, **BUDGET, accountant="rdp").distill(private_digits, out=tmp_path / "out")
-    assert json.loads((private_folder(tmp_path / "out") / LEDGER).read_text())["runs"][0]["queries"][0][2] == 0
+    assert json.loads(ledger_of(private_digits).read_text())["runs"][0]["queries"][0][2] == 0
 
 
 def test_a_private_start_is_refused_and_a_public_one_is_said(
     private_digits: dd.TargetData, small_psg: dd.Method
 ) -> None:
     private = privatize(small_psg, **BUDGET, accountant="rdp")
-    mine = private.distill(private_digits)
+    mine = private.distill(private_digits, ledger=NO_LEDGER)
     with pytest.raises(UnsupportedError, match="would add its loss"):
         private.distill(private_digits, start=mine)
     with pytest.raises(UnsupportedError, match="would add its loss"):
@@ -270,7 +328,7 @@ def test_a_private_start_is_refused_and_a_public_one_is_said(
     with pytest.raises(UnsupportedError, match="private data itself"):
         private.distill(private_digits, start=dd.distill(private_digits, small_psg, steps=0))
     public = replace(mine, record={})
-    again = private.distill(private_digits, start=public)
+    again = private.distill(private_digits, start=public, ledger=NO_LEDGER)
     assert Certificate.of(again).initialisation.startswith("public summary")
 
 
@@ -301,6 +359,8 @@ def test_facts_that_were_read_from_the_data_are_refused(private_digits: dd.Targe
         ({"delta": 1.0}, SettingsError, "probability"),
         ({"epsilon": 1e4}, SettingsError, "at most 500"),
         ({"max_grad_norm": -1.0}, SettingsError, "max_grad_norm"),
+        ({"max_grad_norm": 1e-44}, SettingsError, "max_grad_norm must lie in"),
+        ({"max_grad_norm": 1e30}, SettingsError, "max_grad_norm must lie in"),
         ({"sample_rate": 2.0}, SettingsError, "sample_rate"),
         ({"accountant": "gdp"}, UnknownNameError, "choose one of prv, rdp"),
         ({"accountant": "exact"}, UnknownNameError, "accountant"),

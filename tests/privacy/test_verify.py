@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ddcore as dd
-from ddapps.privacy import Certificate, privatize, verify
+from ddapps.privacy import NO_LEDGER, Certificate, privatize, verify
 from ddapps.privacy.baselines import mean_features
 from ddcore.errors import CertificateError
 
@@ -16,7 +16,7 @@ from ddcore.errors import CertificateError
 @pytest.fixture(scope="module")
 def summary(private_digits: dd.TargetData) -> dd.DataSummary:
     method = dd.methods.psg(ipc=1, preset="cpu").on_networks("convnet(width=4)").with_steps(3)
-    return privatize(method, epsilon=2.0, delta=1e-3).distill(private_digits)
+    return privatize(method, epsilon=2.0, delta=1e-3).distill(private_digits, ledger=NO_LEDGER)
 
 
 def edited(summary: dd.DataSummary, **changed: Any) -> dd.DataSummary:
@@ -127,7 +127,7 @@ def test_what_has_no_certificate_says_why(summary: dd.DataSummary, private_digit
 
 def test_one_answer_serves_all_steps_of_mean_features(private_digits: dd.TargetData) -> None:
     private = mean_features(private_digits, epsilon=2.0, delta=1e-3, ipc=1, features=50, steps=5)
-    summary = private.distill(private_digits)
+    summary = private.distill(private_digits, ledger=NO_LEDGER)
     certificate = Certificate.of(summary)
     assert (certificate.steps, summary.record["steps"], certificate.repeated) == (1, 5, True)
     assert certificate.max_grad_norm == 1.0

@@ -137,15 +137,18 @@ def test_data_like_a_summarys_have_its_columns_scaling_and_classes(frame: pd.Dat
 
 
 def test_what_was_declared_is_told_from_what_was_read(frame: pd.DataFrame) -> None:
-    assert load_table(frame, target="label").spec.read_from_examples == ("classes", "normalisation", "columns")
+    read = ("classes", "normalisation", "columns", "split")
+    assert load_table(frame, target="label").spec.read_from_examples == read
     declared = load_table(frame, target="label", class_names=["no", "yes"])
-    assert declared.spec.read_from_examples == ("normalisation", "columns")
-    assert dd.load_data(frame, like=declared.spec).spec.read_from_examples == ()
+    assert declared.spec.read_from_examples == ("normalisation", "columns", "split")
+    assert dd.load_data(frame, like=declared.spec).spec.read_from_examples == ("split",)
+    given = frame.assign(split=["train"] * 100 + ["test"] * 20)
+    assert dd.load_data(given, like=declared.spec).spec.read_from_examples == ()
     # Which of the declared classes the rows have is read from the rows.
     more = load_table(frame, target="label", class_names=["no", "yes", "perhaps"])
     assert more.spec.num_classes == 3 and more.spec.classes == (0, 1)
-    assert more.spec.read_from_examples == ("classes", "normalisation", "columns")
-    assert dd.load_data(frame, like=more.spec).spec.read_from_examples == ("classes",)
+    assert more.spec.read_from_examples == read
+    assert dd.load_data(given, like=more.spec).spec.read_from_examples == ("classes",)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ddcore.errors import InputDataError, UnknownNameError
 from ddcore.images import sources
 from ddcore.images.normalisation import fit_normalisation
 from ddcore.images.spec import ImageSpec, check_images
-from ddcore.parts import Normalisation, Spec, Split, TargetData, stratified_split
+from ddcore.parts import Normalisation, Spec, Split, TargetData, split_in_two
 
 # Names of a split's arrays in a .npz file, and in a mapping.
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -31,6 +31,8 @@ def load_images(
     classes: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
     mirror: bool | None = None,
+    shape: Sequence[int] | None = None,
+    split_by: str = "draw",
     size: int | None = None,
     like: Spec | None = None,
     root: str | Path | None = None,
@@ -55,6 +57,9 @@ def load_images(
         class_names: one per class id.
         mirror: whether mirrored images keep their class; default: yes, except for data known to
             show digits.
+        shape: channels, height and width, declared. Images of a folder are brought to them, one by
+            one; others must have them. Default: read from the examples.
+        split_by: how splits are cut here: ``draw`` or ``content`` (`split_in_two`).
         size: side to which images of a folder are resized; needed when they differ.
         like: facts of other such data (a summary's ``spec``), whose normalisation and number of
             classes are taken.
@@ -71,7 +76,8 @@ def load_images(
         raise InputDataError(f"size must be at least 1, not {size}")
     if like is not None:
         normalisation, num_classes = like.normalisation, like.num_classes
-    arrays, found_name = _arrays(source, test, root=root, size=size)
+    declared_names = None if class_names is None else tuple(class_names)
+    arrays, found_name = _arrays(source, test, root=root, size=size, shape=shape, names=declared_names)
     name = name or found_name
     facts = sources.facts_about(name)
     names = tuple(class_names or arrays.class_names or facts.class_names)
@@ -79,14 +85,18 @@ def load_images(
     held_out = None if arrays.test is None else as_split(arrays.test[0], arrays.test[1], "test")
     if not len(train):
         raise InputDataError(f"{name}: the training split is empty")
-    carved = None
+    if shape is not None and tuple(train.inputs.shape[1:]) != tuple(shape):
+        raise InputDataError(f"{name}: images have shape {tuple(train.inputs.shape[1:])}, declared is {tuple(shape)}")
+    carved, drawn = None, False
     if held_out is None and arrays.split_test:
-        kept, tested = stratified_split(
-            train.targets, 0.2, arrays.split_seed if arrays.split_seed is not None else seed
-        )
+        fixed = arrays.split_seed is not None
+        by, seed_of = ("draw", arrays.split_seed) if fixed else (split_by, seed)
+        kept, tested = split_in_two(train, train.targets, 0.2, seed_of or 0, by)
+        drawn = not fixed and split_by == "draw"
         train, held_out = train.take(kept), train.take(tested)
     if validation:
-        kept, chosen = stratified_split(train.targets, validation, seed)
+        kept, chosen = split_in_two(train, train.targets, validation, seed, split_by)
+        drawn = drawn or split_by == "draw"
         train, carved = train.take(kept), train.take(chosen)
     highest = max(int(s.targets.max()) for s in (train, held_out, carved) if s is not None and len(s))
     known = facts.class_names if str(source) in sources.NAMED else ()
@@ -110,12 +120,30 @@ def load_images(
         normalisation=normalisation
         if isinstance(normalisation, Normalisation)
         else fit_normalisation(normalisation, train.inputs),
-        read_from_examples=(*(() if declared else ("classes",)), *(("normalisation",) if fitted else ())),
+        read_from_examples=tuple(
+            fact
+            for fact, read in (
+                ("classes", not declared),
+                ("class_names", arrays.from_folders and class_names is None),
+                ("shape", arrays.one_by_one and shape is None),
+                ("normalisation", fitted),
+                ("split", drawn),
+            )
+            if read
+        ),
     )
     return TargetData(name, spec, train, held_out, carved)
 
 
-def _arrays(source: object, test: object, *, root: str | Path | None, size: int | None) -> tuple[sources.Arrays, str]:
+def _arrays(
+    source: object,
+    test: object,
+    *,
+    root: str | Path | None,
+    size: int | None,
+    shape: Sequence[int] | None,
+    names: tuple[str, ...] | None,
+) -> tuple[sources.Arrays, str]:
     if isinstance(source, str | Path):
         path = Path(source)
         if str(source) in sources.NAMED:
@@ -123,7 +151,7 @@ def _arrays(source: object, test: object, *, root: str | Path | None, size: int 
         if path.suffix == ".npz" and path.is_file():
             return _from_mapping(sources.read_npz(path)), path.stem
         if path.is_dir():
-            return sources.read_folder(path, size), path.resolve().name
+            return sources.read_folder(path, size, shape, names), path.resolve().name
         raise UnknownNameError("data", str(source), (*sources.NAMED, "path/to/file.npz", "path/to/image/folder"))
     if isinstance(source, Mapping):
         return _from_mapping(source), "arrays"
@@ -135,11 +163,12 @@ def _arrays(source: object, test: object, *, root: str | Path | None, size: int 
         )
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, list):
         train = read_dataset(source)
-        names = getattr(source, "classes", None)
+        found = getattr(source, "classes", None)
         return sources.Arrays(
             train,
             None if test is None else read_dataset(test),
-            tuple(map(str, names)) if isinstance(names, list | tuple) else (),
+            tuple(map(str, found)) if isinstance(found, list | tuple) else (),
+            one_by_one=True,
         ), type(source).__name__.lower()
     raise InputDataError(
         f"cannot read data from {type(source).__name__}: give a name, a path, a map-style Dataset, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class Arrays:
         class_names: where the source knows them.
         split_test: whether a fifth of the training examples serves as test split, as there is none.
         split_seed: the fixed seed of that split, where the source fixes it.
+        one_by_one: whether each image has a size of its own, so that the shape is read from them.
+        from_folders: whether the names of folders are those of the classes.
     """
 
     train: tuple[Any, Any]
@@ -65,6 +67,8 @@ class Arrays:
     class_names: tuple[str, ...] = ()
     split_test: bool = False
     split_seed: int | None = None
+    one_by_one: bool = False
+    from_folders: bool = False
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -126,25 +130,37 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise InputDataError(f"{path.name} is not a readable .npz file of plain arrays: {error}") from error
 
 
-def read_folder(path: Path, size: int | None) -> Arrays:
-    """Read ``path/<class>/*.png``, or ``path/train/<class>/*`` with ``path/test/<class>/*``."""
+def read_folder(
+    path: Path, size: int | None, shape: Sequence[int] | None = None, names: tuple[str, ...] | None = None
+) -> Arrays:
+    """Read ``path/<class>/*.png``, or ``path/train/<class>/*`` with ``path/test/<class>/*``.
+
+    Args:
+        path: of the folder.
+        size: side to which images are resized.
+        shape: channels, height and width to which each image is brought, in place of ``size``.
+        names: of the classes; other folders are left alone. Default: every folder is a class.
+    """
     nested = (path / "train").is_dir() and any(p.is_dir() for p in (path / "train").iterdir())
     root = path / "train" if nested else path
-    names = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
-    if not names:
+    found = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    if not found:
         raise InputDataError(f"{path.name} has no folder per class: expected CLASS/*.png or train/CLASS/*.png")
-    train = _read_classes(root, names, size)
+    classes = found if names is None else names
+    train = _read_classes(root, classes, size, shape)
     side = train[0].shape[-1] if size is None and train[0].shape[-1] == train[0].shape[-2] else size
     test = None
     if nested and (path / "test").is_dir():
-        strangers = {p.name for p in (path / "test").iterdir() if p.is_dir()} - set(names)
-        if strangers:
+        strangers = {p.name for p in (path / "test").iterdir() if p.is_dir()} - set(classes)
+        if strangers and names is None:
             raise InputDataError(f"test/ has classes that train/ does not have: {', '.join(sorted(strangers))}")
-        test = _read_classes(path / "test", names, side)
-    return Arrays(train, test, names, split_test=test is None)
+        test = _read_classes(path / "test", classes, side, shape)
+    return Arrays(train, test, classes, split_test=test is None, one_by_one=True, from_folders=True)
 
 
-def _read_classes(root: Path, names: tuple[str, ...], size: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _read_classes(
+    root: Path, names: tuple[str, ...], size: int | None, shape: Sequence[int] | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     from PIL import Image, UnidentifiedImageError
     from torchvision.transforms.functional import pil_to_tensor
 
@@ -155,10 +171,13 @@ def _read_classes(root: Path, names: tuple[str, ...], size: int | None) -> tuple
                 with Image.open(file) as opened:
                     if opened.mode.startswith(("I", "F")):
                         raise InputDataError(f"{name}/{file.name} has more than 8 bits per pixel: convert it to 8")
-                    image = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+                    grey = opened.mode in ("1", "L") if shape is None else shape[0] == 1
+                    image = opened.convert("L" if grey else "RGB")
             except (UnidentifiedImageError, OSError) as error:
                 raise InputDataError(f"{name}/{file.name} is not a readable image") from error
-            if size is not None:
+            if shape is not None:
+                image = image.resize((shape[2], shape[1]))
+            elif size is not None:
                 image = image.resize((size, size))
             images.append(pil_to_tensor(image))
             labels.append(label)

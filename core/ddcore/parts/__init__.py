@@ -44,7 +44,16 @@ from ddcore.parts.suiting import (
     suited_augmentation,
     suited_factorization,
 )
-from ddcore.parts.target import Split, TargetData, stratified_split
+from ddcore.parts.target import (
+    SPLITTING,
+    Split,
+    TargetData,
+    content_split,
+    example_digests,
+    places_of_classes,
+    split_in_two,
+    stratified_split,
+)
 from ddcore.parts.task import Classification, Regression, Task
 
 __all__ = [
@@ -53,6 +62,7 @@ __all__ = [
     "LOSSES",
     "MODALITIES",
     "NOISE",
+    "SPLITTING",
     "Architecture",
     "Augmentation",
     "Batch",
@@ -107,17 +117,21 @@ __all__ = [
     "chunks",
     "class_shares",
     "concatenated",
+    "content_split",
     "counts_within",
     "cross_entropy",
+    "example_digests",
     "find_head",
     "largest_ipc",
     "largest_size",
     "mixed_batches",
     "modality_named",
     "parse_architecture",
+    "places_of_classes",
     "plain_copy",
     "require_fitting",
     "shared_out",
+    "split_in_two",
     "squared_error",
     "step_batches",
     "stratified_split",

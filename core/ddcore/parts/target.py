@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ddcore.errors import BudgetError, InputDataError
+from ddcore.errors import BudgetError, InputDataError, UnknownNameError
 from ddcore.ground.randomness import generator
 from ddcore.parts.spec import Spec
 
@@ -150,15 +150,63 @@ class TargetData:
         """Return the class id of every training example."""
         return self.spec.task.class_ids(self.train.targets)
 
-    def with_validation(self, fraction: float, seed: int = 0) -> TargetData:
-        """Return the same data with a validation split.
+    def with_validation(self, fraction: float, seed: int = 0, by: str = "draw") -> TargetData:
+        """Return the same data with a validation split of this fraction of the training examples.
 
-        Every class gives this fraction of its training examples to it (`stratified_split`).
+        Args:
+            fraction: inside (0, 1).
+            seed: of the split.
+            by: ``draw`` or ``content``; see `split_in_two`.
         """
         if self.validation is not None:
             raise InputDataError(f"{self.name} has a validation split already")
-        kept, carved = stratified_split(self.class_ids(), fraction, seed)
-        return replace(self, train=self.train.take(kept), validation=self.train.take(carved))
+        kept, carved = split_in_two(self.train, self.class_ids(), fraction, seed, by)
+        read = self.spec.read_from_examples if by == "content" else (*self.spec.read_from_examples, "split")
+        spec = replace(self.spec, read_from_examples=tuple(dict.fromkeys(read)))
+        return replace(self, spec=spec, train=self.train.take(kept), validation=self.train.take(carved))
+
+
+SPLITTING = ("draw", "content")
+
+
+def split_in_two(split: Split, class_ids: Tensor, fraction: float, seed: int, by: str) -> tuple[Tensor, Tensor]:
+    """Return the indices of two parts of a split; the second gets this fraction of it.
+
+    Args:
+        split: what is cut.
+        class_ids: of its examples.
+        fraction: inside (0, 1).
+        seed: of the cut.
+        by: ``draw``: a permutation of every class (`stratified_split`). One example more moves
+            others, so a private run must not rest on it. ``content``: each example goes where a
+            keyed hash of itself says, whatever the others are (`content_split`).
+    """
+    if by not in SPLITTING:
+        raise UnknownNameError("way to split", by, SPLITTING)
+    return stratified_split(class_ids, fraction, seed) if by == "draw" else content_split(split, fraction, seed)
+
+
+def content_split(split: Split, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split examples by a hash of ``seed`` and of each example's own bytes.
+
+    About ``fraction`` of them go to the second part. An example that comes or goes moves no other.
+
+    Raises:
+        BudgetError: ``fraction`` is not inside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise BudgetError(f"a split's fraction must lie inside (0, 1), not {fraction}")
+    below, key = int(fraction * 2**64), f"content-split/{seed}/".encode()
+    second = [int.from_bytes(digest[:8], "little") < below for digest in example_digests(split, key)]
+    chosen = torch.tensor(second, dtype=torch.bool)
+    return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def example_digests(split: Split, key: bytes = b"") -> list[bytes]:
+    """Return the SHA-256 of ``key`` and the bytes of each example, its target included."""
+    rows = split.inputs.contiguous().flatten(1).numpy()
+    targets = split.targets.contiguous().view(len(split), -1).numpy()
+    return [hashlib.sha256(key + y.tobytes() + x.tobytes()).digest() for x, y in zip(rows, targets, strict=True)]
 
 
 def stratified_split(targets: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -79,6 +79,7 @@ def load_table(
     names = () if kind.numeric else class_names_of(answers, class_names if like is None else like.class_names)
     targets = numbers_of(answers) if kind.numeric else class_ids_of(answers, names)
     groups = kind.class_ids(targets)
+    drawn = split is None or (validation > 0 and not (split == "validation").any())
     if split is None:
         split = np.full(len(frame), "train", dtype=object)
         _carve(split, groups, "test", TEST_SHARE, seed)
@@ -100,7 +101,7 @@ def load_table(
     present = tuple(groups[training].unique().tolist())
     # Classes are declared if their names were and each of them is there, as with images.
     declared = kind.numeric or ((like is not None or class_names is not None) and len(present) == len(names))
-    fitted = () if like is not None else ("normalisation", "columns")
+    fitted = (*(() if like is not None else ("normalisation", "columns")), *(("split",) if drawn else ()))
     spec = TableSpec(
         shape=tuple(rows.shape[1:]),
         num_classes=len(names) or 1,

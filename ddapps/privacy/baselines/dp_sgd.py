@@ -14,7 +14,7 @@ from opacus.accountants import IAccountant
 import ddcore as dd
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy, SystemEntropy
-from ddapps.privacy.plan import ledger_for, plan, words_of
+from ddapps.privacy.plan import ledger_for, ledger_path, plan, words_of
 from ddapps.privacy.signal import PrivateSignal
 from ddcore.ground import derive_seed, fitting_micro_batch, generator, resolve_device
 from ddcore.parts import Network, NoAugmentation, as_architecture
@@ -73,7 +73,7 @@ def dp_sgd(
         training: settings.
         accountant: as in `privatize`.
         counts: as in `privatize`.
-        ledger: file that keeps the total spent on this dataset.
+        ledger: as in `PrivateMethod.distill`.
         seed: of the initial weights, which are public.
         device: as in ``ddcore.distill``.
         entropy: of draws and noise; default: the operating system.
@@ -104,7 +104,7 @@ def dp_sgd(
     }
     watched = None if isinstance(accountant, str) else accountant
     words = words_of(mechanism, words)
-    with ledger_for(target, mechanism, None if ledger is None else Path(ledger)) as book:
+    with ledger_for(target, mechanism, ledger_path(target, ledger)) as book:
         book.abandon(json.dumps(words, sort_keys=True))  # nothing of an interrupted training is left to go on from
         signal = PrivateSignal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
         signal.certificate()
