@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from ddapps.privacy import Canaries, PrivateMethod
 
 METHOD_HELP = (
-    "psg, dc, dsa, dcc, dm, dd, linba, kfs, gtn; baselines: mean_features (one noisy answer), noise (default: psg)"
+    "psg, dc, dsa, dcc, dm, dd, linba, kfs, gtn; public_subspace (few answers, kept); baselines: mean_features (one noisy "
+    "answer), noise (default: psg)"
 )
 BASELINE_REFUSES = {
     "mean_features": ("network", "preset", "set", "max_grad_norm", "sample_rate"),
+    "public_subspace": ("network", "preset", "set", "max_grad_norm", "sample_rate"),
     "noise": ("network", "preset", "set", "max_grad_norm", "sample_rate", "steps", "ledger", "canaries"),
 }
 
@@ -122,7 +124,7 @@ def _distill(options: argparse.Namespace) -> None:
     from ddapps import privacy
 
     target, out = _public_data(options), options.out
-    if options.method in privacy.baselines.SUMMARIES:
+    if options.method in BASELINE_REFUSES:
         _refuse(options, BASELINE_REFUSES[options.method], f"method {options.method}")
     if options.method == "noise":
         summary = dd.distill(target, privacy.baselines.noise(options.ipc), seed=options.seed, device=options.device)
@@ -168,9 +170,13 @@ def _private_method(options: argparse.Namespace, target: dd.TargetData) -> Priva
 
     budget = {"epsilon": options.epsilon, "delta": options.delta, "accountant": options.accountant}
     counts = target.counts()
-    if options.method == "mean_features":
+    whole: dict[str, Callable[..., PrivateMethod]] = {
+        "mean_features": privacy.baselines.mean_features,
+        "public_subspace": privacy.public_subspace,
+    }
+    if options.method in whole:
         steps = {} if options.steps is None else {"steps": options.steps}
-        return privacy.baselines.mean_features(target, **budget, ipc=options.ipc, counts=counts, **steps)
+        return whole[options.method](target, **budget, ipc=options.ipc, counts=counts, **steps)
     return privacy.privatize(
         method_from(options, target.spec),
         **budget,

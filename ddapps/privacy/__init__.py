@@ -30,6 +30,7 @@ from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.plan import PUBLIC_NORMALISATION
 from ddapps.privacy.privatize import PrivateMethod, private_folder, privatize
 from ddapps.privacy.signal import Mechanism, PrivateSignal
+from ddapps.privacy.subspace import PublicSubspace, public_subspace
 from ddapps.privacy.verify import Verification, verify
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Mechanism",
     "PrivateMethod",
     "PrivateSignal",
+    "PublicSubspace",
     "RepeatableEntropy",
     "SystemEntropy",
     "Verification",
@@ -59,6 +61,7 @@ __all__ = [
     "noise_multiplier_for",
     "private_folder",
     "privatize",
+    "public_subspace",
     "release_counts",
     "verify",
 ]

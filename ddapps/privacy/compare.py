@@ -14,12 +14,13 @@ from ddapps.privacy.baselines import PrivateTraining, dp_sgd, mean_features, noi
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.home import NO_LEDGER
 from ddapps.privacy.privatize import privatize
+from ddapps.privacy.subspace import public_subspace
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict, sample_statistics
 from ddcore.methods import METHODS, build_method
 from ddcore.settings import require_counts
 
-BASELINES = ("mean_features", "dp_sgd", "noise")
+BASELINES = ("public_subspace", "mean_features", "dp_sgd", "noise")
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,9 @@ def _distilled(
 ) -> dd.DataSummary:
     if name == "noise":
         return dd.distill(target, noise(ipc), seed=seed, device=device)
-    if name == "mean_features":
-        private = mean_features(target, epsilon=epsilon, delta=delta, ipc=ipc, seed=seed)
+    if name in ("mean_features", "public_subspace"):
+        whole = mean_features if name == "mean_features" else public_subspace
+        private = whole(target, epsilon=epsilon, delta=delta, ipc=ipc, seed=seed)
     else:
         method = build_method(name, ipc=ipc, preset="cpu", data=target.name)
         private = privatize(method, epsilon=epsilon, delta=delta)

@@ -4,7 +4,4 @@ from ddapps.privacy.baselines.dp_sgd import PrivateTraining, dp_sgd
 from ddapps.privacy.baselines.mean_features import mean_features
 from ddapps.privacy.baselines.noise import noise
 
-SUMMARIES = ("mean_features", "noise")
-"""Baselines that give a summary."""
-
-__all__ = ["SUMMARIES", "PrivateTraining", "dp_sgd", "mean_features", "noise"]
+__all__ = ["PrivateTraining", "dp_sgd", "mean_features", "noise"]

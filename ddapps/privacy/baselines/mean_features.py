@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from opacus.accountants import IAccountant
 from torch import Tensor, nn
 
 import ddcore as dd
+from ddapps.privacy.heads import unused_head
+from ddapps.privacy.kept import KeptAnswers
 from ddapps.privacy.privatize import PrivateMethod, privatize
-from ddapps.privacy.signal import PrivateSignal
 from ddcore.images import Pixels
 from ddcore.matching import DistributionMatching
-from ddcore.parts import Counts, Features, Ipc
+from ddcore.parts import Ipc
 from ddcore.sources import FixedNetworks
-
-if TYPE_CHECKING:
-    from ddcore.parts import Network, View
 
 
 class RandomFourierFeatures(nn.Module):
@@ -35,7 +32,7 @@ class RandomFourierFeatures(nn.Module):
         super().__init__()
         random = torch.Generator().manual_seed(seed)
         self.register_buffer("frequencies", torch.randn(math.prod(shape), count, generator=random) / bandwidth)
-        self.head = nn.Linear(2 * count, num_classes)
+        self.head = unused_head(2 * count, num_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``n x ...`` to logits that mean nothing; the head's input is what counts."""
@@ -43,33 +40,6 @@ class RandomFourierFeatures(nn.Module):
         features = torch.cat([angles.cos(), angles.sin()], dim=1) / math.sqrt(angles.shape[1])
         logits: Tensor = self.head(features)
         return logits
-
-
-class AnsweredOnce(PrivateSignal):
-    """Asks the data once, for all classes, and repeats that answer, which costs nothing more."""
-
-    repeats: ClassVar[bool] = True
-    _answers: tuple[Features, ...] = ()
-
-    def features(
-        self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
-    ) -> Iterator[Features]:
-        if not self._answers:
-            self._answers = tuple(super().features(network, groups, views, count))
-        run = self._bound()
-        for answer in self._answers:
-            yield replace(answer, mean=answer.mean.to(run.device, run.dtype))
-
-    def exhausted(self) -> bool:
-        return super().exhausted() and not self._answers
-
-    def state_dict(self) -> dict[str, Any]:
-        kept = [[list(a.classes), a.mean, a.count] for a in self._answers]
-        return super().state_dict() | {"answers": kept}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._answers = tuple(Features(tuple(c), mean, count) for c, mean, count in state["answers"])
 
 
 def mean_features(
@@ -128,4 +98,4 @@ def mean_features(
         counts=counts,
         questions=1,
     )
-    return replace(private, signal=AnsweredOnce)
+    return replace(private, signal=KeptAnswers)

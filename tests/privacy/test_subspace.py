@@ -1,0 +1,97 @@
+"""Few answers in public subspaces, kept, and free steps on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import ddcore as dd
+from ddapps.privacy import NO_LEDGER, Certificate, PrivateMethod, RepeatableEntropy, public_subspace, verify
+from ddapps.privacy.baselines import mean_features
+from ddapps.privacy.kept import KeptAnswers
+from ddapps.privacy.subspace import PublicSubspace, smooth_noise
+from ddcore.errors import SettingsError
+from tests.privacy.test_privatize import KilledAt, KilledError
+
+Builder = Callable[..., PrivateMethod]
+
+
+def private(target: dd.TargetData, steps: int = 9) -> PrivateMethod:
+    return public_subspace(
+        target, epsilon=5.0, delta=1e-3, accountant="rdp", ipc=1, networks=3, rank=8, width=4, steps=steps
+    )
+
+
+def test_the_subspace_is_that_of_the_public_images_features() -> None:
+    """Centred, along their principal directions, of equal spread where it is whitened fully."""
+    public = torch.randn(300, 6) @ torch.diag(torch.tensor([5.0, 3.0, 1.0, 0.1, 0.1, 0.1])) + 2
+    plain, white = (PublicSubspace(nn.Identity(), public, 3, whitening, 2) for whitening in (0.0, 1.0))
+    inner = plain.inner(public)
+    assert torch.allclose(inner.mean(dim=0), torch.zeros(3), atol=1e-4)
+    covariance = inner.T @ inner / 300
+    assert torch.allclose(covariance, torch.diag(covariance.diagonal()), atol=1e-3)
+    wanted = torch.linalg.eigvalsh(torch.cov(public.T, correction=0)).flip(0)[:3]
+    assert torch.allclose(covariance.diagonal(), wanted, rtol=1e-4)
+    spread = white.inner(public).std(dim=0, correction=0)
+    assert torch.allclose(spread, spread[:1].expand(3), rtol=1e-4)
+    with pytest.raises(SettingsError, match="rank is 7, the public features span 6"):
+        PublicSubspace(nn.Identity(), public, 7, 0.0, 2)
+
+
+def test_public_images_are_nobodys_and_the_same_each_time() -> None:
+    images = smooth_noise((1, 9, 7), 50)
+    assert images.shape == (50, 1, 9, 7) and float(images.abs().max()) <= 1
+    assert torch.equal(images, smooth_noise((1, 9, 7), 50))
+
+
+def test_each_network_is_asked_once_and_steps_are_free(private_digits: dd.TargetData) -> None:
+    summary = private(private_digits).distill(private_digits, ledger=NO_LEDGER)
+    certificate = Certificate.of(summary)
+    assert (certificate.steps, summary.record["steps"], certificate.repeated) == (3, 9, True)
+    assert certificate.queries[0][1:] == (1.0, 3)
+    assert certificate.epsilon <= 5.0 and verify(summary).holds
+    longer = private(private_digits, steps=30).distill(private_digits, ledger=NO_LEDGER)
+    assert Certificate.of(longer).epsilon == certificate.epsilon
+
+
+def test_a_network_gets_its_own_answer_again(private_digits: dd.TargetData) -> None:
+    seen: dict[str, list[torch.Tensor]] = {}
+
+    class Watched(KeptAnswers):
+        def features(self, network, groups, views, count):  # type: ignore[no-untyped-def]
+            for answer in super().features(network, groups, views, count):
+                key = f"{id(network)} {answer.classes}"
+                seen.setdefault(key, []).append(answer.mean.clone())
+                yield answer
+
+    replace(private(private_digits), signal=Watched).distill(private_digits, ledger=NO_LEDGER)
+    assert len(seen) == 3 * 3  # networks x classes
+    for answers in seen.values():
+        assert len(answers) == 3 and all(torch.equal(answer, answers[0]) for answer in answers)
+    firsts = [answers[0] for answers in seen.values()]
+    assert not any(torch.equal(a, b) for i, a in enumerate(firsts) for b in firsts[:i])
+
+
+def test_a_killed_run_goes_on_with_the_answers_that_it_has(private_digits: dd.TargetData, tmp_path: Path) -> None:
+    whole = private(private_digits).distill(private_digits, entropy=RepeatableEntropy(1), ledger=NO_LEDGER)
+    with pytest.raises(KilledError):
+        private(private_digits).distill(
+            private_digits, callbacks=[KilledAt(5)], entropy=RepeatableEntropy(1), out=tmp_path / "a"
+        )
+    resumed = private(private_digits).distill(private_digits, out=tmp_path / "a")
+    assert torch.equal(*(next(summary.examples()[0].parameters()) for summary in (resumed, whole)))
+    assert Certificate.of(resumed).steps == 3
+
+
+@pytest.mark.parametrize("build", [public_subspace, mean_features])
+def test_the_same_call_in_another_process_is_the_same_run(build: Builder, private_digits: dd.TargetData) -> None:
+    """Weights that are drawn without the seed would make it another run, which pays again."""
+    first = build(private_digits, epsilon=5.0, delta=1e-3, accountant="rdp", ipc=1)
+    torch.rand(1)
+    again = build(private_digits, epsilon=5.0, delta=1e-3, accountant="rdp", ipc=1)
+    assert first.method.describe() == again.method.describe()
