@@ -19,7 +19,7 @@ from benchmarks.merging import MergedRows, merge_argument
 from ddapps import privacy
 from ddcore.evaluation import mean_std_ci95
 
-METHODS = ("psg", "dm", "mean_features", "dp_sgd", "noise")
+METHODS = ("psg", "dm", "public_subspace", "mean_features", "dp_sgd", "noise")
 PLAIN = ("psg", "dm")
 KEY = ("method", "epsilon")
 

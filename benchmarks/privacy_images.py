@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ KEY = ("method", "epsilon")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data_argument(parser, "mnist")
-    parser.add_argument("--methods", default="psg,dm,mean_features,dp_sgd")
+    parser.add_argument("--methods", default="psg,dm,public_subspace,mean_features,dp_sgd")
     parser.add_argument("--epsilons", default="10,1")
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--ipc", type=int, default=20)
@@ -104,15 +105,19 @@ def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options:
 
 
 def distilled(target: dd.TargetData, key: str, budget: dict[str, float], options: argparse.Namespace) -> dd.DataSummary:
-    if key == "mean_features":
-        return privacy.baselines.mean_features(target, **budget, ipc=options.ipc).distill(target)
+    whole: dict[str, Callable[..., privacy.PrivateMethod]] = {
+        "mean_features": privacy.baselines.mean_features,
+        "public_subspace": privacy.public_subspace,
+    }
+    if key in whole:
+        return whole[key](target, **budget, ipc=options.ipc).distill(target, ledger=privacy.NO_LEDGER)
     method = dd.methods.build_method(key, ipc=options.ipc, preset="cpu").with_steps(options.questions)
     method = dd.override(method, "networks.architecture", parse_architecture(f"convnet(width={options.width})"))
     for setting in options.set:
         path, _, value = setting.partition("=")
         if path.startswith(f"{key}."):
             method = dd.override(method, path.removeprefix(f"{key}."), float(value) if "." in value else int(value))
-    return privacy.privatize(method, **budget).distill(target, progress=True)
+    return privacy.privatize(method, **budget).distill(target, ledger=privacy.NO_LEDGER, progress=True)
 
 
 def draw(results: list[dict[str, Any]], name: str, title: str) -> None:
