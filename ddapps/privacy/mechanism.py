@@ -102,9 +102,15 @@ def whole_parts(vectors: Sequence[Tensor]) -> list[Tensor]:
     norms = torch.stack([v.square().sum(dim=1) for v in vectors]).sum(dim=0).sqrt()
     finite = norms.isfinite()
     factors = torch.where(finite, (GRID / norms).clamp_max(1.0), 0.0)
-    whole = [(torch.where(finite[:, None], v, 0.0) * factors[:, None]).trunc_() for v in vectors]
+    return shortened([(torch.where(finite[:, None], v, 0.0) * factors[:, None]).trunc_() for v in vectors])
+
+
+def shortened(whole: list[Tensor]) -> list[Tensor]:
+    """Return vectors of whole numbers, those longer than `GRID` made shorter.
+
+    Their squares add up exactly here. So this holds whatever the float norm was wrong by.
+    """
     while True:
-        # Whole numbers and their squares are exact here; the norm above was not.
         over = torch.stack([w.square().sum(dim=1) for w in whole]).sum(dim=0) > GRID**2
         if not bool(over.any()):
             return whole

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ddapps.privacy import RepeatableEntropy, SystemEntropy
-from ddapps.privacy.mechanism import GRID, NoisySum, give, poisson_draw, whole_parts
+from ddapps.privacy.mechanism import GRID, NoisySum, give, poisson_draw, shortened, whole_parts
 from ddcore.errors import UnsupportedError
 
 
@@ -120,6 +120,13 @@ def test_no_part_is_longer_than_the_grid_allows(dtype: torch.dtype) -> None:
         assert all(sum(int(z) ** 2 for z in row) <= GRID**2 for row in whole.tolist())
     (kept,) = whole_parts([vectors[-1]])
     assert kept.tolist() == [[math.trunc(0.6 * GRID), math.trunc(0.8 * GRID)]]
+
+
+def test_whole_parts_that_are_too_long_are_made_shorter() -> None:
+    """As where a float norm was rounded down."""
+    first, second = torch.tensor([[GRID], [GRID]]).double(), torch.tensor([[1, 9], [0, 0]]).double()
+    found = [part.tolist() for part in shortened([first, second])]
+    assert found == [[[GRID - 4], [GRID]], [[0, 8], [0, 0]]]
 
 
 def test_answers_are_whole_steps_of_the_public_grid() -> None:
