@@ -101,13 +101,16 @@ def _add_public_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _public_data(options: argparse.Namespace) -> dd.TargetData:
+def _numbers(options: argparse.Namespace, name: str, kind: type, names: str) -> tuple[Any, ...]:
+    text = getattr(options, name)
     try:
-        mean, std = (float(number) for number in options.normalisation.split(","))
+        return tuple(kind(number) for number, _ in zip(text.split(","), names.split(","), strict=True))
     except ValueError as error:
-        raise SettingsError(
-            f"--normalisation wants two public numbers, MEAN,STD, not {options.normalisation!r}"
-        ) from error
+        raise SettingsError(f"--{name} wants the numbers {names}, not {text!r}") from error
+
+
+def _public_data(options: argparse.Namespace) -> dd.TargetData:
+    mean, std = _numbers(options, "normalisation", float, "MEAN,STD")
     return load(
         options,
         options.data,
@@ -115,7 +118,7 @@ def _public_data(options: argparse.Namespace) -> dd.TargetData:
         num_classes=options.num_classes,
         classes=None if options.num_classes is None else range(options.num_classes),
         class_names=options.class_names and options.class_names.split(","),
-        shape=options.shape and tuple(map(int, options.shape.split(","))),
+        shape=options.shape and _numbers(options, "shape", int, "C,H,W"),
         split_by="content",
     )
 

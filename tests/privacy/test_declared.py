@@ -156,6 +156,15 @@ def test_what_was_not_declared_is_refused_with_what_to_do(tmp_path: Path, left_o
         private.distill(target)
 
 
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((8, 8), "at least 1 each"), ((1, 0, 8), "at least 1 each"), ((2, 8, 8), "1 or 3 channels, not 2")],
+)
+def test_a_shape_that_images_cannot_have_is_refused(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(InputDataError, match=message):
+        dd.load_data(folder(tmp_path / "images", None), **PUBLIC, shape=shape)
+
+
 def test_splits_by_content_have_the_fraction_and_follow_the_seed() -> None:
     split = Split(torch.randn(2000, 3), torch.arange(2000) % 5)
     kept, chosen = content_split(split, 0.3, seed=0)

@@ -74,6 +74,8 @@ def load_images(
     """
     if size is not None and size < 1:
         raise InputDataError(f"size must be at least 1, not {size}")
+    if shape is not None and not (len(shape) == 3 and min(shape) >= 1):
+        raise InputDataError(f"shape must be channels, height and width, at least 1 each, not {tuple(shape)}")
     if like is not None:
         normalisation, num_classes = like.normalisation, like.num_classes
     declared_names = None if class_names is None else tuple(class_names)

@@ -141,6 +141,8 @@ def read_folder(
         shape: channels, height and width to which each image is brought, in place of ``size``.
         names: of the classes; other folders are left alone. Default: every folder is a class.
     """
+    if shape is not None and shape[0] not in (1, 3):
+        raise InputDataError(f"images of a folder have 1 or 3 channels, not {shape[0]}: declare another shape")
     nested = (path / "train").is_dir() and any(p.is_dir() for p in (path / "train").iterdir())
     root = path / "train" if nested else path
     found = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")))
