@@ -99,7 +99,6 @@ class PrivateSignal(RealSignal):
         for _ in range(self._paid if watched is not None else 0):
             self._tell_watched()
         self._run: Context | None = None
-        self._views: set[type[View]] = set()
 
     def begin(self, run: Context) -> None:
         self._run = run
@@ -234,9 +233,8 @@ class PrivateSignal(RealSignal):
         if empty:
             raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
         require_private(network, self.spec.shape, weights)
-        for view in {type(view): view for view in views.values() if type(view) not in self._views}.values():
+        for view in {id(view): view for view in views.values()}.values():
             require_private_view(view, self.spec.shape)
-            self._views.add(type(view))
         if self.exhausted():
             raise BudgetError(
                 f"all {self._mechanism.steps} answers of this run are given: plan more (privatize(..., questions=)), with more noise each"

@@ -268,8 +268,11 @@ def test_a_checkpoint_that_knows_more_than_its_ledger_is_refused(private_digits:
 class Mixing(View):
     """Says nothing of it, and lets each example depend on the others."""
 
+    def __init__(self, strength: float = 1.0) -> None:
+        self.strength = strength
+
     def __call__(self, batch: dd.Batch) -> dd.Batch:
-        return dataclasses.replace(batch, inputs=batch.inputs - batch.inputs.mean(dim=0))
+        return dataclasses.replace(batch, inputs=batch.inputs - self.strength * batch.inputs.mean(dim=0))
 
 
 def test_a_view_that_mixes_examples_is_refused_before_anything_is_paid(private_digits: dd.TargetData) -> None:
@@ -282,6 +285,9 @@ def test_a_view_that_mixes_examples_is_refused_before_anything_is_paid(private_d
         with pytest.raises(UnsupportedError, match="Mixing makes of one example what depends on the others"):
             ask()
     assert signal.history()[-1][2] == 0
+    list(signal.features(net, [[0]], dict.fromkeys(views, Mixing(0.0)), 0))
+    with pytest.raises(UnsupportedError, match="Mixing makes"):  # of a class that was seen to be harmless
+        list(signal.features(net, [[0]], views, 0))
     siamese = dd.images.SiameseAugmentation()
     for seed in range(12):  # all families
         view = siamese.draw(torch.Generator().manual_seed(seed))
