@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +126,15 @@ def _public_data(options: argparse.Namespace) -> dd.TargetData:
 
 def _distill(options: argparse.Namespace) -> None:
     from ddapps import privacy
+    from ddapps.privacy.plan import require_declared
 
     target, out = _public_data(options), options.out
     if options.method in BASELINE_REFUSES:
         _refuse(options, BASELINE_REFUSES[options.method], f"method {options.method}")
     if options.method == "noise":
+        require_declared(target)
         summary = dd.distill(target, privacy.baselines.noise(options.ipc), seed=options.seed, device=options.device)
+        summary = replace(summary, record={**summary.record, "data_sha256": None})
         summary.save(out, overwrite=options.overwrite)
         print(f"{summary} -> {out} (it asked the data nothing)")
         return
@@ -141,7 +145,13 @@ def _distill(options: argparse.Namespace) -> None:
     private = _private_method(options, target)
     for change in private.changes:
         say(change)
+    ledger = options.ledger or privacy.ledger_of(target)  # of the data without canaries
     if options.canaries is not None:
+        if options.overwrite and ledger.exists():
+            raise SettingsError(
+                f"new canaries would make other data of those that {ledger} remembers: leave out --overwrite, or name another --ledger, "
+                "which is another budget"
+            )
         target = _canaries(options, out).planted(target)
     budget = None
     if options.ledger_epsilon is not None or options.ledger_delta is not None:
@@ -151,7 +161,7 @@ def _distill(options: argparse.Namespace) -> None:
         target,
         seed=options.seed,
         out=out,
-        ledger=options.ledger,
+        ledger=ledger,
         ledger_budget=budget,
         overwrite=options.overwrite,
         device=options.device,
@@ -161,7 +171,7 @@ def _distill(options: argparse.Namespace) -> None:
     )
     certificate = privacy.Certificate.of(summary)
     print(f"{summary} -> {out}")
-    print(f"charged to {options.ledger or privacy.ledger_of(target)}")
+    print(f"charged to {ledger}")
     print(
         f"epsilon {certificate.epsilon:.4f} at delta {certificate.delta:g}, to {certificate.adjacency}: {certificate.steps} "
         f"answers with noise multiplier {certificate.queries[-1][0]:.4g} at sampling rate {certificate.queries[-1][1]:.4g}"
@@ -292,7 +302,7 @@ def _add_compare(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods",
         default="psg,dm,mean_features,dp_sgd,noise",
-        help="comma-separated: private methods, and mean_features, dp_sgd, noise (default: psg,dm,mean_features,dp_sgd,noise)",
+        help="comma-separated: private methods, and public_subspace, mean_features, dp_sgd, noise (default: psg,dm,mean_features,dp_sgd,noise)",
     )
     _add_budget(parser)
     parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from opacus.accountants import IAccountant
 from torch import nn
 
+from ddapps.privacy.certificate import MAX_SIGMA, MIN_SIGMA
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.mechanism import NoisySum, give
 from ddcore.errors import InputDataError
@@ -23,7 +24,7 @@ def release_counts(
 
     An example is counted in one class, so the sizes together move by 1 when it comes or goes.
     ``accountant`` is told of one full-batch answer. Pass both on: ``privatize(..., counts=counts,
-    accountant=accountant)``.
+    accountant=accountant)``. The ledger of the data learns of it with that run, and not before.
 
     Args:
         target: the private data.
@@ -31,7 +32,10 @@ def release_counts(
         accountant: an Opacus accountant.
         entropy: of the noise; default: the operating system.
     """
-    require(0 < noise_multiplier < float("inf"), f"noise_multiplier must be above 0, not {noise_multiplier}")
+    require(
+        MIN_SIGMA <= noise_multiplier <= MAX_SIGMA,
+        f"noise_multiplier must lie in [{MIN_SIGMA:g}, {MAX_SIGMA:g}], not {noise_multiplier}",
+    )
     if "classes" in target.spec.read_from_examples:
         raise InputDataError(f"the classes of {target.name} were read from its private examples: {DECLARE_CLASSES}")
     accountant.step(noise_multiplier=noise_multiplier, sample_rate=1.0)

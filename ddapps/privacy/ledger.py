@@ -58,6 +58,7 @@ class Ledger:
             self.close()
             raise
         self._run: dict[str, Any] | None = None
+        self._planned = 0
 
     def _read(self, data_sha256: str, epsilon: float | None, delta: float | None, accountant: str) -> dict[str, Any]:
         if self._path is None or not self._path.exists():
@@ -144,7 +145,7 @@ class Ledger:
             )
         if new:
             runs.append(run)
-        self._run = run
+        self._run, self._planned = run, steps
         self._write()
         return paid
 
@@ -152,6 +153,8 @@ class Ledger:
         """Pay for one answer of the open run; on disk when this returns."""
         if self._run is None:
             raise LedgerError("no run is open: nothing can be charged")
+        if self._run["queries"][0][2] >= self._planned:
+            raise BudgetError(f"all {self._planned} answers that were planned are paid")
         self._run["queries"][0][2] += 1
         self._write()
 

@@ -21,6 +21,7 @@ from ddcore.images import Standardise
 from ddcore.parts import TargetData
 from ddcore.settings import require
 
+UNREMEMBERED = "that no other run asked these data: no ledger was kept"
 PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 """Maps pixels from [0, 1] to [-1, 1]; nothing of it is read from data."""
 
@@ -91,6 +92,7 @@ def plan(
             is too weak for it.
     """
     check_budget(epsilon, delta, sample_rate, accountant)
+    require_declared(target)
     public = _public_counts(target, counts)
     examples = sum(public.values())
     require(delta * examples < 1, f"delta must lie below 1 / {examples} examples, not {delta}")
@@ -124,6 +126,13 @@ def words_of(mechanism: Mechanism, words: Mapping[str, Any]) -> dict[str, Any]:
     return {**words, "privacy": dataclasses.asdict(mechanism) | {"counts": sorted(mechanism.counts.items())}}
 
 
+def remembering(mechanism: Mechanism, ledger: str | Path | None) -> Mechanism:
+    """Return the mechanism, which says so where no ledger is kept."""
+    if ledger != NO_LEDGER:
+        return mechanism
+    return dataclasses.replace(mechanism, assumed_public=(*mechanism.assumed_public, UNREMEMBERED))
+
+
 def ledger_path(target: TargetData, ledger: str | Path | None) -> Path | None:
     """Return the ledger's file: the given one, else the dataset's own; None for `NO_LEDGER`."""
     if ledger == NO_LEDGER:
@@ -153,11 +162,15 @@ def ledger_for(
         ledger.close()
 
 
-def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:
+def require_declared(target: TargetData) -> None:
+    """Raise `InputDataError` if a fact that a summary publishes was read from private examples."""
     for fact in target.spec.read_from_examples:
         raise InputDataError(
             DECLARE.get(fact, f"{fact!r} of {{name}} was read from its private examples").format(name=target.name)
         )
+
+
+def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:
     counts = target.counts() if given is None else dict(given)
     require(
         set(counts) == set(target.spec.classes) and all(isinstance(n, int) and n >= 0 for n in counts.values()),

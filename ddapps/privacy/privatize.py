@@ -14,17 +14,15 @@ from opacus.accountants import IAccountant
 import ddcore as dd
 from ddapps.privacy.certificate import MAX_NORM, MIN_NORM
 from ddapps.privacy.entropy import Entropy, SystemEntropy
-from ddapps.privacy.home import NO_LEDGER
 from ddapps.privacy.ledger import digest_of
 from ddapps.privacy.networks import feature_norm
-from ddapps.privacy.plan import check_budget, ledger_for, ledger_path, plan, words_of
+from ddapps.privacy.plan import check_budget, ledger_for, ledger_path, plan, remembering, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
 from ddcore.ground import write_atomically
 from ddcore.settings import require
 
 CHECKPOINT = "checkpoint.safetensors"
-UNREMEMBERED = "that no other run asked these data: no ledger was kept"
 MADE = "made-by"
 """File that holds the digest of the words and data which the finished summary was made of."""
 GRADIENT_NORM = 0.1
@@ -134,8 +132,7 @@ class PrivateMethod:
         self.method.require_fitting(target.spec)
         method = replace(self.method, precision=precision or self.method.precision)
         mechanism = self.mechanism(target, "noise" if start is None else f"public summary {start.sha256()[:12]}")
-        if ledger == NO_LEDGER:
-            mechanism = replace(mechanism, assumed_public=(*mechanism.assumed_public, UNREMEMBERED))
+        mechanism = remembering(mechanism, ledger)
         words = words_of(mechanism, {"method": method.describe(), "seed": seed})
         place = None if out is None else Path(out)
         aside = None if place is None else private_folder(place)
@@ -146,8 +143,6 @@ class PrivateMethod:
             mark = digest_of(f"{text}/{target.fingerprint()}")
             if overwrite or aside is None:
                 book.abandon(text)
-                _remove(checkpoint)
-                _remove(None if aside is None else aside / MADE)
             elif place is not None and (place / "config.json").exists():
                 if (aside / MADE).exists() and (aside / MADE).read_text() == mark:
                     _remove(checkpoint)
@@ -156,7 +151,10 @@ class PrivateMethod:
                     raise OutputExistsError(f"{place} holds another summary: choose another directory, or overwrite it")
             watched = None if isinstance(self.accountant, str) else self.accountant
             signal = self.signal(target, mechanism, book, words, entropy or SystemEntropy(), watched)
-            signal.certificate()  # what cannot be certified is refused before anything is paid
+            signal.certificate()  # what cannot be certified is refused before anything is paid, or lost
+            if overwrite and aside is not None:
+                _remove(checkpoint)
+                _remove(aside / MADE)
             if signal.exhausted() and not (checkpoint is not None and checkpoint.exists()):
                 raise BudgetError(
                     "an interrupted run of the same words has paid for all of its answers, and its checkpoint is gone: "
@@ -200,7 +198,7 @@ class PrivateMethod:
 def private_folder(out: Path) -> Path:
     """Return the folder beside a summary's for what must not be handed out.
 
-    That is checkpoint, ledger and canaries.
+    That is a checkpoint, and canaries.
     """
     folder = out.with_name(f"{out.name}.private")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

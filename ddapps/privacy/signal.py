@@ -235,7 +235,7 @@ class PrivateSignal(RealSignal):
         require_private(network, self.spec.shape, weights)
         for view in {id(view): view for view in views.values()}.values():
             require_private_view(view, self.spec.shape)
-        if self.exhausted():
+        if self._paid >= self._mechanism.steps:
             raise BudgetError(
                 f"all {self._mechanism.steps} answers of this run are given: plan more (privatize(..., questions=)), with more noise each"
             )

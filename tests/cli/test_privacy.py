@@ -154,3 +154,21 @@ def test_without_opacus_one_is_told_what_to_install(
     assert distill(tmp_path) == 1
     assert "pip install 'ddapps[privacy]'" in capsys.readouterr().err
     assert main(["methods"]) == 0
+
+
+def test_new_canaries_do_not_start_a_new_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, kept = tmp_path / "private", tmp_path / "private.private" / "canaries.json"
+    assert distill(out, "--canaries", "6") == 0
+    coins = kept.read_text()
+    assert distill(out, "--canaries", "6", "--overwrite") == 1
+    assert "new canaries would make other data" in capsys.readouterr().err
+    assert kept.read_text() == coins
+    assert distill(tmp_path / "other", "--canaries", "6") == 1
+    assert "is of another dataset" in capsys.readouterr().err
+
+
+def test_labelled_noise_tells_nothing_of_the_data(tmp_path: Path) -> None:
+    out = tmp_path / "noise"
+    words = ["--method", "noise", "--ipc", "1", "--quiet"]
+    assert main(["privacy", "distill", "digits", *BUDGET, *words, "--out", str(out)]) == 0
+    assert dd.DataSummary.load(out).record["data_sha256"] is None

@@ -109,7 +109,7 @@ def load_images(
     num_classes = num_classes or len(given_names) or highest + 1
     fitted = not isinstance(normalisation, Normalisation) and normalisation != "none"
     found = tuple(c for c in sorted(train.targets.unique().tolist()) if 0 <= c < num_classes)
-    declared = classes is not None or (declared and len(found) == num_classes)
+    declared = declared and (classes is not None or len(found) == num_classes)
     strangers = set(found) - set(found if classes is None else classes)
     if strangers:
         raise InputDataError(f"{name}: training labels {sorted(strangers)[:5]} are not among the declared classes")
@@ -126,7 +126,7 @@ def load_images(
             fact
             for fact, read in (
                 ("classes", not declared),
-                ("class_names", arrays.from_folders and class_names is None),
+                ("class_names", arrays.names_found and class_names is None),
                 ("shape", arrays.one_by_one and shape is None),
                 ("normalisation", fitted),
                 ("split", drawn),
@@ -171,6 +171,7 @@ def _arrays(
             None if test is None else read_dataset(test),
             tuple(map(str, found)) if isinstance(found, list | tuple) else (),
             one_by_one=True,
+            names_found=isinstance(found, list | tuple),
         ), type(source).__name__.lower()
     raise InputDataError(
         f"cannot read data from {type(source).__name__}: give a name, a path, a map-style Dataset, "

@@ -59,7 +59,7 @@ class Arrays:
         split_test: whether a fifth of the training examples serves as test split, as there is none.
         split_seed: the fixed seed of that split, where the source fixes it.
         one_by_one: whether each image has a size of its own, so that the shape is read from them.
-        from_folders: whether the names of folders are those of the classes.
+        names_found: whether the class names came with the examples, as those of folders do.
     """
 
     train: tuple[Any, Any]
@@ -68,7 +68,7 @@ class Arrays:
     split_test: bool = False
     split_seed: int | None = None
     one_by_one: bool = False
-    from_folders: bool = False
+    names_found: bool = False
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -157,7 +157,7 @@ def read_folder(
         if strangers and names is None:
             raise InputDataError(f"test/ has classes that train/ does not have: {', '.join(sorted(strangers))}")
         test = _read_classes(path / "test", classes, side, shape)
-    return Arrays(train, test, classes, split_test=test is None, one_by_one=True, from_folders=True)
+    return Arrays(train, test, classes, split_test=test is None, one_by_one=True, names_found=True)
 
 
 def _read_classes(

@@ -14,7 +14,7 @@ from opacus.accountants import IAccountant
 import ddcore as dd
 from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy, SystemEntropy
-from ddapps.privacy.plan import ledger_for, ledger_path, plan, words_of
+from ddapps.privacy.plan import ledger_for, ledger_path, plan, remembering, words_of
 from ddapps.privacy.signal import PrivateSignal
 from ddcore.ground import derive_seed, fitting_micro_batch, generator, resolve_device
 from ddcore.parts import Network, NoAugmentation, as_architecture
@@ -60,10 +60,10 @@ def dp_sgd(
 ) -> tuple[Network, Certificate]:
     """Return a network trained by DP-SGD, and its certificate.
 
-    Gradients come from the signal that private distillation asks: Poisson draws, clipping and noise
-    by Opacus. Classes weigh the same. To match on such networks, train them with an accountant of
-    yours and pass it on: ``privatize(method.on_networks(FixedNetworks((network.module,))),
-    accountant=accountant, ...)``.
+    Gradients come from the signal that private distillation asks, by the same mechanism. Classes
+    weigh the same. To match on such networks, train them with an accountant of yours and pass it
+    on: ``privatize(method.on_networks(FixedNetworks((network.module,))), accountant=accountant,
+    ...)``.
 
     Args:
         target: the private data.
@@ -92,6 +92,7 @@ def dp_sgd(
         counts=counts,
         initialisation="random weights",
     )
+    mechanism = remembering(mechanism, ledger)
     trained = as_architecture(network).build(spec.shape, spec.num_classes, seed=derive_seed(seed, "weights")).to(place)
     trained.eval()
     names = [name for name, _ in trained.module.named_parameters()]
