@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from torch import nn
+
+import ddcore as dd
+from ddapps.privacy.privatize import PrivateMethod, privatize
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.parts import Counts, Features, weights_sha256
+from ddcore.images import Pixels
+from ddcore.matching import DistributionMatching
+from ddcore.parts import Counts, Features, Ipc, weights_sha256
+from ddcore.sources import FixedNetworks
 
 if TYPE_CHECKING:
     from ddcore.parts import Network, View
@@ -50,3 +57,40 @@ class KeptAnswers(PrivateSignal):
             name: tuple(Features(tuple(classes), mean, count) for classes, mean, count in answers)
             for name, answers in state["answers"].items()
         }
+
+
+def on_kept_answers(
+    name: str,
+    modules: Sequence[nn.Module],
+    *,
+    cites: tuple[str, ...],
+    ipc: Ipc,
+    steps: int,
+    optimiser: dd.Optimiser,
+    max_grad_norm: float,
+    **budget: Any,
+) -> PrivateMethod:
+    """Return the method whose images match one kept answer about all examples per module.
+
+    Args:
+        name: of the method.
+        modules: public networks, of which the features count.
+        cites: keys of its sources.
+        ipc: images per class, from noise.
+        steps: free ones.
+        optimiser: of the images.
+        max_grad_norm: clipping norm of features.
+        **budget: ``epsilon``, ``delta``, ``accountant`` and ``counts``, as in `privatize`.
+    """
+    method = dd.Method(
+        name=name,
+        preset="cpu",
+        cites=cites,
+        factorization=Pixels(ipc=ipc, init="noise"),
+        matching=DistributionMatching(),
+        networks=FixedNetworks(tuple(modules)),
+        optimiser=optimiser,
+        steps=steps,
+    )
+    private = privatize(method, **budget, max_grad_norm=max_grad_norm, sample_rate=1.0, questions=len(modules))
+    return replace(private, signal=KeptAnswers)

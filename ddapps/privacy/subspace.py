@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +12,11 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddapps.privacy.heads import unused_head
-from ddapps.privacy.kept import KeptAnswers
-from ddapps.privacy.privatize import PrivateMethod, privatize
-from ddcore.images import ConvNet, Pixels
-from ddcore.matching import DistributionMatching
+from ddapps.privacy.kept import on_kept_answers
+from ddapps.privacy.privatize import PrivateMethod
+from ddcore.images import ConvNet
 from ddcore.parts import Ipc
 from ddcore.settings import require, require_counts
-from ddcore.sources import FixedNetworks
 
 PUBLIC_IMAGES = 2000
 
@@ -123,27 +120,19 @@ def public_subspace(
     modules = tuple(_subspace(spec, images, rank, whitening, width, seed * networks + i) for i in range(networks))
     with torch.no_grad():
         norms = torch.cat([module.inner(images[:200]).norm(dim=1) for module in modules])
-    method = dd.Method(
-        name="public_subspace",
-        preset="cpu",
+    return on_kept_answers(
+        "public_subspace",
+        modules,
         cites=("dm",),
-        factorization=Pixels(ipc=ipc, init="noise"),
-        matching=DistributionMatching(),
-        networks=FixedNetworks(modules),
-        optimiser=dd.Optimiser("adam", learning_rate=learning_rate, schedule="cosine"),
+        ipc=ipc,
         steps=steps,
-    )
-    private = privatize(
-        method,
+        optimiser=dd.Optimiser("adam", learning_rate=learning_rate, schedule="cosine"),
+        max_grad_norm=float(norms.median()),
         epsilon=epsilon,
         delta=delta,
-        max_grad_norm=float(norms.median()),
-        sample_rate=1.0,
         accountant=accountant,
         counts=counts,
-        questions=networks,
     )
-    return replace(private, signal=KeptAnswers)
 
 
 def _subspace(spec: dd.Spec, images: Tensor, rank: int, whitening: float, width: int, seed: int) -> PublicSubspace:

@@ -291,5 +291,4 @@ def test_a_view_that_mixes_examples_is_refused_before_anything_is_paid(private_d
     siamese = dd.images.SiameseAugmentation()
     for seed in range(12):  # all families
         view = siamese.draw(torch.Generator().manual_seed(seed))
-        list(signal.features(net, [[0]], dict.fromkeys(private_digits.spec.classes, view), 0)) if seed < 3 else None
         require_private_view(view, private_digits.spec.shape)

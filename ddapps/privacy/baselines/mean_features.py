@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from opacus.accountants import IAccountant
@@ -12,12 +11,9 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddapps.privacy.heads import unused_head
-from ddapps.privacy.kept import KeptAnswers
-from ddapps.privacy.privatize import PrivateMethod, privatize
-from ddcore.images import Pixels
-from ddcore.matching import DistributionMatching
+from ddapps.privacy.kept import on_kept_answers
+from ddapps.privacy.privatize import PrivateMethod
 from ddcore.parts import Ipc
-from ddcore.sources import FixedNetworks
 
 
 class RandomFourierFeatures(nn.Module):
@@ -78,24 +74,16 @@ def mean_features(
     spec = target.spec
     width = bandwidth or 0.75 * math.sqrt(math.prod(spec.shape))
     module = RandomFourierFeatures(spec.shape, spec.num_classes, features, width, seed)
-    method = dd.Method(
-        name="mean_features",
-        preset="cpu",
+    return on_kept_answers(
+        "mean_features",
+        (module.eval(),),
         cites=("dp_merf",),
-        factorization=Pixels(ipc=ipc, init="noise"),
-        matching=DistributionMatching(),
-        networks=FixedNetworks((module.eval(),)),
-        optimiser=dd.Optimiser("adam", learning_rate=learning_rate),
+        ipc=ipc,
         steps=steps,
-    )
-    private = privatize(
-        method,
+        optimiser=dd.Optimiser("adam", learning_rate=learning_rate),
+        max_grad_norm=1.0,
         epsilon=epsilon,
         delta=delta,
-        max_grad_norm=1.0,
-        sample_rate=1.0,
         accountant=accountant,
         counts=counts,
-        questions=1,
     )
-    return replace(private, signal=KeptAnswers)
