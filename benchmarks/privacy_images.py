@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=32, help="of the networks, distilled on and evaluated")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--protocol", default="quick")
+    parser.add_argument("--distillations", type=int, default=1, help="of each method, each with the whole budget")
     parser.add_argument("--runs", type=int, default=3, help="networks trained on each summary")
     parser.add_argument("--set", action="append", default=[], metavar="METHOD.KEY=VALUE", help="override a setting")
     parser.add_argument(
@@ -48,14 +49,15 @@ def main() -> None:
     merge_argument(parser)
     options = parser.parse_args()
     name = Path(options.data).stem
-    carved = {"validation": 0.1} if options.split == "validation" else {}
+    carved = {"validation": 0.1, "split_by": "content"} if options.split == "validation" else {}
     target = dd.load_data(options.data, normalisation=privacy.PUBLIC_NORMALISATION, num_classes=10, **carved)
-    title = f"privacy_{name.replace('-', '_')}"
+    title = f"privacy_{name.replace('-', '_')}_{options.ipc}_per_class"
     budget = {
         "delta": options.delta,
         "ipc": options.ipc,
         "network": f"convnet(width={options.width})",
         "protocol": options.protocol,
+        "distillations": options.distillations,
         "networks": options.runs,
         "threads": torch.get_num_threads(),
     }
@@ -72,9 +74,9 @@ def main() -> None:
 def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options: argparse.Namespace) -> dict[str, Any]:
     started, network = time.monotonic(), f"convnet(width={options.width})"
     budget = {"epsilon": epsilon, "delta": options.delta}
+    accuracies, seconds = [], 0.0
     if key == "dp_sgd":
         training = privacy.baselines.PrivateTraining(steps=options.questions, sample_rate=0.02)
-        accuracies = []
         for run in range(options.runs):
             trained, certificate = privacy.baselines.dp_sgd(
                 target, **budget, network=network, training=training, seed=run
@@ -82,12 +84,22 @@ def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options:
             accuracies.append(privacy.accuracy(trained, target, options.split))
         seconds = time.monotonic() - started
     else:
-        summary = distilled(target, key, budget, options)
-        seconds, certificate = time.monotonic() - started, privacy.Certificate.of(summary)
-        report = dd.evaluate(
-            summary, target, networks=network, protocol=options.protocol, runs=options.runs, split=options.split
-        )
-        accuracies = list(report.results[0].accuracies)
+        for seed in range(options.distillations):
+            started = time.monotonic()
+            summary = distilled(target, key, budget, options, seed)
+            seconds += time.monotonic() - started
+            certificate = privacy.Certificate.of(summary)
+            report = dd.evaluate(
+                summary,
+                target,
+                networks=network,
+                protocol=options.protocol,
+                runs=options.runs,
+                split=options.split,
+                seed=seed,
+            )
+            accuracies.extend(report.results[0].accuracies)
+            print(key, epsilon, "seed", seed, report.results[0].accuracies, flush=True)
     mean, _, ci95 = dd.evaluation.mean_std_ci95(accuracies)
     return {
         "method": key,
@@ -104,20 +116,23 @@ def measure(target: dd.TargetData, name: str, key: str, epsilon: float, options:
     }
 
 
-def distilled(target: dd.TargetData, key: str, budget: dict[str, float], options: argparse.Namespace) -> dd.DataSummary:
+def distilled(
+    target: dd.TargetData, key: str, budget: dict[str, float], options: argparse.Namespace, seed: int
+) -> dd.DataSummary:
     whole: dict[str, Callable[..., privacy.PrivateMethod]] = {
         "mean_features": privacy.baselines.mean_features,
         "public_subspace": privacy.public_subspace,
     }
     if key in whole:
-        return whole[key](target, **budget, ipc=options.ipc).distill(target, ledger=privacy.NO_LEDGER)
+        private = whole[key](target, **budget, ipc=options.ipc, seed=seed)
+        return private.distill(target, ledger=privacy.NO_LEDGER, seed=seed)
     method = dd.methods.build_method(key, ipc=options.ipc, preset="cpu").with_steps(options.questions)
     method = dd.override(method, "networks.architecture", parse_architecture(f"convnet(width={options.width})"))
     for setting in options.set:
         path, _, value = setting.partition("=")
         if path.startswith(f"{key}."):
             method = dd.override(method, path.removeprefix(f"{key}."), float(value) if "." in value else int(value))
-    return privacy.privatize(method, **budget).distill(target, ledger=privacy.NO_LEDGER, progress=True)
+    return privacy.privatize(method, **budget).distill(target, ledger=privacy.NO_LEDGER, seed=seed, progress=True)
 
 
 def draw(results: list[dict[str, Any]], name: str, title: str) -> None:

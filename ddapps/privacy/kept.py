@@ -12,9 +12,8 @@ from torch import nn
 import ddcore as dd
 from ddapps.privacy.privatize import PrivateMethod, privatize
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.images import Pixels
 from ddcore.matching import DistributionMatching
-from ddcore.parts import Counts, Features, Ipc, weights_sha256
+from ddcore.parts import Counts, Factorization, Features, weights_sha256
 from ddcore.sources import FixedNetworks
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def on_kept_answers(
     modules: Sequence[nn.Module],
     *,
     cites: tuple[str, ...],
-    ipc: Ipc,
+    factorization: Factorization,
     steps: int,
     optimiser: dd.Optimiser,
     max_grad_norm: float,
@@ -76,7 +75,7 @@ def on_kept_answers(
         name: of the method.
         modules: public networks, of which the features count.
         cites: keys of its sources.
-        ipc: images per class, from noise.
+        factorization: of the images; it starts from noise.
         steps: free ones.
         optimiser: of the images.
         max_grad_norm: clipping norm of features.
@@ -86,7 +85,7 @@ def on_kept_answers(
         name=name,
         preset="cpu",
         cites=cites,
-        factorization=Pixels(ipc=ipc, init="noise"),
+        factorization=factorization,
         matching=DistributionMatching(),
         networks=FixedNetworks(tuple(modules)),
         optimiser=optimiser,

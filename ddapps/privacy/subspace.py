@@ -14,7 +14,7 @@ import ddcore as dd
 from ddapps.privacy.heads import unused_head
 from ddapps.privacy.kept import on_kept_answers
 from ddapps.privacy.privatize import PrivateMethod
-from ddcore.images import ConvNet
+from ddcore.images import ConvNet, MultiFormation
 from ddcore.parts import Ipc
 from ddcore.settings import require, require_counts
 
@@ -24,12 +24,14 @@ PUBLIC_IMAGES = 2000
 class PublicSubspace(nn.Module):
     r"""A network's features, seen in the subspace where public images differ most.
 
-    .. math:: \phi(x) = D\, V^\top (f(x) - \mu), \qquad D = \mathrm{diag}\big((s_1 / s_j)^w\big)
+    .. math:: \phi(x) = \frac{y}{\max(C, \|y\|)}, \qquad y = D\, V^\top (f(x) - \mu), \qquad
+        D = \mathrm{diag}\big((s_1 / s_j)^w\big)
 
     :math:`\mu` is the public images' mean feature; :math:`s_j` and the columns of :math:`V` are the
-    first singular values and directions of their centred features. Clipping then spends its norm on
-    what differs, and noise fills ``rank`` dimensions instead of all. The linear layer behind is not
-    used.
+    first singular values and directions of their centred features; :math:`C` is the median norm of
+    the public images' :math:`y`. Clipping then spends its norm on what differs, and noise fills
+    ``rank`` dimensions instead of all. Clipping is part of the features: it changes private and
+    synthetic images alike. The linear layer behind is not used.
 
     Args:
         body: maps ``n x ...`` to features.
@@ -50,12 +52,14 @@ class PublicSubspace(nn.Module):
         scaled = directions[:rank].T * (spread[0] / spread[:rank].clamp_min(1e-9 * spread[0])) ** whitening
         self.register_buffer("mean", mean.float())
         self.register_buffer("directions", scaled.float())
+        self.norm = float(((features - mean) @ scaled).norm(dim=1).median())
         self.head = unused_head(rank, num_classes)
 
     def inner(self, inputs: Tensor) -> Tensor:
-        """Return the features, ``n x rank``."""
+        """Return the features, ``n x rank``, of norm 1 at most."""
         projected: Tensor = (self.body(inputs).flatten(1) - self.get_buffer("mean")) @ self.get_buffer("directions")
-        return projected
+        bounded: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(self.norm)
+        return bounded
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``n x ...`` to logits that mean nothing; the head's input is what counts."""
@@ -78,56 +82,62 @@ def public_subspace(
     epsilon: float,
     delta: float,
     ipc: Ipc = 10,
+    factor: int | None = None,
     networks: int = 30,
-    rank: int = 64,
+    rank: int | None = None,
     whitening: float = 0.5,
-    width: int = 64,
+    width: int = 32,
     public: Tensor | None = None,
-    steps: int = 600,
-    learning_rate: float = 0.03,
+    steps: int = 1200,
+    learning_rate: float = 0.05,
     accountant: str | IAccountant = "prv",
     counts: Mapping[int, int] | None = None,
     seed: int = 0,
 ) -> PrivateMethod:
     r"""Return a private method: images match noisy class means in subspaces of several networks.
 
-    Each network is asked once, on all examples, and its answer is kept: steps are free. The
-    defaults were chosen on a validation split of digits, at epsilon 1.
+    Each network is asked once, on all examples, and its answer is kept: steps are free. Networks
+    see an image at the resolution of a tile.
 
     Args:
-        target: its shape and classes are read, no example.
+        target: its shape, classes and class sizes are read, no example.
         epsilon: of the budget, spent on one answer per network.
         delta: of the budget.
-        ipc: images per class.
+        ipc: stored images per class.
+        factor: a stored image is cut into ``factor ** 2`` tiles, each an example; default: 2 where
+            a tile keeps 14 pixels a side, else 1.
         networks: how many random ConvNets.
-        rank: dimensions of each subspace.
+        rank: dimensions of each subspace; default: 256 where every class has 1000 examples, else
+            64.
         whitening: see `PublicSubspace`.
         width: of the ConvNets.
         public: public images, normalised, ``n x channels x height x width``; default:
             `smooth_noise`.
         steps: of Adam along a cosine, from noise.
-        learning_rate: of Adam.
+        learning_rate: of Adam, on pixels in [0, 1].
         accountant: as in `privatize`.
         counts: as in `privatize`.
         seed: of the networks, which are public.
 
-    Source: the ideas of decoupling and of a public subspace are those of Dosser (arXiv:2508.01749).
-    Networks, whitening and schedule are ours.
+    Source: the ideas of decoupling and of a public subspace are those of Dosser (arXiv:2508.01749),
+    tiles those of Kim et al. 2022 (arXiv:2205.14959). Networks, whitening and schedule are ours.
     """
-    require_counts(networks=networks, rank=rank, width=width, steps=steps)
     spec = target.spec
+    sizes = target.counts() if counts is None else counts
+    factor = (2 if min(spec.shape[1:]) >= 28 else 1) if factor is None else factor
+    rank = (256 if min(sizes.values()) >= 1000 else 64) if rank is None else rank
+    require_counts(networks=networks, factor=factor, rank=rank, width=width, steps=steps)
     images = smooth_noise(spec.shape, PUBLIC_IMAGES) if public is None else public
-    modules = tuple(_subspace(spec, images, rank, whitening, width, seed * networks + i) for i in range(networks))
-    with torch.no_grad():
-        norms = torch.cat([module.inner(images[:200]).norm(dim=1) for module in modules])
+    bodies = (_body(spec, factor, width, seed * networks + i) for i in range(networks))
+    modules = (PublicSubspace(body, images, rank, whitening, spec.num_classes).eval() for body in bodies)
     return on_kept_answers(
         "public_subspace",
-        modules,
+        tuple(module.requires_grad_(False) for module in modules),
         cites=("dm",),
-        ipc=ipc,
+        factorization=MultiFormation(ipc=ipc, factor=factor, init="noise"),
         steps=steps,
         optimiser=dd.Optimiser("adam", learning_rate=learning_rate, schedule="cosine"),
-        max_grad_norm=float(norms.median()),
+        max_grad_norm=1.0,
         epsilon=epsilon,
         delta=delta,
         accountant=accountant,
@@ -135,8 +145,8 @@ def public_subspace(
     )
 
 
-def _subspace(spec: dd.Spec, images: Tensor, rank: int, whitening: float, width: int, seed: int) -> PublicSubspace:
-    built = ConvNet(width=width).build(spec.shape, spec.num_classes, seed=seed)
-    body, _ = built.module.children()
-    module = PublicSubspace(body.eval(), images, rank, whitening, spec.num_classes)
-    return module.eval().requires_grad_(False)
+def _body(spec: dd.Spec, factor: int, width: int, seed: int) -> nn.Module:
+    channels, *sides = spec.shape
+    seen = (channels, *(side // factor for side in sides))
+    body, _ = ConvNet(width=width).build(seen, spec.num_classes, seed=seed).module.children()
+    return nn.Sequential(nn.AvgPool2d(factor), body).eval()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import ddcore as dd
@@ -16,31 +17,71 @@ from ddapps.privacy.baselines import mean_features
 from ddapps.privacy.kept import KeptAnswers
 from ddapps.privacy.subspace import PublicSubspace, smooth_noise
 from ddcore.errors import SettingsError
+from ddcore.images import ImageSpec, MultiFormation
+from ddcore.parts import Split
+from ddcore.sources import FixedNetworks
 from tests.privacy.test_privatize import KilledAt, KilledError
 
 Builder = Callable[..., PrivateMethod]
 
 
-def private(target: dd.TargetData, steps: int = 9) -> PrivateMethod:
+def private(target: dd.TargetData, steps: int = 9, factor: int = 1) -> PrivateMethod:
     return public_subspace(
-        target, epsilon=5.0, delta=1e-3, accountant="rdp", ipc=1, networks=3, rank=8, width=4, steps=steps
+        target,
+        epsilon=5.0,
+        delta=1e-3,
+        accountant="rdp",
+        ipc=1,
+        factor=factor,
+        networks=3,
+        rank=4,
+        width=4,
+        steps=steps,
     )
 
 
-def test_the_subspace_is_that_of_the_public_images_features() -> None:
-    """Centred, along their principal directions, of equal spread where it is whitened fully."""
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_the_subspace_is_that_of_the_public_images_features(whitening: float) -> None:
+    """Principal directions of their covariance, scaled, and cut at their median norm."""
     public = torch.randn(300, 6) @ torch.diag(torch.tensor([5.0, 3.0, 1.0, 0.1, 0.1, 0.1])) + 2
-    plain, white = (PublicSubspace(nn.Identity(), public, 3, whitening, 2) for whitening in (0.0, 1.0))
-    inner = plain.inner(public)
-    assert torch.allclose(inner.mean(dim=0), torch.zeros(3), atol=1e-4)
-    covariance = inner.T @ inner / 300
-    assert torch.allclose(covariance, torch.diag(covariance.diagonal()), atol=1e-3)
-    wanted = torch.linalg.eigvalsh(torch.cov(public.T, correction=0)).flip(0)[:3]
-    assert torch.allclose(covariance.diagonal(), wanted, rtol=1e-4)
-    spread = white.inner(public).std(dim=0, correction=0)
-    assert torch.allclose(spread, spread[:1].expand(3), rtol=1e-4)
+    inner = PublicSubspace(nn.Identity(), public, 3, whitening, 2).inner(public).abs()
+    variances, directions = torch.linalg.eigh(torch.cov(public.T).double())
+    wanted = (public - public.mean(dim=0)).double() @ directions.flip(1)[:, :3]
+    wanted *= (variances[-1] / variances.flip(0)[:3]) ** (whitening / 2)
+    norms = wanted.norm(dim=1, keepdim=True)
+    assert torch.allclose(inner.double(), (wanted / norms.clamp_min(norms.median())).abs(), atol=1e-4)
+    assert torch.allclose(inner.norm(dim=1).sort().values[150:], torch.ones(150))
     with pytest.raises(SettingsError, match="rank is 7, the public features span 6"):
-        PublicSubspace(nn.Identity(), public, 7, 0.0, 2)
+        PublicSubspace(nn.Identity(), public, 7, whitening, 2)
+
+
+def test_networks_see_images_at_the_resolution_of_a_tile(private_digits: dd.TargetData) -> None:
+    """What averages away at a tile's size changes no answer."""
+    method = private(private_digits, factor=2).method
+    assert method.factorization == MultiFormation(ipc=1, factor=2, init="noise")
+    module = next(iter(method.networks.modules)) if isinstance(method.networks, FixedNetworks) else None
+    assert isinstance(module, PublicSubspace)
+    images = torch.rand(5, 1, 8, 8)
+    means = F.avg_pool2d(images, 2).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    assert not torch.allclose(images, means, atol=0.1)
+    assert torch.allclose(module.inner(images), module.inner(means), atol=1e-5)
+
+
+def test_rank_and_tiles_follow_the_size_of_the_data(private_digits: dd.TargetData) -> None:
+    many = dict.fromkeys(range(10), 1000)
+    large = dd.TargetData(
+        "large", ImageSpec((1, 28, 28), 10, tuple(range(10))), Split(torch.zeros(10, 1, 28, 28), torch.arange(10))
+    )
+    budget = {"epsilon": 5.0, "delta": 1e-4, "accountant": "rdp", "networks": 1}
+    for target, counts, rank, factor in (
+        (large, many, 256, 2),
+        (large, many | {3: 999}, 64, 2),
+        (private_digits, None, 64, 1),
+    ):
+        method = public_subspace(target, **budget, counts=counts).method  # type: ignore[arg-type]
+        assert isinstance(method.networks, FixedNetworks) and isinstance(method.factorization, MultiFormation)
+        assert isinstance(method.networks.modules[0], PublicSubspace)
+        assert method.networks.modules[0].head.in_features == rank and method.factorization.factor == factor
 
 
 def test_public_images_are_nobodys_and_the_same_each_time() -> None:

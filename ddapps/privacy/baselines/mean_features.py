@@ -13,6 +13,7 @@ import ddcore as dd
 from ddapps.privacy.heads import unused_head
 from ddapps.privacy.kept import on_kept_answers
 from ddapps.privacy.privatize import PrivateMethod
+from ddcore.images import Pixels
 from ddcore.parts import Ipc
 
 
@@ -78,7 +79,7 @@ def mean_features(
         "mean_features",
         (module.eval(),),
         cites=("dp_merf",),
-        ipc=ipc,
+        factorization=Pixels(ipc=ipc, init="noise"),
         steps=steps,
         optimiser=dd.Optimiser("adam", learning_rate=learning_rate),
         max_grad_norm=1.0,
