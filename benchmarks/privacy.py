@@ -3,7 +3,7 @@
 python -m benchmarks.privacy
 
 Every run is distilled, trained and tested anew. Rows of an earlier call at the same settings are
-kept.
+kept. Another number of runs than five has a file of its own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def main() -> None:
         "network": "convnet",
         "threads": torch.get_num_threads(),
     }
-    rows = MergedRows("privacy", budget, KEY, options.earlier)
+    title = "privacy" if options.runs == 5 else f"privacy_{options.runs}_runs"
+    rows = MergedRows(title, budget, KEY, options.earlier)
     for epsilon in options.epsilons.split(","):
         for name in options.methods.split(","):
             if epsilon == "none" and name not in PLAIN:
