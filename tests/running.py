@@ -12,6 +12,10 @@ from ddcore.images import ConvNet, Pixels
 from ddcore.parts import Augmentation, Factorization, NetworkSource, NoAugmentation, NoNetworks
 from ddcore.sources import ExpertSegments, FreshNetworks
 
+OF_IMAGES = [
+    name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).factorization.modality in (None, "images")
+]
+"""Methods that images can be distilled by."""
 FEW: dict[str, dict[str, int]] = {
     "it_gan": {"factorization.generator.steps": 5, "factorization.inversion_steps": 5},
     "kfs": {"factorization.fitting_steps": 5, "factorization.width": 3},

@@ -10,7 +10,7 @@ from ddcore.errors import BudgetError, SettingsError
 from ddcore.factorization import SharedDecoder
 from ddcore.images import Frequencies, FreshGenerator, GeneratorLatents, Hallucinators, LatentCodes, LinearBases, Pixels
 from ddcore.methods import METHODS, build_method
-from tests.running import shrunk, started
+from tests.running import OF_IMAGES, shrunk, started
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_an_ipc_costs_buys_it_back(few_digits: dd.TargetData) -> None:
     assert dd.Budget(10**9).fit(Pixels(), few_digits).ipc == 40, "not more than there are"
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1).matching])
+@pytest.mark.parametrize("name", [name for name in OF_IMAGES if METHODS[name].build(ipc=1).matching])
 def test_no_method_ever_exceeds_its_budget(few_digits: dd.TargetData, name: str) -> None:
     """The recipe's learned numbers are part of it, and what is stored is known before."""
     smallest = shrunk(name, ipc=1, steps=1)

@@ -18,6 +18,21 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
+    "gcond": """@inproceedings{jin2022gcond,
+  title={Graph Condensation for Graph Neural Networks},
+  author={Jin, Wei and Zhao, Lingxiao and Zhang, Shichang and Liu, Yozen and Tang, Jiliang and Shah, Neil},
+  booktitle={International Conference on Learning Representations}, year={2022}
+}""",
+    "doscond": """@inproceedings{jin2022doscond,
+  title={Condensing Graphs via One-Step Gradient Matching},
+  author={Jin, Wei and Tang, Xianfeng and Jiang, Haoming and Li, Zheng and Zhang, Danqing and Tang, Jiliang and Yin, Bing},
+  booktitle={Knowledge Discovery and Data Mining}, year={2022}
+}""",
+    "gcdm": """@article{liu2022gcdm,
+  title={Graph Condensation via Receptive Field Distribution Matching},
+  author={Liu, Mengyang and Li, Shanchuan and Chen, Xinshi and Song, Le},
+  journal={arXiv preprint arXiv:2206.13697}, year={2022}
+}""",
     "goetz_tewari": """@article{goetz2020federated,
   title={Federated Learning via Synthetic Data}, author={Goetz, Jack and Tewari, Ambuj},
   journal={arXiv preprint arXiv:2008.04489}, year={2020}

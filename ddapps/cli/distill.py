@@ -39,6 +39,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="B",
         help="stored bytes, such as 2560 or 30kB, instead of --ipc: the largest sizes that fit",
     )
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        metavar="R",
+        help="synthetic nodes as a share of all nodes of a graph, such as 0.026, instead of --ipc",
+    )
     parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
     parser.set_defaults(ipc=None)
@@ -152,6 +158,12 @@ def _ipc(text: str) -> dd.factorization.Ipc:
     return text
 
 
+def _with_nodes(target: dd.TargetData | dd.Spec) -> dd.TargetData:
+    if not isinstance(target, dd.TargetData):
+        raise SettingsError("--ratio reads how many nodes the data have: give --ipc")
+    return target
+
+
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
@@ -165,12 +177,18 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
     preset = options.preset or ("cpu" if on_cpu else "paper")
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
-    if budget is not None and options.ipc is not None:
-        raise SettingsError("--ipc and --bytes both say how much is stored: give one of them")
+    ratio = getattr(options, "ratio", None)
+    given = [
+        word for word, value in (("--ipc", options.ipc), ("--bytes", budget), ("--ratio", ratio)) if value is not None
+    ]
+    if len(given) > 1 and (budget is not None or ratio is not None):
+        raise SettingsError(f"{' and '.join(given)} both say how much is stored: give one of them")
     if getattr(options, "matching", None) or getattr(options, "factorization", None):
         method = _composed(options, preset, target, budget)
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
+        if ratio is not None:
+            ipc = dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)
         name = options.method or "dm"
         method = build_method(
             name,

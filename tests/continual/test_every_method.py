@@ -14,11 +14,12 @@ from ddcore.evaluation import Protocol, held_out_split
 from ddcore.parts import as_architecture
 from ddcore.training import Training
 from tests.lean import lean
+from tests.running import OF_IMAGES
 
 SHORT = Protocol("short", Training(epochs=2))
 
 
-@pytest.mark.parametrize("name", list(dd.methods.METHODS))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_any_method_compresses_and_is_recalled(name: str, three_tasks: list[dd.TargetData]) -> None:
     tasks = three_tasks[:2]
     spec = tasks[0].spec

@@ -18,6 +18,7 @@ from ddapps.continual.memory import balanced, examples_of
 from ddapps.sizing import Compression
 from ddcore.errors import BudgetError, CheckpointError, OutputExistsError, SettingsError
 from ddcore.images import Pixels
+from tests.running import OF_IMAGES
 
 QUICK = {"network": "convnet(width=4)", "steps": 2}
 
@@ -120,7 +121,7 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
             assert memory.counts == {key: min(share, counts[key[1]]) for key, share in sorted(shares.items())}
 
 
-@pytest.mark.parametrize("name", list(dd.methods.METHODS))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_examples_of_any_named_method_are_counted_before_they_are_made(name: str, few_digits: dd.TargetData) -> None:
     limit = {0: 9, 1: 5, 7: 17}
     counts = Compression(name).within(limit, few_digits).factorization.counts_for(few_digits.counts())

@@ -14,9 +14,8 @@ import torch
 
 import ddcore as dd
 from ddcore.data import ExactSignal
-from ddcore.methods import METHODS
 from ddcore.parts import Batch, Features, Gradients, RealSignal
-from tests.running import shrunk
+from tests.running import OF_IMAGES, shrunk
 
 
 class Vault(dd.TargetData):
@@ -115,7 +114,7 @@ EXPECTED: Mapping[str, set[str]] = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_run_asks_the_signal_alone(few_digits: dd.TargetData, name: str) -> None:
     fields = {f: getattr(few_digits, f) for f in ("name", "spec", "train", "test", "validation")}
     Vault.open = True

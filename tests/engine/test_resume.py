@@ -9,9 +9,9 @@ import pytest
 import ddcore as dd
 from ddcore.errors import DivergenceError
 from ddcore.methods import METHODS
-from tests.running import shrunk
+from tests.running import OF_IMAGES, shrunk
 
-WITH_STEPS = [name for name, method in METHODS.items() if method.build(ipc=1, preset="cpu").matching is not None]
+WITH_STEPS = [name for name in OF_IMAGES if METHODS[name].build(ipc=1, preset="cpu").matching is not None]
 
 
 FROZEN = [("dm", "convnet(width=4,norm=batch)"), ("rfad", "convnet(width=4,norm=batch)")]

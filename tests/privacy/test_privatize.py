@@ -28,16 +28,15 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from ddcore.methods import METHODS
 from ddcore.parts import Gradients
 from ddcore.sources import FixedNetworks, NetworkPool
-from tests.running import shrunk
+from tests.running import OF_IMAGES, shrunk
 
 BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
 PRIVATE = ("dc", "dsa", "dcc", "psg", "dm", "dd", "linba_no_factorization", "linba", "kfs", "gtn")
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.TargetData, name: str) -> None:
     method = shrunk(name)
     if name not in PRIVATE:

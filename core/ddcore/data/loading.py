@@ -39,10 +39,12 @@ def load_data(source: object, *, modality: str | None = None, like: Spec | None 
 def _modality_of(source: object) -> Modality:
     """Return the modality of a source.
 
-    A name or a path belongs to the first modality that recognises it, an object to the last.
+    What a modality surely knows as its own is its own. Else a name or a path belongs to the first
+    modality that recognises it, an object to the last.
     """
     found = [modality for modality in MODALITIES.values() if modality.recognises(source)]
     if not found:
         known = dict.fromkeys(name for modality in MODALITIES.values() for name in modality.sources)
         raise UnknownNameError("data", str(source)[:100], known)
+    found = [modality for modality in found if modality.sure] or found
     return found[0] if isinstance(source, str | Path) else found[-1]

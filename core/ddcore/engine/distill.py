@@ -86,7 +86,9 @@ def distill(
     method = method.suited_to(signal.spec)  # the usual network, where none was named
     check_precision(method.precision, place)
     gradient_micro_batch = micro_batch
-    if micro_batch is None:
+    if signal.spec.connected:
+        micro_batch = gradient_micro_batch = micro_batch or sum(signal.counts.values())
+    elif micro_batch is None:
         micro_batch = fitting_micro_batch(signal.spec.shape, place)
         eager = method.precision == "fp32" and not compile
         gradient_micro_batch = fitting_micro_batch(signal.spec.shape, place, keeps_graph=eager)

@@ -124,6 +124,9 @@ class Loop:
         if run.step % self._check_every == 0:
             self._raise_if_bad()
             self._good, self._good_step = self._copy_parameters(), run.step
+        for name in self._rates.resting(run.networks.episode, self._groups):
+            for parameter in self._groups[name]:
+                parameter.grad = None  # an optimiser passes over what has no gradient
         if self._rates.clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters(), self._rates.clip)
         self._optimiser.step()

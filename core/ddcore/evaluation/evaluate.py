@@ -26,6 +26,7 @@ from ddcore.parts import (
     Split,
     TargetData,
     architecture_label,
+    are_connected,
     as_architecture,
     require_fitting,
     suited_architecture,
@@ -69,11 +70,13 @@ def evaluate(
         progress: called with a line of text before every run.
 
     Returns:
-        A `Report` of final iterates, never of the best over time.
+        A `Report` of final iterates, or of the best on *validation* data where the protocol keeps
+        those; never of the best on what is tested.
 
     Raises:
-        InputDataError: the target has no such split; or its shape, classes or normalisation are
-            not those of the summary.
+        InputDataError: the target has no such split, or no validation split where the protocol
+            keeps the weights that are best on it; or its shape, classes or normalisation are not
+            those of the summary.
     """
     protocol = as_protocol(protocol, summary)
     if networks is None:
@@ -90,6 +93,7 @@ def evaluate(
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
+    validate = _validation(target, place) if training.keep != "final" else None
     source = TrainingSource.of(summary, place, dtype_of(precision))
     results = []
     with matmul_precision(precision, place):
@@ -102,7 +106,16 @@ def evaluate(
                 if isinstance(learner, Estimator):
                     outputs = _estimated(learner, source, held_out, target.spec, derive_seed(seed, "run", run))
                 else:
-                    network = train_one(learner, source, training, target.spec, seed=seed, run=run, precision=precision)
+                    network = train_one(
+                        learner,
+                        source,
+                        training,
+                        target.spec,
+                        seed=seed,
+                        run=run,
+                        precision=precision,
+                        validate=validate,
+                    )
                     weights = sum(p.numel() for p in network.parameters())
                     with autocast(precision, place):
                         outputs = predict(network, held_out, target.spec, place)
@@ -114,7 +127,7 @@ def evaluate(
         "training": describe(training),
         "recipe": source.recipe.to_json(),
         "networks": [describe(learner) for learner in learners],
-        "iterate": "final",
+        "iterate": training.keep,
         "seed": seed,
         "precision": precision,
     }
@@ -184,6 +197,7 @@ def train_one(
     run: int,
     precision: str = "fp32",
     watch: Callable[[Network], Watch] | None = None,
+    validate: Callable[[Network], float] | None = None,
 ) -> Network:
     """Return one trained network.
 
@@ -199,6 +213,7 @@ def train_one(
         precision: of forward passes.
         watch: takes the new network. Returns what is called after each of its updates (see
             `ddcore.training.fit`).
+        validate: as in `ddcore.training.fit`.
     """
     label = architecture_label(architecture)
     device = source.batch_of(torch.zeros(1, dtype=torch.int64)).inputs.device
@@ -215,8 +230,16 @@ def train_one(
         members=source.members,
         precision=precision,
         watch=None if watch is None else watch(network),
+        validate=validate,
     )
     return network
+
+
+def _validation(target: TargetData, device: torch.device) -> Callable[[Network], float]:
+    """Return the function that scores a network on the validation split."""
+    split, task = held_out_split(target, "validation"), target.spec.task
+    there = Split(split.inputs.to(device), split.targets)
+    return lambda network: task.scores(predict(network, there, target.spec, device), split.targets)[task.score]
 
 
 def _estimated(estimator: Estimator, source: TrainingSource, held_out: Split, spec: Spec, seed: int) -> Tensor:
@@ -231,7 +254,8 @@ def predict(network: Network, split: Split, spec: Spec, device: torch.device, *,
     dtype = next(network.parameters()).dtype
     logits = []
     with torch.no_grad():
-        for inputs in split.inputs.split(batch_size):
+        at_once = max(1, len(split)) if are_connected(split.inputs) else batch_size
+        for inputs in split.inputs.split(at_once):
             logits.append(network(spec.normalisation.apply(inputs.to(device), dtype)).float().cpu())
     return torch.cat(logits)
 

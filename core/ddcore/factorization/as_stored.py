@@ -107,6 +107,10 @@ class AsStored(Factorization):
         """Whether labels are stored beside class ids: soft ones, or numbers."""
         return self.labels != "hard" or spec.task.numeric
 
+    def chosen_values(self, inputs: Tensor) -> Tensor:
+        """Return the values at which chosen examples start, ``n x ...``."""
+        return inputs
+
     def start(self, run: Run) -> Examples:
         counts, spec = self.counts_for(run.real.counts), run.spec
         random, size = run.generator("init"), sum(counts.values())
@@ -118,7 +122,7 @@ class AsStored(Factorization):
             nn.init.xavier_uniform_(inputs.flatten(1), generator=random)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
-            inputs = torch.cat([chosen[c].inputs.to("cpu", run.dtype) for c in counts])
+            inputs = torch.cat([self.chosen_values(chosen[c].inputs.to("cpu", run.dtype)) for c in counts])
             targets = torch.cat([chosen[c].targets.cpu() for c in counts])
         owners = owners_of(counts)
         if spec.task.numeric:

@@ -35,6 +35,8 @@ class Optimiser:
         schedule: ``constant``, or ``cosine``: from the learning rates to ``final`` of them at the
             end of the run.
         final: of the cosine: a share of the learning rates.
+        turns: names of parameter groups and numbers of networks. Each group moves alone on so many
+            networks, one group after the other, again and again. Empty: all move always.
         clip: largest norm of the gradient of all groups together. A longer one is shortened to it.
             None: none is.
     """
@@ -49,6 +51,7 @@ class Optimiser:
     drop: float = 0.5
     schedule: str = "constant"
     final: float = 0.0
+    turns: tuple[tuple[str, int], ...] = ()
     clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class Optimiser:
             raise UnknownNameError("optimiser", self.kind, KINDS)
         if self.schedule not in SCHEDULES:
             raise UnknownNameError("schedule", self.schedule, SCHEDULES)
+        require(all(count > 0 for _, count in self.turns), f"a turn takes one network or more: {self.turns}")
         require(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
         for rate in (self.learning_rate, *self.group_learning_rates.values()):
             number = isinstance(rate, int | float)
@@ -80,6 +84,7 @@ class Optimiser:
             self,
             group_learning_rates=moved(self.group_learning_rates),
             group_momenta=moved(self.group_momenta),
+            turns=tuple((name if key == group else key, count) for key, count in self.turns),
         )
 
     def factor_at(self, step: int, steps: int) -> float:
@@ -89,9 +94,17 @@ class Optimiser:
             (self.final + (1 - self.final) * wave) * self.drop ** sum(step >= share * steps for share in self.drops)
         )
 
+    def resting(self, episode: int, groups: Mapping[str, Any]) -> list[str]:
+        """Return the names of the groups whose turn it is not on network number ``episode``."""
+        if not self.turns:
+            return []
+        order = [name for name, count in self.turns for _ in range(count)]
+        moving = order[episode % len(order)]
+        return [group for group in groups if group in order and group != moving]
+
     def build(self, groups: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
         """Return the optimiser of these named groups."""
-        unknown = {*self.group_learning_rates, *self.group_momenta} - set(groups)
+        unknown = {*self.group_learning_rates, *self.group_momenta, *dict(self.turns)} - set(groups)
         if unknown:
             raise SettingsError(f"no parameter group {sorted(unknown)}: this run has {sorted(groups)}")
         parameters: list[dict[str, Any]] = [

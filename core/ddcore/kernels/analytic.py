@@ -74,7 +74,7 @@ class AnalyticKernel(Kernel):
             raise UnsupportedError(
                 f"a convolutional kernel is for images, not for examples of shape {tuple(inputs.shape[1:])}"
             )
-        return inputs.double()
+        return (inputs.flatten(1) if self.layers == "fc" else inputs).double()
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         covariance, variance_a, variance_b = self._first(a, b)

@@ -18,6 +18,7 @@ from ddcore.methods.dd import dd
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
+from ddcore.methods.gcond import doscond, gcdm, gcond
 from ddcore.methods.gtn import gtn
 from ddcore.methods.haba import haba
 from ddcore.methods.idc import idc, idc_i
@@ -118,6 +119,9 @@ METHODS: dict[str, Published] = {
         Published(haba, "Liu et al. 2022, arXiv:2210.16774", _SIXTEEN),
         Published(kfs, "Lee et al. 2022, arXiv:2208.10494", _SIXTEEN, counts_numbers=True),
         Published(gtn, "Such et al. 2020, arXiv:1912.07768", "digits, ipc 10, narrow network, 90 seconds, quick"),
+        Published(gcond, "Jin et al. 2022, arXiv:2110.07580", "not yet"),
+        Published(doscond, "Jin et al. 2022, arXiv:2206.07746", "not yet"),
+        Published(gcdm, "Liu et al. 2022, arXiv:2206.13697", "not yet"),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

@@ -17,9 +17,10 @@ from ddcore.parts.context import Context
 from ddcore.parts.coreset_rule import CoresetRule, Pool
 from ddcore.parts.examples import Examples
 from ddcore.parts.factorization import FACTORIZATIONS, NOISE, Factorization
+from ddcore.parts.inputs import are_connected, tensors_of
 from ddcore.parts.ipc import Ipc, check_ipc, counts_within, largest_ipc, largest_size
 from ddcore.parts.kernel import Kernel
-from ddcore.parts.matching import Matching, MatchingState, Term
+from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
 from ddcore.parts.modality import (
     MODALITIES,
@@ -111,6 +112,7 @@ __all__ = [
     "View",
     "add_modality",
     "architecture_label",
+    "are_connected",
     "as_architecture",
     "as_unit_float",
     "check_ipc",
@@ -140,5 +142,7 @@ __all__ = [
     "suited_augmentation",
     "suited_factorization",
     "taken",
+    "tensors_of",
+    "united",
     "weights_sha256",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ddcore.errors import UnsupportedError
@@ -30,6 +31,12 @@ class Term:
     groups: tuple[str, ...] = ()
     update: bool = False
     classes: tuple[int, ...] | None = None
+
+
+def united(terms: Sequence[Term]) -> Term:
+    """Return several terms as one: their losses add up, and one gradient is taken of all."""
+    classes = [c for term in terms for c in term.classes or ()]
+    return Term(torch.stack([term.loss for term in terms]).sum(), classes=tuple(dict.fromkeys(classes)))
 
 
 class MatchingState:

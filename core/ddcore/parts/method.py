@@ -12,6 +12,7 @@ from ddcore.parts.architecture import as_architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
 from ddcore.parts.factorization import Factorization
 from ddcore.parts.matching import Matching
+from ddcore.parts.modality import MODALITIES
 from ddcore.parts.network_source import NetworkSource, NoNetworks
 from ddcore.parts.spec import Spec
 from ddcore.parts.suiting import require_fitting, suited
@@ -138,13 +139,16 @@ class Method:
         """Return this method for such data. Parts for another modality are replaced.
 
         The usual architecture of such data replaces an architecture, no augmentation an
-        augmentation, its counterpart a factorization. The method is then no preset, and names no
-        normalisation.
+        augmentation, its counterpart a factorization. Where nothing is learned, the modality says
+        what stores chosen examples. The method is then no preset, and names no normalisation.
 
         Raises:
             UnsupportedError: the factorization has no counterpart for such data.
         """
-        made: Method = suited(self, spec)
+        given = self
+        if self.matching is None and self.factorization.modality != spec.modality and spec.modality in MODALITIES:
+            given = replace(self, factorization=MODALITIES[spec.modality].selection(self.factorization))
+        made: Method = suited(given, spec)
         if made.factorization is self.factorization or made.factorization.items == self.factorization.items:
             return made
         optimiser = self.optimiser.renamed(self.factorization.items, made.factorization.items)

@@ -43,6 +43,7 @@ class Modality(ABC):
         usual_augmentation: of such data in training.
         factorizations: those that make only such data.
         as_stored: the factorization whose examples are their own free parameters.
+        sure: whether what it recognises, by its content, is no other modality's.
         first: whether summaries that name no modality are of this one. They were written before
             there were several.
     """
@@ -53,6 +54,7 @@ class Modality(ABC):
     usual_augmentation: ClassVar[Augmentation] = NoAugmentation()
     factorizations: ClassVar[tuple[type[Factorization], ...]]
     as_stored: ClassVar[type[Factorization]]
+    sure: ClassVar[bool] = False
     first: ClassVar[bool] = False
 
     @property
@@ -80,6 +82,13 @@ class Modality(ABC):
     @abstractmethod
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         """Return examples as text for a terminal, ``per_class`` of each class."""
+
+    def selection(self, factorization: Factorization) -> Factorization:
+        """Return what stores chosen real examples in place of another modality's factorization.
+
+        None of its values is learned.
+        """
+        return factorization
 
     def picture(self, decoded: Decoded) -> Tensor | None:
         """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""

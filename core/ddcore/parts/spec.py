@@ -41,6 +41,8 @@ class Spec:
     task: Task = field(default_factory=Classification)
     read_from_examples: tuple[str, ...] = field(default=(), compare=False)
     modality: ClassVar[str] = "data"
+    connected: ClassVar[bool] = False
+    """Whether what a network says of one example depends on others, as on a graph's nodes."""
 
     def __post_init__(self) -> None:
         require(len(self.shape) > 0 and all(s > 0 for s in self.shape), f"shape {self.shape} has a side below 1")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ddcore.errors import BudgetError, InputDataError, UnknownNameError
+from ddcore.errors import BudgetError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.ground.randomness import generator
+from ddcore.parts.inputs import are_connected, tensors_of
 from ddcore.parts.spec import Spec
 
 
@@ -112,7 +113,7 @@ class TargetData:
         """Return the SHA-256 of the training split and the declared facts."""
         digest = hashlib.sha256(repr((self.name, *self.spec.identity())).encode())
         digest.update(repr(self.spec.normalisation.describe()).encode())
-        for tensor in (self.train.inputs, self.train.targets):
+        for tensor in (*tensors_of(self.train.inputs), self.train.targets):
             digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -203,7 +204,13 @@ def content_split(split: Split, fraction: float, seed: int) -> tuple[Tensor, Ten
 
 
 def example_digests(split: Split, key: bytes = b"") -> list[bytes]:
-    """Return the SHA-256 of ``key`` and the bytes of each example, its target included."""
+    """Return the SHA-256 of ``key`` and the bytes of each example, its target included.
+
+    Raises:
+        UnsupportedError: an example is not its own bytes, as on a graph.
+    """
+    if are_connected(split.inputs):
+        raise UnsupportedError("connected examples have no bytes of their own: a split by content is not for them")
     rows = split.inputs.contiguous().flatten(1).numpy()
     targets = split.targets.contiguous().view(len(split), -1).numpy()
     return [hashlib.sha256(key + y.tobytes() + x.tobytes()).digest() for x, y in zip(rows, targets, strict=True)]

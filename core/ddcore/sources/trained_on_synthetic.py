@@ -24,7 +24,9 @@ class TrainedOnSynthetic(NetworkSource):
         outer: states per network.
         inner: epochs of training between two states.
         steps_per_state: matching steps on each state (1 in Zhao et al. 2021).
-        learning_rate: of plain SGD, without momentum and weight decay.
+        optimiser: ``sgd``, without momentum and weight decay; or ``adam``. It is made anew between
+            any two states.
+        learning_rate: of the optimiser.
         batch_size: synthetic examples per update.
         augment: whether training uses the run's augmentation. Every example gets its own draw.
         plateau: ends both loops by accuracy on real data, in place of ``outer`` and ``inner``.
@@ -36,6 +38,7 @@ class TrainedOnSynthetic(NetworkSource):
     outer: int = 10
     inner: int = 50
     steps_per_state: int = 1
+    optimiser: str = "sgd"
     learning_rate: float = 0.01
     batch_size: int = 256
     augment: bool = False
@@ -97,6 +100,7 @@ class _TrainedOnSynthetic(DrawnNetworks):
         settings = self._settings
         training = Training(
             epochs=epochs,
+            optimiser=settings.optimiser,
             learning_rate=settings.learning_rate,
             momentum=0.0,
             weight_decay=0.0,

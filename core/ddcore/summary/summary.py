@@ -30,6 +30,8 @@ class DataSummary(Content):
             lazy: whether examples are decoded each time they are asked for. Else all are decoded
                 once, here.
         """
+        if self.spec.connected:
+            raise UnsupportedError("connected examples are no rows of a Dataset: take to_pyg(), or tensors()")
         return DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
 
     def to_pixels(self) -> Tensor:
@@ -40,6 +42,10 @@ class DataSummary(Content):
     def to_dataframe(self) -> Any:
         """Return all examples as a pandas ``DataFrame``, in the columns and units of the data."""
         return self._as("dataframe")
+
+    def to_pyg(self) -> Any:
+        """Return the synthetic graph as a ``Data`` of PyTorch Geometric."""
+        return self._as("pyg")
 
     def _as(self, form: str) -> Any:
         forms = modality_named(self.spec.modality).forms()

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from ddcore.errors import UnknownNameError
 from ddcore.ground.devices import autocast, fitting_micro_batch
 from ddcore.ground.randomness import default_generators_seeded
-from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps
+from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps, are_connected
 from ddcore.settings import require, require_counts
 
 Watch = Callable[[Tensor, Batch, Tensor], None]
-OPTIMISERS = ("sgd", "adam")
+OPTIMISERS = ("sgd", "adam", "adam_l2")
+KEPT = ("final", "best_validation")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Training:
         epochs: passes over the examples.
         updates: number of updates in place of epochs, by number of examples. The largest key that
             is not above the number of examples counts. Empty: epochs count.
-        optimiser: ``sgd``; or ``adam``, without momentum and weight decay.
-        learning_rate, momentum, weight_decay: of SGD.
+        optimiser: ``sgd``; ``adam``, without weight decay; or ``adam_l2``, with it.
+        learning_rate, momentum, weight_decay: of SGD. Adam takes no momentum.
         batch_size: examples per update.
         drop_at: share of the epochs after which the learning rate drops, or several shares. 1: it
             never drops.
@@ -42,6 +43,8 @@ class Training:
         cosine: after the warm-up the learning rate falls along a cosine to this share of it. None:
             it does not.
         augmentation: drawn for every batch. Every example gets a draw of its own.
+        keep: which weights the network ends with: ``final``; or ``best_validation``, those after
+            the update (the first of equal ones) at which its score on validation data was best.
     """
 
     epochs: int = 300
@@ -57,8 +60,11 @@ class Training:
     warmup: int = 0
     cosine: float | None = None
     augmentation: Augmentation = field(default_factory=NoAugmentation)
+    keep: str = "final"
 
     def __post_init__(self) -> None:
+        if self.keep not in KEPT:
+            raise UnknownNameError("keep", self.keep, KEPT)
         require(self.epochs > 0 and self.batch_size > 0, "epochs and batch_size must be above 0")
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
         require(
@@ -108,8 +114,9 @@ def fit(
     members: Mapping[int, Tensor] | None = None,
     precision: str = "fp32",
     watch: Watch | None = None,
+    validate: Callable[[Network], float] | None = None,
 ) -> None:
-    """Train ``network`` in place. It ends as the final iterate.
+    """Train ``network`` in place. It ends with the weights that the schedule keeps.
 
     A recipe with steps of its own replaces the whole schedule, augmentation included.
 
@@ -123,8 +130,11 @@ def fit(
         members: indices of examples per class id. A recipe with steps needs them.
         precision: of forward passes.
         watch: called after each update with its indices, its batch, and the logits before it.
+        validate: returns a network's score on validation data. A schedule that keeps the best
+            weights needs it.
     """
     recipe = recipe or Recipe()
+    best = _Best(network, validate) if training.keep == "best_validation" else None
     plan, augmentation = _by_epochs(network, size, training, recipe, generator), training.augmentation
     if recipe.steps is not None:
         require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
@@ -136,6 +146,31 @@ def fit(
             logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
             if watch is not None:
                 watch(indices, batch, logits)
+            if best is not None:
+                best.look()
+    if best is not None:
+        best.restore()
+
+
+class _Best:
+    """The weights at which a network scored best on validation data."""
+
+    def __init__(self, network: Network, validate: Callable[[Network], float] | None) -> None:
+        require(validate is not None, "the best weights on validation data were asked for: give validate=")
+        self._network, self._validate = network, validate
+        self._score, self._weights = -math.inf, network.module.state_dict()
+
+    def look(self) -> None:
+        assert self._validate is not None
+        self._network.eval()
+        score = self._validate(self._network)
+        self._network.train()
+        if score > self._score:
+            weights = self._network.module.state_dict()
+            self._score, self._weights = score, {name: tensor.clone() for name, tensor in weights.items()}
+
+    def restore(self) -> None:
+        self._network.module.load_state_dict(self._weights)
 
 
 Plan = Iterator[tuple[Tensor, torch.optim.Optimizer]]
@@ -177,12 +212,14 @@ def take_step(
     """Update ``network`` once on the mean loss of a batch. Return the logits before the update.
 
     Where the batch has weights, the mean is weighted. On a processor the gradient is added up over
-    micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, so there is one.
+    micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, and connected
+    examples are read as a whole: there it is one.
     """
     size, device = len(batch.targets), batch.inputs.device
     weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
     at_once = fitting_micro_batch(tuple(batch.inputs.shape[1:]), device, keeps_graph=True)
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+    mixing = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if mixing or are_connected(batch.inputs):
         at_once = size
     optimiser.zero_grad(set_to_none=True)
     logits = []
@@ -212,8 +249,9 @@ def reproducible_dropout(network: Network, generator: torch.Generator) -> Iterat
 
 
 def _optimiser(network: Network, rate: float, training: Training) -> torch.optim.Optimizer:
-    if training.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=rate)
+    if training.optimiser != "sgd":
+        decay = training.weight_decay if training.optimiser == "adam_l2" else 0.0
+        return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay)
     return torch.optim.SGD(
         network.parameters(), lr=rate, momentum=training.momentum, weight_decay=training.weight_decay
     )

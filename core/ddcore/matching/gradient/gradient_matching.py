@@ -17,10 +17,11 @@ from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.parts import LOSSES, Matching, MatchingState, Run, Term, chunks, class_shares
+from ddcore.parts import LOSSES, Matching, MatchingState, Run, Term, chunks, class_shares, united
 from ddcore.settings import require, require_counts
 
 GROUPS = ("class", "joint")
+CLASS_WEIGHTS = ("equal", "size")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class GradientMatching(Matching):
             of ``real_batch``. None: ``real_batch`` holds.
         synthetic_batch: most synthetic examples per class and step; None: all.
         update_per_class: step after every class instead of after their sum.
+        class_weights: ``equal``; or ``size``: a class's distance counts as its number of synthetic
+            examples over that of the largest class.
         updates_per_gradient: steps on one draw of the real gradients, which are kept meanwhile. It
             is worth it where each draw costs privacy.
 
@@ -61,6 +64,7 @@ class GradientMatching(Matching):
     synthetic_batch: int | None = None
     update_per_class: bool = False
     updates_per_gradient: int = 1
+    class_weights: str = "equal"
     family: ClassVar[str] = "gradient"
     trains_labels: ClassVar[bool] = True
 
@@ -69,6 +73,7 @@ class GradientMatching(Matching):
             (self.distance, DISTANCES, "distance"),
             (self.layers, LAYERS, "layers"),
             (self.groups, GROUPS, "groups"),
+            (self.class_weights, CLASS_WEIGHTS, "class_weights"),
         ):
             if value not in allowed:
                 raise UnknownNameError(what, value, allowed)
@@ -89,6 +94,11 @@ class GradientMatching(Matching):
         return frozenset({"gradients"})
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
+        terms = self._by_group(run)
+        connected = run.spec.connected and not self.update_per_class and self.updates_per_gradient == 1
+        yield from [united(list(terms))] if connected else terms
+
+    def _by_group(self, run: Run) -> Iterator[Term]:
         (network,) = run.networks.current()
         names, loss_of = matched_weights(network, self.layers), LOSSES[run.spec.task.loss("cross_entropy")]
         groups = self._groups(run)
@@ -100,7 +110,7 @@ class GradientMatching(Matching):
             for gradient in chain.from_iterable(sweeps):
                 group = list(gradient.classes)
                 last_group = group == groups[-1]
-                distance = self._distance_to(gradient.tensors)
+                distance = self._distance_to(gradient.tensors, self._weight_of(group, run))
                 drawn = self._drawn(run, group)
                 sizes = {c: len(indices) for c, indices in drawn.items()}
                 pieces = list(chunks(drawn, MICRO_BATCHES_PER_PIECE * run.micro_batch))
@@ -120,9 +130,13 @@ class GradientMatching(Matching):
                     update = i == len(pieces) and (self.update_per_class or (kept and last_group))
                     yield Term(loss, update=update, classes=tuple(group))
 
-    def _distance_to(self, real: Gradient) -> Callable[[Gradient], Tensor]:
+    def _distance_to(self, real: Gradient, weight: float) -> Callable[[Gradient], Tensor]:
         distance = DISTANCES[self.distance]
-        return lambda synthetic: distance(synthetic, real)
+        return lambda synthetic: weight * distance(synthetic, real)
+
+    def _weight_of(self, group: Sequence[int], run: Run) -> float:
+        counts = run.examples.counts
+        return 1.0 if self.class_weights == "equal" else max(counts[c] for c in group) / max(counts.values())
 
     def _groups(self, run: Run) -> list[list[int]]:
         classes, networks = list(run.examples.classes), run.networks

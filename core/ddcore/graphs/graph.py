@@ -1,0 +1,141 @@
+"""`Graph`: features on nodes, weights on edges, and what networks send along the edges."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+FEW = 0.1
+"""Share of numbers that are not zero up to which a matrix of features is kept sparse."""
+
+
+class Graph:
+    r"""A graph with features on its nodes.
+
+    Networks multiply features by one of three matrices made of the weights :math:`A`:
+
+    - ``gcn``: :math:`\hat D^{-1/2} (A + I) \hat D^{-1/2}`, with :math:`\hat D` the row sums of
+      :math:`A + I`;
+    - ``mean``: :math:`D^{-1} A`, rows without an edge are zero;
+    - ``chebyshev``: :math:`-D^{-1/2} A D^{-1/2}`, the Laplacian scaled to :math:`[-1, 1]` with 2 as
+      its largest eigenvalue.
+
+    Each is made once, and so are the features that it has been sent through.
+
+    Args:
+        features: ``N x d``.
+        weights: ``N x N``, dense or sparse (CSR); the entry (i, j) is the weight of the edge from
+            node j to node i. None: there are no edges.
+
+    Source: Kipf & Welling 2017 (arXiv:1609.02907); Hamilton et al. 2017 (arXiv:1706.02216);
+    Defferrard et al. 2016 (arXiv:1606.09375).
+    """
+
+    def __init__(self, features: Tensor, weights: Tensor | None = None) -> None:
+        self.features, self.weights = features, weights
+        self._matrices: dict[str, Tensor] = {}
+        self._sent: dict[tuple[str, int], Tensor] = {}
+
+    def send(self, kind: str, values: Tensor) -> Tensor:
+        """Return ``N x d`` values after one product with the matrix ``kind``."""
+        if self.weights is None:
+            return values if kind == "gcn" else torch.zeros_like(values)
+        if kind not in self._matrices:
+            self._matrices[kind] = _matrix(kind, self.weights)
+        product: Tensor = self._matrices[kind] @ values
+        return product
+
+    def sent(self, kind: str, times: int) -> Tensor:
+        """Return the features after ``times`` products with the matrix ``kind``, made once."""
+        if times == 0:
+            return self.features
+        if (kind, times) not in self._sent:
+            self._sent[kind, times] = self.send(kind, self.sent(kind, times - 1))
+        return self._sent[kind, times]
+
+    def sent_sparsely(self, kind: str) -> Tensor:
+        """Return the features after one product, sparse (CSR) where few are not zero."""
+        sent = self.sent(kind, 1)
+        if sent.requires_grad:
+            return sent
+        if (kind, -1) not in self._sent:
+            few = int(torch.count_nonzero(sent)) < FEW * sent.numel()
+            self._sent[kind, -1] = _as_csr(sent) if few else sent
+        return self._sent[kind, -1]
+
+    def induced(self, nodes: Tensor) -> Tensor:
+        """Return the weights among these nodes, dense, ``n x n``."""
+        if self.weights is None:
+            return torch.zeros(len(nodes), len(nodes), dtype=self.features.dtype, device=self.features.device)
+        if self.weights.layout == torch.strided:
+            return self.weights[nodes][:, nodes]
+        coo = self.weights.to_sparse_coo()
+        place = torch.full((len(self.features),), -1, device=nodes.device)
+        place[nodes] = torch.arange(len(nodes), device=nodes.device)
+        rows, columns = place[coo.indices()]
+        inside = (rows >= 0) & (columns >= 0)
+        dense = torch.zeros(len(nodes), len(nodes), dtype=coo.dtype, device=nodes.device)
+        return dense.index_put_((rows[inside], columns[inside]), coo.values()[inside])
+
+    def to(self, device: torch.device | None, dtype: torch.dtype | None) -> Graph:
+        """Return this graph elsewhere, or itself where nothing changes."""
+        features = self.features.to(device=device, dtype=dtype)
+        if features is self.features:
+            return self
+        return Graph(features, None if self.weights is None else self.weights.to(device=device, dtype=dtype))
+
+    def detach(self) -> Graph:
+        """Return this graph without what its tensors were computed of."""
+        tensors = (self.features, self.weights)
+        if not any(t is not None and t.requires_grad for t in tensors):
+            return self
+        return Graph(self.features.detach(), None if self.weights is None else self.weights.detach())
+
+
+def sparse(edges: Tensor, weights: Tensor, nodes: int) -> Tensor:
+    """Return ``nodes x nodes`` weights, sparse (CSR).
+
+    Args:
+        edges: ``2 x E``, from the first row's nodes to the second's. Repeated ones add up.
+        weights: ``E``.
+        nodes: how many.
+    """
+    return _as_csr(torch.sparse_coo_tensor(edges.flip(0), weights, (nodes, nodes), check_invariants=True).coalesce())
+
+
+def _as_csr(matrix: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return matrix.to_sparse_csr()
+
+
+def _matrix(kind: str, weights: Tensor) -> Tensor:
+    if weights.layout == torch.strided:
+        own = torch.eye(len(weights), dtype=weights.dtype, device=weights.device)
+        looped = weights + own if kind == "gcn" else weights
+        degrees = looped.sum(dim=1)
+        if kind == "mean":
+            return looped * _power(degrees, -1.0)[:, None]
+        root = _power(degrees, -0.5)
+        return (1 if kind == "gcn" else -1) * root[:, None] * looped * root
+    coo = weights.to_sparse_coo().coalesce()
+    (rows, columns), values = coo.indices(), coo.values()
+    if kind == "gcn":
+        own = torch.arange(len(weights), device=rows.device)
+        rows, columns = torch.cat([rows, own]), torch.cat([columns, own])
+        values = torch.cat([values, values.new_ones(len(own))])
+    degrees = torch.zeros(len(weights), dtype=values.dtype, device=rows.device).index_add_(0, rows, values)
+    if kind == "mean":
+        values = values * _power(degrees, -1.0)[rows]
+    else:
+        root = _power(degrees, -0.5)
+        values = (1 if kind == "gcn" else -1) * values * root[rows] * root[columns]
+    return sparse(torch.stack([columns, rows]), values, len(weights))
+
+
+def _power(degrees: Tensor, exponent: float) -> Tensor:
+    """Return degrees to a negative power; 0 stays 0, its derivative too."""
+    alone = degrees == 0
+    return degrees.masked_fill(alone, 1.0).pow(exponent).masked_fill(alone, 0.0)

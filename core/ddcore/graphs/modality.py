@@ -1,0 +1,56 @@
+"""Graphs as a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.factorization import AsStored
+from ddcore.graphs import show
+from ddcore.graphs.factorizations import GraphFeatures, GraphNodes, GraphSimilarity
+from ddcore.graphs.loading import is_graph, is_graph_file, load_graph
+from ddcore.graphs.networks import APPNP, GCN, SAGE, SGC, Cheby
+from ddcore.graphs.spec import GraphSpec
+from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+
+
+class Graphs(Modality):
+    """One graph. Its nodes are the examples, each with ``d`` features and a class."""
+
+    name: ClassVar[str] = "graphs"
+    architectures: ClassVar[tuple[type[Architecture], ...]] = (GCN, SGC, SAGE, APPNP, Cheby)
+    usual_network: ClassVar[Architecture] = GCN()
+    factorizations: ClassVar[tuple[type[Factorization], ...]] = (GraphNodes, GraphSimilarity)
+    as_stored: ClassVar[type[Factorization]] = GraphFeatures
+    sure: ClassVar[bool] = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ("path/to/graph.npz",)
+
+    def recognises(self, source: object) -> bool:
+        return is_graph_file(Path(source)) if isinstance(source, str | Path) else is_graph(source)
+
+    def loader(self) -> Callable[..., TargetData]:
+        return load_graph
+
+    def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
+        return GraphSpec.restore(config)
+
+    def selection(self, factorization: Factorization) -> Factorization:
+        """Chosen nodes keep the edges among them."""
+        if not isinstance(factorization, AsStored):
+            return factorization
+        return GraphNodes(ipc=factorization.ipc, init=factorization.init)
+
+    def as_text(self, decoded: Decoded, per_class: int) -> str:
+        return show.as_text(decoded, per_class=per_class)
+
+    def picture(self, decoded: Decoded) -> Tensor | None:
+        return show.picture(decoded)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+        return {"pyg": show.pyg_of}

@@ -1,0 +1,188 @@
+"""Graph networks by name. The same weights serve sparse and dense graphs, and rows without edges.
+
+The last layer is linear, on what the chosen nodes have received: the features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.graphs.nodes import Nodes, graph_of
+from ddcore.parts import Architecture
+from ddcore.settings import require, require_counts
+
+
+class _Linear(nn.Linear):
+    """A linear layer that takes sparse rows, too."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.layout == torch.strided:
+            return super().forward(inputs)
+        product: Tensor = torch.sparse.mm(inputs, self.weight.T) + self.bias
+        return product
+
+
+class _Hidden(nn.Sequential):
+    """A linear layer, ReLU, and dropout if there is any."""
+
+    def __init__(self, inputs: int, width: int, dropout: float) -> None:
+        super().__init__(_Linear(inputs, width), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else []))
+
+
+@dataclass(frozen=True)
+class _GraphArchitecture(Architecture):
+    """Settings that graph networks share.
+
+    Attributes:
+        width: of hidden layers.
+        depth: number of layers with weights.
+        dropout: after every hidden layer.
+    """
+
+    width: int = 256
+    depth: int = 2
+    dropout: float = 0.5
+    modality: ClassVar[str | None] = "graphs"
+
+    def __post_init__(self) -> None:
+        require_counts(width=self.width, depth=self.depth)
+        require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), not {self.dropout}")
+
+    def _sizes(self, inputs: int) -> list[int]:
+        return [inputs, *(self.width,) * (self.depth - 1)]
+
+
+@dataclass(frozen=True)
+class GCN(_GraphArchitecture):
+    r"""Graph convolutions: :math:`H' = \mathrm{ReLU}(\hat A H W + b)`.
+
+    Source: Kipf & Welling 2017 (arXiv:1609.02907).
+    """
+
+    name: ClassVar[str] = "gcn"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Convolutions("gcn", False, self._sizes(shape[0]), num_classes, self.dropout)
+
+
+@dataclass(frozen=True)
+class SAGE(_GraphArchitecture):
+    r"""Own features beside the neighbours' mean: :math:`H' = \mathrm{ReLU}([H, D^{-1} A H] W + b)`.
+
+    Source: Hamilton et al. 2017 (arXiv:1706.02216).
+    """
+
+    name: ClassVar[str] = "sage"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Convolutions("mean", True, self._sizes(shape[0]), num_classes, self.dropout)
+
+
+@dataclass(frozen=True)
+class Cheby(_GraphArchitecture):
+    r"""Chebyshev filters of order 1: :math:`H' = \mathrm{ReLU}([H, \tilde L H] W + b)`.
+
+    Source: Defferrard et al. 2016 (arXiv:1606.09375).
+    """
+
+    name: ClassVar[str] = "cheby"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Convolutions("chebyshev", True, self._sizes(shape[0]), num_classes, self.dropout)
+
+
+class _Convolutions(nn.Module):
+    """Layers of weights on what the edges bring; ``own``: beside a node's own values."""
+
+    def __init__(self, kind: str, own: bool, sizes: list[int], num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self._kind, self._own = kind, own
+        times = 2 if own else 1
+        following = sizes[1:]
+        self.hidden = nn.ModuleList(_Hidden(times * a, b, dropout) for a, b in zip(sizes, following, strict=False))
+        self.head = nn.Linear(times * sizes[-1], num_classes)
+
+    def forward(self, inputs: Tensor | Nodes) -> Tensor:
+        graph, chosen = graph_of(inputs)
+        if self._own or not len(self.hidden):
+            received = self._beside(graph.features, graph.sent(self._kind, 1))
+        else:
+            received = graph.sent_sparsely(self._kind)
+        for layer in self.hidden:
+            values = layer(received)
+            received = self._beside(values, graph.send(self._kind, values))
+        logits: Tensor = self.head(received[chosen])
+        return logits
+
+    def _beside(self, values: Tensor, received: Tensor) -> Tensor:
+        return torch.cat([values, received], dim=1) if self._own else received
+
+
+@dataclass(frozen=True)
+class SGC(_GraphArchitecture):
+    r"""Features that were sent ``hops`` times, then weights: :math:`\hat A^k X W + b`.
+
+    With a ``depth`` above 1 hidden layers come first, and their values are sent.
+
+    Attributes:
+        hops: :math:`k`.
+
+    Source: Wu et al. 2019 (arXiv:1902.07153).
+    """
+
+    depth: int = 1
+    dropout: float = 0.0
+    hops: int = 2
+    name: ClassVar[str] = "sgc"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Propagated(self._sizes(shape[0]), num_classes, self.dropout, self.hops, 0.0)
+
+
+@dataclass(frozen=True)
+class APPNP(_GraphArchitecture):
+    r"""Hidden layers, then personalised PageRank: :math:`Z' = (1 - \alpha) \hat A Z + \alpha H`.
+
+    The last linear layer comes after it instead of before, which differs in the bias alone.
+
+    Attributes:
+        hops: how often.
+        teleport: :math:`\alpha`.
+
+    Source: Gasteiger et al. 2019 (arXiv:1810.05997).
+    """
+
+    hops: int = 10
+    teleport: float = 0.1
+    name: ClassVar[str] = "appnp"
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Propagated(self._sizes(shape[0]), num_classes, self.dropout, self.hops, self.teleport)
+
+
+class _Propagated(nn.Module):
+    """Hidden layers on each node alone, then products with the graph's matrix."""
+
+    def __init__(self, sizes: list[int], num_classes: int, dropout: float, hops: int, teleport: float) -> None:
+        super().__init__()
+        self._hops, self._teleport = hops, teleport
+        following = sizes[1:]
+        self.hidden = nn.Sequential(*(_Hidden(a, b, dropout) for a, b in zip(sizes, following, strict=False)))
+        self.head = nn.Linear(sizes[-1], num_classes)
+
+    def forward(self, inputs: Tensor | Nodes) -> Tensor:
+        graph, chosen = graph_of(inputs)
+        if not len(self.hidden) and not self._teleport:
+            received = graph.sent("gcn", self._hops)
+        else:
+            first = received = self.hidden(graph.features)
+            for _ in range(self._hops):
+                received = graph.send("gcn", received)
+                if self._teleport:
+                    received = (1 - self._teleport) * received + self._teleport * first
+        logits: Tensor = self.head(received[chosen])
+        return logits

@@ -1,0 +1,100 @@
+"""A synthetic graph as text, as a picture, and as a ``Data`` of PyTorch Geometric."""
+
+from __future__ import annotations
+
+import colorsys
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import MissingExtraError
+from ddcore.graphs.graph import Graph
+from ddcore.graphs.nodes import graph_of
+from ddcore.parts import Decoded
+
+SIDE = 640
+LARGEST_DRAWN = 1000
+
+
+def weights_of(decoded: Decoded) -> Tensor:
+    """Return the weights among the examples, dense, ``n x n``."""
+    graph, chosen = graph_of(decoded.inputs)
+    nodes = torch.arange(len(graph.features))[chosen]
+    return graph.induced(nodes)
+
+
+def pyg_of(decoded: Decoded) -> Any:
+    """Return a ``Data`` with ``x``, ``edge_index``, ``edge_weight`` and ``y``.
+
+    An edge stands in it in both directions.
+
+    Raises:
+        MissingExtraError: PyTorch Geometric is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*torch.jit.script", FutureWarning)  # at its import
+        try:
+            from torch_geometric.data import Data
+        except ImportError as error:
+            raise MissingExtraError("a Data of PyTorch Geometric", "torch_geometric", "graphs") from error
+    weights = weights_of(decoded)
+    targets, sources = weights.nonzero().T
+    return Data(
+        x=decoded.inputs.flatten(1),
+        edge_index=torch.stack([sources, targets]),
+        edge_weight=weights[targets, sources],
+        y=decoded.targets,
+    )
+
+
+def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
+    """Return, per class, its nodes, and the edges to nodes of its own and of other classes."""
+    linked, owners = weights_of(decoded) > 0, decoded.owners
+    lines = [f"{'class':<24}{'nodes':>8}{'edges inside':>14}{'edges out':>12}"]
+    for class_id in owners.unique().tolist():
+        mine = owners == class_id
+        inside, out = int(linked[mine][:, mine].sum()) // 2, int(linked[mine][:, ~mine].sum())
+        lines.append(f"{decoded.spec.name_of(class_id)[:23]:<24}{int(mine.sum()):>8}{inside:>14}{out:>12}")
+    return "\n".join(lines)
+
+
+def picture(decoded: Decoded) -> Tensor | None:
+    """Return a drawing, ``height x width x 3`` bytes; nodes are coloured by class.
+
+    Nodes lie by the Laplacian's eigenvectors of its second and third eigenvalue. Heavier edges are
+    darker. None for more than 1000 nodes.
+    """
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    weights = weights_of(decoded)
+    if len(weights) > LARGEST_DRAWN:
+        return None
+    owners = decoded.owners
+    places = _layout(weights, owners)
+    image = Image.new("RGB", (SIDE, SIDE), "white")
+    draw = ImageDraw.Draw(image)
+    most = float(weights.max()) or 1.0
+    for i, j in (weights.triu(1) > 0.1 * most).nonzero().tolist():
+        shade = int(235 - 150 * float(weights[i, j]) / most)
+        draw.line([tuple(places[i]), tuple(places[j])], fill=(shade, shade, shade), width=1)
+    classes = int(owners.max()) + 1
+    for (x, y), owner in zip(places, owners.tolist(), strict=True):
+        colour = tuple(int(255 * v) for v in colorsys.hsv_to_rgb(owner / classes, 0.7, 0.85))
+        draw.ellipse([x - 6, y - 6, x + 6, y + 6], fill=colour, outline="black")
+    return torch.from_numpy(np.asarray(image).copy())
+
+
+def _layout(weights: Tensor, owners: Tensor) -> list[list[float]]:
+    """Return the place of each node in pixels."""
+    together = 0.05 * (owners[:, None] == owners[None]).double()
+    matrix = Graph(torch.zeros(len(weights), 1), weights.double() + together + 1e-3).send(
+        "gcn", torch.eye(len(weights), dtype=torch.float64)
+    )
+    _, vectors = torch.linalg.eigh(matrix)
+    plane = vectors[:, -3:-1] if len(weights) >= 3 else torch.zeros(len(weights), 2, dtype=torch.float64)
+    ranks = plane.argsort(dim=0).argsort(dim=0).double() / max(1, len(weights) - 1)
+    spread = (plane - plane.amin(dim=0)) / (plane.amax(dim=0) - plane.amin(dim=0)).clamp_min(1e-9)
+    return (20 + (SIDE - 40) * (ranks + spread) / 2).tolist()

@@ -1,0 +1,69 @@
+"""A graph on the command line, from a file to scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import ddcore as dd
+from ddapps.cli.main import main
+from tests.graphs.data import written
+
+
+def test_distill_evaluate_and_show_work_on_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = str(written(tmp_path / "blocks.npz")), str(tmp_path / "out")
+    words = [
+        "--method",
+        "gcond",
+        "--ratio",
+        "0.1",
+        "--steps",
+        "3",
+        "--set",
+        "factorization.width=8",
+        "--quiet",
+        "--out",
+        out,
+    ]
+    assert main(["distill", data, *words]) == 0
+    summary = dd.DataSummary.load(out)
+    assert summary.counts == {0: 2, 1: 2, 2: 2} and summary.record["data"] == "blocks"
+    capsys.readouterr()
+    words = [
+        "--protocol",
+        "gcond",
+        "--epochs",
+        "20",
+        "--networks",
+        "gcn(width=8),sgc,mlp",
+        "--runs",
+        "1",
+        "--quiet",
+        "--json",
+        "-",
+    ]
+    assert main(["evaluate", out, "--data", data, *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [r["network"] for r in found["results"]] == ["gcn(width=8)", "sgc", "mlp"]
+    assert found["details"]["iterate"] == "best_validation"
+    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as drawn:
+        assert drawn.size == (640, 640)
+    assert main(["show", out]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[-3:]] == [["0", "2"], ["1", "2"], ["2", "2"]]
+
+
+def test_sizes_are_said_once_and_settings_reach_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = str(written(tmp_path / "blocks.npz")), str(tmp_path / "out")
+    assert main(["distill", data, "--method", "gcond", "--ratio", "0.1", "--ipc", "2", "--out", out]) == 1
+    assert "--ipc and --ratio both say how much is stored" in capsys.readouterr().err
+    assert main(["distill", "digits", "--ratio", "0.1", "--out", out]) == 1
+    assert "must be nodes of a graph" in capsys.readouterr().err
+    assert main(["distill", "digits", "--setting", "inductive", "--out", out]) == 1
+    assert "images are loaded without 'setting'" in capsys.readouterr().err
+    words = ["--setting", "inductive", "--method", "random", "--ipc", "2", "--quiet", "--out", out]
+    assert main(["distill", data, *words]) == 0
