@@ -195,9 +195,9 @@ def test_experts_train(ask: Callable[[list[str]], Asked], folder: str, option: s
 
 
 ELSEWHERE = {
-    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help", "--target", "--task"},
-    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help", "--target", "--task"},
-    "experts train": {"--out", "--help", "--target", "--task"},
+    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help", "--target", "--task", "--ratio", "--setting"},
+    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help", "--target", "--task", "--setting"},
+    "experts train": {"--out", "--help", "--target", "--task", "--setting"},
     "show": {"--out", "--debug", "--help"},
 }
 """Options whose effect other tests of this folder see.

@@ -70,7 +70,7 @@ def test_the_target_and_the_task_are_heard(csv: str, tmp_path: Path, capsys: pyt
         (["--target", "label", "--size", "8"], "tables are loaded without 'size'"),
         (["--target", "label", "--network", "convnet"], "ConvNet is for images, the data are tables"),
         (["--target", "label", "--method", "haba"], "hallucinators makes images, the data are tables"),
-        (["--target", "label", "--modality", "graphs"], ""),
+        (["--target", "label", "--modality", "melodies"], ""),
     ],
 )
 def test_bad_words_are_one_line(
