@@ -282,6 +282,7 @@ def test_unions_are_disjoint_graphs(tmp_path: Path) -> None:
     first = parts[0].tensors()[0]
     assert torch.equal(inputs.graph.weights[:6, :6], first.graph.weights)  # type: ignore[attr-defined]
     assert not bool(inputs.graph.weights[:6, 6:].any())
+    assert torch.equal(inputs.flatten(1), torch.cat([part.tensors()[0].flatten(1) for part in parts]))
     dd.evaluate(dd.concat(parts), target, protocol=SHORT, networks="gcn(width=8)", runs=1)
 
 
