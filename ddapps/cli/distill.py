@@ -183,12 +183,12 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
     ]
     if len(given) > 1 and (budget is not None or ratio is not None):
         raise SettingsError(f"{' and '.join(given)} both say how much is stored: give one of them")
+    if ratio is not None:
+        options = argparse.Namespace(**vars(options) | {"ipc": dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)})
     if getattr(options, "matching", None) or getattr(options, "factorization", None):
         method = _composed(options, preset, target, budget)
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
-        if ratio is not None:
-            ipc = dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)
         name = options.method or "dm"
         method = build_method(
             name,

@@ -16,7 +16,7 @@ from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.home import NO_LEDGER, ledger_of, records_digest
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.signal import Mechanism
-from ddcore.errors import BudgetError, InputDataError
+from ddcore.errors import BudgetError, InputDataError, UnsupportedError
 from ddcore.images import Standardise
 from ddcore.parts import TargetData
 from ddcore.settings import require
@@ -164,6 +164,11 @@ def ledger_for(
 
 def require_declared(target: TargetData) -> None:
     """Raise `InputDataError` if a fact that a summary publishes was read from private examples."""
+    if target.spec.connected:
+        raise UnsupportedError(
+            f"the examples of {target.name} are connected, so one of them changes what networks say of others, and clipping bounds "
+            "nothing: privacy is for independent records"
+        )
     for fact in target.spec.read_from_examples:
         raise InputDataError(
             DECLARE.get(fact, f"{fact!r} of {{name}} was read from its private examples").format(name=target.name)

@@ -127,11 +127,6 @@ class PrivateMethod:
         """
         if start is not None:
             _require_public(start.record, target.fingerprint())
-        if target.spec.connected:
-            raise UnsupportedError(
-                f"the examples of {target.name} are connected, so one of them changes what networks say of others, and clipping bounds "
-                "nothing: private distillation is of independent records"
-            )
         if target.spec.task.numeric:
             raise dd.errors.UnsupportedError("private distillation is of classes; the targets here are numbers")
         self.method.require_fitting(target.spec)

@@ -123,6 +123,7 @@ def public_subspace(
     tiles those of Kim et al. 2022 (arXiv:2205.14959). Networks, whitening and schedule are ours.
     """
     spec = target.spec
+    require(spec.modality == "images", f"public_subspace makes images; {target.name} is {spec.modality}")
     sizes = target.counts() if counts is None else counts
     factor = (2 if min(spec.shape[1:]) >= 28 else 1) if factor is None else factor
     rank = (256 if min(sizes.values()) >= 1000 else 64) if rank is None else rank

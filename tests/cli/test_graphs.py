@@ -63,6 +63,9 @@ def test_sizes_are_said_once_and_settings_reach_the_data(tmp_path: Path, capsys:
     assert "must be nodes of a graph" in capsys.readouterr().err
     assert main(["distill", "digits", "--setting", "inductive", "--out", out]) == 1
     assert "images are loaded without 'setting'" in capsys.readouterr().err
+    words = ["--matching", "gcond", "--factorization", "graph-similarity(width=4)", "--ratio", "0.1", "--steps", "1"]
+    assert main(["distill", data, *words, "--quiet", "--out", f"{out}/pair"]) == 0
+    assert dd.DataSummary.load(f"{out}/pair").counts == {0: 2, 1: 2, 2: 2}
     seen = []
     for setting in ("transductive", "inductive"):
         words = ["--setting", setting, "--method", "random", "--ipc", "2", "--quiet", "--out", f"{out}/{setting}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from ddcore.matching import GradientMatching
 from ddcore.parts import Method, Network
 from ddcore.sources import FixedNetworks
 from ddcore.training import PROTOCOLS
-from tests.graphs.data import CLASSES, WIDTH, loaded
+from tests.graphs.data import CLASSES, WIDTH, arrays, loaded, written
 
 CONDENSING = ("gcond", "doscond", "gcdm")
 
@@ -240,7 +241,7 @@ def test_a_ratio_is_of_all_nodes(tmp_path: Path) -> None:
     target = loaded(tmp_path)
     assert dd.graphs.ipc_for_ratio(target, 0.1) == {0: 2, 1: 2, 2: 2}
     assert dd.graphs.ipc_for_ratio(target, 8.5 / 60) == {0: 2, 1: 2, 2: 4}
-    for ratio in (0.02, 0.6, -1.0):
+    for ratio in (0.02, 0.6, -1.0, float("nan"), 29 / 60):
         with pytest.raises(BudgetError, match="a ratio of"):
             dd.graphs.ipc_for_ratio(target, ratio)
     with pytest.raises(InputDataError, match="must be nodes of a graph"):
@@ -284,6 +285,48 @@ def test_unions_are_disjoint_graphs(tmp_path: Path) -> None:
     assert not bool(inputs.graph.weights[:6, 6:].any())
     assert torch.equal(inputs.flatten(1), torch.cat([part.tensors()[0].flatten(1) for part in parts]))
     dd.evaluate(dd.concat(parts), target, protocol=SHORT, networks="gcn(width=8)", runs=1)
+
+
+def test_every_precision_keeps_the_graph_whole(tmp_path: Path) -> None:
+    """Chosen nodes are of one graph in any precision; sparse products have a way in bfloat16."""
+    target, linked = loaded(tmp_path), []
+    for precision in ("fp32", "fp64", "bf16"):
+        summary = dd.distill(
+            target, dd.methods.build_method("random", ipc=5, target=target), seed=0, precision=precision
+        )
+        linked.append(summary.parts[0].stored["edges"])
+    assert len(linked[0]) > 5 and torch.equal(linked[0], linked[1]) and torch.equal(linked[0], linked[2])
+    summary = dd.distill(target, small("doscond"), seed=0, precision="bf16")
+    dd.evaluate(summary, target, protocol=SHORT, networks="gcn(width=8)", runs=1, precision="bf16")
+
+
+def test_a_micro_batch_does_not_cut_a_graph(tmp_path: Path) -> None:
+    target = loaded(tmp_path)
+    whole, cut = (dd.distill(target, small("gcdm"), seed=0, micro_batch=size) for size in (None, 1))
+    assert whole.sha256() == cut.sha256()
+    with pytest.raises(UnsupportedError, match="all classes at once"):
+        dd.distill(target, dd.override(small("gcond"), "matching.updates_per_gradient", 2))
+
+
+def test_a_run_does_not_go_on_from_edges_without_their_perceptron(tmp_path: Path) -> None:
+    target = loaded(tmp_path)
+    method = replace(small("gcdm"), optimiser=dd.Optimiser("adam", 0.01))
+    with pytest.raises(UnsupportedError, match="not the perceptron"):
+        dd.distill(target, method, start=dd.distill(target, method, seed=0))
+
+
+def test_light_edges_are_kept_and_what_does_not_fit_is_said(tmp_path: Path) -> None:
+    light = np.full(len(arrays()["edges"]), 0.005)
+    target = dd.load_data(written(tmp_path / "light.npz", edge_weights=light))
+    method = dd.methods.build_method("random", ipc=5, target=target)
+    assert len(dd.distill(target, method).parts[0].stored["edges"]) > 5
+    large = dd.load_data(written(tmp_path / "large.npz", x=arrays()["x"] * 1e6), row_normalise=False)
+    with pytest.raises(SettingsError, match="store float32"):
+        dd.distill(large, method).quantize("fp16")
+    with pytest.raises(SettingsError, match="take fewer nodes"):
+        dd.distill(
+            target, dd.override(dd.override(small("gcdm"), "factorization.width", 400_000), "factorization.ipc", 10)
+        )
 
 
 def test_nodes_are_no_rows_of_a_dataset_and_no_private_records(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def put(tensors: Tensors, name: str, value: torch.Tensor) -> Tensors:
     return {**tensors, f"part0.{name}": value}
 
 
+def no_edges() -> Tensors:
+    return {"part0.edges": torch.zeros(0, dtype=torch.int32), "part0.weights": torch.zeros(0)}
+
+
 TENSORS: list[Callable[[Tensors], Tensors]] = [
     lambda t: put(t, "edges", t["part0.edges"].long()),
     lambda t: put(t, "edges", t["part0.edges"] + 10**9),
@@ -59,7 +63,11 @@ TENSORS: list[Callable[[Tensors], Tensors]] = [
     lambda t: put(t, "weights", t["part0.weights"].double()),
     lambda t: put(t, "features", t["part0.features"] * float("nan")),
     lambda t: put(t, "features", t["part0.features"][:, :5].clone()),
-    lambda t: put(t, "features", torch.zeros(20_000, 12)),
+    lambda t: {
+        "part0.features": torch.zeros(5000, 12),
+        "part0.classes": torch.zeros(5000, dtype=torch.uint8),
+        **no_edges(),
+    },
     lambda t: put(t, "classes", t["part0.classes"] + 3),
     lambda t: {k: v for k, v in t.items() if k != "part0.weights"},
     lambda t: put(t, "more", torch.zeros(1)),

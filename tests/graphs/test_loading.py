@@ -61,6 +61,11 @@ def test_a_data_of_pytorch_geometric_is_the_same_graph(tmp_path: Path) -> None:
     found, file = dd.load_data(data), loaded(tmp_path)
     assert torch.equal(weights_of(found), weights_of(file))
     assert torch.equal(found.train.targets, file.train.targets)
+    data.test_mask = masks["test_mask"][:50]
+    with pytest.raises(InputDataError, match="60 truth values"):
+        dd.load_data(data)
+    with pytest.raises(InputDataError, match="has no x, y"):
+        dd.load_data(Data(edge_index=data.edge_index, train_mask=masks["train_mask"]))
     data.train_mask = torch.stack([masks["train_mask"]] * 10, dim=1)
     with pytest.raises(InputDataError, match="holds 10 splits: choose one"):
         dd.load_data(data)
@@ -75,6 +80,9 @@ def test_edges_are_taken_both_ways_and_self_loops_left_to_the_networks(tmp_path:
     assert torch.equal(found, expected)
     with pytest.raises(SettingsError, match="go one way only"):
         dd.load_data(tmp_path / "a.npz", undirected=False)
+    uneven = written(tmp_path / "b.npz", edges=np.array([[0, 1], [1, 0]]), edge_weights=np.array([0.2, 0.9]))
+    with pytest.raises(SettingsError, match="or their weights go one way only"):
+        dd.load_data(uneven, undirected=False)
 
 
 def test_a_graph_without_an_edge_is_a_graph(tmp_path: Path) -> None:
@@ -104,6 +112,7 @@ def infinite() -> np.ndarray:
         ({"idx_train": np.array([], dtype=np.int64)}, "no training nodes"),
         ({"idx_train": np.array([0, 1, 1])}, "twice"),
         ({"idx_test": np.array([70])}, "indices in 0..59"),
+        ({"idx_test": np.array([3, 50])}, "in two splits"),
     ],
 )
 def test_what_is_amiss_is_said(changes: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -30,9 +30,8 @@ def gradients(seed: int) -> list[Tensor]:
     return [torch.randn(shape, generator=random, dtype=torch.float64) for shape in SHAPES]
 
 
-def rows(tensor: Tensor, column_wise: bool = False) -> list[list[float]]:
-    matrix = tensor.reshape(tensor.shape[0], -1)
-    return (matrix.T if column_wise else matrix).tolist()
+def rows(tensor: Tensor) -> list[list[float]]:
+    return tensor.reshape(tensor.shape[0], -1).tolist()
 
 
 def one_minus_cosine(a: list[float], b: list[float]) -> float:
@@ -43,13 +42,8 @@ def one_minus_cosine(a: list[float], b: list[float]) -> float:
 
 def by_hand(name: str, synthetic: list[Tensor], real: list[Tensor]) -> float:
     pairs = list(zip(synthetic, real, strict=True))
-    if "cosine" in name:
-        column_wise = name == "column_cosine"
-        return sum(
-            one_minus_cosine(a, b)
-            for s, r in pairs
-            for a, b in zip(rows(s, column_wise), rows(r, column_wise), strict=True)
-        )
+    if name == "cosine":
+        return sum(one_minus_cosine(a, b) for s, r in pairs for a, b in zip(rows(s), rows(r), strict=True))
     differences = [x - y for s, r in pairs for x, y in zip(s.flatten().tolist(), r.flatten().tolist(), strict=True)]
     if name == "l1":
         return sum(map(abs, differences))

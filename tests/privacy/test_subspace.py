@@ -67,6 +67,11 @@ def test_networks_see_images_at_the_resolution_of_a_tile(private_digits: dd.Targ
     assert torch.allclose(module.inner(images), module.inner(means), atol=1e-5)
 
 
+def test_it_makes_images_alone() -> None:
+    with pytest.raises(SettingsError, match="makes images; wine is tables"):
+        public_subspace(dd.load_data("wine"), epsilon=1.0, delta=1e-3)
+
+
 def test_rank_and_tiles_follow_the_size_of_the_data(private_digits: dd.TargetData) -> None:
     many = dict.fromkeys(range(10), 1000)
     large = dd.TargetData(

@@ -87,7 +87,7 @@ def distill(
     check_precision(method.precision, place)
     gradient_micro_batch = micro_batch
     if signal.spec.connected:
-        micro_batch = gradient_micro_batch = micro_batch or sum(signal.counts.values())
+        micro_batch = gradient_micro_batch = sum(signal.counts.values())  # a graph is read as a whole
     elif micro_batch is None:
         micro_batch = fitting_micro_batch(signal.spec.shape, place)
         eager = method.precision == "fp32" and not compile

@@ -93,7 +93,7 @@ def evaluate(
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
-    validate = _validation(target, place) if training.keep != "final" else None
+    validate = _validation(target, place, precision) if training.keep != "final" else None
     source = TrainingSource.of(summary, place, dtype_of(precision))
     results = []
     with matmul_precision(precision, place):
@@ -235,11 +235,17 @@ def train_one(
     return network
 
 
-def _validation(target: TargetData, device: torch.device) -> Callable[[Network], float]:
+def _validation(target: TargetData, device: torch.device, precision: str) -> Callable[[Network], float]:
     """Return the function that scores a network on the validation split."""
     split, task = held_out_split(target, "validation"), target.spec.task
     there = Split(split.inputs.to(device), split.targets)
-    return lambda network: task.scores(predict(network, there, target.spec, device), split.targets)[task.score]
+
+    def score(network: Network) -> float:
+        with autocast(precision, device):
+            outputs = predict(network, there, target.spec, device)
+        return task.scores(outputs, split.targets)[task.score]
+
+    return score
 
 
 def _estimated(estimator: Estimator, source: TrainingSource, held_out: Split, spec: Spec, seed: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.coresets import as_rule
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import SummaryFormatError, UnsupportedError
 from ddcore.factorization import AsStored
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
@@ -21,10 +22,27 @@ from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes, graph_of
 from ddcore.ground.devices import to_device
-from ddcore.parts import NOISE, Batch, CoresetRule, Examples, Factorization, Ipc, Run, Spec, check_ipc, counts_within
+from ddcore.parts import (
+    NOISE,
+    Batch,
+    Context,
+    CoresetRule,
+    Examples,
+    Factorization,
+    Ipc,
+    Run,
+    Spec,
+    check_ipc,
+    counts_within,
+)
 from ddcore.settings import require, require_counts
 
-MAX_NODES = 2**14
+FEW_NODES = 2**10
+"""So many nodes may always be stored, whatever their edges."""
+MAX_RATIO = 16
+"""More nodes may be stored if they decode to at most this many times the numbers stored."""
+MAX_HIDDEN = 2**28
+"""Most numbers in a hidden layer of the similarity of all pairs. It bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +79,13 @@ class _WholeGraph(Factorization):
     ipc: Ipc = field(default=10, hash=False)
     init: str | CoresetRule = "random"
     storage: str = "float32"
-    threshold: float = 0.01
+    threshold: float = 0.0
+    storages: ClassVar[tuple[str, ...]] = ("float32", "fp16")
     items: ClassVar[str] = "features"
     modality: ClassVar[str | None] = "graphs"
 
     def __post_init__(self) -> None:
-        require(self.storage in ("float32", "fp16"), f"a graph is stored as float32 or fp16, not {self.storage!r}")
+        require(self.storage in self.storages, f"a graph is stored as float32 or fp16, not {self.storage!r}")
         require(0 <= self.threshold < 1, f"threshold must lie in [0, 1), not {self.threshold}")
         check_ipc(self.ipc)
         if self.init != "noise":
@@ -93,13 +112,12 @@ class _WholeGraph(Factorization):
     def start(self, run: Run) -> Examples:
         counts, spec = self.counts_for(run.real.counts), run.spec
         size, random = sum(counts.values()), run.generator("init")
-        require(size <= MAX_NODES, f"{size} synthetic nodes are too many for a dense graph: at most {MAX_NODES}")
         if self.init in NOISE:
             features = torch.randn(size, *spec.shape, generator=random, dtype=run.dtype)
             induced = torch.zeros(size, size, dtype=run.dtype)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
-            inputs = torch.cat([chosen[c].inputs.to("cpu", run.dtype) for c in counts])
+            inputs = torch.cat([chosen[c].inputs for c in counts]).to("cpu", run.dtype)  # joined while of one graph
             features = inputs.flatten(1)
             graph, nodes = graph_of(inputs)
             induced = graph.induced(torch.arange(len(graph.features))[nodes])
@@ -110,8 +128,8 @@ class _WholeGraph(Factorization):
             raise SummaryFormatError(f"a graph stores features, classes, edges and weights, found {sorted(stored)[:5]}")
         features, owners, order = stored_items(stored, "features", spec.shape, STORAGE[self.storage], spec.num_classes)
         n, edges, weights = len(features), stored["edges"], stored["weights"]
-        if n > MAX_NODES:
-            raise SummaryFormatError(f"{n} nodes are too many for a dense graph: at most {MAX_NODES}")
+        if n > max(FEW_NODES, math.isqrt(MAX_RATIO * sum(t.numel() for t in stored.values()))):
+            raise SummaryFormatError(f"{n} nodes with {len(edges)} edges decode to {n} x {n} weights: too many")
         if (edges.ndim, edges.dtype, weights.dtype) != (1, torch.int32, torch.float32) or edges.shape != weights.shape:
             raise SummaryFormatError("edges must be k of int32, with k weights of float32")
         codes = edges.long()
@@ -138,7 +156,14 @@ class _WholeGraph(Factorization):
     def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
         self.restore(stored, spec)
         made = replace(self, storage=to)
-        return made, {**stored, "features": stored["features"].to(STORAGE[to])}
+        return made, {**stored, "features": _stored_as(stored["features"], to)}
+
+
+def _stored_as(features: Tensor, storage: str) -> Tensor:
+    stored = features.to(STORAGE[storage])
+    lost = bool((features.isfinite() & ~stored.isfinite()).any())
+    require(not lost, f"features above {torch.finfo(stored.dtype).max:g} do not fit {storage}: store float32")
+    return stored
 
 
 class GivenEdges(nn.Module):
@@ -174,12 +199,14 @@ class GraphSimilarity(_WholeGraph):
     stores the edges, not the perceptron.
 
     Attributes:
+        threshold: edges of a weight up to this are not stored: .01 of at most 1.
         width: of hidden layers of :math:`g`.
         depth: number of its linear layers.
 
     Source: Jin et al. 2022 (arXiv:2110.07580), equation 7.
     """
 
+    threshold: float = 0.01
     width: int = 128
     depth: int = 3
     name: ClassVar[str] = "graph_similarity"
@@ -193,6 +220,13 @@ class GraphSimilarity(_WholeGraph):
         return {"features": 0.01, "edges": 0.01}
 
     def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
+        pairs = len(features) ** 2
+        require(len(features) > 1, "a similarity needs two nodes or more")
+        require(
+            pairs * self.width <= MAX_HIDDEN,
+            f"the similarity of {len(features)} nodes takes {pairs * self.width} hidden numbers, above {MAX_HIDDEN}: take fewer "
+            "nodes, a smaller width, or graph_features",
+        )
         return PairwiseSimilarity(features.shape[1], self.width, self.depth, run.generator("edges")).to(features.dtype)
 
 
@@ -262,12 +296,18 @@ class GraphExamples(OwnedExamples):
         groups = {"features": [self.features], "edges": list(self.edges.parameters())}
         return {name: parameters for name, parameters in groups.items() if parameters}
 
+    def begin(self, run: Context) -> None:
+        if run.continued and isinstance(self._settings, GraphSimilarity):
+            raise UnsupportedError(
+                "a summary keeps a graph's edges, not the perceptron that makes them: start= cannot go on from it; use checkpoint="
+            )
+
     def stored(self) -> dict[str, Tensor]:
         with torch.no_grad():
             weights = self.edges(self.features).cpu().float()
         rows, columns = (weights.triu(1) > self._settings.threshold).nonzero().T
         return {
-            "features": self.features.detach().cpu().to(STORAGE[self._settings.storage]).clone(),
+            "features": _stored_as(self.features.detach().cpu(), self._settings.storage).clone(),
             "classes": self.packed_owners(),
             "edges": (rows * len(weights) + columns).to(torch.int32),
             "weights": weights[rows, columns].contiguous(),

@@ -37,6 +37,7 @@ class Graph:
         self.features, self.weights = features, weights
         self._matrices: dict[str, Tensor] = {}
         self._sent: dict[tuple[str, int], Tensor] = {}
+        self._elsewhere: dict[tuple[torch.device, torch.dtype], Graph] = {}
 
     def send(self, kind: str, values: Tensor) -> Tensor:
         """Return ``N x d`` values after one product with the matrix ``kind``."""
@@ -44,8 +45,7 @@ class Graph:
             return values if kind == "gcn" else torch.zeros_like(values)
         if kind not in self._matrices:
             self._matrices[kind] = _matrix(kind, self.weights)
-        product: Tensor = self._matrices[kind] @ values
-        return product
+        return product(self._matrices[kind], values)
 
     def sent(self, kind: str, times: int) -> Tensor:
         """Return the features after ``times`` products with the matrix ``kind``, made once."""
@@ -80,11 +80,14 @@ class Graph:
         return dense.index_put_((rows[inside], columns[inside]), coo.values()[inside])
 
     def to(self, device: torch.device | None, dtype: torch.dtype | None) -> Graph:
-        """Return this graph elsewhere, or itself where nothing changes."""
-        features = self.features.to(device=device, dtype=dtype)
-        if features is self.features:
+        """Return this graph elsewhere, the same one at every call; itself where nothing changes."""
+        there = self.features[:0].to(device=device, dtype=dtype)
+        if (there.device, there.dtype) == (self.features.device, self.features.dtype):
             return self
-        return Graph(features, None if self.weights is None else self.weights.to(device=device, dtype=dtype))
+        if (there.device, there.dtype) not in self._elsewhere:
+            weights = None if self.weights is None else self.weights.to(there)
+            self._elsewhere[there.device, there.dtype] = Graph(self.features.to(there), weights)
+        return self._elsewhere[there.device, there.dtype]
 
     def detach(self) -> Graph:
         """Return this graph without what its tensors were computed of."""
@@ -92,6 +95,15 @@ class Graph:
         if not any(t is not None and t.requires_grad for t in tensors):
             return self
         return Graph(self.features.detach(), None if self.weights is None else self.weights.detach())
+
+
+def product(matrix: Tensor, values: Tensor) -> Tensor:
+    """Return ``matrix @ values``. Of a sparse matrix it is in that one's own precision."""
+    if matrix.layout == torch.strided:
+        return matrix @ values
+    with torch.autocast(values.device.type, enabled=False):
+        made: Tensor = matrix @ values.to(matrix.dtype)
+    return made
 
 
 def sparse(edges: Tensor, weights: Tensor, nodes: int) -> Tensor:

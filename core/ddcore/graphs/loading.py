@@ -66,6 +66,9 @@ def load_graph(
     train = parts["train"]
     if bool((classes[torch.cat([p for p in parts.values() if p is not None])] < 0).any()):
         raise InputDataError(f"{name}: a node of a split has no class")
+    everyone = torch.cat([p for p in parts.values() if p is not None])
+    if len(everyone.unique()) != len(everyone):
+        raise InputDataError(f"{name}: a node is in two splits")
     if like is not None:
         num_classes, class_names = like.num_classes, like.class_names
     spec = GraphSpec(
@@ -106,9 +109,7 @@ def is_graph_file(path: Path) -> bool:
 
 def is_graph(source: object) -> bool:
     """Whether an object looks like a ``Data`` of PyTorch Geometric, or holds one."""
-    if hasattr(source, "edge_index"):
-        return True
-    return hasattr(source, "get_idx_split") or (hasattr(source, "_data") and hasattr(source, "num_node_features"))
+    return hasattr(source, "edge_index") or (hasattr(source, "_data") and hasattr(source, "num_node_features"))
 
 
 def _read(source: object) -> tuple[str, dict[str, Any]]:
@@ -122,6 +123,10 @@ def _read(source: object) -> tuple[str, dict[str, Any]]:
             raise InputDataError(f"{type(source).__name__} holds {len(data)} graphs: give one, as dataset[0]")
         data = data[0]
     name = str(getattr(source, "name", None) or "graph")
+    absent = [part for part in ("x", "y", "edge_index") if getattr(data, part, None) is None]
+    if absent:
+        raise InputDataError(f"{name} has no {', '.join(absent)}: a Data needs x, y and edge_index")
+    data = data.cpu().detach()
     raw: dict[str, Any] = {"x": data.x, "y": data.y, "edges": data.edge_index.T}
     weights = getattr(data, "edge_weight", None)
     raw |= {} if weights is None else {"edge_weights": weights}
@@ -130,6 +135,8 @@ def _read(source: object) -> tuple[str, dict[str, Any]]:
         if given is not None:
             if given.ndim != 1:
                 raise InputDataError(f"{name}: {mask} holds {given.shape[1]} splits: choose one, {mask}[:, i]")
+            if len(given) != len(data.x) or given.dtype != torch.bool:
+                raise InputDataError(f"{name}: {mask} must be {len(data.x)} truth values, one per node")
             raw[split] = given.nonzero().flatten()
     return name, raw
 
@@ -200,8 +207,9 @@ def _weights(name: str, given: Any, weights: Any, nodes: int, undirected: bool) 
     matrix = sparse(torch.stack([codes // nodes, codes % nodes]), single, nodes)
     if not undirected:
         transposed = (codes % nodes) * nodes + codes // nodes
-        if not torch.equal(transposed.sort().values, codes):
-            raise SettingsError(f"{name}: edges go one way only: take them both ways, undirected=True")
+        ways = transposed.sort()
+        if not torch.equal(ways.values, codes) or not torch.equal(single[ways.indices], single):
+            raise SettingsError(f"{name}: edges or their weights go one way only: take them both ways, undirected=True")
     return matrix
 
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ddcore.graphs.graph import product
 from ddcore.graphs.nodes import Nodes, graph_of
 from ddcore.parts import Architecture
 from ddcore.settings import require, require_counts
@@ -22,8 +23,7 @@ class _Linear(nn.Linear):
     def forward(self, inputs: Tensor) -> Tensor:
         if inputs.layout == torch.strided:
             return super().forward(inputs)
-        product: Tensor = torch.sparse.mm(inputs, self.weight.T) + self.bias
-        return product
+        return product(inputs, self.weight.T) + self.bias
 
 
 class _Hidden(nn.Sequential):

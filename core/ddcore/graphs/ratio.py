@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ddcore.errors import BudgetError
 from ddcore.graphs.nodes import nodes_of
 from ddcore.parts import TargetData
@@ -22,14 +24,18 @@ def ipc_for_ratio(target: TargetData, ratio: float) -> dict[int, int]:
     whole = nodes_of((target.test or target.train).inputs, f"a ratio's examples, those of {target.name},")
     counts = dict(sorted(target.counts().items(), key=lambda item: item[1]))
     every = len(whole.graph.features)
-    total = int(ratio * every)
     labelled = sum(counts.values())
+    total = int(ratio * every) if math.isfinite(ratio) else 0
     if not len(counts) <= total <= labelled:
         raise BudgetError(
             f"a ratio of {ratio} is {total} of {every} nodes: it must give one to each of {len(counts)} classes, and at most "
             f"{labelled}, the labelled ones"
         )
-    share, largest = total / labelled, list(counts)[-1]
-    sizes = {c: max(1, int(n * share + 1e-9)) for c, n in counts.items() if c != largest}
+    *others, largest = counts
+    sizes = {c: max(1, counts[c] * total // labelled) for c in others}
     sizes[largest] = total - sum(sizes.values())
+    if not 1 <= sizes[largest] <= counts[largest]:
+        raise BudgetError(
+            f"a ratio of {ratio} leaves {sizes[largest]} nodes to class {largest}, which has {counts[largest]}: say sizes by ipc"
+        )
     return dict(sorted(sizes.items()))

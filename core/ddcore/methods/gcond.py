@@ -10,7 +10,6 @@ from ddcore.parts import Ipc, Method
 from ddcore.sources import FreshNetworks, TrainedOnSynthetic
 
 TURNS = (("edges", 10), ("features", 40))
-RATES = {"features": 1e-4, "edges": 1e-4}
 
 
 def gcond(ipc: Ipc = 10, preset: str = "paper") -> Method:

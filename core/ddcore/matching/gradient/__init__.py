@@ -1,13 +1,12 @@
 """Gradient matching (survey, section 2.2)."""
 
-from ddcore.matching.gradient.distances import DISTANCES, column_cosine, cosine, l1, mse, relative_mse
+from ddcore.matching.gradient.distances import DISTANCES, cosine, l1, mse, relative_mse
 from ddcore.matching.gradient.gradient_matching import GradientMatching
 from ddcore.matching.gradient.matched_weights import matched_weights
 
 __all__ = [
     "DISTANCES",
     "GradientMatching",
-    "column_cosine",
     "cosine",
     "l1",
     "matched_weights",

@@ -25,17 +25,12 @@ def cosine(synthetic: Gradient, real: Gradient) -> Tensor:
 
     over weights :math:`l` and their rows :math:`i`.
 
-    Source: Zhao et al. 2021 (arXiv:2006.05929), equation 8 and its appendix; survey, equation 7.
+    Graph condensation takes it over the columns of weights that are stored transposed: the same.
+
+    Source: Zhao et al. 2021 (arXiv:2006.05929), equation 8 and its appendix; Jin et al. 2022
+    (arXiv:2110.07580) and its code; survey, equation 7.
     """
     return _total(_cosine(s.flatten(1), r.flatten(1)) for s, r in zip(synthetic, real, strict=True))
-
-
-def column_cosine(synthetic: Gradient, real: Gradient) -> Tensor:
-    """Cosine distance over input units instead of output units, as graph condensation takes it.
-
-    Source: Jin et al. 2022 (arXiv:2110.07580), whose layers store their weights transposed.
-    """
-    return _total(_cosine(s.flatten(1).T, r.flatten(1).T) for s, r in zip(synthetic, real, strict=True))
 
 
 def mse(synthetic: Gradient, real: Gradient) -> Tensor:
@@ -64,7 +59,7 @@ def relative_mse(synthetic: Gradient, real: Gradient) -> Tensor:
     return mse(synthetic, real) / _total(r.square().sum() for r in real).clamp_min(1e-30)
 
 
-DISTANCES: dict[str, Distance] = {d.__name__: d for d in (cosine, column_cosine, mse, l1, relative_mse)}
+DISTANCES: dict[str, Distance] = {d.__name__: d for d in (cosine, mse, l1, relative_mse)}
 
 
 def _cosine(synthetic: Tensor, real: Tensor) -> Tensor:

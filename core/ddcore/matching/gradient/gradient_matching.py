@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.errors import UnknownNameError
+from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.ground.devices import to_device
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
@@ -33,7 +33,7 @@ class GradientMatching(Matching):
     over groups :math:`g`: each class alone, or all classes jointly, each with the same weight.
 
     Attributes:
-        distance: a name in ``DISTANCES``: ``cosine``, ``column_cosine``, ``mse``, ``l1``,
+        distance: a name in ``DISTANCES``: ``cosine``, ``mse``, ``l1``,
             ``relative_mse``.
         layers: ``all`` weights, or those of convolutions: ``conv``.
         groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all
@@ -88,6 +88,11 @@ class GradientMatching(Matching):
         for network in run.networks.current():
             network.require_independent_examples()
             matched_weights(network, self.layers)
+        if run.spec.connected and (self.update_per_class or self.updates_per_gradient > 1):
+            raise UnsupportedError(
+                "connected examples share what they are made of, so a step takes all classes at once: leave update_per_class and "
+                "updates_per_gradient at their defaults"
+            )
         return MatchingState()
 
     def asks(self) -> frozenset[str]:
@@ -95,8 +100,7 @@ class GradientMatching(Matching):
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         terms = self._by_group(run)
-        connected = run.spec.connected and not self.update_per_class and self.updates_per_gradient == 1
-        yield from [united(list(terms))] if connected else terms
+        yield from [united(list(terms))] if run.spec.connected else terms
 
     def _by_group(self, run: Run) -> Iterator[Term]:
         (network,) = run.networks.current()
