@@ -15,7 +15,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("show", help="show the examples of a summary")
     parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="write a picture in true colours, a row per class")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.png",
+        help="write a picture: images in true colours, a row per class; a graph, nodes coloured by class",
+    )
     return parser
 
 

@@ -19,7 +19,7 @@ def write_card(summary: Content, directory: Path) -> None:
     drawn = _picture(summary)
     if drawn is not None:
         write_atomically(directory / "examples.png", drawn)
-    shown = "![examples, a row per class](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
+    shown = "![the synthetic examples](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
     write_atomically(directory / "README.md", _text(summary, shown).encode())
 
 
