@@ -136,6 +136,7 @@ def blocks(page: str) -> list[str]:
         ("docs/extending.md", ".distill("),
         ("docs/methods.md", ".distill("),
         ("docs/tables.md", ".distill("),
+        ("docs/graphs.md", ".distill("),
         ("docs/privacy.md", ".distill("),
         ("docs/continual.md", "CompressThenRecall("),
         ("docs/federated.md", "client_app("),
