@@ -52,13 +52,15 @@ class PublicSubspace(nn.Module):
         scaled = directions[:rank].T * (spread[0] / spread[:rank].clamp_min(1e-9 * spread[0])) ** whitening
         self.register_buffer("mean", mean.float())
         self.register_buffer("directions", scaled.float())
-        self.norm = float(((features - mean) @ scaled).norm(dim=1).median())
+        norm = ((features - mean) @ scaled).norm(dim=1).median()
+        require(float(norm) > 0, "half of the public images have the same features: give public images that differ")
+        self.register_buffer("norm", norm.float())
         self.head = unused_head(rank, num_classes)
 
     def inner(self, inputs: Tensor) -> Tensor:
         """Return the features, ``n x rank``, of norm 1 at most."""
         projected: Tensor = (self.body(inputs).flatten(1) - self.get_buffer("mean")) @ self.get_buffer("directions")
-        bounded: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(self.norm)
+        bounded: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(self.get_buffer("norm"))
         return bounded
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ def test_the_subspace_is_that_of_the_public_images_features(whitening: float) ->
     norms = wanted.norm(dim=1, keepdim=True)
     assert torch.allclose(inner.double(), (wanted / norms.clamp_min(norms.median())).abs(), atol=1e-4)
     assert torch.allclose(inner.norm(dim=1).sort().values[150:], torch.ones(150))
+    with pytest.raises(SettingsError, match="images that differ"):
+        PublicSubspace(nn.Identity(), torch.ones(9, 6), 3, whitening, 2)
     with pytest.raises(SettingsError, match="rank is 7, the public features span 6"):
         PublicSubspace(nn.Identity(), public, 7, whitening, 2)
 

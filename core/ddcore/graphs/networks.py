@@ -6,6 +6,7 @@ The last layer is linear, on what the chosen nodes have received: the features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -102,8 +103,7 @@ class _Convolutions(nn.Module):
         super().__init__()
         self._kind, self._own = kind, own
         times = 2 if own else 1
-        following = sizes[1:]
-        self.hidden = nn.ModuleList(_Hidden(times * a, b, dropout) for a, b in zip(sizes, following, strict=False))
+        self.hidden = nn.ModuleList(_Hidden(times * a, b, dropout) for a, b in pairwise(sizes))
         self.head = nn.Linear(times * sizes[-1], num_classes)
 
     def forward(self, inputs: Tensor | Nodes) -> Tensor:
@@ -170,8 +170,7 @@ class _Propagated(nn.Module):
     def __init__(self, sizes: list[int], num_classes: int, dropout: float, hops: int, teleport: float) -> None:
         super().__init__()
         self._hops, self._teleport = hops, teleport
-        following = sizes[1:]
-        self.hidden = nn.Sequential(*(_Hidden(a, b, dropout) for a, b in zip(sizes, following, strict=False)))
+        self.hidden = nn.Sequential(*(_Hidden(a, b, dropout) for a, b in pairwise(sizes)))
         self.head = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, inputs: Tensor | Nodes) -> Tensor:

@@ -46,8 +46,8 @@ def gcond(ipc: Ipc = 10, preset: str = "paper") -> Method:
 def doscond(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """Match each class's gradient once on every fresh network.
 
-    Settings for Cora (arXiv:2206.07746): GCN, squared distance, Adam at 1e-3, 5000 networks. Preset
-    ``cpu``: 1500 networks.
+    Settings of the code for Cora (arXiv:2206.07746): GCN, squared distance, Adam at 1e-3, 5000
+    networks. The turns of features and edges are those of `gcond`. Preset ``cpu``: 1500 networks.
     """
     check_preset(preset)
     return Method(

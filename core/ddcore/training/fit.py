@@ -156,7 +156,10 @@ class _Best:
     """The weights at which a network scored best on validation data."""
 
     def __init__(self, network: Network, validate: Callable[[Network], float] | None) -> None:
-        require(validate is not None, "the best weights on validation data were asked for: give validate=")
+        require(
+            validate is not None,
+            "the best weights on validation data were asked for: give validate=, or take a protocol that keeps the final ones",
+        )
         self._network, self._validate = network, validate
         self._score, self._weights = -math.inf, network.module.state_dict()
 
