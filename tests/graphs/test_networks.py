@@ -133,3 +133,33 @@ def test_sparse_features_give_what_dense_ones_give() -> None:
         *(torch.autograd.grad(r.sum(), list(network.parameters())) for r in (found, expected)), strict=True
     ):
         assert torch.allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES[:3], ids=str)
+def test_the_part_that_reaches_some_nodes_gives_what_the_whole_gives(
+    architecture: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, graph = built(architecture), dense_and_sparse()[1]
+    few = torch.tensor([11, 3])
+    part, _ = graph.around(few, len(network.module.hidden))
+    assert part is not graph and part.features.shape[0] < NODES
+    results = []
+    for share in (0.75, 0.0):
+        monkeypatch.setattr("ddcore.graphs.graph.MOST_IN_A_PART", share)
+        graph._parts.clear()
+        logits = network(Nodes.as_inputs(graph, few))
+        results.append([logits, *torch.autograd.grad(logits.square().sum(), list(network.parameters()))])
+    for of_part, of_whole in zip(*results, strict=True):
+        assert torch.allclose(of_part, of_whole, atol=1e-12)
+
+
+def test_parts_are_kept_while_they_are_small() -> None:
+    graph = dense_and_sparse()[1]
+    first = graph.around(torch.tensor([3, 11]), 1)[0]
+    again, places = graph.around(torch.tensor([11, 3]), 1)
+    assert again is first and isinstance(places, torch.Tensor)
+    assert torch.equal(again.features[places], graph.features[[11, 3]])
+    for node in range(NODES):
+        graph.around(torch.tensor([node]), 1)
+    assert 0 < sum(len(part.features) for part in graph._parts.values()) <= 2 * NODES
+    assert graph.around(torch.tensor([3, 11]), 1)[0] is not first

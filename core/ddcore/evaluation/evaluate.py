@@ -243,7 +243,7 @@ def _validation(target: TargetData, device: torch.device, precision: str) -> Cal
     def score(network: Network) -> float:
         with autocast(precision, device):
             outputs = predict(network, there, target.spec, device)
-        return task.scores(outputs, split.targets)[task.score]
+        return task.main_score(outputs, split.targets)
 
     return score
 

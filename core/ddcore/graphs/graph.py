@@ -9,6 +9,10 @@ from torch import Tensor
 
 FEW = 0.1
 """Share of numbers that are not zero up to which a matrix of features is kept sparse."""
+MOST_IN_A_PART = 0.75
+"""Share of all nodes above which a part is the whole."""
+KEPT_PARTS = 2
+"""Parts are kept for the next call while their nodes are at most so many times all nodes."""
 
 
 class Graph:
@@ -38,14 +42,20 @@ class Graph:
         self._matrices: dict[str, Tensor] = {}
         self._sent: dict[tuple[str, int], Tensor] = {}
         self._elsewhere: dict[tuple[torch.device, torch.dtype], Graph] = {}
+        self._parts: dict[tuple[int, bytes], Part] = {}
 
     def send(self, kind: str, values: Tensor) -> Tensor:
         """Return ``N x d`` values after one product with the matrix ``kind``."""
         if self.weights is None:
             return values if kind == "gcn" else torch.zeros_like(values)
+        return product(self.matrix(kind), values)
+
+    def matrix(self, kind: str) -> Tensor:
+        """Return the matrix ``kind``, ``N x N``; the graph has weights."""
         if kind not in self._matrices:
+            assert self.weights is not None
             self._matrices[kind] = _matrix(kind, self.weights)
-        return product(self._matrices[kind], values)
+        return self._matrices[kind]
 
     def sent(self, kind: str, times: int) -> Tensor:
         """Return the features after ``times`` products with the matrix ``kind``, made once."""
@@ -57,13 +67,35 @@ class Graph:
 
     def sent_sparsely(self, kind: str) -> Tensor:
         """Return the features after one product, sparse (CSR) where few are not zero."""
-        sent = self.sent(kind, 1)
-        if sent.requires_grad:
-            return sent
         if (kind, -1) not in self._sent:
+            sent = self.sent(kind, 1)
+            if sent.requires_grad:
+                return sent
             few = int(torch.count_nonzero(sent)) < FEW * sent.numel()
             self._sent[kind, -1] = _as_csr(sent) if few else sent
         return self._sent[kind, -1]
+
+    def around(self, nodes: Tensor | slice, hops: int) -> tuple[Graph, Tensor | slice]:
+        """Return the part that reaches these nodes, and their places in it.
+
+        After at most ``hops`` products these nodes have in the part what they have in this graph.
+        It is this graph if that is dense, or if nearly all of its nodes reach these.
+        """
+        if self.weights is None or self.weights.layout == torch.strided or isinstance(nodes, slice):
+            return self, nodes
+        members = nodes.unique()
+        key = (hops, members.cpu().numpy().tobytes())
+        part = self._parts.pop(key, None)
+        if part is None:
+            for _ in range(hops):
+                members = torch.cat([members, block(self.weights, members).col_indices()]).unique()
+            if len(members) > MOST_IN_A_PART * len(self.features):
+                return self, nodes
+            part = Part(self, members)
+        self._parts[key] = part
+        while sum(len(p.features) for p in self._parts.values()) > KEPT_PARTS * len(self.features):
+            self._parts.pop(next(iter(self._parts)))
+        return part, torch.searchsorted(part.members, nodes)
 
     def induced(self, nodes: Tensor) -> Tensor:
         """Return the weights among these nodes, dense, ``n x n``."""
@@ -71,13 +103,7 @@ class Graph:
             return torch.zeros(len(nodes), len(nodes), dtype=self.features.dtype, device=self.features.device)
         if self.weights.layout == torch.strided:
             return self.weights[nodes][:, nodes]
-        coo = self.weights.to_sparse_coo()
-        place = torch.full((len(self.features),), -1, device=nodes.device)
-        place[nodes] = torch.arange(len(nodes), device=nodes.device)
-        rows, columns = place[coo.indices()]
-        inside = (rows >= 0) & (columns >= 0)
-        dense = torch.zeros(len(nodes), len(nodes), dtype=coo.dtype, device=nodes.device)
-        return dense.index_put_((rows[inside], columns[inside]), coo.values()[inside])
+        return block(self.weights, nodes, nodes).to_dense()
 
     def to(self, device: torch.device | None, dtype: torch.dtype | None) -> Graph:
         """Return this graph elsewhere, the same one at every call; itself where nothing changes."""
@@ -95,6 +121,29 @@ class Graph:
         if not any(t is not None and t.requires_grad for t in tensors):
             return self
         return Graph(self.features.detach(), None if self.weights is None else self.weights.detach())
+
+
+class Part(Graph):
+    """Some nodes of a sparse graph, with the matrices of the whole, not of their own weights.
+
+    Args:
+        whole: the graph.
+        members: indices of the nodes, ascending.
+    """
+
+    def __init__(self, whole: Graph, members: Tensor) -> None:
+        assert whole.weights is not None
+        super().__init__(whole.features[members], block(whole.weights, members, members))
+        self.members = members
+        self._whole = whole
+
+    def matrix(self, kind: str) -> Tensor:
+        if kind not in self._matrices:
+            self._matrices[kind] = block(self._whole.matrix(kind), self.members, self.members)
+        return self._matrices[kind]
+
+    def sent(self, kind: str, times: int) -> Tensor:
+        return self._whole.sent(kind, times)[self.members]
 
 
 def product(matrix: Tensor, values: Tensor) -> Tensor:
@@ -115,6 +164,23 @@ def sparse(edges: Tensor, weights: Tensor, nodes: int) -> Tensor:
         nodes: how many.
     """
     return _as_csr(torch.sparse_coo_tensor(edges.flip(0), weights, (nodes, nodes), check_invariants=True).coalesce())
+
+
+def block(matrix: Tensor, rows: Tensor, columns: Tensor | None = None) -> Tensor:
+    """Return rows of a sparse matrix (CSR), ``n x N``; with ``columns`` these alone, ``n x m``."""
+    starts, ends = matrix.crow_indices()[rows], matrix.crow_indices()[rows + 1]
+    counts = ends - starts
+    firsts = counts.cumsum(0) - counts
+    where = torch.arange(int(counts.sum()), device=rows.device) + (starts - firsts).repeat_interleave(counts)
+    row = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
+    column, values, width = matrix.col_indices()[where], matrix.values()[where], matrix.shape[1]
+    if columns is not None:
+        place = torch.full((width,), -1, device=rows.device)
+        place[columns] = torch.arange(len(columns), device=rows.device)
+        inside = place[column] >= 0
+        row, column, values, width = row[inside], place[column[inside]], values[inside], len(columns)
+    size = (len(rows), width)
+    return _as_csr(torch.sparse_coo_tensor(torch.stack([row, column]), values, size, check_invariants=False).coalesce())
 
 
 def _as_csr(matrix: Tensor) -> Tensor:

@@ -107,7 +107,8 @@ class _Convolutions(nn.Module):
         self.head = nn.Linear(times * sizes[-1], num_classes)
 
     def forward(self, inputs: Tensor | Nodes) -> Tensor:
-        graph, chosen = graph_of(inputs)
+        whole, nodes = graph_of(inputs)
+        graph, chosen = whole.around(nodes, len(self.hidden))
         if self._own or not len(self.hidden):
             received = self._beside(graph.features, graph.sent(self._kind, 1))
         else:

@@ -42,6 +42,10 @@ class Task(ABC):
         these targets is left out.
         """
 
+    def main_score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Return the main score alone."""
+        return self.scores(outputs, targets)[self.score]
+
 
 @dataclass(frozen=True)
 class Classification(Task):
@@ -63,12 +67,18 @@ class Classification(Task):
         return targets
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        guesses = outputs.argmax(dim=1)
-        accuracy = float((guesses == targets).double().mean())
-        found = {"accuracy": 100.0 * accuracy, "macro_f1": 100.0 * _macro_f1(guesses, targets)}
+        macro_f1 = 100.0 * _macro_f1(outputs.argmax(dim=1), targets)
+        found = {"accuracy": _accuracy(outputs, targets), "macro_f1": macro_f1}
         if len(targets.unique()) == outputs.shape[1] > 1 and bool(torch.isfinite(outputs).all()):
             found["roc_auc"] = 100.0 * _roc_auc(outputs.double().softmax(dim=1), targets)
         return found
+
+    def main_score(self, outputs: Tensor, targets: Tensor) -> float:
+        return _accuracy(outputs, targets)  # it is wanted after every update
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> float:
+    return 100.0 * float((outputs.argmax(dim=1) == targets).double().mean())
 
 
 def _macro_f1(guesses: Tensor, targets: Tensor) -> float:
