@@ -47,7 +47,7 @@ def loaded(tmp_path: Path, **options: object) -> dd.TargetData:
 
 def dense_and_sparse() -> tuple[dd.graphs.Graph, dd.graphs.Graph]:
     """Return the same graph twice, in float64: its weights dense, and sparse."""
-    from ddcore.graphs.graph import sparse
+    from ddcore.graphs.sparse import sparse
 
     given = arrays()
     edges = torch.from_numpy(given["edges"]).T

@@ -9,11 +9,19 @@ import torch
 from torch import Tensor, nn
 
 import ddcore as dd
-from ddcore.graphs import APPNP, GCN, SAGE, SGC, Cheby, Graph, Nodes
+from ddcore.graphs import APPNP, GAT, GCN, SAGE, SGC, Cheby, Graph, Nodes
 from ddcore.parts import Architecture
 from tests.graphs.data import CLASSES, NODES, WIDTH, dense_and_sparse
 
-ARCHITECTURES = (GCN(width=8, depth=3), SAGE(width=8), Cheby(width=8), SGC(), SGC(width=8, depth=2), APPNP(width=8))
+ARCHITECTURES = (
+    GCN(width=8, depth=3),
+    SAGE(width=8),
+    Cheby(width=8),
+    SGC(),
+    SGC(width=8, depth=2),
+    APPNP(width=8),
+    GAT(width=8, heads=2),
+)
 SOME = torch.tensor([3, 7, 50, 11])
 
 
@@ -109,6 +117,28 @@ def test_sgc_and_appnp_are_those_of_pytorch_geometric() -> None:
     network = built(APPNP(width=8, hops=4, teleport=0.2))
     sent = pyg.APPNP(4, 0.2)(network.module.hidden(graph.features), edges, weights)
     assert torch.allclose(network.features(everyone), sent, atol=1e-10)
+
+
+def test_gat_is_that_of_pytorch_geometric() -> None:
+    """Its layers take no weights, so they are one here."""
+    from torch_geometric.nn import GATConv
+
+    weighted, network = dense_and_sparse()[0], built(GAT(width=8, heads=2))
+    assert weighted.weights is not None
+    graph, ours = Graph(weighted.features, (weighted.weights > 0).double()), network.module
+    conv = GATConv(WIDTH, 4, heads=2).double()
+    conv.lin.weight, conv.bias = ours.linear[0].weight, ours.shifts[0]
+    conv.att_dst, conv.att_src = (
+        nn.Parameter(a[None]) for a in (ours.attention[0].receiving, ours.attention[0].sending)
+    )
+    edges = edges_of(graph)[0]
+    hidden = torch.nn.functional.elu(conv(graph.features, edges))
+    # Our last layer attends before it multiplies: a unit matrix of theirs attends to the same.
+    last = GATConv(8, 8).double()
+    last.lin.weight = nn.Parameter(torch.eye(8, dtype=torch.float64))
+    last.att_dst, last.att_src = (nn.Parameter(a[None]) for a in (ours.last.receiving, ours.last.sending))
+    found = network.features(Nodes.as_inputs(graph, torch.arange(NODES)))
+    assert torch.allclose(found, last(hidden, edges), atol=1e-10)
 
 
 def test_a_multilayer_perceptron_takes_the_nodes_alone() -> None:

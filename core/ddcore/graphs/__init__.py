@@ -4,7 +4,7 @@ from ddcore.graphs.factorizations import GraphFeatures, GraphNodes, GraphSimilar
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.loading import load_graph
 from ddcore.graphs.modality import Graphs
-from ddcore.graphs.networks import APPNP, GCN, SAGE, SGC, Cheby
+from ddcore.graphs.networks import APPNP, GAT, GCN, SAGE, SGC, Cheby
 from ddcore.graphs.nodes import Nodes
 from ddcore.graphs.protocols import GRAPH_PROTOCOLS
 from ddcore.graphs.ratio import ipc_for_ratio
@@ -18,6 +18,7 @@ PROTOCOLS.update({protocol.name: protocol for protocol in GRAPH_PROTOCOLS})
 
 __all__ = [
     "APPNP",
+    "GAT",
     "GCN",
     "SAGE",
     "SGC",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from ddcore.graphs.sparse import as_csr, block, product, runs, sparse
 
 FEW = 0.1
 """Share of numbers that are not zero up to which a matrix of features is kept sparse."""
@@ -31,7 +33,8 @@ class Graph:
     Args:
         features: ``N x d``.
         weights: ``N x N``, dense or sparse (CSR); the entry (i, j) is the weight of the edge from
-            node j to node i. None: there are no edges.
+            node j to node i. Or ``B x n x n``, dense: those of B graphs of n nodes each that no
+            edge links. None: there are no edges.
 
     Source: Kipf & Welling 2017 (arXiv:1609.02907); Hamilton et al. 2017 (arXiv:1706.02216);
     Defferrard et al. 2016 (arXiv:1606.09375).
@@ -43,6 +46,7 @@ class Graph:
         self._sent: dict[tuple[str, int], Tensor] = {}
         self._elsewhere: dict[tuple[torch.device, torch.dtype], Graph] = {}
         self._parts: dict[tuple[int, bytes], Part] = {}
+        """Kept for the next call, the latest last."""
 
     def send(self, kind: str, values: Tensor) -> Tensor:
         """Return ``N x d`` values after one product with the matrix ``kind``."""
@@ -72,8 +76,44 @@ class Graph:
             if sent.requires_grad:
                 return sent
             few = int(torch.count_nonzero(sent)) < FEW * sent.numel()
-            self._sent[kind, -1] = _as_csr(sent) if few else sent
+            self._sent[kind, -1] = as_csr(sent) if few else sent
         return self._sent[kind, -1]
+
+    def attend(self, to: Tensor, of: Tensor, values: Tensor) -> Tensor:
+        r"""Return values after attention along the edges and to oneself, ``N x heads x d``.
+
+        Of each head :math:`\alpha_{ij}` is proportional to :math:`(A + I)_{ij}` times the
+        exponential of LeakyReLU (slope .2) of :math:`t_i + o_j`.
+
+        Args:
+            to: :math:`t`, ``N x heads``.
+            of: :math:`o`, ``N x heads``.
+            values: ``N x heads x d``.
+        """
+        (senders, receivers), weights = self.edges()
+        own = torch.arange(len(values), device=values.device)
+        receivers, senders = torch.cat([receivers, own]), torch.cat([senders, own])
+        weights = torch.cat([weights, weights.new_ones(len(own))])
+        scores = torch.nn.functional.leaky_relu(to[receivers] + of[senders], 0.2)
+        index = receivers[:, None].expand_as(scores)
+        largest = torch.full_like(to, -torch.inf).scatter_reduce(0, index, scores.detach(), "amax")
+        shares = weights[:, None] * (scores - largest[receivers]).exp()
+        total = torch.zeros_like(to).index_add(0, receivers, shares)
+        sent = torch.zeros_like(values).index_add(0, receivers, shares[..., None] * values[senders])
+        return sent / total[..., None]
+
+    def edges(self) -> tuple[Tensor, Tensor]:
+        """Return the edges ``2 x E``, from the first row's nodes to the second's, and weights."""
+        if self.weights is None:
+            return torch.zeros(2, 0, dtype=torch.int64, device=self.features.device), self.features.new_zeros(0)
+        if self.weights.layout != torch.strided:
+            coo = self.weights.to_sparse_coo().coalesce()
+            return coo.indices().flip(0), coo.values()
+        places = self.weights.nonzero().T
+        weights = self.weights[tuple(places)]
+        if self.weights.ndim == 3:
+            places = places[1:] + places[0] * self.weights.shape[1]
+        return places.flip(0), weights
 
     def around(self, nodes: Tensor | slice, hops: int) -> tuple[Graph, Tensor | slice]:
         """Return the part that reaches these nodes, and their places in it.
@@ -85,17 +125,46 @@ class Graph:
             return self, nodes
         members = nodes.unique()
         key = (hops, members.cpu().numpy().tobytes())
-        part = self._parts.pop(key, None)
+        part = self._parts.get(key)
         if part is None:
             for _ in range(hops):
                 members = torch.cat([members, block(self.weights, members).col_indices()]).unique()
             if len(members) > MOST_IN_A_PART * len(self.features):
                 return self, nodes
-            part = Part(self, members)
+            part = Part(self, members, lambda matrix: block(matrix, members, members))
+        self._keep(key, part)
+        return part, torch.searchsorted(part.members, nodes)
+
+    def of_graphs(self, starts: Tensor, chosen: Tensor) -> Part:
+        """Return the nodes and edges of some of the graphs whose disjoint union this is.
+
+        Args:
+            starts: the first node of each graph, and the number of all nodes.
+            chosen: indices of graphs; one may come twice.
+        """
+        key = (-1, chosen.cpu().numpy().tobytes())
+        part = self._parts.get(key)
+        if part is None:
+            members, offset = runs(starts[chosen], starts[chosen + 1])
+            members = members + offset
+
+            def taken(matrix: Tensor) -> Tensor:
+                if matrix.layout == torch.strided:
+                    return matrix[chosen]
+                return block(matrix, members, moved=torch.arange(len(members), device=members.device) - members)
+
+            part = Part(self, members, taken)
+        self._keep(key, part)
+        return part
+
+    def _keep(self, key: tuple[int, bytes], part: Part) -> None:
+        """Keep a part that can serve again; leave out the oldest while all are too large."""
+        if self.features.requires_grad or (self.weights is not None and self.weights.requires_grad):
+            return  # it serves one step
+        self._parts.pop(key, None)
         self._parts[key] = part
         while sum(len(p.features) for p in self._parts.values()) > KEPT_PARTS * len(self.features):
             self._parts.pop(next(iter(self._parts)))
-        return part, torch.searchsorted(part.members, nodes)
 
     def induced(self, nodes: Tensor) -> Tensor:
         """Return the weights among these nodes, dense, ``n x n``."""
@@ -124,80 +193,37 @@ class Graph:
 
 
 class Part(Graph):
-    """Some nodes of a sparse graph, with the matrices of the whole, not of their own weights.
+    """Some nodes of a graph, with the matrices of the whole, not of their own weights.
 
     Args:
         whole: the graph.
-        members: indices of the nodes, ascending.
+        members: indices of the nodes.
+        taken: returns their part of a matrix of the whole.
     """
 
-    def __init__(self, whole: Graph, members: Tensor) -> None:
-        assert whole.weights is not None
-        super().__init__(whole.features[members], block(whole.weights, members, members))
+    def __init__(self, whole: Graph, members: Tensor, taken: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(whole.features[members], None if whole.weights is None else taken(whole.weights))
         self.members = members
-        self._whole = whole
+        self._whole, self._taken = whole, taken
 
     def matrix(self, kind: str) -> Tensor:
         if kind not in self._matrices:
-            self._matrices[kind] = block(self._whole.matrix(kind), self.members, self.members)
+            self._matrices[kind] = self._taken(self._whole.matrix(kind))
         return self._matrices[kind]
 
     def sent(self, kind: str, times: int) -> Tensor:
         return self._whole.sent(kind, times)[self.members]
 
 
-def product(matrix: Tensor, values: Tensor) -> Tensor:
-    """Return ``matrix @ values``. Of a sparse matrix it is in that one's own precision."""
-    if matrix.layout == torch.strided:
-        return matrix @ values
-    with torch.autocast(values.device.type, enabled=False):
-        made: Tensor = matrix @ values.to(matrix.dtype)
-    return made
-
-
-def sparse(edges: Tensor, weights: Tensor, nodes: int) -> Tensor:
-    """Return ``nodes x nodes`` weights, sparse (CSR).
-
-    Args:
-        edges: ``2 x E``, from the first row's nodes to the second's. Repeated ones add up.
-        weights: ``E``.
-        nodes: how many.
-    """
-    return _as_csr(torch.sparse_coo_tensor(edges.flip(0), weights, (nodes, nodes), check_invariants=True).coalesce())
-
-
-def block(matrix: Tensor, rows: Tensor, columns: Tensor | None = None) -> Tensor:
-    """Return rows of a sparse matrix (CSR), ``n x N``; with ``columns`` these alone, ``n x m``."""
-    starts, ends = matrix.crow_indices()[rows], matrix.crow_indices()[rows + 1]
-    counts = ends - starts
-    firsts = counts.cumsum(0) - counts
-    where = torch.arange(int(counts.sum()), device=rows.device) + (starts - firsts).repeat_interleave(counts)
-    row = torch.arange(len(rows), device=rows.device).repeat_interleave(counts)
-    column, values, width = matrix.col_indices()[where], matrix.values()[where], matrix.shape[1]
-    if columns is not None:
-        place = torch.full((width,), -1, device=rows.device)
-        place[columns] = torch.arange(len(columns), device=rows.device)
-        inside = place[column] >= 0
-        row, column, values, width = row[inside], place[column[inside]], values[inside], len(columns)
-    size = (len(rows), width)
-    return _as_csr(torch.sparse_coo_tensor(torch.stack([row, column]), values, size, check_invariants=False).coalesce())
-
-
-def _as_csr(matrix: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return matrix.to_sparse_csr()
-
-
 def _matrix(kind: str, weights: Tensor) -> Tensor:
     if weights.layout == torch.strided:
-        own = torch.eye(len(weights), dtype=weights.dtype, device=weights.device)
+        own = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
         looped = weights + own if kind == "gcn" else weights
-        degrees = looped.sum(dim=1)
+        degrees = looped.sum(dim=-1)
         if kind == "mean":
-            return looped * _power(degrees, -1.0)[:, None]
+            return looped * _power(degrees, -1.0)[..., None]
         root = _power(degrees, -0.5)
-        return (1 if kind == "gcn" else -1) * root[:, None] * looped * root
+        return (1 if kind == "gcn" else -1) * root[..., None] * looped * root[..., None, :]
     coo = weights.to_sparse_coo().coalesce()
     (rows, columns), values = coo.indices(), coo.values()
     if kind == "gcn":

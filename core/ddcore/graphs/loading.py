@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
-from ddcore.graphs.graph import Graph, sparse
+from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes
+from ddcore.graphs.sparse import sparse
 from ddcore.graphs.spec import GraphSpec
 from ddcore.parts import Split, TargetData
 

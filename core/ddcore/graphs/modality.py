@@ -12,7 +12,7 @@ from ddcore.factorization import AsStored
 from ddcore.graphs import show
 from ddcore.graphs.factorizations import GraphFeatures, GraphNodes, GraphSimilarity
 from ddcore.graphs.loading import is_graph, is_graph_file, load_graph
-from ddcore.graphs.networks import APPNP, GCN, SAGE, SGC, Cheby
+from ddcore.graphs.networks import APPNP, GAT, GCN, SAGE, SGC, Cheby
 from ddcore.graphs.spec import GraphSpec
 from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
 
@@ -21,7 +21,7 @@ class Graphs(Modality):
     """One graph. Its nodes are the examples, each with ``d`` features and a class."""
 
     name: ClassVar[str] = "graphs"
-    architectures: ClassVar[tuple[type[Architecture], ...]] = (GCN, SGC, SAGE, APPNP, Cheby)
+    architectures: ClassVar[tuple[type[Architecture], ...]] = (GCN, SGC, SAGE, GAT, APPNP, Cheby)
     usual_network: ClassVar[Architecture] = GCN()
     factorizations: ClassVar[tuple[type[Factorization], ...]] = (GraphNodes, GraphSimilarity)
     as_stored: ClassVar[type[Factorization]] = GraphFeatures

@@ -1,10 +1,12 @@
 """Graph networks by name. The same weights serve sparse and dense graphs, and rows without edges.
 
-The last layer is linear, on what the chosen nodes have received: the features.
+The last layer is linear, on what the chosen nodes have received: the features. Where examples are
+whole graphs it takes the mean over a graph's nodes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -12,8 +14,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ddcore.graphs.graph import product
-from ddcore.graphs.nodes import Nodes, graph_of
+from ddcore.graphs.graph import Graph
+from ddcore.graphs.graph_set import GraphSet
+from ddcore.graphs.nodes import graph_of
+from ddcore.graphs.sparse import product
 from ddcore.parts import Architecture
 from ddcore.settings import require, require_counts
 
@@ -25,6 +29,18 @@ class _Linear(nn.Linear):
         if inputs.layout == torch.strided:
             return super().forward(inputs)
         return product(inputs, self.weight.T) + self.bias
+
+
+def _read(inputs: object, hops: int) -> tuple[Graph, Callable[[Tensor], Tensor]]:
+    """Return what of a graph reaches the examples, and a function of values of its nodes.
+
+    The function returns the examples' values.
+    """
+    if isinstance(inputs, GraphSet):
+        return inputs.alone(), inputs.mean
+    whole, nodes = graph_of(inputs)
+    graph, chosen = whole.around(nodes, hops)
+    return graph, lambda values: values[chosen]
 
 
 class _Hidden(nn.Sequential):
@@ -60,6 +76,9 @@ class _GraphArchitecture(Architecture):
 @dataclass(frozen=True)
 class GCN(_GraphArchitecture):
     r"""Graph convolutions: :math:`H' = \mathrm{ReLU}(\hat A H W + b)`.
+
+    Where examples are whole graphs the last layer takes the mean of :math:`H'`, not of
+    :math:`\hat A H'`.
 
     Source: Kipf & Welling 2017 (arXiv:1609.02907).
     """
@@ -106,9 +125,8 @@ class _Convolutions(nn.Module):
         self.hidden = nn.ModuleList(_Hidden(times * a, b, dropout) for a, b in pairwise(sizes))
         self.head = nn.Linear(times * sizes[-1], num_classes)
 
-    def forward(self, inputs: Tensor | Nodes) -> Tensor:
-        whole, nodes = graph_of(inputs)
-        graph, chosen = whole.around(nodes, len(self.hidden))
+    def forward(self, inputs: object) -> Tensor:
+        graph, read = _read(inputs, len(self.hidden))
         if self._own or not len(self.hidden):
             received = self._beside(graph.features, graph.sent(self._kind, 1))
         else:
@@ -116,7 +134,9 @@ class _Convolutions(nn.Module):
         for layer in self.hidden:
             values = layer(received)
             received = self._beside(values, graph.send(self._kind, values))
-        logits: Tensor = self.head(received[chosen])
+        if isinstance(inputs, GraphSet) and len(self.hidden) and not self._own:
+            received = values
+        logits: Tensor = self.head(read(received))
         return logits
 
     def _beside(self, values: Tensor, received: Tensor) -> Tensor:
@@ -174,8 +194,8 @@ class _Propagated(nn.Module):
         self.hidden = nn.Sequential(*(_Hidden(a, b, dropout) for a, b in pairwise(sizes)))
         self.head = nn.Linear(sizes[-1], num_classes)
 
-    def forward(self, inputs: Tensor | Nodes) -> Tensor:
-        graph, chosen = graph_of(inputs)
+    def forward(self, inputs: object) -> Tensor:
+        graph, read = _read(inputs, self._hops)
         if not len(self.hidden) and not self._teleport:
             received = graph.sent("gcn", self._hops)
         else:
@@ -184,5 +204,69 @@ class _Propagated(nn.Module):
                 received = graph.send("gcn", received)
                 if self._teleport:
                     received = (1 - self._teleport) * received + self._teleport * first
-        logits: Tensor = self.head(received[chosen])
+        logits: Tensor = self.head(read(received))
+        return logits
+
+
+@dataclass(frozen=True)
+class GAT(_GraphArchitecture):
+    r"""Nodes attend to their neighbours and to themselves, with several heads.
+
+    .. math:: H' = \mathrm{ELU}(\alpha H W + b), \qquad \alpha_{ij} \propto
+        (A + I)_{ij} \exp \mathrm{LeakyReLU}(a^\top (H W)_i + c^\top (H W)_j)
+
+    A weight of 1 is an edge as in the paper; a lesser one counts less. The last layer has one head.
+
+    Attributes:
+        width: of hidden layers, all heads together.
+        heads: of hidden layers.
+
+    Source: Velickovic et al. 2018 (arXiv:1710.10903).
+    """
+
+    width: int = 64
+    heads: int = 8
+    name: ClassVar[str] = "gat"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_counts(heads=self.heads)
+        require(self.width % self.heads == 0, f"{self.heads} heads cannot share a width of {self.width} equally")
+
+    def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Attending(self._sizes(shape[0]), self.heads, num_classes, self.dropout)
+
+
+class _Attention(nn.Module):
+    """What neighbours weigh by the values of both ends, per head."""
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__()
+        self.receiving, self.sending = (nn.Parameter(torch.empty(heads, width)) for _ in range(2))
+        for vectors in (self.receiving, self.sending):
+            nn.init.xavier_uniform_(vectors)
+
+    def forward(self, graph: Graph, values: Tensor) -> Tensor:
+        """Return ``N x heads x width`` values after attention, of values of that shape."""
+        return graph.attend((values * self.receiving).sum(dim=2), (values * self.sending).sum(dim=2), values)
+
+
+class _Attending(nn.Module):
+    def __init__(self, sizes: list[int], heads: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self._heads = heads
+        self.linear = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(sizes))
+        self.attention = nn.ModuleList(_Attention(heads, b // heads) for b in sizes[1:])
+        self.shifts = nn.ParameterList(torch.zeros(b) for b in sizes[1:])
+        self.dropout = nn.Dropout(dropout)
+        self.last = _Attention(1, sizes[-1])
+        self.head = nn.Linear(sizes[-1], num_classes)
+
+    def forward(self, inputs: object) -> Tensor:
+        graph, read = _read(inputs, len(self.linear) + 1)
+        values = graph.features
+        for linear, attention, shift in zip(self.linear, self.attention, self.shifts, strict=True):
+            made = linear(values).unflatten(1, (self._heads, -1))
+            values = self.dropout(nn.functional.elu(attention(graph, made).flatten(1) + shift))
+        logits: Tensor = self.head(read(self.last(graph, values[:, None])[:, 0]))
         return logits
