@@ -10,6 +10,7 @@ from PIL import Image
 
 import ddcore as dd
 from ddapps.cli.main import main
+from tests.graphs import sets
 from tests.graphs.data import written
 
 
@@ -72,3 +73,30 @@ def test_sizes_are_said_once_and_settings_reach_the_data(tmp_path: Path, capsys:
         assert main(["distill", data, *words]) == 0
         seen.append(dd.DataSummary.load(f"{out}/{setting}").record["data_sha256"])
     assert seen[0] != seen[1]
+
+
+def test_sets_of_graphs_go_from_a_file_to_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = str(sets.written(tmp_path / "graphs.npz")), str(tmp_path / "out")
+    words = ["--method", "doscond", "--ipc", "2", "--steps", "2", "--quiet"]
+    assert main(["distill", data, *words, "--out", out]) == 0
+    words = [
+        "--protocol",
+        "doscond",
+        "--networks",
+        "gcn(width=8),mlp(width=4)",
+        "--runs",
+        "1",
+        "--quiet",
+        "--json",
+        "-",
+    ]
+    capsys.readouterr()
+    assert main(["evaluate", out, "--data", data, *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [r["network"] for r in found["results"]] == ["gcn(width=8)", "mlp(width=4)"]
+    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as drawn:
+        assert drawn.size == (1200, 400)
+    assert main(["show", out]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[-2:]] == [["0", "2", "12"], ["1", "2", "12"]]

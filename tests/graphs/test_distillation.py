@@ -311,7 +311,7 @@ def test_a_micro_batch_does_not_cut_a_graph(tmp_path: Path) -> None:
 def test_a_run_does_not_go_on_from_edges_without_their_perceptron(tmp_path: Path) -> None:
     target = loaded(tmp_path)
     method = replace(small("gcdm"), optimiser=dd.Optimiser("adam", 0.01))
-    with pytest.raises(UnsupportedError, match="not the perceptron"):
+    with pytest.raises(UnsupportedError, match="not what made them"):
         dd.distill(target, method, start=dd.distill(target, method, seed=0))
 
 

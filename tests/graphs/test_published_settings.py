@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ddcore as dd
-from ddcore.graphs import GCN, GraphSimilarity
+from ddcore.graphs import GCN, BernoulliGraphs, GraphSimilarity, edges
+from ddcore.ground.optimiser import Optimiser
 from ddcore.matching import GradientMatching
-from ddcore.sources import TrainedOnSynthetic
+from ddcore.methods import METHODS
+from ddcore.sources import FreshNetworks, TrainedOnSynthetic
 from ddcore.training import PROTOCOLS
 
 
@@ -26,7 +28,7 @@ def test_gcond_on_cora() -> None:
 def test_doscond_on_cora() -> None:
     method = dd.methods.build_method("doscond", ipc=10, preset="paper")
     assert method.steps == 5000 and method.optimiser.group_learning_rates == {"features": 1e-3, "edges": 1e-3}
-    assert method.matching == GradientMatching(distance="mse", class_weights="size")
+    assert method.matching == GradientMatching(distance="mse", layers="parameters", class_weights="size")
 
 
 def test_the_evaluation() -> None:
@@ -36,3 +38,27 @@ def test_the_evaluation() -> None:
     assert (training.epochs, training.optimiser, training.learning_rate) == (600, "adam_l2", 0.01)
     assert (training.weight_decay, training.drop_at, training.drop, training.restart) == (5e-4, 0.5, 0.1, True)
     assert training.keep == "best_validation" and protocol.network == GCN(width=256, depth=2, dropout=0.5)
+
+
+def test_doscond_on_sets_of_graphs() -> None:
+    """Epochs 1000, rates by data, a tenth of them after 400; batch 256; density .1; width 128."""
+    edge_rates = {"DD": 2.0, "NCI1": 1.0, "ogbg-molhiv": 0.01, "ogbg-molbace": 0.01, "ogbg-molbbbp": 2.0, "MUTAG": 0.1}
+    for data, rate in edge_rates.items():
+        method = METHODS["doscond"].at(10, "paper", data, "graph_sets")
+        assert method.optimiser == Optimiser(
+            "adam", group_learning_rates={"features": 0.01, "edges": rate}, drops=(0.4,), drop=0.1
+        )
+    assert method.steps == 1000 and method.factorization == BernoulliGraphs(ipc=10, init="random", density_weight=0.1)
+    assert method.matching == GradientMatching(distance="relative_mse", layers="parameters", real_batch=256)
+    assert method.networks == FreshNetworks(GCN(width=128, depth=4, dropout=0.0))
+    assert (edges.FIRST_TEMPERATURE, edges.LAST_TEMPERATURE, edges.COOLING, edges.SURE) == (1.0, 0.01, 200, 5.0)
+
+
+def test_the_evaluation_of_sets_of_graphs() -> None:
+    """500 epochs at .001, a tenth of it half way, with a new Adam; no decay; batches of 128."""
+    protocol = PROTOCOLS["doscond"]
+    training = protocol.training
+    assert (training.epochs, training.optimiser, training.learning_rate) == (500, "adam", 0.001)
+    assert (training.weight_decay, training.batch_size) == (0.0, 128)
+    assert (training.drop_at, training.drop, training.restart) == (0.5, 0.1, True)
+    assert training.keep == "best_validation" and protocol.network == GCN(width=128, depth=4, dropout=0.0)

@@ -6,11 +6,9 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.coresets import as_rule
@@ -19,6 +17,7 @@ from ddcore.factorization import AsStored
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
+from ddcore.graphs.edges import GivenEdges, PairwiseSimilarity, RelaxedEdges
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes, graph_of
 from ddcore.ground.devices import to_device
@@ -156,26 +155,15 @@ class _WholeGraph(Factorization):
     def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
         self.restore(stored, spec)
         made = replace(self, storage=to)
-        return made, {**stored, "features": _stored_as(stored["features"], to)}
+        return made, {**stored, "features": features_as(stored["features"], to)}
 
 
-def _stored_as(features: Tensor, storage: str) -> Tensor:
+def features_as(features: Tensor, storage: str) -> Tensor:
+    """Return features as they are stored, or raise `SettingsError` where they do not fit."""
     stored = features.to(STORAGE[storage])
     lost = bool((features.isfinite() & ~stored.isfinite()).any())
     require(not lost, f"features above {torch.finfo(stored.dtype).max:g} do not fit {storage}: store float32")
     return stored
-
-
-class GivenEdges(nn.Module):
-    """Weights of edges that stay as they are."""
-
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weights", weights)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the weights, whatever the features."""
-        return self.get_buffer("weights")
 
 
 @dataclass(frozen=True)
@@ -230,37 +218,40 @@ class GraphSimilarity(_WholeGraph):
         return PairwiseSimilarity(features.shape[1], self.width, self.depth, run.generator("edges")).to(features.dtype)
 
 
-class PairwiseSimilarity(nn.Module):
-    """The perceptron of `GraphSimilarity`: features ``n x d`` to weights ``n x n``.
+@dataclass(frozen=True)
+class GraphBernoulli(_WholeGraph):
+    """Features as free parameters; every pair's edge has a probability of its own.
 
-    The first layer's product with a pair is the sum of products with its two nodes. So it costs n
-    products, not the square of n.
+    `RelaxedEdges` says how an edge is drawn. A summary stores the edges whose probability is above
+    one half, of weight 1.
+
+    Attributes:
+        init: its edges are those among the real nodes that give the features.
+        density_weight: of the mean probability's excess over its first value, in the loss.
+
+    Source: Jin et al. 2022, one-step gradient matching (arXiv:2206.07746).
     """
 
-    def __init__(self, features: int, width: int, depth: int, random: torch.Generator) -> None:
-        super().__init__()
-        sizes = [2 * features, *(width,) * (depth - 1), 1]
-        self.first = nn.Linear(sizes[0], width)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes[1:]))
-        self.scales = nn.ParameterList(torch.ones(width) for _ in sizes[1:-1])
-        self.shifts = nn.ParameterList(torch.zeros(width) for _ in sizes[1:-1])
-        with torch.no_grad():
-            for layer in (self.first, *self.layers):
-                bound = layer.in_features**-0.5
-                for parameter in layer.parameters():
-                    parameter.uniform_(-bound, bound, generator=random)
+    density_weight: float = 0.1
+    name: ClassVar[str] = "graph_bernoulli"
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the weights."""
-        n, d = features.shape
-        weight = self.first.weight
-        left, right = F.linear(features, weight[:, :d], self.first.bias), F.linear(features, weight[:, d:])
-        values = (left[:, None] + right[None]).flatten(0, 1)
-        for layer, scale, shift in zip(self.layers, self.scales, self.shifts, strict=True):
-            values = layer(F.relu(F.batch_norm(values, None, None, scale, shift, training=True)))
-        logits = values.view(n, n)
-        apart = 1 - torch.eye(n, dtype=features.dtype, device=features.device)
-        return torch.sigmoid((logits + logits.T) / 2) * apart
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.density_weight >= 0, f"density_weight must not be negative, it is {self.density_weight}")
+
+    def learning_rates(self) -> dict[str, float]:
+        return {"features": 0.01, "edges": 0.1}
+
+    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
+        return RelaxedEdges(induced.to(features.dtype))
+
+
+def refuse_continued(settings: Factorization, run: Context) -> None:
+    """Raise `UnsupportedError` if a run goes on from a summary that lacks what made its edges."""
+    if run.continued and "edges" in settings.learning_rates():
+        raise UnsupportedError(
+            "a summary keeps a graph's edges, not what made them: start= cannot go on from it; use checkpoint="
+        )
 
 
 class GraphExamples(OwnedExamples):
@@ -276,38 +267,43 @@ class GraphExamples(OwnedExamples):
         self.edges = edges
         self._made: tuple[object, Graph] | None = None
 
-    def graph(self) -> Graph:
+    def graph(self, generator: torch.Generator | None = None) -> Graph:
         """Return the graph of the present parameters."""
-        state = (torch.is_grad_enabled(), *((id(p), p._version) for p in self.parameters()))
+        sure = generator is None
+        state = (sure, torch.is_grad_enabled(), *((id(p), p._version) for p in self.parameters()))
         if self._made is None or self._made[0] != state:
-            self._made = (state, Graph(self.features, self.edges(self.features)))
+            self._made = (state, Graph(self.features, self.edges(self.features, generator)))
         return self._made[1]
+
+    def penalty(self, run: Context) -> Tensor | None:
+        if not isinstance(self._settings, GraphBernoulli) or not isinstance(self.edges, RelaxedEdges):
+            return None
+        return self._settings.density_weight * self.edges.too_dense()
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         owners = self.get_buffer("owners")
         where = torch.arange(len(owners)) if indices is None else indices
         where = to_device(where, owners.device)
-        return Batch(Nodes.as_inputs(self.graph(), where), owners[where])
+        return Batch(Nodes.as_inputs(self.graph(generator), where), owners[where])
 
     def after_step(self, step: int) -> None:
         self._made = None
+        if isinstance(self.edges, RelaxedEdges):
+            self.edges.cool()
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         groups = {"features": [self.features], "edges": list(self.edges.parameters())}
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def begin(self, run: Context) -> None:
-        if run.continued and isinstance(self._settings, GraphSimilarity):
-            raise UnsupportedError(
-                "a summary keeps a graph's edges, not the perceptron that makes them: start= cannot go on from it; use checkpoint="
-            )
+        refuse_continued(self._settings, run)
 
     def stored(self) -> dict[str, Tensor]:
         with torch.no_grad():
             weights = self.edges(self.features).cpu().float()
         rows, columns = (weights.triu(1) > self._settings.threshold).nonzero().T
         return {
-            "features": _stored_as(self.features.detach().cpu(), self._settings.storage).clone(),
+            "features": features_as(self.features.detach().cpu(), self._settings.storage).clone(),
             "classes": self.packed_owners(),
             "edges": (rows * len(weights) + columns).to(torch.int32),
             "weights": weights[rows, columns].contiguous(),

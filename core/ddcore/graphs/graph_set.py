@@ -28,6 +28,10 @@ class GraphSet(Taken):
     starts: Tensor
     connected: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        weights = self.graph.weights
+        assert weights is None or weights.layout != torch.strided or weights.ndim == 3, "graphs apart are dense blocks"
+
     @classmethod
     def as_inputs(cls, graph: Graph, starts: Tensor, chosen: Tensor | None = None) -> Tensor:
         """Return graphs as what a batch or a split takes for its inputs; all by default."""

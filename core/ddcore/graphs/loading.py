@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.graphs.files import arrays_of, holds
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes
 from ddcore.graphs.sparse import sparse
@@ -101,10 +101,7 @@ def load_graph(
 
 def is_graph_file(path: Path) -> bool:
     """Whether a file is an ``.npz`` with a graph whose nodes have classes."""
-    if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        held = {name.removesuffix(".npy") for name in archive.namelist()}
+    held = holds(path)
     return held >= _FILE - {"idx_val"} and ("x" in held or held >= _SPARSE)
 
 
@@ -147,11 +144,7 @@ def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
         raise InputDataError(
             f"{path} is no graph: an .npz needs {', '.join(sorted(_FILE))}, and x or {sorted(_SPARSE)}"
         )
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputDataError(f"{path} cannot be read: {error}") from error
+    held = arrays_of(path)
     raw: dict[str, Any] = {"x": held["x"] if "x" in held else _dense(path, held)}
     raw |= {key: held[key] for key in ("y", "edges", "edge_weights") if key in held}
     raw |= {split: held[key] for split, key in SPLITS.items() if key in held}

@@ -1,4 +1,4 @@
-"""Graphs as a modality."""
+"""Graphs as modalities: one, whose nodes are the examples; and many, each an example."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ddcore.factorization import AsStored
-from ddcore.graphs import show
-from ddcore.graphs.factorizations import GraphFeatures, GraphNodes, GraphSimilarity
+from ddcore.graphs import show, show_sets
+from ddcore.graphs.factorizations import GraphBernoulli, GraphFeatures, GraphNodes, GraphSimilarity
 from ddcore.graphs.loading import is_graph, is_graph_file, load_graph
+from ddcore.graphs.loading_sets import are_graphs, is_graphs_file, load_graphs
 from ddcore.graphs.networks import APPNP, GAT, GCN, SAGE, SGC, Cheby
-from ddcore.graphs.spec import GraphSpec
+from ddcore.graphs.set_factorizations import BernoulliGraphs, ChosenGraphs, counterpart
+from ddcore.graphs.spec import GraphSetSpec, GraphSpec
 from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
 
 
@@ -23,7 +25,7 @@ class Graphs(Modality):
     name: ClassVar[str] = "graphs"
     architectures: ClassVar[tuple[type[Architecture], ...]] = (GCN, SGC, SAGE, GAT, APPNP, Cheby)
     usual_network: ClassVar[Architecture] = GCN()
-    factorizations: ClassVar[tuple[type[Factorization], ...]] = (GraphNodes, GraphSimilarity)
+    factorizations: ClassVar[tuple[type[Factorization], ...]] = (GraphNodes, GraphSimilarity, GraphBernoulli)
     as_stored: ClassVar[type[Factorization]] = GraphFeatures
     sure: ClassVar[bool] = True
 
@@ -54,3 +56,45 @@ class Graphs(Modality):
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
         return {"pyg": show.pyg_of}
+
+
+class GraphSets(Modality):
+    """Many graphs. Each is an example, with a class and ``d`` features on every node."""
+
+    name: ClassVar[str] = "graph_sets"
+    architectures: ClassVar[tuple[type[Architecture], ...]] = Graphs.architectures
+    usual_network: ClassVar[Architecture] = GCN(width=128, depth=4, dropout=0.0)
+    factorizations: ClassVar[tuple[type[Factorization], ...]] = (ChosenGraphs,)
+    as_stored: ClassVar[type[Factorization]] = BernoulliGraphs
+    sure: ClassVar[bool] = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ("path/to/graphs.npz",)
+
+    def recognises(self, source: object) -> bool:
+        return is_graphs_file(Path(source)) if isinstance(source, str | Path) else are_graphs(source)
+
+    def loader(self) -> Callable[..., TargetData]:
+        return load_graphs
+
+    def read_spec(self, config: Mapping[str, Any], tensors: Callable[[], dict[str, Tensor]]) -> Spec:
+        return GraphSetSpec.restore(config)
+
+    def selection(self, factorization: Factorization) -> Factorization:
+        """Chosen graphs are kept as they are."""
+        if not isinstance(factorization, AsStored):
+            return factorization
+        return ChosenGraphs(ipc=factorization.ipc, init=factorization.init)
+
+    def counterpart(self, factorization: Factorization) -> Factorization | None:
+        return counterpart(factorization)
+
+    def as_text(self, decoded: Decoded, per_class: int) -> str:
+        return show_sets.as_text(decoded, per_class=per_class)
+
+    def picture(self, decoded: Decoded) -> Tensor | None:
+        return show_sets.picture(decoded)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+        return {"pyg": show_sets.pyg_of}

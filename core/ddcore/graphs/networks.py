@@ -64,6 +64,7 @@ class _GraphArchitecture(Architecture):
     depth: int = 2
     dropout: float = 0.5
     modality: ClassVar[str | None] = "graphs"
+    also: ClassVar[tuple[str, ...]] = ("graph_sets",)
 
     def __post_init__(self) -> None:
         require_counts(width=self.width, depth=self.depth)

@@ -20,5 +20,18 @@ GRAPH_PROTOCOLS = (
         ),
         GCN(),
     ),
+    Protocol(
+        "doscond",
+        Training(
+            epochs=500,
+            optimiser="adam",
+            learning_rate=0.001,
+            weight_decay=0.0,
+            batch_size=128,
+            keep="best_validation",
+        ),
+        GCN(width=128, depth=4, dropout=0.0),
+    ),
 )
-"""``gcond``: Jin et al. 2022 (arXiv:2110.07580) and its code."""
+"""``gcond``: Jin et al. 2022 (arXiv:2110.07580) and its code. ``doscond``, for sets of graphs: Jin
+et al. 2022 (arXiv:2206.07746) and its code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,20 +34,26 @@ def pyg_of(decoded: Decoded) -> Any:
     Raises:
         MissingExtraError: PyTorch Geometric is not installed.
     """
+    data = data_class()
+    weights = weights_of(decoded)
+    targets, sources = weights.nonzero().T
+    return data(
+        x=decoded.inputs.flatten(1),
+        edge_index=torch.stack([sources, targets]),
+        edge_weight=weights[targets, sources],
+        y=decoded.targets,
+    )
+
+
+def data_class() -> Any:
+    """Return ``Data`` of PyTorch Geometric, or raise `MissingExtraError`."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit.script", FutureWarning)  # at its import
         try:
             from torch_geometric.data import Data
         except ImportError as error:
             raise MissingExtraError("a Data of PyTorch Geometric", "torch_geometric", "graphs") from error
-    weights = weights_of(decoded)
-    targets, sources = weights.nonzero().T
-    return Data(
-        x=decoded.inputs.flatten(1),
-        edge_index=torch.stack([sources, targets]),
-        edge_weight=weights[targets, sources],
-        y=decoded.targets,
-    )
+    return Data
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
@@ -66,28 +73,45 @@ def picture(decoded: Decoded) -> Tensor | None:
     Nodes lie by the Laplacian's eigenvectors of its second and third eigenvalue. Heavier edges are
     darker. None for more than 1000 nodes.
     """
-    import numpy as np
-    from PIL import Image, ImageDraw
-
     weights = weights_of(decoded)
     if len(weights) > LARGEST_DRAWN:
         return None
-    owners = decoded.owners
-    places = _layout(weights, owners)
-    image = Image.new("RGB", (SIDE, SIDE), "white")
+    colours = [colour_of(owner, int(decoded.owners.max()) + 1) for owner in decoded.owners.tolist()]
+    return drawn(weights, decoded.owners, colours, SIDE)
+
+
+def colour_of(number: int, count: int) -> tuple[int, int, int]:
+    """Return one of ``count`` colours, red, green and blue in 0..255."""
+    red, green, blue = (int(255 * v) for v in colorsys.hsv_to_rgb(number / count, 0.7, 0.85))
+    return red, green, blue
+
+
+def drawn(weights: Tensor, groups: Tensor, colours: Sequence[tuple[int, int, int]], side: int) -> Tensor:
+    """Return a drawing of a graph, ``side x side x 3`` bytes.
+
+    Args:
+        weights: ``n x n``.
+        groups: a number per node; nodes of one number lie closer together.
+        colours: of the nodes.
+        side: in pixels.
+    """
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    places = _layout(weights, groups, side)
+    image = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(image)
     most = float(weights.max()) or 1.0
     for i, j in (weights.triu(1) > 0.1 * most).nonzero().tolist():
         shade = int(235 - 150 * float(weights[i, j]) / most)
         draw.line([tuple(places[i]), tuple(places[j])], fill=(shade, shade, shade), width=1)
-    classes = int(owners.max()) + 1
-    for (x, y), owner in zip(places, owners.tolist(), strict=True):
-        colour = tuple(int(255 * v) for v in colorsys.hsv_to_rgb(owner / classes, 0.7, 0.85))
-        draw.ellipse([x - 6, y - 6, x + 6, y + 6], fill=colour, outline="black")
+    radius = side // 100
+    for (x, y), colour in zip(places, colours, strict=True):
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour, outline="black")
     return torch.from_numpy(np.asarray(image).copy())
 
 
-def _layout(weights: Tensor, owners: Tensor) -> list[list[float]]:
+def _layout(weights: Tensor, owners: Tensor, side: int) -> list[list[float]]:
     """Return the place of each node in pixels."""
     together = 0.05 * (owners[:, None] == owners[None]).double()
     matrix = Graph(torch.zeros(len(weights), 1), weights.double() + together + 1e-3).send(
@@ -97,4 +121,4 @@ def _layout(weights: Tensor, owners: Tensor) -> list[list[float]]:
     plane = vectors[:, -3:-1] if len(weights) >= 3 else torch.zeros(len(weights), 2, dtype=torch.float64)
     ranks = plane.argsort(dim=0).argsort(dim=0).double() / max(1, len(weights) - 1)
     spread = (plane - plane.amin(dim=0)) / (plane.amax(dim=0) - plane.amin(dim=0)).clamp_min(1e-9)
-    return (20 + (SIDE - 40) * (ranks + spread) / 2).tolist()
+    return (side / 32 + side * (15 / 16) * (ranks + spread) / 2).tolist()

@@ -58,10 +58,14 @@ class Published:
         """The name by which the method is chosen."""
         return self.build.__name__
 
-    def at(self, ipc: Ipc | None, preset: str, data: str | None) -> Method:
-        """Return the method; ``data`` reaches those that have settings for some data sets."""
-        by_data = {"data": data} if "data" in inspect.signature(self.build).parameters else {}
-        return self.build(ipc=ipc, preset=preset, **by_data)
+    def at(self, ipc: Ipc | None, preset: str, data: str | None, modality: str | None = None) -> Method:
+        """Return the method.
+
+        Data and modality reach those that have settings for some data sets, or modalities.
+        """
+        known = {"data": data, "modality": modality}
+        wanted = {key: known[key] for key in known if key in inspect.signature(self.build).parameters}
+        return self.build(ipc=ipc, preset=preset, **wanted)
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of ``ddapps methods --json``.
@@ -168,9 +172,11 @@ def build_method(
     published = METHODS[name]
 
     def at(items: Ipc | None) -> Method:
-        method = published.at(items, preset, data or getattr(target, "name", None))
-        if target is not None:
-            method = method.suited_to(target if isinstance(target, Spec) else target.spec)
+        spec = target.spec if isinstance(target, TargetData) else target
+        modality = None if spec is None else spec.modality
+        method = published.at(items, preset, data or getattr(target, "name", None), modality)
+        if spec is not None:
+            method = method.suited_to(spec)
         if storage is not None:
             method = override(method, "factorization.storage", storage)
         return replace(method, factorization=method.factorization.clipped()) if clip else method

@@ -26,7 +26,9 @@ class Architecture(ABC):
 
     name: ClassVar[str]
     modality: ClassVar[str | None] = None
-    """The only modality whose examples it takes. None: it takes any."""
+    """The modality whose examples it takes. None: it takes any."""
+    also: ClassVar[tuple[str, ...]] = ()
+    """Other modalities whose examples it takes."""
 
     @abstractmethod
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:

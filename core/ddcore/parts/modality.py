@@ -90,6 +90,10 @@ class Modality(ABC):
         """
         return factorization
 
+    def counterpart(self, factorization: Factorization) -> Factorization | None:
+        """Return what stores such data in place of a factorization of others; None: nothing."""
+        return factorization.as_kind(self.as_stored)
+
     def picture(self, decoded: Decoded) -> Tensor | None:
         """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""
         return None

@@ -36,11 +36,16 @@ def _settings_of(value: Any) -> list[tuple[str, Any]]:
 def require_fitting(settings: Any, spec: Spec) -> None:
     """Raise `UnsupportedError` if a part in ``settings`` is for other data than these."""
     for part in parts_within(settings):
-        if part.modality in MODALITIES and part.modality != spec.modality:
+        if part.modality in MODALITIES and not _fits(part, spec):
             raise UnsupportedError(
                 f"{type(part).__name__} is for {part.modality}, the data are {spec.modality}: choose another part, or "
                 "let method.suited_to(target.spec) choose"
             )
+
+
+def _fits(part: Part, spec: Spec) -> bool:
+    others = part.also if isinstance(part, Architecture) else ()
+    return part.modality in (None, spec.modality) or spec.modality in others
 
 
 def suited(settings: Any, spec: Spec) -> Any:
@@ -73,9 +78,7 @@ def suited_architecture(architecture: Architecture, spec: Spec) -> Architecture:
     if isinstance(architecture, OneOf):
         made: Architecture = suited(architecture, spec)
         return made
-    fits = architecture.modality == spec.modality or (
-        architecture.modality is None and not isinstance(architecture, Usual)
-    )
+    fits = _fits(architecture, spec) and not isinstance(architecture, Usual)
     return architecture if fits or spec.modality not in MODALITIES else MODALITIES[spec.modality].usual_network
 
 
@@ -100,12 +103,13 @@ def suited_factorization(factorization: Factorization, spec: Spec) -> Factorizat
     Raises:
         UnsupportedError: it has no counterpart.
     """
-    if factorization.modality in (None, spec.modality) or spec.modality not in MODALITIES:
+    if _fits(factorization, spec) or spec.modality not in MODALITIES:
         return factorization
-    as_stored = MODALITIES[spec.modality].as_stored
-    counterpart = factorization.as_kind(as_stored)
+    modality = MODALITIES[spec.modality]
+    counterpart = modality.counterpart(factorization)
     if counterpart is None:
         raise UnsupportedError(
-            f"{factorization.name} makes {factorization.modality}, the data are {spec.modality}: store {as_stored.name}"
+            f"{factorization.name} makes {factorization.modality}, the data are {spec.modality}: store "
+            f"{modality.as_stored.name}"
         )
     return counterpart

@@ -9,18 +9,25 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ddcore.errors import InputDataError
+from ddcore.settings import require
+
 
 class Task(ABC):
     """Settings of a task.
 
     Attributes:
-        score: name of the main score. Reports show it.
+        score: name of the main score, by which weights are kept. Reports show it.
         numeric: whether targets are numbers, ``n x outputs``, instead of class ids.
     """
 
     name: ClassVar[str]
-    score: ClassVar[str]
     numeric: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def score(self) -> str:
+        """Name of the main score."""
 
     @abstractmethod
     def loss(self, wanted: str) -> str:
@@ -51,14 +58,24 @@ class Task(ABC):
 class Classification(Task):
     """Every example is of one of several classes.
 
+    Attributes:
+        by: the main score, ``accuracy`` or ``roc_auc``.
+
     The scores are the accuracy, the mean F1 of the classes, and the area under the ROC curve.
     That area is the mean over classes of one class against the rest. It is left out where a class
     is missing among the targets.
     """
 
+    by: str = "accuracy"
     name: ClassVar[str] = "classification"
-    score: ClassVar[str] = "accuracy"
     numeric: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(self.by in ("accuracy", "roc_auc"), f"classes are scored by accuracy or roc_auc, not {self.by!r}")
+
+    @property
+    def score(self) -> str:
+        return self.by
 
     def loss(self, wanted: str) -> str:
         return wanted
@@ -71,10 +88,16 @@ class Classification(Task):
         found = {"accuracy": _accuracy(outputs, targets), "macro_f1": macro_f1}
         if len(targets.unique()) == outputs.shape[1] > 1 and bool(torch.isfinite(outputs).all()):
             found["roc_auc"] = 100.0 * _roc_auc(outputs.double().softmax(dim=1), targets)
-        return found
+        if self.by not in found:
+            raise InputDataError(
+                "a split lacks a class, or outputs are not finite: there is no area under the ROC curve"
+            )
+        return {self.by: found.pop(self.by), **found}
 
     def main_score(self, outputs: Tensor, targets: Tensor) -> float:
-        return _accuracy(outputs, targets)  # it is wanted after every update
+        if self.by == "accuracy":
+            return _accuracy(outputs, targets)  # it is wanted after every update
+        return super().main_score(outputs, targets)
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -113,8 +136,11 @@ class Regression(Task):
 
     scale: float = 1.0
     name: ClassVar[str] = "regression"
-    score: ClassVar[str] = "r2"
     numeric: ClassVar[bool] = True
+
+    @property
+    def score(self) -> str:
+        return "r2"
 
     def loss(self, wanted: str) -> str:
         return "squared_error"

@@ -35,7 +35,7 @@ class GradientMatching(Matching):
     Attributes:
         distance: a name in ``DISTANCES``: ``cosine``, ``mse``, ``l1``,
             ``relative_mse``.
-        layers: ``all`` weights, or those of convolutions: ``conv``.
+        layers: ``all`` weights, those of convolutions: ``conv``; or ``parameters``, biases too.
         groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all
             (equation 8).
         warmup_networks, warmup_age: a joint matching goes class by class while the network is among

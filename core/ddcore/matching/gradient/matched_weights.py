@@ -5,23 +5,22 @@ from __future__ import annotations
 from ddcore.errors import UnsupportedError
 from ddcore.parts import Network
 
-LAYERS = ("all", "conv")
+LEAST_DIMENSIONS = {"parameters": 1, "all": 2, "conv": 4}
+LAYERS = tuple(LEAST_DIMENSIONS)
 
 
 def matched_weights(network: Network, layers: str) -> list[str]:
     """Return the names of the weights to match.
 
-    Biases and the affine weights of norms never are among them.
-
     Args:
         network: whose weights are meant.
-        layers: ``all`` weights of two dimensions or more, or ``conv``: those of convolutions (four
-            dimensions) alone.
+        layers: ``all`` weights of two dimensions or more; ``conv``: those of convolutions (four
+            dimensions) alone; or ``parameters``: biases and the affine weights of norms, too.
 
     Raises:
         UnsupportedError: the network has none of that kind.
     """
-    least = 4 if layers == "conv" else 2
+    least = LEAST_DIMENSIONS[layers]
     names = [name for name, weight in network.module.named_parameters() if weight.ndim >= least]
     if not names:
         wanted = "convolution" if layers == "conv" else "weight matrix"
