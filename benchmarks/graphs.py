@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ import ddcore as dd
 from benchmarks.common import markdown
 from benchmarks.merging import MergedRows, merge_argument
 from ddcore.evaluation import mean_std_ci95
+from ddcore.ground.optimiser import Optimiser
 
-METHODS = ("random", "herding", "k_center", "gcond", "doscond", "gcdm")
+WITHOUT_EDGES = "gcond without edges"
+"""Gradient matching of GCond on features that start sent along two edges; 500 steps."""
+METHODS = ("random", "herding", "k_center", "gcond", "doscond", "gcdm", "sfgc", WITHOUT_EDGES)
 PUBLISHED = {
     ("random", 0.013): 63.6,
     ("random", 0.026): 72.8,
@@ -72,7 +76,7 @@ def main() -> None:
 
 def measured(target: dd.TargetData, key: str, ratio: float, name: str, options: argparse.Namespace) -> dict[str, Any]:
     ipc = dd.graphs.ipc_for_ratio(target, ratio)
-    method = dd.methods.build_method(key, ipc=ipc, preset=options.preset, target=target)
+    method = built(key, ipc, options.preset, target)
     method = method if method.matching is None else method.with_steps(options.steps)
     accuracies, seconds = [], 0.0
     for seed in range(options.seeds):
@@ -82,6 +86,16 @@ def measured(target: dd.TargetData, key: str, ratio: float, name: str, options: 
         report = dd.evaluate(summary, target, protocol="gcond", runs=options.runs, seed=seed, split=options.split)
         accuracies.extend(report.results[0].accuracies)
     return row(key, ratio, accuracies, seconds / options.seeds, summary.stored_bytes, name)
+
+
+def built(key: str, ipc: dict[int, int], preset: str, target: dd.TargetData) -> dd.Method:
+    if key != WITHOUT_EDGES:
+        return dd.methods.build_method(key, ipc=ipc, preset=preset, target=target)
+    method = dd.methods.build_method("gcond", ipc=ipc, preset=preset, target=target)
+    features = dd.graphs.GraphFeatures(ipc=ipc, init="herding", hops=2)
+    return replace(
+        method, factorization=features, optimiser=Optimiser("adam", learning_rate=1e-4), steps=500, preset="custom"
+    )
 
 
 def row(key: str, ratio: float, accuracies: list[float], seconds: float, size: int, name: str) -> dict[str, Any]:

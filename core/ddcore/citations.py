@@ -18,6 +18,12 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
+    "sfgc": """@inproceedings{zheng2023sfgc,
+  title = {Structure-free Graph Condensation: From Large-scale Graphs to Condensed Graph-free Data},
+  author = {Zheng, Xin and Zhang, Miao and Chen, Chunyang and Nguyen, Quoc Viet Hung and Zhu, Xingquan and Pan, Shirui},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2023}
+}""",
     "gcond": """@inproceedings{jin2022gcond,
   title={Graph Condensation for Graph Neural Networks},
   author={Jin, Wei and Zhao, Lingxiao and Zhang, Shichang and Liu, Yozen and Tang, Jiliang and Shah, Neil},

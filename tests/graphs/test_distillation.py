@@ -13,15 +13,15 @@ import torch.nn.functional as F
 import ddcore as dd
 from ddcore.errors import BudgetError, InputDataError, SettingsError, UnsupportedError
 from ddcore.evaluation.evaluate import TrainingSource, train_one
-from ddcore.graphs import GCN, SGC, GraphNodes, GraphSimilarity, Nodes
+from ddcore.graphs import GCN, SGC, GraphFeatures, GraphNodes, GraphSimilarity, Nodes
 from ddcore.graphs.factorizations import PairwiseSimilarity
 from ddcore.matching import GradientMatching
-from ddcore.parts import Method, Network
-from ddcore.sources import FixedNetworks
+from ddcore.parts import Method, Network, tensors_of
+from ddcore.sources import ExpertSegments, ExpertTraining, FixedNetworks
 from ddcore.training import PROTOCOLS
 from tests.graphs.data import CLASSES, WIDTH, arrays, loaded, written
 
-CONDENSING = ("gcond", "doscond", "gcdm")
+CONDENSING = ("gcond", "doscond", "gcdm", "sfgc")
 
 
 SHORT = PROTOCOLS["gcond"].with_epochs(30)
@@ -31,7 +31,11 @@ def small(name: str, steps: int = 6) -> Method:
     method = dd.methods.build_method(name, ipc=2, preset="cpu").with_steps(steps)
     if name == "gcond":
         method = dd.override(dd.override(method, "networks.inner", 2), "networks.outer", 3)
-    return dd.override(method, "factorization.width", 8)
+    if name == "sfgc":
+        experts = ExpertSegments(GCN(width=8, dropout=0.0), length=2, last_start=2, count=2, training=ExpertTraining(3))
+        method = dd.override(dd.override(method, "matching.inner_steps", 3), "factorization.init", "random")
+        return replace(method, networks=experts)
+    return dd.override(method, "factorization.width", 8) if name == "gcond" else method
 
 
 @pytest.mark.parametrize("name", CONDENSING)
@@ -41,7 +45,7 @@ def test_a_condensed_graph_is_kept_loaded_and_trained_on(name: str, tmp_path: Pa
     inputs, targets = summary.tensors()
     assert inputs.shape == (6, WIDTH) and targets.tolist() == [0, 0, 1, 1, 2, 2]
     again = dd.DataSummary.load(summary.save(tmp_path / "kept"))
-    for a, b in zip(inputs.tensors(), again.tensors()[0].tensors(), strict=True):  # type: ignore[attr-defined]
+    for a, b in zip(tensors_of(inputs), tensors_of(again.tensors()[0]), strict=True):
         assert torch.equal(a, b)
     assert (
         again.stored_bytes
@@ -341,3 +345,25 @@ def test_nodes_are_no_rows_of_a_dataset_and_no_private_records(tmp_path: Path) -
         target.with_train(torch.arange(30), "all").__class__(target.name, target.spec, target.train).with_validation(
             0.5, by="content"
         )
+
+
+def test_features_without_edges_may_start_with_what_neighbours_say(tmp_path: Path) -> None:
+    target = loaded(tmp_path)
+    nodes: Nodes = target.train.inputs  # type: ignore[assignment]
+    method = Method(name="x", factorization=GraphFeatures(ipc=2, hops=2))
+    found = dd.distill(target, method, seed=0).tensors()[0]
+    matrix = nodes.graph.matrix("gcn").to_dense()
+    sent = (matrix @ matrix @ nodes.graph.features)[nodes.chosen]
+    distances = torch.cdist(found, sent).amin(dim=1)
+    assert float(distances.max()) < 1e-5 and len(found) == 6
+
+
+def test_experts_on_graphs_are_trained_one_after_the_other(tmp_path: Path) -> None:
+    """Two passes between kept weights are the second kept weights of one pass each."""
+    target, network = loaded(tmp_path), GCN(width=4, dropout=0.0)
+    with pytest.raises(UnsupportedError, match="leave together out"):
+        dd.train_experts(target, tmp_path / "a", network=network, training=ExpertTraining(1), count=2, together=2)
+    once = dd.train_experts(target, tmp_path / "b", network=network, training=ExpertTraining(2), count=1)
+    twice = dd.train_experts(target, tmp_path / "c", network=network, training=ExpertTraining(1, passes=2), count=1)
+    first, second = (buffer.rows(0, 0, buffer.epochs) for buffer in (once, twice))
+    assert torch.equal(first[0], second[0]) and torch.allclose(first[1], second[1], atol=1e-6)

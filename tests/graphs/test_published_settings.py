@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 import ddcore as dd
-from ddcore.graphs import GCN, BernoulliGraphs, GraphSimilarity, edges
+from ddcore.coresets import FeatureSpace, KCenter
+from ddcore.graphs import GCN, BernoulliGraphs, GraphFeatures, GraphSimilarity, edges
 from ddcore.ground.optimiser import Optimiser
-from ddcore.matching import GradientMatching
+from ddcore.matching import GradientMatching, StepSizes, TrajectoryMatching
 from ddcore.methods import METHODS
-from ddcore.sources import FreshNetworks, TrainedOnSynthetic
+from ddcore.sources import ExpertSegments, FreshNetworks, TrainedOnSynthetic
 from ddcore.training import PROTOCOLS
 
 
@@ -29,6 +32,24 @@ def test_doscond_on_cora() -> None:
     method = dd.methods.build_method("doscond", ipc=10, preset="paper")
     assert method.steps == 5000 and method.optimiser.group_learning_rates == {"features": 1e-3, "edges": 1e-3}
     assert method.matching == GradientMatching(distance="mse", layers="parameters", class_weights="size")
+
+
+@pytest.mark.parametrize(
+    ("ipc", "inner", "length", "last"), [(5, 400, 1500, 50), (10, 500, 1200, 30), (20, 500, 2000, 30)]
+)
+def test_sfgc_on_cora(ipc: int, inner: int, length: int, last: int) -> None:
+    """200 experts of 2500 updates at .4, one of ten is kept; rates 1e-4 and 1e-6; 2000 steps."""
+    method = METHODS["sfgc"].at(ipc, "paper", "cora")
+    assert method.steps == 2000 and method.optimiser.learning_rate == 1e-4
+    assert method.optimiser.group_learning_rates == {"step_sizes": 1e-6}
+    assert method.matching == TrajectoryMatching(inner_steps=inner, step_sizes=StepSizes(0.5, "shared"))
+    experts = method.networks
+    assert isinstance(experts, ExpertSegments) and experts.architecture == GCN(width=256, depth=2, dropout=0.0)
+    training = experts.training
+    assert (training.epochs * training.passes, training.passes, training.learning_rate) == (2500, 10, 0.4)
+    assert (training.momentum, training.weight_decay, experts.count) == (0.0, 0.0, 200)
+    assert (experts.length * training.passes, experts.last_start - 1, experts.first_start) == (length, last, 0)
+    assert method.factorization == GraphFeatures(ipc=ipc, init=KCenter(FeatureSpace("network", protocol="gcond")))
 
 
 def test_the_evaluation() -> None:

@@ -46,9 +46,14 @@ MAX_HIDDEN = 2**28
 
 @dataclass(frozen=True)
 class GraphFeatures(AsStored):
-    """Nodes without edges: features as free parameters. `AsStored` explains the settings.
+    r"""Nodes without edges: features as free parameters. `AsStored` explains the settings.
 
     Networks train on it as if every node stood alone: :math:`A = I`.
+
+    Attributes:
+        hops: products with :math:`\hat A` that the features of real nodes go through before they
+            are the first ones. With 2, a node brings along what a network of two layers would have
+            gathered for it.
 
     Source: Zheng et al. 2023 (arXiv:2306.02664), structure-free condensation.
     """
@@ -56,9 +61,15 @@ class GraphFeatures(AsStored):
     name: ClassVar[str] = "graph_features"
     modality: ClassVar[str | None] = "graphs"
     items: ClassVar[str] = "features"
+    hops: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.hops >= 0, f"hops must not be negative, it is {self.hops}")
 
     def chosen_values(self, inputs: Tensor) -> Tensor:
-        return inputs.flatten(1)
+        graph, chosen = graph_of(inputs)
+        return graph.sent("gcn", self.hops)[chosen]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, herding, k_center, k_means, random
+from ddcore.methods.sfgc import sfgc
 from ddcore.methods.tesla import tesla
 from ddcore.parts import Ipc, Method, Spec, TargetData
 from ddcore.settings import override, require
@@ -126,6 +127,7 @@ METHODS: dict[str, Published] = {
         Published(gcond, "Jin et al. 2022, arXiv:2110.07580", "not yet"),
         Published(doscond, "Jin et al. 2022, arXiv:2206.07746", "not yet"),
         Published(gcdm, "Liu et al. 2022, arXiv:2206.13697", "not yet"),
+        Published(sfgc, "Zheng et al. 2023, arXiv:2306.02664", "not yet"),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

@@ -56,7 +56,10 @@ def train_experts(
     architecture = suited_architecture(architecture, data.spec)
     suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
     job = _Job(directory, data, architecture, suited, seed, device)
-    stacked = worth_stacking(job.module(0), device)
+    rows = isinstance(data.batch_of(torch.zeros(1, dtype=torch.int64)).inputs, Tensor)
+    if not rows and (together or 1) > 1:
+        raise UnsupportedError("experts on graphs take their steps one after the other: leave together out")
+    stacked = rows and worth_stacking(job.module(0), device)
     buffer = ExpertBuffer(directory)
     buffer.begin(job.shared())
     missing = [number for number in range(count) if number not in buffer.present()]
@@ -164,10 +167,11 @@ class _Job:
     def _epoch(self, networks: Together, group: Sequence[int], epoch: int) -> None:
         training, data = self.training, self.data
         random = [generator(self.seed, "expert-epoch", number, epoch) for number in group]
-        orders = [torch.randperm(data.size, generator=g).split(training.batch_size) for g in random]
-        for batches in zip(*orders, strict=True):
-            views = [training.augmentation.draw(g, len(i)) for g, i in zip(random, batches, strict=True)]
-            networks.take_step([view(data.batch_of(i)) for view, i in zip(views, batches, strict=True)], training)
+        for _ in range(training.passes):
+            orders = [torch.randperm(data.size, generator=g).split(training.batch_size) for g in random]
+            for batches in zip(*orders, strict=True):
+                views = [training.augmentation.draw(g, len(i)) for g, i in zip(random, batches, strict=True)]
+                networks.take_step([view(data.batch_of(i)) for view, i in zip(views, batches, strict=True)], training)
 
 
 def _resume(partial: Path, networks: Together, rows: list[Tensor]) -> float:

@@ -26,7 +26,8 @@ class ExpertTraining:
     :math:`g_\perp` is the part of :math:`g` orthogonal to :math:`g'`.
 
     Attributes:
-        epochs: passes over the data. The weights before the first and after each are kept.
+        epochs: how often weights are kept, beside the first ones.
+        passes: over the data in one epoch, from kept weights to the next.
         learning_rate, momentum, weight_decay: of SGD.
         batch_size: examples per update.
         augmentation: of training; default: the usual one of such data (for images siamese).
@@ -46,9 +47,10 @@ class ExpertTraining:
     augmentation: Augmentation = field(default_factory=UsualAugmentation)
     sharpness: float = 0.0
     gap: float = 0.0
+    passes: int = 1
 
     def __post_init__(self) -> None:
-        require_counts(epochs=self.epochs, batch_size=self.batch_size)
+        require_counts(epochs=self.epochs, batch_size=self.batch_size, passes=self.passes)
         require(self.learning_rate > 0, f"learning_rate must be positive, not {self.learning_rate}")
         require(0 <= self.momentum < 1, f"momentum must lie in [0, 1), not {self.momentum}")
         require(self.weight_decay >= 0 and min(self.sharpness, self.gap) >= 0, "no setting of training is negative")
