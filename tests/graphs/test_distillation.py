@@ -47,11 +47,9 @@ def test_a_condensed_graph_is_kept_loaded_and_trained_on(name: str, tmp_path: Pa
     again = dd.DataSummary.load(summary.save(tmp_path / "kept"))
     for a, b in zip(tensors_of(inputs), tensors_of(again.tensors()[0]), strict=True):
         assert torch.equal(a, b)
-    assert (
-        again.stored_bytes
-        == summary.stored_bytes
-        == sum(t.numel() * t.element_size() for t in again.parts[0].stored.values())
-    )
+    step_size = 4 if name == "sfgc" else 0
+    tensors = sum(t.numel() * t.element_size() for t in again.parts[0].stored.values())
+    assert again.stored_bytes == summary.stored_bytes == tensors + step_size
     report = dd.evaluate(again, target, protocol=SHORT, networks=["gcn(width=16)", "mlp(width=8)"], runs=1)
     assert report.details["iterate"] == "best_validation" and all(0 <= r.mean <= 100 for r in report.results)
 
@@ -329,7 +327,7 @@ def test_light_edges_are_kept_and_what_does_not_fit_is_said(tmp_path: Path) -> N
         dd.distill(large, method).quantize("fp16")
     with pytest.raises(SettingsError, match="take fewer nodes"):
         dd.distill(
-            target, dd.override(dd.override(small("gcdm"), "factorization.width", 400_000), "factorization.ipc", 10)
+            target, dd.override(dd.override(small("gcond"), "factorization.width", 400_000), "factorization.ipc", 10)
         )
 
 
@@ -354,8 +352,8 @@ def test_features_without_edges_may_start_with_what_neighbours_say(tmp_path: Pat
     found = dd.distill(target, method, seed=0).tensors()[0]
     matrix = nodes.graph.matrix("gcn").to_dense()
     sent = (matrix @ matrix @ nodes.graph.features)[nodes.chosen]
-    distances = torch.cdist(found, sent).amin(dim=1)
-    assert float(distances.max()) < 1e-5 and len(found) == 6
+    distances = (found[:, None] - sent[None]).abs().amax(dim=2).amin(dim=1)
+    assert distances.max().item() < 1e-6 and len(found) == 6
 
 
 def test_experts_on_graphs_are_trained_one_after_the_other(tmp_path: Path) -> None:

@@ -33,8 +33,6 @@ SHORT = PROTOCOLS["doscond"].with_epochs(20)
 
 
 def small(steps: int = 6) -> Method:
-    method = dd.methods.build_method("doscond", ipc=2, target=None, preset="cpu")
-    assert method.factorization.name == "graph_similarity"
     method = dd.methods.METHODS["doscond"].at(2, "cpu", "MUTAG", "graph_sets").with_steps(steps)
     return dd.override(method, "networks.architecture", GCN(width=8, depth=4, dropout=0.0))
 
