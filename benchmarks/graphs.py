@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import markdown
+from benchmarks.common import markdown, write_results
 from benchmarks.merging import MergedRows, merge_argument
 from ddcore.evaluation import mean_std_ci95
 from ddcore.ground.optimiser import Optimiser
@@ -53,9 +53,11 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--steps", type=int, help="instead of the preset's")
     parser.add_argument("--split", default="test", help="validation: to choose settings")
+    parser.add_argument("--setting", default="transductive", help="inductive: held-out nodes are unseen meanwhile")
+    parser.add_argument("--transfer", help="architectures that are trained instead: a table of them, of gcond alone")
     merge_argument(parser)
     options = parser.parse_args()
-    target = dd.load_data(options.data)
+    target = dd.load_data(options.data, setting=options.setting)
     name = Path(options.data).stem
     budget = {
         "preset": options.preset,
@@ -66,6 +68,11 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     title = f"graphs_{name}" if options.split == "test" else f"graphs_{name}_{options.split}"
+    title += "" if options.setting == "transductive" else f"_{options.setting}"
+    if options.transfer:
+        rows = transferred(target, options)
+        write_results(f"{title}_transfer", rows, budget | {"ratio": options.ratios}, markdown(rows))
+        return
     rows = MergedRows(title, budget, ("method", "ratio"), options.earlier)
     whole = dd.evaluate(target, target, protocol="gcond", runs=options.runs, split=options.split)
     rows.write([row("whole graph", 1.0, list(whole.results[0].accuracies), 0.0, 0, name)], order, markdown)
@@ -86,6 +93,24 @@ def measured(target: dd.TargetData, key: str, ratio: float, name: str, options: 
         report = dd.evaluate(summary, target, protocol="gcond", runs=options.runs, seed=seed, split=options.split)
         accuracies.extend(report.results[0].accuracies)
     return row(key, ratio, accuracies, seconds / options.seeds, summary.stored_bytes, name)
+
+
+def transferred(target: dd.TargetData, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a row per architecture, trained on what GCond condensed at one ratio."""
+    ipc = dd.graphs.ipc_for_ratio(target, float(options.ratios))
+    method = dd.methods.build_method("gcond", ipc=ipc, preset=options.preset, target=target).with_steps(options.steps)
+    found: dict[str, list[float]] = {}
+    for seed in range(options.seeds):
+        summary = dd.distill(target, method, seed=seed)
+        networks = options.transfer.split(",")
+        report = dd.evaluate(summary, target, networks=networks, protocol="gcond", runs=options.runs, seed=seed)
+        for result in report.results:
+            found.setdefault(result.network, []).extend(result.accuracies)
+    rows = []
+    for network, accuracies in found.items():
+        mean, _, ci95 = mean_std_ci95(accuracies)
+        rows.append({"network": network, "accuracy %": f"{mean:.2f} ± {ci95:.2f}", "accuracies": accuracies})
+    return rows
 
 
 def built(key: str, ipc: dict[int, int], preset: str, target: dd.TargetData) -> dd.Method:
