@@ -193,3 +193,14 @@ def test_parts_are_kept_while_they_are_small() -> None:
         graph.around(torch.tensor([node]), 1)
     assert 0 < sum(len(part.features) for part in graph._parts.values()) <= 2 * NODES
     assert graph.around(torch.tensor([3, 11]), 1)[0] is not first
+
+
+def test_a_lesser_weight_is_attended_to_less() -> None:
+    """Where all scores are equal, attention is the mean by weight, a node itself at weight 1."""
+    dense, sparse = dense_and_sparse()
+    assert dense.weights is not None
+    looped = dense.weights + torch.eye(NODES, dtype=torch.float64)
+    expected = looped / looped.sum(dim=1, keepdim=True) @ dense.features
+    scores = torch.zeros(NODES, 1, dtype=torch.float64)
+    for graph in (dense, sparse):
+        assert torch.allclose(graph.attend(scores, scores, graph.features[:, None])[:, 0], expected)

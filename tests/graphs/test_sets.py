@@ -12,9 +12,11 @@ from torch import Tensor
 
 import ddcore as dd
 from ddcore.errors import InputDataError, UnsupportedError
-from ddcore.graphs import APPNP, GAT, GCN, SAGE, SGC, BernoulliGraphs, Cheby, Graph, GraphSet
+from ddcore.graphs import APPNP, GAT, GCN, SAGE, SGC, BernoulliGraphs, Cheby, Graph, GraphBernoulli, GraphSet
 from ddcore.graphs.edges import RelaxedEdges
+from ddcore.graphs.factorizations import GraphExamples
 from ddcore.graphs.graph_set import starts_of
+from ddcore.graphs.set_factorizations import GraphSetExamples
 from ddcore.matching import GradientMatching
 from ddcore.parts import Architecture, Method
 from ddcore.sources import FixedNetworks
@@ -114,6 +116,18 @@ def test_edges_cool_from_one_to_a_hundredth() -> None:
         logits.append(torch.logit(drawn).item())
     assert logits[1] / logits[0] == pytest.approx(10.0)
     assert logits[2] == logits[3]
+
+
+def test_every_update_cools(tmp_path: Path) -> None:
+    spec, owners = loaded(tmp_path).spec, torch.tensor([0, 1])
+    of_set = GraphSetExamples(
+        BernoulliGraphs(), torch.zeros(6, KINDS), torch.tensor([3, 3]), RelaxedEdges(torch.zeros(2, 3, 3)), owners, spec
+    )
+    of_nodes = GraphExamples(GraphBernoulli(), torch.zeros(2, KINDS), RelaxedEdges(torch.zeros(2, 2)), owners, spec)
+    for examples in (of_set, of_nodes):
+        for step in range(3):
+            examples.after_step(step)
+        assert int(examples.edges.updates) == 3  # type: ignore[arg-type]
 
 
 def test_more_edges_than_at_first_cost() -> None:
