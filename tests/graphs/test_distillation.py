@@ -13,10 +13,11 @@ import torch.nn.functional as F
 import ddcore as dd
 from ddcore.errors import BudgetError, InputDataError, SettingsError, UnsupportedError
 from ddcore.evaluation.evaluate import TrainingSource, train_one
-from ddcore.graphs import GCN, SGC, GraphFeatures, GraphNodes, GraphSimilarity, Nodes
+from ddcore.graphs import GCN, SGC, GraphBernoulli, GraphFeatures, GraphNodes, GraphSimilarity, Nodes
 from ddcore.graphs.factorizations import PairwiseSimilarity
+from ddcore.ground.optimiser import Optimiser
 from ddcore.matching import GradientMatching
-from ddcore.parts import Method, Network, tensors_of
+from ddcore.parts import Factorization, Method, Network, tensors_of
 from ddcore.sources import ExpertSegments, ExpertTraining, FixedNetworks
 from ddcore.training import PROTOCOLS
 from tests.graphs.data import CLASSES, WIDTH, arrays, loaded, written
@@ -365,3 +366,34 @@ def test_experts_on_graphs_are_trained_one_after_the_other(tmp_path: Path) -> No
     twice = dd.train_experts(target, tmp_path / "c", network=network, training=ExpertTraining(1, passes=2), count=1)
     first, second = (buffer.rows(0, 0, buffer.epochs) for buffer in (once, twice))
     assert torch.equal(first[0], second[0]) and torch.allclose(first[1], second[1], atol=1e-6)
+
+
+FACTORIZATIONS = (GraphFeatures(ipc=2), GraphSimilarity(ipc=2, width=8), GraphBernoulli(ipc=2))
+
+
+@pytest.mark.parametrize("factorization", FACTORIZATIONS, ids=lambda f: f.name)
+@pytest.mark.parametrize("name", ["dc", "dm", "kip", "frepo", "dd", "mtt", "tesla"])
+def test_every_family_goes_with_every_factorization(name: str, factorization: Factorization, tmp_path: Path) -> None:
+    target, network = loaded(tmp_path), GCN(width=4, dropout=0.0)
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=target).with_steps(2)
+    if name in ("mtt", "tesla"):
+        experts = ExpertSegments(network, length=1, last_start=1, count=1, training=ExpertTraining(2))
+        method = replace(method, networks=experts)
+    elif name != "kip":
+        method = dd.override(method, "networks.architecture", network)
+    rates = factorization.learning_rates()
+    found = []
+    for steps in (0, 2):
+        optimiser = Optimiser("adam", group_learning_rates=rates)
+        started = replace(method, factorization=factorization, optimiser=optimiser).with_steps(steps)
+        found.append(dd.distill(target, started, seed=0).parts[0].stored)
+    assert not torch.equal(found[0]["features"], found[1]["features"])
+    if factorization.name == "graph_similarity" and name != "kip":
+        assert not torch.equal(found[0]["weights"], found[1]["weights"])
+
+
+def test_alignment_of_layers_says_that_graphs_have_no_rows(tmp_path: Path) -> None:
+    target = loaded(tmp_path)
+    method = dd.methods.build_method("cafe", ipc=2, preset="cpu", target=target)
+    with pytest.raises(UnsupportedError, match="one per node"):
+        dd.distill(target, replace(method, factorization=GraphSimilarity(ipc=2), optimiser=Optimiser("adam")))

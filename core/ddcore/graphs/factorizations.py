@@ -283,8 +283,16 @@ class GraphExamples(OwnedExamples):
         sure = generator is None
         state = (sure, torch.is_grad_enabled(), *((id(p), p._version) for p in self.parameters()))
         if self._made is None or self._made[0] != state:
-            self._made = (state, Graph(self.features, self.edges(self.features, generator)))
+            features = self.features.view_as(self.features)
+            weights = self.edges(self.features, generator)
+            self._made = (state, Graph(features, weights))
+            for tensor in (features, weights):
+                if tensor.requires_grad:
+                    tensor.register_hook(self._forget)  # a gradient frees what it went through
         return self._made[1]
+
+    def _forget(self, gradient: Tensor) -> None:
+        self._made = None
 
     def penalty(self, run: Context) -> Tensor | None:
         if not isinstance(self._settings, GraphBernoulli) or not isinstance(self.edges, RelaxedEdges):

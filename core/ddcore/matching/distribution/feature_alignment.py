@@ -61,6 +61,8 @@ class FeatureAlignment(Matching):
     def start(self, run: Run) -> MatchingState:
         if run.spec.task.numeric:
             raise UnsupportedError("feature alignment tells classes apart; the targets here are numbers")
+        if not isinstance(run.examples.decode().inputs, Tensor):
+            raise UnsupportedError("feature alignment needs a row per example in every layer: graphs have one per node")
         for network in run.networks.current():
             network.require_independent_examples()
             network.activation_names()
