@@ -77,7 +77,8 @@ def compared(data: str, ratio: float, steps: int) -> list[dict[str, Any]]:
 
     once = replace(method, matching=Kept(class_weights="size"), networks=FixedNetworks((network,)), precision="fp64")
     dd.distill(target, once.with_steps(1))
-    apart = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*seen, strict=True))
+    ours, theirs = (torch.cat([g.flatten() for g in gradients]) for gradients in seen)
+    apart = float((ours - theirs).abs().max() / theirs.abs().max())
     fresh = replace(method, networks=dd.sources.FreshNetworks(SGC()))
     dd.distill(target, fresh.with_steps(3))  # what is made once
     seconds = {}
