@@ -34,12 +34,12 @@ class _Linear(nn.Linear):
 def _read(inputs: object, hops: int) -> tuple[Graph, Callable[[Tensor], Tensor]]:
     """Return what of a graph reaches the examples, and a function of values of its nodes.
 
-    The function returns the examples' values.
+    The function returns the examples' values. With no hops it is the whole graph.
     """
     if isinstance(inputs, GraphSet):
         return inputs.alone(), inputs.mean
     whole, nodes = graph_of(inputs)
-    graph, chosen = whole.around(nodes, hops)
+    graph, chosen = whole.around(nodes, hops) if hops else (whole, nodes)
     return graph, lambda values: values[chosen]
 
 
@@ -196,8 +196,9 @@ class _Propagated(nn.Module):
         self.head = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, inputs: object) -> Tensor:
-        graph, read = _read(inputs, self._hops)
-        if not len(self.hidden) and not self._teleport:
+        kept = not len(self.hidden) and not self._teleport
+        graph, read = _read(inputs, 0 if kept else self._hops)
+        if kept:
             received = graph.sent("gcn", self._hops)
         else:
             first = received = self.hidden(graph.features)
