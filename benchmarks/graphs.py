@@ -40,7 +40,7 @@ PUBLISHED = {
     ("gcond", 0.026): 80.1,
     ("gcond", 0.052): 79.3,
 }
-"""Test accuracy on Cora (Jin et al. 2022, arXiv:2110.07580)."""
+"""Test accuracy on Cora, transductive (Jin et al. 2022, arXiv:2110.07580)."""
 
 
 def main() -> None:
@@ -75,13 +75,13 @@ def main() -> None:
         return
     rows = MergedRows(title, budget, ("method", "ratio"), options.earlier)
     whole = dd.evaluate(target, target, protocol="gcond", runs=options.runs, split=options.split)
-    rows.write([row("whole graph", 1.0, list(whole.results[0].accuracies), 0.0, 0, name)], order, markdown)
+    rows.write([row("whole graph", 1.0, list(whole.results[0].accuracies), 0.0, 0, title)], order, markdown)
     for ratio in map(float, options.ratios.split(",")):
         for key in options.methods.split(","):
-            rows.write([measured(target, key, ratio, name, options)], order, markdown)
+            rows.write([measured(target, key, ratio, title, options)], order, markdown)
 
 
-def measured(target: dd.TargetData, key: str, ratio: float, name: str, options: argparse.Namespace) -> dict[str, Any]:
+def measured(target: dd.TargetData, key: str, ratio: float, title: str, options: argparse.Namespace) -> dict[str, Any]:
     ipc = dd.graphs.ipc_for_ratio(target, ratio)
     method = built(key, ipc, options.preset, target)
     method = method if method.matching is None else method.with_steps(options.steps)
@@ -92,7 +92,7 @@ def measured(target: dd.TargetData, key: str, ratio: float, name: str, options: 
         seconds += time.monotonic() - started
         report = dd.evaluate(summary, target, protocol="gcond", runs=options.runs, seed=seed, split=options.split)
         accuracies.extend(report.results[0].accuracies)
-    return row(key, ratio, accuracies, seconds / options.seeds, summary.stored_bytes, name)
+    return row(key, ratio, accuracies, seconds / options.seeds, summary.stored_bytes, title)
 
 
 def transferred(target: dd.TargetData, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def built(key: str, ipc: dict[int, int], preset: str, target: dd.TargetData) -> 
     )
 
 
-def row(key: str, ratio: float, accuracies: list[float], seconds: float, size: int, name: str) -> dict[str, Any]:
+def row(key: str, ratio: float, accuracies: list[float], seconds: float, size: int, title: str) -> dict[str, Any]:
     mean, _, ci95 = mean_std_ci95(accuracies)
     return {
         "method": key,
@@ -131,7 +131,7 @@ def row(key: str, ratio: float, accuracies: list[float], seconds: float, size: i
         "bytes": size or "",
         "condense s": round(seconds),
         "accuracy %": f"{mean:.2f} ± {ci95:.2f}",
-        "published": PUBLISHED.get((key, ratio), "") if name == "cora" else "",
+        **({"published": PUBLISHED.get((key, ratio), "")} if title == "graphs_cora" else {}),
         "accuracies": [round(a, 2) for a in accuracies],
     }
 
