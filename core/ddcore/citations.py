@@ -19,10 +19,9 @@ ENTRIES: dict[str, str] = {
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
     "sfgc": """@inproceedings{zheng2023sfgc,
-  title = {Structure-free Graph Condensation: From Large-scale Graphs to Condensed Graph-free Data},
-  author = {Zheng, Xin and Zhang, Miao and Chen, Chunyang and Nguyen, Quoc Viet Hung and Zhu, Xingquan and Pan, Shirui},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year = {2023}
+  title={Structure-free Graph Condensation: From Large-scale Graphs to Condensed Graph-free Data},
+  author={Zheng, Xin and Zhang, Miao and Chen, Chunyang and Nguyen, Quoc Viet Hung and Zhu, Xingquan and Pan, Shirui},
+  booktitle={Advances in Neural Information Processing Systems}, year={2023}
 }""",
     "gcond": """@inproceedings{jin2022gcond,
   title={Graph Condensation for Graph Neural Networks},

@@ -6,6 +6,7 @@ weights, ``n x n``, or ``B x n x n`` for B graphs.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import pairwise
 
 import torch
@@ -18,7 +19,22 @@ SURE = 5.0
 """Logit of an edge that is there at first; minus that of one that is not."""
 
 
-class GivenEdges(nn.Module):
+class Edges(nn.Module):
+    """Makes the weights of a synthetic graph's edges."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the weights."""
+
+    def penalty(self) -> Tensor | None:
+        """Return a term of the loss of every step, or None."""
+        return None
+
+    def after_step(self) -> None:
+        """Take note of an update."""
+
+
+class GivenEdges(Edges):
     """Weights of edges that stay as they are."""
 
     def __init__(self, weights: Tensor) -> None:
@@ -29,7 +45,7 @@ class GivenEdges(nn.Module):
         return self.get_buffer("weights")
 
 
-class PairwiseSimilarity(nn.Module):
+class PairwiseSimilarity(Edges):
     """The perceptron of `GraphSimilarity`: features ``n x d`` to weights ``n x n``.
 
     The first layer's product with a pair is the sum of products with its two nodes. So it costs n
@@ -61,7 +77,7 @@ class PairwiseSimilarity(nn.Module):
         return torch.sigmoid((logits + logits.T) / 2) * apart
 
 
-class RelaxedEdges(nn.Module):
+class RelaxedEdges(Edges):
     r"""Each pair's edge is there with a probability of its own.
 
     .. math:: A_{ij} = \mathrm{sigmoid}\Big(\frac{\Omega_{ij} + \Omega_{ji}}{2 \tau}
@@ -74,12 +90,14 @@ class RelaxedEdges(nn.Module):
     Args:
         weights: at first, 0 or more; the logits :math:`\Omega` start at 5 where there is an edge,
             and at -5 elsewhere.
+        density_weight: of the penalty: the mean probability's excess over its first value.
 
     Source: Jin et al. 2022, one-step gradient matching (arXiv:2206.07746), equation 8 and its code.
     """
 
-    def __init__(self, weights: Tensor) -> None:
+    def __init__(self, weights: Tensor, density_weight: float = 0.1) -> None:
         super().__init__()
+        self._density_weight = density_weight
         there = (weights > 0).to(weights.dtype)
         self.logits = nn.Parameter(2 * SURE * there - SURE)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -99,10 +117,9 @@ class RelaxedEdges(nn.Module):
     def _apart(self) -> Tensor:
         return 1 - torch.eye(self.logits.shape[-1], dtype=self.logits.dtype, device=self.logits.device)
 
-    def too_dense(self) -> Tensor:
-        """Return by how much the mean probability of an edge is above that of the start, or 0."""
-        return F.relu(torch.sigmoid(self.logits).mean() - self.get_buffer("density"))
+    def penalty(self) -> Tensor:
+        excess = F.relu(torch.sigmoid(self.logits).mean() - self.get_buffer("density"))
+        return self._density_weight * excess
 
-    def cool(self) -> None:
-        """Count an update."""
+    def after_step(self) -> None:
         self.get_buffer("updates").add_(1)

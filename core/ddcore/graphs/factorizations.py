@@ -5,34 +5,30 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddcore.coresets import as_rule
-from ddcore.errors import SummaryFormatError, UnsupportedError
+from ddcore.errors import SummaryFormatError
 from ddcore.factorization import AsStored
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
-from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
-from ddcore.graphs.edges import GivenEdges, PairwiseSimilarity, RelaxedEdges
+from ddcore.factorization.owned import owners_of, stored_items
+from ddcore.graphs.edges import Edges, GivenEdges, PairwiseSimilarity, RelaxedEdges
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes, graph_of
+from ddcore.graphs.stored import StoredGraph, StoredGraphExamples
 from ddcore.ground.devices import to_device
 from ddcore.parts import (
     NOISE,
     Batch,
-    Context,
-    CoresetRule,
     Examples,
     Factorization,
-    Ipc,
     Run,
     Spec,
-    check_ipc,
-    counts_within,
 )
 from ddcore.settings import require, require_counts
 
@@ -73,36 +69,25 @@ class GraphFeatures(AsStored):
 
 
 @dataclass(frozen=True)
-class _WholeGraph(Factorization):
-    """Features and weighted edges, ``ipc`` nodes per class.
+class _WholeGraph(StoredGraph):
+    """Features and weighted edges, ``ipc`` nodes per class. `StoredGraph` explains the settings.
 
     A summary stores features, class ids, and the edges above ``threshold`` with their weights. An
     edge of n nodes, from i to a later j and back, is the number :math:`i n + j`.
 
     Attributes:
-        ipc: nodes per class.
-        init: a coreset rule, whose nodes give the features; or ``noise``.
-        storage: of features: ``float32`` or ``fp16``.
         threshold: edges of a weight up to this are not stored.
     """
 
-    ipc: Ipc = field(default=10, hash=False)
-    init: str | CoresetRule = "random"
-    storage: str = "float32"
     threshold: float = 0.0
-    storages: ClassVar[tuple[str, ...]] = ("float32", "fp16")
-    items: ClassVar[str] = "features"
     modality: ClassVar[str | None] = "graphs"
 
     def __post_init__(self) -> None:
-        require(self.storage in self.storages, f"a graph is stored as float32 or fp16, not {self.storage!r}")
+        super().__post_init__()
         require(0 <= self.threshold < 1, f"threshold must lie in [0, 1), not {self.threshold}")
-        check_ipc(self.ipc)
-        if self.init != "noise":
-            as_rule(self.init)
 
     @abstractmethod
-    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
+    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> Edges:
         """Return the module that makes weights ``n x n`` of features ``n x d``.
 
         Args:
@@ -110,9 +95,6 @@ class _WholeGraph(Factorization):
             induced: weights among the real nodes that the features come from; zeros for noise.
             run: for random numbers.
         """
-
-    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
-        return counts_within(self.ipc, available)
 
     def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
         n = sum(self.counts_for(available).values())
@@ -163,19 +145,6 @@ class _WholeGraph(Factorization):
             raise SummaryFormatError(f"{cls.name} records storage and threshold, found {sorted(settings)[:5]}")
         return cls(**settings)
 
-    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
-        self.restore(stored, spec)
-        made = replace(self, storage=to)
-        return made, {**stored, "features": features_as(stored["features"], to)}
-
-
-def features_as(features: Tensor, storage: str) -> Tensor:
-    """Return features as they are stored, or raise `SettingsError` where they do not fit."""
-    stored = features.to(STORAGE[storage])
-    lost = bool((features.isfinite() & ~stored.isfinite()).any())
-    require(not lost, f"features above {torch.finfo(stored.dtype).max:g} do not fit {storage}: store float32")
-    return stored
-
 
 @dataclass(frozen=True)
 class GraphNodes(_WholeGraph):
@@ -183,7 +152,7 @@ class GraphNodes(_WholeGraph):
 
     name: ClassVar[str] = "graph_nodes"
 
-    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
+    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> Edges:
         return GivenEdges(induced)
 
 
@@ -218,7 +187,7 @@ class GraphSimilarity(_WholeGraph):
     def learning_rates(self) -> dict[str, float]:
         return {"features": 0.01, "edges": 0.01}
 
-    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
+    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> Edges:
         pairs = len(features) ** 2
         require(len(features) > 1, "a similarity needs two nodes or more")
         require(
@@ -253,30 +222,18 @@ class GraphBernoulli(_WholeGraph):
     def learning_rates(self) -> dict[str, float]:
         return {"features": 0.01, "edges": 0.1}
 
-    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> nn.Module:
-        return RelaxedEdges(induced.to(features.dtype))
+    def edges_of(self, features: Tensor, induced: Tensor, run: Run) -> Edges:
+        return RelaxedEdges(induced.to(features.dtype), self.density_weight)
 
 
-def refuse_continued(settings: Factorization, run: Context) -> None:
-    """Raise `UnsupportedError` if a run goes on from a summary that lacks what made its edges."""
-    if run.continued and "edges" in settings.learning_rates():
-        raise UnsupportedError(
-            "a summary keeps a graph's edges, not what made them: start= cannot go on from it; use checkpoint="
-        )
-
-
-class GraphExamples(OwnedExamples):
+class GraphExamples(StoredGraphExamples):
     """Nodes sorted by class, and the module that makes their edges.
 
     The graph of the present parameters is made once, whichever of its nodes are asked for.
     """
 
-    def __init__(self, settings: _WholeGraph, features: Tensor, edges: nn.Module, owners: Tensor, spec: Spec) -> None:
-        super().__init__(owners, spec.num_classes)
-        self._settings = settings
-        self.features = nn.Parameter(features.clone())
-        self.edges = edges
-        self._made: tuple[object, Graph] | None = None
+    _settings: _WholeGraph
+    _made: tuple[object, Graph] | None = None
 
     def graph(self, generator: torch.Generator | None = None) -> Graph:
         """Return the graph of the present parameters."""
@@ -294,11 +251,6 @@ class GraphExamples(OwnedExamples):
     def _forget(self, gradient: Tensor) -> None:
         self._made = None
 
-    def penalty(self, run: Context) -> Tensor | None:
-        if not isinstance(self._settings, GraphBernoulli) or not isinstance(self.edges, RelaxedEdges):
-            return None
-        return self._settings.density_weight * self.edges.too_dense()
-
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         owners = self.get_buffer("owners")
         where = torch.arange(len(owners)) if indices is None else indices
@@ -306,23 +258,15 @@ class GraphExamples(OwnedExamples):
         return Batch(Nodes.as_inputs(self.graph(generator), where), owners[where])
 
     def after_step(self, step: int) -> None:
+        super().after_step(step)
         self._made = None
-        if isinstance(self.edges, RelaxedEdges):
-            self.edges.cool()
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        groups = {"features": [self.features], "edges": list(self.edges.parameters())}
-        return {name: parameters for name, parameters in groups.items() if parameters}
-
-    def begin(self, run: Context) -> None:
-        refuse_continued(self._settings, run)
 
     def stored(self) -> dict[str, Tensor]:
         with torch.no_grad():
             weights = self.edges(self.features).cpu().float()
         rows, columns = (weights.triu(1) > self._settings.threshold).nonzero().T
         return {
-            "features": features_as(self.features.detach().cpu(), self._settings.storage).clone(),
+            "features": self.stored_features(),
             "classes": self.packed_owners(),
             "edges": (rows * len(weights) + columns).to(torch.int32),
             "weights": weights[rows, columns].contiguous(),

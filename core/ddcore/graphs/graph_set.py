@@ -13,6 +13,7 @@ from ddcore.errors import InputDataError
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.sparse import sparse
 from ddcore.graphs.taken import Taken
+from ddcore.settings import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class GraphSet(Taken):
 
     def __post_init__(self) -> None:
         weights = self.graph.weights
-        assert weights is None or weights.layout != torch.strided or weights.ndim == 3, "graphs apart are dense blocks"
+        apart = weights is None or weights.layout != torch.strided or weights.ndim == 3
+        require(apart, "weights of several graphs are sparse, N x N, or dense blocks, B x n x n")
 
     @classmethod
     def as_inputs(cls, graph: Graph, starts: Tensor, chosen: Tensor | None = None) -> Tensor:

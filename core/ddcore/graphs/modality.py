@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ddcore.coresets import FeatureSpace, Herding, KCenter
 from ddcore.factorization import AsStored
 from ddcore.graphs import show, show_sets
 from ddcore.graphs.factorizations import GraphBernoulli, GraphFeatures, GraphNodes, GraphSimilarity
@@ -16,7 +18,14 @@ from ddcore.graphs.loading_sets import are_graphs, is_graphs_file, load_graphs
 from ddcore.graphs.networks import APPNP, GAT, GCN, SAGE, SGC, Cheby
 from ddcore.graphs.set_factorizations import BernoulliGraphs, ChosenGraphs, counterpart
 from ddcore.graphs.spec import GraphSetSpec, GraphSpec
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, CoresetRule, Decoded, Factorization, Modality, Spec, TargetData
+
+
+def chosen_in_features(rule: str | CoresetRule, protocol: str) -> str | CoresetRule:
+    """Return a rule whose distances are in the features of a network trained by ``protocol``."""
+    if not isinstance(rule, Herding | KCenter):
+        return rule
+    return replace(rule, space=FeatureSpace("network", protocol=protocol))
 
 
 class Graphs(Modality):
@@ -43,10 +52,10 @@ class Graphs(Modality):
         return GraphSpec.restore(config)
 
     def selection(self, factorization: Factorization) -> Factorization:
-        """Chosen nodes keep the edges among them."""
+        """Chosen nodes keep the edges among them. A trained network's features say which."""
         if not isinstance(factorization, AsStored):
             return factorization
-        return GraphNodes(ipc=factorization.ipc, init=factorization.init)
+        return GraphNodes(ipc=factorization.ipc, init=chosen_in_features(factorization.init, "gcond"))
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
@@ -82,10 +91,10 @@ class GraphSets(Modality):
         return GraphSetSpec.restore(config)
 
     def selection(self, factorization: Factorization) -> Factorization:
-        """Chosen graphs are kept as they are."""
+        """Chosen graphs are kept as they are. A trained network's features say which."""
         if not isinstance(factorization, AsStored):
             return factorization
-        return ChosenGraphs(ipc=factorization.ipc, init=factorization.init)
+        return ChosenGraphs(ipc=factorization.ipc, init=chosen_in_features(factorization.init, "doscond"))
 
     def counterpart(self, factorization: Factorization) -> Factorization | None:
         return counterpart(factorization)

@@ -5,38 +5,34 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddcore.coresets import as_rule
 from ddcore.errors import InputDataError, SummaryFormatError
 from ddcore.factorization import AsStored
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
-from ddcore.factorization.owned import OwnedExamples, owners_of, stored_owners
-from ddcore.graphs.edges import GivenEdges, RelaxedEdges
-from ddcore.graphs.factorizations import features_as, refuse_continued
+from ddcore.factorization.owned import owners_of, stored_owners
+from ddcore.graphs.edges import Edges, GivenEdges, RelaxedEdges
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.graph_set import GraphSet, graph_set_of, starts_of
 from ddcore.graphs.sparse import sparse
 from ddcore.graphs.spec import GraphSetSpec
+from ddcore.graphs.stored import StoredGraph, StoredGraphExamples
 from ddcore.ground.devices import to_device
 from ddcore.parts import (
     NOISE,
     Batch,
-    Context,
     CoresetRule,
     Examples,
     Factorization,
-    Ipc,
     Run,
     Spec,
-    check_ipc,
-    counts_within,
 )
 from ddcore.settings import require, require_counts
 
@@ -45,33 +41,15 @@ MOST_STORED_NODES = math.isqrt(2**31)
 
 
 @dataclass(frozen=True)
-class _StoredGraphs(Factorization):
+class _StoredGraphs(StoredGraph):
     """Graphs with features on nodes, and edges without weights, ``ipc`` per class.
 
     A summary stores the features of all nodes, the number of nodes of each graph, class ids, and
     edges. Of N nodes in all, an edge from i to a later j and back is the number :math:`i N + j`.
-
-    Attributes:
-        ipc: graphs per class.
-        init: a coreset rule, whose graphs are the first ones; or ``noise``.
-        storage: of features: ``float32`` or ``fp16``.
+    `StoredGraph` explains the settings.
     """
 
-    ipc: Ipc = field(default=10, hash=False)
-    init: str | CoresetRule = "random"
-    storage: str = "float32"
-    storages: ClassVar[tuple[str, ...]] = ("float32", "fp16")
-    items: ClassVar[str] = "features"
     modality: ClassVar[str | None] = "graph_sets"
-
-    def __post_init__(self) -> None:
-        require(self.storage in self.storages, f"graphs are stored as float32 or fp16, not {self.storage!r}")
-        check_ipc(self.ipc)
-        if self.init not in NOISE:
-            as_rule(self.init)
-
-    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
-        return counts_within(self.ipc, available)
 
     @abstractmethod
     def sizes_for(self, spec: GraphSetSpec) -> tuple[int, int]:
@@ -118,10 +96,6 @@ class _StoredGraphs(Factorization):
         if set(settings) != {"storage"}:
             raise SummaryFormatError(f"{cls.name} records storage, found {sorted(settings)[:5]}")
         return cls(**settings)
-
-    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
-        self.restore(stored, spec)
-        return replace(self, storage=to), {**stored, "features": features_as(stored["features"], to)}
 
 
 @dataclass(frozen=True)
@@ -197,20 +171,21 @@ class BernoulliGraphs(_StoredGraphs):
                 kept = torch.arange(first, min(end, first + nodes))
                 features[i, : len(kept)] = alone.features[kept]
                 weights[i, : len(kept), : len(kept)] = alone.induced(kept)
-        sizes = torch.full((count,), nodes)
-        return GraphSetExamples(self, features.flatten(0, 1), sizes, RelaxedEdges(weights), owners_of(counts), run.spec)
+        sizes, edges = torch.full((count,), nodes), RelaxedEdges(weights, self.density_weight)
+        return GraphSetExamples(self, features.flatten(0, 1), sizes, edges, owners_of(counts), run.spec)
 
 
-class GraphSetExamples(OwnedExamples):
-    """Graphs sorted by class: the features of all nodes, and the module that makes the edges."""
+class GraphSetExamples(StoredGraphExamples):
+    """Graphs sorted by class.
+
+    Args:
+        sizes: the number of nodes of each graph.
+    """
 
     def __init__(
-        self, settings: _StoredGraphs, features: Tensor, sizes: Tensor, edges: nn.Module, owners: Tensor, spec: Spec
+        self, settings: StoredGraph, features: Tensor, sizes: Tensor, edges: Edges, owners: Tensor, spec: Spec
     ) -> None:
-        super().__init__(owners, spec.num_classes)
-        self._settings = settings
-        self.features = nn.Parameter(features.clone())
-        self.edges = edges
+        super().__init__(settings, features, edges, owners, spec)
         self.register_buffer("sizes", sizes)
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
@@ -220,22 +195,6 @@ class GraphSetExamples(OwnedExamples):
         graph = Graph(self.features, self.edges(self.features, generator))
         return Batch(GraphSet.as_inputs(graph, starts_of(self.get_buffer("sizes")), where), owners[where])
 
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        groups = {"features": [self.features], "edges": list(self.edges.parameters())}
-        return {name: parameters for name, parameters in groups.items() if parameters}
-
-    def begin(self, run: Context) -> None:
-        refuse_continued(self._settings, run)
-
-    def penalty(self, run: Context) -> Tensor | None:
-        if not isinstance(self._settings, BernoulliGraphs) or not isinstance(self.edges, RelaxedEdges):
-            return None
-        return self._settings.density_weight * self.edges.too_dense()
-
-    def after_step(self, step: int) -> None:
-        if isinstance(self.edges, RelaxedEdges):
-            self.edges.cool()
-
     def stored(self) -> dict[str, Tensor]:
         with torch.no_grad():
             graph = Graph(self.features.detach().cpu(), self.edges(self.features).cpu())
@@ -243,7 +202,7 @@ class GraphSetExamples(OwnedExamples):
         (first, second), _ = graph.edges()
         codes = (first * total + second)[first < second].sort().values
         return {
-            "features": features_as(graph.features, self._settings.storage).clone(),
+            "features": self.stored_features(),
             "nodes": self.get_buffer("sizes").cpu().to(torch.int32),
             "classes": self.packed_owners(),
             "edges": codes.to(torch.int32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -14,7 +15,7 @@ from ddcore.graphs.graph import Graph
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class Taken(ABC):
     """Some parts of a graph are the examples. The whole graph comes along.
 
     It stands where a tensor of examples stands (`ddcore.parts.inputs`).
@@ -72,9 +73,9 @@ class Taken:
     def detach(self) -> Self:
         return replace(self, graph=self.graph.detach())
 
+    @abstractmethod
     def flatten(self, start: int = 1, end: int = -1) -> Tensor:
         """Return numbers of each example alone, ``n x d``."""
-        raise NotImplementedError
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return what tells these examples from others: features, edges, weights, choice."""
@@ -85,9 +86,9 @@ class Taken:
         return features, coo.indices(), coo.values(), self.chosen.cpu()
 
     @classmethod
+    @abstractmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return all examples of several lots."""
-        raise NotImplementedError
 
     @classmethod
     def __torch_function__(

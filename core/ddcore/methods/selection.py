@@ -13,14 +13,8 @@ def _selection(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:
     return Method(name=rule.name, preset=preset, cites=cites, factorization=pixels)
 
 
-PROTOCOLS = {"graphs": "gcond", "graph_sets": "doscond"}
-"""The training of the network in whose features graphs are chosen, by modality."""
-
-
-def _space(preset: str, modality: str | None) -> FeatureSpace:
+def _space(preset: str) -> FeatureSpace:
     check_preset(preset)
-    if modality in PROTOCOLS:
-        return FeatureSpace("network", protocol=PROTOCOLS[modality])
     return FeatureSpace("network" if preset == "paper" else "inputs")
 
 
@@ -30,20 +24,20 @@ def random(ipc: Ipc = 10, preset: str = "paper") -> Method:
     return _selection(RandomSelection(), ipc, preset)
 
 
-def herding(ipc: Ipc = 10, preset: str = "paper", modality: str | None = None) -> Method:
+def herding(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """Follow the class mean (Welling 2009).
 
     ``paper``, and on graphs: in features of a trained network; ``cpu``: in pixels.
     """
-    return _selection(Herding(_space(preset, modality)), ipc, preset, "herding")
+    return _selection(Herding(_space(preset)), ipc, preset, "herding")
 
 
-def k_center(ipc: Ipc = 10, preset: str = "paper", modality: str | None = None) -> Method:
+def k_center(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """Cover each class (Sener & Savarese 2018).
 
     ``paper``, and on graphs: in features of a trained network; ``cpu``: in pixels.
     """
-    return _selection(KCenter(_space(preset, modality)), ipc, preset, "k_center")
+    return _selection(KCenter(_space(preset)), ipc, preset, "k_center")
 
 
 def k_means(ipc: Ipc = 10, preset: str = "paper") -> Method:
