@@ -3,7 +3,8 @@
 python -m benchmarks.graph_sets --data path/to/MUTAG.npz
 
 Every split of the data has a condensation of its own. Networks are trained on each. The whole
-training split is measured beside them. Rows of an earlier call at the same settings are kept.
+training split is measured beside them. Rows of an earlier call at the same settings are kept;
+``--earlier drop`` measures anew where results are recorded already.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ python -m benchmarks.graphs --data path/to/cora.npz
 
 Every condensation has a seed of its own; networks are trained on each. The whole graph is measured
 beside them. Rows of an earlier call at the same settings are kept, so methods can be measured one
-after the other.
+after the other. ``--earlier drop`` measures anew where results are recorded already.
 """
 
 from __future__ import annotations
