@@ -19,6 +19,7 @@ from ddcore import (
     graphs,
     ground,
     images,
+    interactions,
     kernels,
     matching,
     methods,
@@ -26,6 +27,7 @@ from ddcore import (
     parts,
     sources,
     tables,
+    text,
     training,
 )
 from ddcore.budget import Budget
@@ -70,6 +72,7 @@ __all__ = [
     "graphs",
     "ground",
     "images",
+    "interactions",
     "kernels",
     "load_data",
     "matching",
@@ -80,6 +83,7 @@ __all__ = [
     "sources",
     "storage",
     "tables",
+    "text",
     "train_experts",
     "training",
 ]

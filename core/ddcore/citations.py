@@ -106,6 +106,19 @@ ENTRIES: dict[str, str] = {
   title={Dataset Meta-Learning from Kernel Ridge-Regression}, author={Nguyen, Timothy and Chen, Zhourong and Lee, Jaehoon},
   booktitle={International Conference on Learning Representations}, year={2021}
 }""",
+    "distill_cf": """@inproceedings{sachdeva2022infinite,
+  title={Infinite Recommendation Networks: A Data-Centric Approach},
+  author={Sachdeva, Noveen and Dhaliwal, Mehak Preet and Wu, Carole-Jean and McAuley, Julian},
+  booktitle={Advances in Neural Information Processing Systems}, year={2022}
+}""",
+    "svp_cf": """@inproceedings{sachdeva2022sampling,
+  title={On Sampling Collaborative Filtering Datasets}, author={Sachdeva, Noveen and Wu, Carole-Jean and McAuley, Julian},
+  booktitle={International Conference on Web Search and Data Mining}, year={2022}
+}""",
+    "sucholutsky": """@inproceedings{sucholutsky2021soft,
+  title={Soft-Label Dataset Distillation and Text Dataset Distillation}, author={Sucholutsky, Ilia and Schonlau, Matthias},
+  booktitle={International Joint Conference on Neural Networks}, year={2021}
+}""",
     "rfad": """@inproceedings{loo2022rfad,
   title={Efficient Dataset Distillation using Random Feature Approximation},
   author={Loo, Noel and Hasani, Ramin and Amini, Alexander and Rus, Daniela},

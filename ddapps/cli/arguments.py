@@ -14,12 +14,12 @@ from ddcore.errors import SettingsError
 from ddcore.parts import MODALITIES
 
 IMAGES_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
-DATA_HELP = f"{IMAGES_HELP}; or a table: a name (breast-cancer, wine, diabetes, ...), a .csv or .parquet file; or a graph: a .npz file"
+DATA_HELP = f"{IMAGES_HELP}; or a table: a name (breast-cancer, wine, diabetes, ...), a .csv or .parquet file; or a graph: a .npz file; or interactions: a .csv with columns user and item, MovieLens' .zip, an .hdf5; or sentences: a .csv with columns text and label, a folder, or lines of a label, a tab and a text"
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> Any:
     """Add how images are loaded, and return the group of these options."""
-    parser.set_defaults(modality="images", target=None, task=None, setting=None)
+    parser.set_defaults(modality="images", target=None, task=None, setting=None, embeddings=None, length=None)
     group = parser.add_argument_group("data")
     group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
     group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
@@ -31,8 +31,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add how data of any modality are loaded."""
     group = add_image_options(parser)
     parser.set_defaults(modality=None)
-    group.add_argument("--target", metavar="COLUMN", help="the column of a table that is predicted")
+    group.add_argument(
+        "--target", metavar="COLUMN", help="the column of a table that is predicted, or of the sentences' classes"
+    )
     group.add_argument("--task", choices=("classification", "regression"), help="of a table (default: by its target)")
+    group.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="FILE",
+        help="word vectors: an .npz of words and vectors, or GloVe's text file",
+    )
+    group.add_argument("--length", type=int, metavar="N", help="words of a sentence that are read (default: 30)")
     group.add_argument("--setting", choices=("transductive", "inductive"), help="of a graph: what networks see")
     group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
 
@@ -47,6 +56,8 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
         "target": options.target,
         "task": options.task,
         "setting": options.setting,
+        "embeddings": options.embeddings,
+        "length": options.length,
     }
     return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
 

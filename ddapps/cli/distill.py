@@ -45,6 +45,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="R",
         help="synthetic nodes as a share of all nodes of a graph, such as 0.026, instead of --ipc",
     )
+    parser.add_argument(
+        "--users", type=int, metavar="N", help="synthetic users of interactions; another word for --ipc"
+    )
     parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
     parser.set_defaults(ipc=None)
@@ -164,6 +167,13 @@ def _with_nodes(target: dd.TargetData | dd.Spec) -> dd.TargetData:
     return target
 
 
+def _of_users(target: dd.TargetData | dd.Spec, users: int) -> int:
+    spec = target if isinstance(target, dd.Spec) else target.spec
+    if not isinstance(spec, dd.interactions.InteractionSpec):
+        raise SettingsError(f"--users is of interactions, the data are {spec.modality}: give --ipc")
+    return users
+
+
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
@@ -177,12 +187,13 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
     preset = options.preset or ("cpu" if on_cpu else "paper")
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
-    ratio = getattr(options, "ratio", None)
-    given = [
-        word for word, value in (("--ipc", options.ipc), ("--bytes", budget), ("--ratio", ratio)) if value is not None
-    ]
-    if len(given) > 1 and (budget is not None or ratio is not None):
+    ratio, users = getattr(options, "ratio", None), getattr(options, "users", None)
+    words_for = {"--ipc": options.ipc, "--bytes": budget, "--ratio": ratio, "--users": users}
+    given = [word for word, value in words_for.items() if value is not None]
+    if len(given) > 1 and (budget, ratio, users) != (None, None, None):
         raise SettingsError(f"{' and '.join(given)} both say how much is stored: give one of them")
+    if users is not None:
+        options = argparse.Namespace(**vars(options) | {"ipc": _of_users(target, users)})
     if ratio is not None:
         options = argparse.Namespace(**vars(options) | {"ipc": dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)})
     if getattr(options, "matching", None) or getattr(options, "factorization", None):

@@ -8,8 +8,8 @@ from typing import Any
 
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
-from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol
-from ddcore.parts import ARCHITECTURES
+from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol, references
+from ddcore.parts import ARCHITECTURES, LEARNERS
 from ddcore.settings import split_names
 
 
@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
     parser.add_argument(
         "--networks",
-        help=f"comma-separated, with settings in brackets: {', '.join(ARCHITECTURES)} (default: the protocol's, mostly convnet)",
+        help=f"comma-separated, with settings in brackets: {', '.join([*ARCHITECTURES, *LEARNERS])} (default: the protocol's, mostly convnet; of interactions learners, also on all data)",
     )
     parser.add_argument(
         "--protocol",
@@ -55,14 +55,27 @@ def run(options: argparse.Namespace) -> None:
         else _by_networks(options, summary, target)
     )
     found = report.to_json()
+    beside = _references(options, target)
+    if beside is not None:
+        found["full_data"] = beside.to_json()
     if options.sizes:
         found["storage"] = dd.storage(summary, target, compress_original=True).to_json()
     if options.json != "-":
         print(report)
+        if beside is not None:
+            print(beside)
         if options.sizes:
             print(_storage_text(found["storage"]))
     if options.json is not None:
         write_json(found, options.json)
+
+
+def _references(options: argparse.Namespace, target: dd.TargetData) -> dd.evaluation.Report | None:
+    """Return what learners reach on all real data, where such data have learners, none named."""
+    learners = references(target.spec)
+    if options.networks is not None or not learners:
+        return None
+    return dd.evaluate(target, target, networks=list(learners), runs=options.runs, device=options.device)
 
 
 def _storage_text(sizes: dict[str, Any]) -> str:

@@ -10,11 +10,9 @@ from ddcore.coresets.k_center import KCenter
 from ddcore.coresets.k_means import KMeans
 from ddcore.coresets.random_selection import RandomSelection
 from ddcore.errors import UnknownNameError
-from ddcore.parts import CoresetRule
+from ddcore.parts import RULES, CoresetRule
 
-RULES: dict[str, type[CoresetRule]] = {
-    rule.name: rule for rule in (RandomSelection, Herding, KCenter, KMeans, Forgetting)
-}
+RULES.update({rule.name: rule for rule in (RandomSelection, Herding, KCenter, KMeans, Forgetting)})
 
 
 def as_rule(given: str | CoresetRule) -> CoresetRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from ddcore.parts import (
     chunks,
     class_shares,
     concatenated,
+    measured,
 )
 
 
@@ -56,6 +57,12 @@ class ExactSignal(RealSignal):
         run = self._bound()
         pool = Pool(self._target.train, self.spec, run.device)
         return rule.examples(pool, counts, generator, run.dtype)
+
+    def validate(self, predict: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        held_out, run = self._target.validation, self._bound()
+        if held_out is None:
+            raise InputDataError(f"{self.name} has no validation split to choose by: load it with one (validation=0.1)")
+        return self.spec.task.scores(measured(predict, held_out, self.spec, run.device, run.dtype), held_out.targets)
 
     def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))

@@ -5,6 +5,7 @@ from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluate, held_out_split, predict, train_one
 from ddcore.evaluation.kernel import evaluate_kernel
+from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
@@ -23,6 +24,7 @@ __all__ = [
     "Storage",
     "TrainingSource",
     "as_estimator",
+    "as_learner",
     "as_protocol",
     "check_compatible",
     "efficiency_curve",
@@ -33,6 +35,7 @@ __all__ = [
     "mean_std_ci95",
     "predict",
     "recorded_protocol",
+    "references",
     "sample_statistics",
     "storage",
     "train_one",

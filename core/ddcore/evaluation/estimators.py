@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.ground import derive_seed
-from ddcore.parts import Batch, Task
+from ddcore.parts import Batch, Learner, Predictor, Spec, Task, Validate
 from ddcore.settings import settings_pairs
 
 PREFIX = "sklearn:"
@@ -23,21 +23,26 @@ SUFFIX = re.compile(r"(Classifier|Regressor)(CV)?$")
 
 
 @dataclass(frozen=True)
-class Estimator:
+class Estimator(Learner):
     """An estimator by name, or the caller's own as a template. Every run gets a new one.
 
     Attributes:
-        label: shown in reports.
-        name: ``hist-gradient-boosting``, ``logistic-regression``, ``k-neighbors``, ... It is the
+        title: shown in reports.
+        kind: ``hist-gradient-boosting``, ``logistic-regression``, ``k-neighbors``, ... It is the
             name of the class in small letters, without Classifier or Regressor.
         settings: arguments of its constructor.
         template: the caller's object, in place of a name. It is copied for every run.
     """
 
-    label: str
-    name: str = ""
+    title: str
+    kind: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     template: Any = None
+    name: ClassVar[str] = "sklearn"
+
+    @property
+    def label(self) -> str:
+        return self.title
 
     def build(self, task: Task, seed: int) -> Any:
         """Return a new estimator for ``task``. Its random state is ``seed``."""
@@ -45,22 +50,51 @@ class Estimator:
 
         if self.template is None:
             known = _classes("regressor" if task.numeric else "classifier")
-            if self.name not in known:
-                raise UnknownNameError(f"estimator for {task.name}", self.name, known)
+            if self.kind not in known:
+                raise UnknownNameError(f"estimator for {task.name}", self.kind, known)
             try:
-                estimator = known[self.name]()
+                estimator = known[self.kind]()
                 estimator.set_params(**self.settings)
             except (TypeError, ValueError) as error:
-                raise SettingsError(f"{self.label}: {error}") from error
+                raise SettingsError(f"{self.title}: {error}") from error
         else:
             estimator = clone(self.template)
         random = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
         return estimator.set_params(**dict.fromkeys(random, seed % 2**32))
 
+    def fit(self, examples: Batch, spec: Spec, seed: int, validate: Validate | None) -> Predictor:
+        """Train a new estimator, and return what predicts as a network does.
+
+        Examples are flattened. A label that is a distribution counts as its likeliest class. Where
+        a network has logits, an estimator has logarithms of probabilities.
+        """
+        x, y = examples.inputs.flatten(1).double().cpu().numpy(), examples.targets.cpu()
+        built, numeric = self.build(spec.task, derive_seed(seed, "estimator", self.title)), spec.task.numeric
+        wanted = y.double().squeeze(1) if numeric else (y.argmax(dim=1) if y.ndim == 2 else y)
+        self._guarded(lambda: built.fit(x, wanted.numpy()), len(x))
+
+        def predict(inputs: Tensor) -> Tensor:
+            tested = inputs.flatten(1).double().cpu().numpy()
+            if numeric:
+                return torch.from_numpy(np.asarray(built.predict(tested), dtype=np.float64)).view(-1, 1)
+            found = np.full((len(tested), spec.num_classes), -np.inf)
+            found[:, built.classes_] = _log_probabilities(built, tested)
+            return torch.from_numpy(np.maximum(found, -1e4))
+
+        return lambda inputs: self._guarded(lambda: predict(inputs), len(x))
+
+    def _guarded(self, call: Callable[[], Any], size: int) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of convergence on few rows, which the scores show
+            try:
+                return call()
+            except (ValueError, TypeError, AttributeError, IndexError) as error:
+                raise SettingsError(f"{self.title} cannot be trained on {size} examples: {error}") from error
+
     def describe(self) -> dict[str, Any]:
         """Record the class and its settings, where they are plain."""
         if self.template is None:
-            return {"type": "Estimator", "name": self.name, "settings": dict(self.settings)}
+            return {"type": "Estimator", "name": self.kind, "settings": dict(self.settings)}
         return {"type": "Estimator", "estimator": repr(self.template)}
 
 
@@ -87,37 +121,6 @@ def as_estimator(given: object) -> Estimator | None:
     if not isinstance(given, type) and all(hasattr(given, name) for name in ("fit", "predict", "get_params")):
         return Estimator(f"{PREFIX}{_dashed(type(given).__name__)}", template=given)
     return None
-
-
-def outputs_of(estimator: Estimator, task: Task, training: Batch, inputs: Tensor, outputs: int, seed: int) -> Tensor:
-    """Train an estimator, and return its outputs on other examples as a network's, ``n x outputs``.
-
-    A label that is a distribution counts as its likeliest class. Where a network has logits, an
-    estimator has logarithms of probabilities.
-
-    Args:
-        estimator: by name or as a template.
-        task: of the data.
-        training: normalised examples. They are flattened here.
-        inputs: of the other examples, normalised.
-        outputs: number of classes, or of numbers to predict.
-        seed: of its random numbers.
-    """
-    x, y = training.inputs.flatten(1).double().cpu().numpy(), training.targets.cpu()
-    tested = inputs.flatten(1).double().cpu().numpy()
-    built = estimator.build(task, derive_seed(seed, "estimator", estimator.label))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of convergence on few rows, which the scores show
-        try:
-            if task.numeric:
-                numbers = built.fit(x, y.double().numpy().squeeze(1)).predict(tested)
-                return torch.from_numpy(np.asarray(numbers, dtype=np.float64)).view(-1, 1)
-            built.fit(x, (y.argmax(dim=1) if y.ndim == 2 else y).numpy())
-            found = np.full((len(tested), outputs), -np.inf)
-            found[:, built.classes_] = _log_probabilities(built, tested)
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
-            raise SettingsError(f"{estimator.label} cannot be trained on {len(x)} examples: {error}") from error
-    return torch.from_numpy(np.maximum(found, -1e4))
 
 
 def _log_probabilities(built: Any, tested: Any) -> Any:

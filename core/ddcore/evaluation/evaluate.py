@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, SettingsError
-from ddcore.evaluation.estimators import Estimator, as_estimator, outputs_of
+from ddcore.errors import InputDataError, SettingsError, UnsupportedError
+from ddcore.evaluation.learners import as_learner, usual_learners
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
@@ -20,14 +20,16 @@ from ddcore.parts import (
     Architecture,
     Augmentation,
     Batch,
+    Learner,
     Network,
+    Predictor,
     Recipe,
     Spec,
     Split,
     TargetData,
     architecture_label,
-    are_connected,
     as_architecture,
+    measured,
     require_fitting,
     suited_architecture,
     suited_augmentation,
@@ -36,6 +38,9 @@ from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
 from ddcore.training import Protocol, Training, Watch, fit
 from ddcore.version import __version__
+
+LEARNED = "learners"
+"""What a report calls the protocol where no network was trained."""
 
 
 def evaluate(
@@ -58,11 +63,13 @@ def evaluate(
             reference.
         target: the data on whose held-out split is tested.
         networks: one or several architectures, as names such as ``"convnet(width=64)"``,
-            settings, modules or factories. Estimators of scikit-learn may be among them, as
-            ``"sklearn:hist-gradient-boosting"`` or as objects. Default: the protocol's network,
-            for most protocols the usual one of such data.
+            settings, modules or factories. Learners may be among them: by name, such as
+            ``"ease"``, or as objects; and estimators of scikit-learn, as
+            ``"sklearn:hist-gradient-boosting"`` or as objects. Default: what usually learns from
+            such data; else the protocol's network, for most protocols the usual one.
         protocol: a name in `PROTOCOLS`; ``paper``, that of the summary's method; or a `Protocol`.
-        runs: networks per architecture, each with weights and order of its own.
+        runs: networks per architecture, each with weights and order of its own. A learner with
+            nothing random is run once.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
         precision: as in ``distill``.
@@ -80,7 +87,8 @@ def evaluate(
     """
     protocol = as_protocol(protocol, summary)
     if networks is None:
-        networks = suited_architecture(protocol.network, target.spec)
+        usual = usual_learners(target.spec)
+        networks = usual or suited_architecture(protocol.network, target.spec)
     place = resolve_device(device)
     check_precision(precision, place)
     warm_allocator(place)
@@ -89,7 +97,7 @@ def evaluate(
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
     named = networks if isinstance(networks, list | tuple) else [networks]
-    learners = [as_estimator(n) or _fitting(as_architecture(n), target.spec) for n in named]
+    learners = [_fitting(as_learner(n) or as_architecture(n), target.spec) for n in named]
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
@@ -98,13 +106,13 @@ def evaluate(
     results = []
     with matmul_precision(precision, place):
         for learner in learners:
-            label = learner.label if isinstance(learner, Estimator) else architecture_label(learner)
+            label = learner.label if isinstance(learner, Learner) else architecture_label(learner)
             started, scores, weights = time.monotonic(), list[dict[str, float]](), 0
-            for run in range(runs):
+            for run in range(1 if isinstance(learner, Learner) and not learner.random else runs):
                 if progress is not None:
                     progress(f"{label}: run {run + 1} of {runs}")
-                if isinstance(learner, Estimator):
-                    outputs = _estimated(learner, source, held_out, target.spec, derive_seed(seed, "run", run))
+                if isinstance(learner, Learner):
+                    outputs = _learned(learner, source, held_out, target, place, derive_seed(seed, "run", run))
                 else:
                     network = train_one(
                         learner,
@@ -131,7 +139,8 @@ def evaluate(
         "seed": seed,
         "precision": precision,
     }
-    return source.report(protocol.name, results, target, split, place, details)
+    trains = any(isinstance(learner, Architecture) for learner in learners)
+    return source.report(protocol.name if trains else LEARNED, results, target, split, place, details)
 
 
 class TrainingSource:
@@ -248,27 +257,36 @@ def _validation(target: TargetData, device: torch.device, precision: str) -> Cal
     return score
 
 
-def _estimated(estimator: Estimator, source: TrainingSource, held_out: Split, spec: Spec, seed: int) -> Tensor:
-    examples = source.batch_of(torch.arange(source.size))
-    tested = spec.normalisation.apply(held_out.inputs)
-    return outputs_of(estimator, spec.task, examples, tested, spec.num_classes, seed)
-
-
 def predict(network: Network, split: Split, spec: Spec, device: torch.device, *, batch_size: int = 128) -> Tensor:
-    """Return the logits of all examples of a split, ``n x num_classes``, on the CPU."""
+    """Return what the task needs of all examples' logits, on the CPU.
+
+    Of classes it is the logits themselves, ``n x num_classes``.
+    """
     network.eval()
-    dtype = next(network.parameters()).dtype
-    logits = []
-    with torch.no_grad():
-        at_once = max(1, len(split)) if are_connected(split.inputs) else batch_size
-        for inputs in split.inputs.split(at_once):
-            logits.append(network(spec.normalisation.apply(inputs.to(device), dtype)).float().cpu())
-    return torch.cat(logits)
+    return measured(network, split, spec, device, next(network.parameters()).dtype, lot=batch_size)
 
 
-def _fitting(architecture: Architecture, spec: Spec) -> Architecture:
-    require_fitting(architecture, spec)
-    return suited_architecture(architecture, spec)
+def _learned(
+    learner: Learner, source: TrainingSource, held_out: Split, target: TargetData, device: torch.device, seed: int
+) -> Tensor:
+    validation, spec = target.validation, target.spec
+
+    def scores_of(predict: Predictor) -> Mapping[str, float]:
+        assert validation is not None
+        return spec.task.scores(measured(predict, validation, spec, device), validation.targets)
+
+    validate = None if validation is None or not len(validation) else scores_of
+    predict = learner.fit(source.batch_of(torch.arange(source.size)), spec, seed, validate)
+    return measured(predict, held_out, spec, device)
+
+
+def _fitting(chosen: Architecture | Learner, spec: Spec) -> Architecture | Learner:
+    if isinstance(chosen, Architecture):
+        require_fitting(chosen, spec)
+        return suited_architecture(chosen, spec)
+    if chosen.modality not in (None, spec.modality):
+        raise UnsupportedError(f"{chosen.name} is for {chosen.modality}, the data are {spec.modality}")
+    return chosen
 
 
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ddcore.factorization.labels import pack_ids
-from ddcore.parts import TargetData
+from ddcore.parts import TargetData, tensors_of
 from ddcore.summary import DataSummary, compressed_bytes, original_bytes
 
 
@@ -50,7 +50,8 @@ def storage(summary: DataSummary, target: TargetData, *, compress_original: bool
         numeric, classes = target.spec.task.numeric, target.spec.num_classes
         targets = train.targets.float() if numeric else pack_ids(train.targets, classes)
         inputs = train.inputs.float() if train.inputs.dtype == torch.float64 else train.inputs
-        compressed = compressed_bytes([inputs, targets])
+        own = train.targets is train.inputs
+        compressed = compressed_bytes([*tensors_of(inputs), *(() if own else tensors_of(targets))])
     return Storage(
         examples_per_class=summary.ipc,
         stored=summary.stored_bytes,

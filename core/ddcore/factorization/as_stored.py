@@ -151,10 +151,21 @@ class AsStored(Factorization):
         if not names <= set(stored) <= names | self.optional():
             raise SummaryFormatError(f"{self.name} store {sorted(names)}, found {sorted(stored)}")
         items, owners, order = stored_items(stored, self.items, spec.shape, STORAGE[self.storage], spec.num_classes)
-        soft, n = stored.get("labels"), len(owners)
-        if soft is not None and (tuple(soft.shape) != (n, spec.num_classes) or soft.dtype != torch.float32):
-            raise SummaryFormatError(f"labels must be {n} x {spec.num_classes} of float32, found {tuple(soft.shape)}")
+        soft = self.read_labels(stored, len(owners), spec)
         return self.restored(items, owners, None if soft is None else soft[order], spec, stored)
+
+    def read_labels(self, stored: Mapping[str, Tensor], count: int, spec: Spec) -> Tensor | None:
+        """Return the stored labels of ``count`` examples, or None if class ids are all.
+
+        Raises:
+            SummaryFormatError: they are not one row of float32 for each.
+        """
+        labels = stored.get("labels")
+        if labels is not None and (tuple(labels.shape) != (count, spec.num_classes) or labels.dtype != torch.float32):
+            raise SummaryFormatError(
+                f"labels must be {count} x {spec.num_classes} of float32, found {tuple(labels.shape)}"
+            )
+        return labels
 
     def restored(
         self, items: Tensor, owners: Tensor, labels: Tensor | None, spec: Spec, stored: Mapping[str, Tensor]

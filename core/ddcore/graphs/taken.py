@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ddcore.errors import UnsupportedError
 from ddcore.graphs.graph import Graph
+from ddcore.parts import StandIn
 
 
 @dataclass(frozen=True, eq=False)
-class Taken(ABC):
+class Taken(StandIn):
     """Some parts of a graph are the examples. The whole graph comes along.
-
-    It stands where a tensor of examples stands (`ddcore.parts.inputs`).
 
     Attributes:
         graph: all nodes and edges.
@@ -27,15 +24,10 @@ class Taken(ABC):
 
     graph: Graph
     chosen: Tensor
-    connected: ClassVar[bool]
 
     @property
     def shape(self) -> torch.Size:
         return torch.Size((len(self.chosen), self.graph.features.shape[1]))
-
-    @property
-    def ndim(self) -> int:
-        return 2
 
     @property
     def dtype(self) -> torch.dtype:
@@ -67,15 +59,8 @@ class Taken(ABC):
         """Return the same examples of the same graph, which is elsewhere."""
         return replace(self, graph=graph, chosen=self.chosen.to(graph.features.device))
 
-    def float(self) -> Self:
-        return self.to(torch.float32)
-
     def detach(self) -> Self:
         return replace(self, graph=self.graph.detach())
-
-    @abstractmethod
-    def flatten(self, start: int = 1, end: int = -1) -> Tensor:
-        """Return numbers of each example alone, ``n x d``."""
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return what tells these examples from others: features, edges, weights, choice."""
@@ -84,18 +69,3 @@ class Taken(ABC):
             return features, self.chosen.cpu()
         coo = weights.detach().cpu().to_sparse_coo().coalesce()
         return features, coo.indices(), coo.values(), self.chosen.cpu()
-
-    @classmethod
-    @abstractmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return all examples of several lots."""
-
-    @classmethod
-    def __torch_function__(
-        cls, function: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        if function is torch.cat:
-            return cls.joined(args[0])
-        if function is torch.isfinite:
-            return torch.cat([torch.isfinite(t).flatten() for t in args[0].tensors() if t.is_floating_point()])
-        return NotImplemented

@@ -26,7 +26,7 @@ MAX_FILE = 2**32
 MAX_HEADER = 2**20
 MAX_TENSORS = 4096
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
-_BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "F64": 8, "I64": 8}
+_BYTES = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I16": 2, "I32": 4, "F32": 4, "F64": 8, "I64": 8}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

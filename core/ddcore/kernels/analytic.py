@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.parts import Kernel, Network
+from ddcore.parts import Kernel, Network, SparseRows, inner_products, squared_norms
 from ddcore.settings import require, require_counts
 
 KINDS = ("ntk", "nngp")
@@ -74,7 +74,7 @@ class AnalyticKernel(Kernel):
             raise UnsupportedError(
                 f"a convolutional kernel is for images, not for examples of shape {tuple(inputs.shape[1:])}"
             )
-        return (inputs.flatten(1) if self.layers == "fc" else inputs).double()
+        return (inputs if self.layers == "conv" else _rows(inputs)).double()
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         covariance, variance_a, variance_b = self._first(a, b)
@@ -95,8 +95,8 @@ class AnalyticKernel(Kernel):
         Their shapes are ``n x m x ...``, ``n x 1 x ...`` and ``1 x m x ...``.
         """
         if self.layers == "fc":
-            a, b = a.flatten(1), b.flatten(1)
-            products = a @ b.T, a.square().sum(dim=1, keepdim=True), b.square().sum(dim=1, keepdim=True).T
+            a, b = _rows(a), _rows(b)
+            products = inner_products(a, b), squared_norms(a)[:, None], squared_norms(b)[None, :]
             scaled = [p * (self.weight_std**2 / a.shape[1]) for p in products]
         else:
             c = a.shape[1]
@@ -121,6 +121,11 @@ class AnalyticKernel(Kernel):
         maps = scaled.reshape(n * m, 1, height, width)
         pooled = F.avg_pool2d(maps, self.window, stride=1, padding=half, count_include_pad=True)
         return pooled.view(n, m, height, width)
+
+
+def _rows(inputs: Tensor) -> Tensor:
+    """Return examples as rows. Sparse ones stay as they are."""
+    return inputs if isinstance(inputs, SparseRows) else inputs.flatten(1)
 
 
 def relu_expectations(covariance: Tensor, variance_a: Tensor, variance_b: Tensor) -> tuple[Tensor, Tensor]:

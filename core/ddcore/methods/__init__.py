@@ -7,6 +7,7 @@ from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
 from ddcore.methods.dd import dd
+from ddcore.methods.distill_cf import distill_cf
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
@@ -22,7 +23,8 @@ from ddcore.methods.mtt import mtt
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
-from ddcore.methods.selection import forgetting, herding, k_center, k_means, random
+from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
+from ddcore.methods.sucholutsky import sucholutsky
 from ddcore.methods.tesla import tesla
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "dc",
     "dcc",
     "dd",
+    "distill_cf",
     "dm",
     "dsa",
     "forgetting",
@@ -44,6 +47,7 @@ __all__ = [
     "ftd",
     "gtn",
     "haba",
+    "head_users",
     "herding",
     "idc",
     "idc_i",
@@ -58,5 +62,7 @@ __all__ = [
     "psg",
     "random",
     "rfad",
+    "sucholutsky",
+    "svp_cf",
     "tesla",
 ]

@@ -15,6 +15,7 @@ from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
 from ddcore.methods.dcc import dcc
 from ddcore.methods.dd import dd
+from ddcore.methods.distill_cf import distill_cf
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
@@ -30,8 +31,9 @@ from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
-from ddcore.methods.selection import forgetting, herding, k_center, k_means, random
+from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
 from ddcore.methods.sfgc import sfgc
+from ddcore.methods.sucholutsky import sucholutsky
 from ddcore.methods.tesla import tesla
 from ddcore.parts import Ipc, Method, Spec, TargetData
 from ddcore.settings import override, require
@@ -128,11 +130,15 @@ METHODS: dict[str, Published] = {
         Published(doscond, "Jin et al. 2022, arXiv:2206.07746", "Cora, drawn edges; MUTAG, NCI1"),
         Published(gcdm, "Liu et al. 2022, arXiv:2206.13697", "Cora, settings of ours"),
         Published(sfgc, "Zheng et al. 2023, arXiv:2306.02664", "Cora, preset cpu"),
+        Published(distill_cf, "Sachdeva et al. 2022, arXiv:2206.02626", "MovieLens-latest-small, 100 and 500 users"),
+        Published(sucholutsky, "Sucholutsky & Schonlau 2021, arXiv:1910.02551", "SMS spam and Banking77, preset cpu"),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
         Published(k_means, "Lloyd 1982, doi:10.1109/TIT.1982.1056489", "four tables, 1 and 10 per class, quick"),
         Published(forgetting, "Toneva et al. 2019, arXiv:1812.05159", _DIGITS),
+        Published(head_users, "baseline", "MovieLens-latest-small, 100 and 500 users"),
+        Published(svp_cf, "Sachdeva et al. 2022, arXiv:2201.04768", "MovieLens-latest-small, 100 and 500 users"),
     )
 }
 

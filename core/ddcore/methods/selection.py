@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ddcore.coresets import FeatureSpace, Forgetting, Herding, KCenter, KMeans, RandomSelection
 from ddcore.images import Pixels
+from ddcore.interactions import ChosenUsers, HeadUsers, SVPUsers
 from ddcore.methods.presets import check_preset
 from ddcore.parts import CoresetRule, Ipc, Method
 
@@ -56,3 +57,19 @@ def forgetting(ipc: Ipc = 10, preset: str = "paper") -> Method:
     """
     check_preset(preset)
     return _selection(Forgetting(epochs=200 if preset == "paper" else 20), ipc, preset, "forgetting")
+
+
+def head_users(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Select the users with the most items."""
+    check_preset(preset)
+    return _users(HeadUsers(), ipc, preset)
+
+
+def svp_cf(ipc: Ipc = 10, preset: str = "paper") -> Method:
+    """Select the users whose items a small model finds hardest (Sachdeva et al. 2022)."""
+    check_preset(preset)
+    return _users(SVPUsers(), ipc, preset, "svp_cf")
+
+
+def _users(rule: CoresetRule, ipc: Ipc, preset: str, *cites: str) -> Method:
+    return Method(name=rule.name, preset=preset, cites=cites, factorization=ChosenUsers(ipc=ipc, init=rule))

@@ -14,12 +14,13 @@ from ddcore.parts.architecture import (
 from ddcore.parts.augmentation import Augmentation, NoAugmentation, Unchanged, UsualAugmentation, View
 from ddcore.parts.batch import Batch, chunks, class_shares, concatenated, shared_out, taken
 from ddcore.parts.context import Context
-from ddcore.parts.coreset_rule import CoresetRule, Pool
+from ddcore.parts.coreset_rule import RULES, CoresetRule, Pool
 from ddcore.parts.examples import Examples
 from ddcore.parts.factorization import FACTORIZATIONS, NOISE, Factorization
-from ddcore.parts.inputs import are_connected, tensors_of
+from ddcore.parts.inputs import StandIn, are_connected, tensors_of
 from ddcore.parts.ipc import Ipc, check_ipc, counts_within, largest_ipc, largest_size
 from ddcore.parts.kernel import Kernel
+from ddcore.parts.learner import LEARNERS, Learner, Predictor, Validate
 from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
 from ddcore.parts.modality import (
@@ -33,9 +34,11 @@ from ddcore.parts.network import FeaturesAndLogits, Network, find_head, plain_co
 from ddcore.parts.network_source import NetworkSource, NoNetworks, SegmentSource
 from ddcore.parts.networks import Networks, Segments
 from ddcore.parts.normalisation import Identity, Normalisation, as_unit_float
+from ddcore.parts.prediction import measured
 from ddcore.parts.real_signal import Counts, Features, Gradients, RealSignal
 from ddcore.parts.recipe import LOSSES, Recipe, cross_entropy, squared_error
 from ddcore.parts.run import Run
+from ddcore.parts.sparse_rows import SparseRows, as_dense, as_sparse, inner_products, squared_norms
 from ddcore.parts.spec import Spec
 from ddcore.parts.steps import Steps, mixed_batches, step_batches
 from ddcore.parts.suiting import (
@@ -60,9 +63,11 @@ from ddcore.parts.task import Classification, Regression, Task
 __all__ = [
     "ARCHITECTURES",
     "FACTORIZATIONS",
+    "LEARNERS",
     "LOSSES",
     "MODALITIES",
     "NOISE",
+    "RULES",
     "SPLITTING",
     "Architecture",
     "Augmentation",
@@ -81,6 +86,7 @@ __all__ = [
     "Identity",
     "Ipc",
     "Kernel",
+    "Learner",
     "Matching",
     "MatchingState",
     "Method",
@@ -93,6 +99,7 @@ __all__ = [
     "Normalisation",
     "OneOf",
     "Pool",
+    "Predictor",
     "RealSignal",
     "Recipe",
     "Redrawn",
@@ -100,8 +107,10 @@ __all__ = [
     "Run",
     "SegmentSource",
     "Segments",
+    "SparseRows",
     "Spec",
     "Split",
+    "StandIn",
     "Steps",
     "TargetData",
     "Task",
@@ -109,11 +118,14 @@ __all__ = [
     "Unchanged",
     "Usual",
     "UsualAugmentation",
+    "Validate",
     "View",
     "add_modality",
     "architecture_label",
     "are_connected",
     "as_architecture",
+    "as_dense",
+    "as_sparse",
     "as_unit_float",
     "check_ipc",
     "chunks",
@@ -124,8 +136,10 @@ __all__ = [
     "cross_entropy",
     "example_digests",
     "find_head",
+    "inner_products",
     "largest_ipc",
     "largest_size",
+    "measured",
     "mixed_batches",
     "modality_named",
     "parse_architecture",
@@ -135,6 +149,7 @@ __all__ = [
     "shared_out",
     "split_in_two",
     "squared_error",
+    "squared_norms",
     "step_batches",
     "stratified_split",
     "suited",

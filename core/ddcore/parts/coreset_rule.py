@@ -40,6 +40,10 @@ class Pool:
         return Batch(self.spec.normalisation.apply(self.split.inputs[indices], dtype), self.split.targets[indices])
 
 
+RULES: dict[str, type[CoresetRule]] = {}
+"""Rules by name: those of ``ddcore.coresets``, and those that each modality adds."""
+
+
 class CoresetRule(ABC):
     """Settings of a rule that selects real examples."""
 

@@ -25,12 +25,17 @@ class Kernel(ABC):
     name: ClassVar[str]
     of_networks: ClassVar[bool]
 
-    def fitting(self, support: int, shape: tuple[int, ...]) -> int:
+    def fitting(self, support: int, shape: tuple[int, ...], outputs: int = 1) -> int:
         """Return how many examples of ``shape`` to multiply with ``support`` others at a time.
 
-        The product of so many takes some hundred megabytes at most.
+        The product of so many, or what is predicted of them, takes some hundred megabytes at most.
+
+        Args:
+            support: number of the others.
+            shape: of one example.
+            outputs: numbers that are predicted of each example.
         """
-        return max(1, NUMBERS_AT_ONCE // (support * self.numbers_per_pair(shape)))
+        return max(1, NUMBERS_AT_ONCE // max(support * self.numbers_per_pair(shape), outputs))
 
     def numbers_per_pair(self, shape: tuple[int, ...]) -> int:
         """Return how many numbers an intermediate tensor of the product has for each pair."""

@@ -92,7 +92,7 @@ class Matching(ABC):
     def asks(self) -> frozenset[str]:
         """Return the questions that it asks of the real signal.
 
-        They are among ``batch``, ``features`` and ``gradients``.
+        They are among ``batch``, ``features``, ``gradients`` and ``validate``.
         """
         return frozenset({"batch"})
 

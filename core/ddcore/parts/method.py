@@ -95,7 +95,7 @@ class Method:
     def asks(self) -> frozenset[str]:
         """Return the questions that a run asks of the real signal.
 
-        They are among ``select``, ``batch``, ``features`` and ``gradients``.
+        They are among ``select``, ``batch``, ``features``, ``gradients`` and ``validate``.
         """
         if self.matching is None:
             return self.factorization.asks()

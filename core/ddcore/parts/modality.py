@@ -12,7 +12,9 @@ from torch import Tensor
 from ddcore.errors import UnknownNameError
 from ddcore.parts.architecture import ARCHITECTURES, Architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
+from ddcore.parts.coreset_rule import RULES, CoresetRule
 from ddcore.parts.factorization import FACTORIZATIONS, Factorization
+from ddcore.parts.learner import LEARNERS, Learner
 from ddcore.parts.spec import Spec
 from ddcore.parts.target import TargetData
 
@@ -43,6 +45,11 @@ class Modality(ABC):
         usual_augmentation: of such data in training.
         factorizations: those that make only such data.
         as_stored: the factorization whose examples are their own free parameters.
+        rules: of selection, that take only such data.
+        learners: that take only such data.
+        usual_learners: what learns from such data where nothing is named. Empty: a network does.
+        references: learners that are trained on all real data, to compare with, where nothing is
+            named.
         sure: whether what it recognises, by its content, is no other modality's.
         first: whether summaries that name no modality are of this one. They were written before
             there were several.
@@ -54,6 +61,10 @@ class Modality(ABC):
     usual_augmentation: ClassVar[Augmentation] = NoAugmentation()
     factorizations: ClassVar[tuple[type[Factorization], ...]]
     as_stored: ClassVar[type[Factorization]]
+    rules: ClassVar[tuple[type[CoresetRule], ...]] = ()
+    learners: ClassVar[tuple[type[Learner], ...]] = ()
+    usual_learners: ClassVar[tuple[Learner, ...]] = ()
+    references: ClassVar[tuple[Learner, ...]] = ()
     sure: ClassVar[bool] = False
     first: ClassVar[bool] = False
 
@@ -108,10 +119,12 @@ MODALITIES: dict[str, Modality] = {}
 
 
 def add_modality(modality: Modality) -> None:
-    """Make a modality known, with its architectures and factorizations."""
+    """Make a modality known, with its architectures, factorizations, rules and learners."""
     MODALITIES[modality.name] = modality
     ARCHITECTURES.update({kind.name: kind for kind in modality.architectures})
     FACTORIZATIONS.update({kind.name: kind for kind in (*modality.factorizations, modality.as_stored)})
+    RULES.update({kind.name: kind for kind in modality.rules})
+    LEARNERS.update({kind.name: kind for kind in modality.learners})
 
 
 def modality_named(name: str) -> Modality:

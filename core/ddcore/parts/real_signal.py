@@ -6,13 +6,14 @@ Only a real signal holds the target data.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ddcore.errors import UnsupportedError
 from ddcore.parts.augmentation import View
 from ddcore.parts.batch import Batch
 from ddcore.parts.context import Context
@@ -101,6 +102,15 @@ class RealSignal(ABC):
     @abstractmethod
     def select(self, rule: CoresetRule, counts: Mapping[int, int], generator: torch.Generator) -> dict[int, Batch]:
         """Return, per class id, ``counts[class_id]`` normalised examples that the rule chooses."""
+
+    def validate(self, predict: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
+        """Return the scores on validation data of a function from normalised inputs to outputs.
+
+        Raises:
+            UnsupportedError: this signal has no validation data that it may tell of.
+            InputDataError: the data have no validation split.
+        """
+        raise UnsupportedError(f"{self.name}: this signal tells no scores on validation data")
 
     @abstractmethod
     def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:

@@ -11,13 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError
+from ddcore.parts.sparse_rows import as_dense
 from ddcore.parts.steps import MAX_RATE, Steps
 from ddcore.settings import require
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each example. Targets are class ids or distributions."""
-    return F.cross_entropy(logits, targets, reduction="none")
+    r"""Return the cross-entropy of each example.
+
+    Targets are class ids, or weights of the classes :math:`t_c`: :math:`-\sum_c t_c \log p_c`.
+    """
+    return F.cross_entropy(logits, as_dense(targets), reduction="none")
 
 
 def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
@@ -27,7 +31,7 @@ def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
     """
     if targets.ndim == 1:
         targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
-    return 0.5 * (logits - targets).square().sum(dim=1)
+    return 0.5 * (logits - as_dense(targets)).square().sum(dim=1)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -41,7 +45,7 @@ class Recipe:
     """What training on a summary must follow, whatever the protocol says.
 
     Attributes:
-        loss: ``cross_entropy``, of class ids or distributions; or ``squared_error``, which
+        loss: ``cross_entropy``, of class ids or weights of classes; or ``squared_error``, which
             regresses the targets.
         learning_rate: a learned one, in place of the protocol's; None: the protocol's.
         steps: a learned schedule, in place of the protocol's; None: the protocol's.

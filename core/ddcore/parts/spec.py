@@ -56,6 +56,11 @@ class Spec:
             f"{len(self.class_names)} class names for {self.num_classes} classes: give one each, or none",
         )
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example as it is given, before the normalisation."""
+        return self.shape
+
     def name_of(self, class_id: int) -> str:
         """Return the name of a class, or its id as text."""
         return self.class_names[class_id] if self.class_names else str(class_id)
@@ -71,6 +76,15 @@ class Spec:
     def example_bytes(self) -> int:
         """Return the bytes of one real example without its target: 4 for each number."""
         return 4 * math.prod(self.shape)
+
+    def targets_bytes(self, count: int) -> int:
+        """Return the bytes of the targets of ``count`` real examples.
+
+        They are 4 for a number; for a class id 1, or 4 from 257 classes on.
+        """
+        if self.task.numeric:
+            return 4 * count * self.num_classes
+        return count * (1 if self.num_classes <= 256 else 4)
 
     def mirrored(self, inputs: Tensor) -> Tensor | None:
         """Return the examples mirrored, or None where a mirror may change their class."""

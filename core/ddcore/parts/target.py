@@ -85,10 +85,10 @@ class TargetData:
             if split is None:
                 continue
             self.spec.check_inputs(split.inputs, title)
-            if tuple(split.inputs.shape[1:]) != self.spec.shape:
+            if tuple(split.inputs.shape[1:]) != self.spec.input_shape:
                 raise InputDataError(
                     f"{self.name}: {title} examples have shape {tuple(split.inputs.shape[1:])}, "
-                    f"declared is {self.spec.shape}"
+                    f"declared is {self.spec.input_shape}"
                 )
             if (split.targets.ndim == 2) != self.spec.task.numeric:
                 raise InputDataError(
@@ -113,7 +113,7 @@ class TargetData:
         """Return the SHA-256 of the training split and the declared facts."""
         digest = hashlib.sha256(repr((self.name, *self.spec.identity())).encode())
         digest.update(repr(self.spec.normalisation.describe()).encode())
-        for tensor in (*tensors_of(self.train.inputs), self.train.targets):
+        for tensor in (*tensors_of(self.train.inputs), *tensors_of(self.train.targets)):
             digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -41,17 +41,32 @@ class Task(ABC):
     def class_ids(self, targets: Tensor) -> Tensor:
         """Return the class id of each example, int64. A task without classes says 0 for all."""
 
-    @abstractmethod
-    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the scores of a network's outputs by name, the main one first.
+    def measured(self, outputs: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return what `scores` needs of some examples' outputs, a row for each.
 
-        Outputs and targets are on the CPU. Shares are in percent. A score that is not defined for
-        these targets is left out.
+        It is asked for lot by lot, so that outputs need not be kept. Here it is the outputs.
+
+        Args:
+            outputs: ``n x outputs``, on the CPU.
+            inputs: as they were given, not normalised.
+            targets: of the same examples.
+        """
+        return outputs
+
+    @abstractmethod
+    def scores(self, measured: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the scores by name, the main one first.
+
+        Shares are in percent. A score that is not defined for these targets is left out.
+
+        Args:
+            measured: what `measured` returned of all examples, on the CPU.
+            targets: of the same examples, on the CPU.
         """
 
-    def main_score(self, outputs: Tensor, targets: Tensor) -> float:
+    def main_score(self, measured: Tensor, targets: Tensor) -> float:
         """Return the main score alone."""
-        return self.scores(outputs, targets)[self.score]
+        return self.scores(measured, targets)[self.score]
 
 
 @dataclass(frozen=True)
@@ -83,21 +98,21 @@ class Classification(Task):
     def class_ids(self, targets: Tensor) -> Tensor:
         return targets
 
-    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        macro_f1 = 100.0 * _macro_f1(outputs.argmax(dim=1), targets)
-        found = {"accuracy": _accuracy(outputs, targets), "macro_f1": macro_f1}
-        if len(targets.unique()) == outputs.shape[1] > 1 and bool(torch.isfinite(outputs).all()):
-            found["roc_auc"] = 100.0 * _roc_auc(outputs.double().softmax(dim=1), targets)
+    def scores(self, measured: Tensor, targets: Tensor) -> dict[str, float]:
+        macro_f1 = 100.0 * _macro_f1(measured.argmax(dim=1), targets)
+        found = {"accuracy": _accuracy(measured, targets), "macro_f1": macro_f1}
+        if len(targets.unique()) == measured.shape[1] > 1 and bool(torch.isfinite(measured).all()):
+            found["roc_auc"] = 100.0 * _roc_auc(measured.double().softmax(dim=1), targets)
         if self.by not in found:
             raise InputDataError(
                 "a split lacks a class, or outputs are not finite: there is no area under the ROC curve"
             )
         return {self.by: found.pop(self.by), **found}
 
-    def main_score(self, outputs: Tensor, targets: Tensor) -> float:
+    def main_score(self, measured: Tensor, targets: Tensor) -> float:
         if self.by == "accuracy":
-            return _accuracy(outputs, targets)  # it is wanted after every update
-        return super().main_score(outputs, targets)
+            return _accuracy(measured, targets)  # it is wanted after every update
+        return super().main_score(measured, targets)
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -148,8 +163,8 @@ class Regression(Task):
     def class_ids(self, targets: Tensor) -> Tensor:
         return torch.zeros(len(targets), dtype=torch.int64, device=targets.device)
 
-    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        errors = (outputs.double() - targets.double()).square()
+    def scores(self, measured: Tensor, targets: Tensor) -> dict[str, float]:
+        errors = (measured.double() - targets.double()).square()
         spread = (targets.double() - targets.double().mean(dim=0)).square().sum()
         found = {"rmse": self.scale * float(errors.mean().sqrt())}
         if not float(spread) > 0:  # as scikit-learn has it

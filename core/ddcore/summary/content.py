@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.factorization.labels import ids_bytes
 from ddcore.parts import Decoded, Examples, Factorization, Recipe, Spec
 
 
@@ -116,6 +115,5 @@ def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:
 
 
 def original_bytes(spec: Spec, count: int) -> int:
-    """Return the bytes of ``count`` real examples, with a class id or a number each."""
-    targets = 4 * count * spec.num_classes if spec.task.numeric else ids_bytes(count, spec.num_classes)
-    return count * spec.example_bytes() + targets
+    """Return the bytes of ``count`` real examples and their targets."""
+    return count * spec.example_bytes() + spec.targets_bytes(count)

@@ -62,7 +62,10 @@ class DataSummary(Content):
         return compressed_bytes(tensors) + self.recipe.stored_bytes
 
     def quantize(self, to: str) -> DataSummary:
-        """Return the summary stored as ``uint8`` or ``fp16``, as each factorization does it."""
+        """Return the summary stored as ``uint8`` or ``fp16``, as each factorization does it.
+
+        Embedded sentences are also stored as ``words``: the nearest one in place of every vector.
+        """
         parts = tuple(Part(*part.factorization.quantize(part.stored, self.spec, to)) for part in self.parts)
         return replace(self, parts=parts, record={**self.record, "quantised": to})
 

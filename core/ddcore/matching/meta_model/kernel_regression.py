@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.kernels import AnalyticKernel, centred, ridge_solution
 from ddcore.matching.real_count import check_real_count, real_count
-from ddcore.parts import Kernel, Matching, MatchingState, NetworkSource, Recipe, Run, Term
-from ddcore.settings import require
+from ddcore.parts import Kernel, Matching, MatchingState, NetworkSource, Recipe, Run, Term, as_dense
+from ddcore.settings import require, require_counts
 
-OUTER_LOSSES = ("squared", "platt")
+OUTER_LOSSES = ("squared", "platt", "multinomial")
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,17 @@ class KernelRegression(Matching):
     Attributes:
         kernel: an `AnalyticKernel`, or a `FeatureKernel` of the run's networks.
         ridge: :math:`\lambda`.
+        ridges: where given, the ridge is chosen of these by validation data: at the start and every
+            ``choose_every`` steps. The best score on them counts.
+        choose_every: see ``ridges``.
+        choose_by: name of that score. Empty: the task's main one.
         real_batch: real examples per class and step.
         real_total: real examples per step in all, shared out over the classes. They take the place
             of ``real_batch``. None: ``real_batch`` holds.
         loss: ``squared``: :math:`\frac12 \|f(x) - y\|^2`, its mean over examples and, with
             ``mean_over_classes``, outputs. ``platt``: the cross-entropy of :math:`e^k f(x)` with a
-            learned number :math:`k` (parameter group ``platt``), 0 at first.
+            learned number :math:`k` (parameter group ``platt``), 0 at first. ``multinomial``:
+            :math:`-\sum_c y_c \log \mathrm{softmax}(f(x))_c` of labels that are weights.
         mean_over_classes: see ``loss``.
         label_margin: whether the mean of :math:`\min(y_{(1)} - y_{(2)}, 1/C)` is subtracted from
             the loss. Here :math:`y_{(1)}, y_{(2)}` are the two largest entries of a synthetic
@@ -49,6 +54,9 @@ class KernelRegression(Matching):
 
     kernel: Kernel = field(default_factory=AnalyticKernel)
     ridge: float = 1e-6
+    ridges: tuple[float, ...] = ()
+    choose_every: int = 25
+    choose_by: str = ""
     real_batch: int = 500
     real_total: int | None = None
     loss: str = "squared"
@@ -62,7 +70,12 @@ class KernelRegression(Matching):
         if self.loss not in OUTER_LOSSES:
             raise UnknownNameError("loss", self.loss, OUTER_LOSSES)
         check_real_count(self.real_batch, self.real_total)
-        require(0 <= self.ridge < float("inf"), f"ridge must be finite and not negative, it is {self.ridge}")
+        for ridge in (self.ridge, *self.ridges):
+            require(0 <= ridge < float("inf"), f"ridge must be finite and not negative, it is {ridge}")
+        require_counts(choose_every=self.choose_every)
+
+    def asks(self) -> frozenset[str]:
+        return super().asks() | ({"validate"} if self.ridges else set())
 
     def check_networks(self, source: NetworkSource) -> None:
         if self.kernel.of_networks and source.at_a_time() == 0:
@@ -73,9 +86,9 @@ class KernelRegression(Matching):
     def start(self, run: Run) -> MatchingState:
         for network in run.networks.current():
             network.require_independent_examples()
-        if run.spec.task.numeric and self.loss != "squared":
+        if run.spec.task.numeric and self.loss == "platt":
             raise UnsupportedError(f"loss {self.loss!r} is about classes; the targets here are numbers: loss='squared'")
-        return _KernelState(self.loss, run)
+        return _KernelState(self.loss, self.ridge, run)
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         assert isinstance(state, _KernelState)
@@ -91,8 +104,11 @@ class KernelRegression(Matching):
         with run.autocast():
             support = kernel.embed(inputs, networks)
         checked = run.device.type == "cpu"
-        dual = ridge_solution(kernel.product(support, support), labels, self.ridge, checked=checked)
-        fitting = kernel.fitting(len(inputs), run.spec.shape)
+        gram = kernel.product(support, support)
+        if self.ridges and run.step % self.choose_every == 0:
+            state.ridge = self._chosen_ridge(run, support.detach(), gram.detach(), labels.detach())
+        dual = ridge_solution(gram, labels, state.ridge, checked=checked)
+        fitting = kernel.fitting(len(inputs), run.spec.shape, labels.shape[1])
         # The real side is taken in pieces. The derivatives by support and dual are added up. One
         # backward pass does the rest.
         ends = [support.detach().requires_grad_(), dual.detach().requires_grad_(), *state.parameters()]
@@ -114,11 +130,24 @@ class KernelRegression(Matching):
             total - _margin(labels) if self.label_margin and classes > 1 else total, classes=run.examples.classes
         )
 
+    def _chosen_ridge(self, run: Run, support: Tensor, gram: Tensor, labels: Tensor) -> float:
+        kernel, networks, found = self.kernel, run.networks.current(), dict[float, float]()
+        for ridge in self.ridges:
+            dual = ridge_solution(gram, labels, ridge)
+
+            def predict(inputs: Tensor, dual: Tensor = dual) -> Tensor:
+                return kernel.product(kernel.embed(inputs, networks), support).double() @ dual
+
+            found[ridge] = run.real.validate(predict)[self.choose_by or run.spec.task.score]
+        return max(found, key=lambda ridge: found[ridge])
+
     def _loss(self, predictions: Tensor, targets: Tensor, state: _KernelState) -> Tensor:
         """Return the loss summed over examples."""
         if self.loss == "platt":
             return F.cross_entropy(state.scale() * predictions, targets.argmax(dim=1), reduction="sum")
-        squared = 0.5 * (predictions - targets).square().sum()
+        if self.loss == "multinomial":
+            return F.cross_entropy(predictions, as_dense(targets), reduction="sum")
+        squared = 0.5 * (predictions - as_dense(targets)).square().sum()
         return squared / targets.shape[1] if self.mean_over_classes else squared
 
     def first_recipe(self, soft_labels: bool) -> Recipe:
@@ -130,7 +159,8 @@ class KernelRegression(Matching):
 
 
 class _KernelState(MatchingState):
-    def __init__(self, loss: str, run: Run) -> None:
+    def __init__(self, loss: str, ridge: float, run: Run) -> None:
+        self.ridge = ridge
         self.soft_labels = "labels" in run.examples.groups()
         zero = torch.zeros((), dtype=torch.float64, device=run.device)
         self._log_scale = nn.Parameter(zero) if loss == "platt" else None
@@ -146,9 +176,11 @@ class _KernelState(MatchingState):
         return {} if self._log_scale is None else {"platt": [self._log_scale]}
 
     def state_dict(self) -> dict[str, Any]:
-        return {} if self._log_scale is None else {"platt": self._log_scale.detach().clone()}
+        platt = {} if self._log_scale is None else {"platt": self._log_scale.detach().clone()}
+        return {"ridge": self.ridge, **platt}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.ridge = float(state["ridge"])
         if self._log_scale is not None:
             with torch.no_grad():
                 self._log_scale.copy_(state["platt"])

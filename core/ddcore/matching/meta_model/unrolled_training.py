@@ -96,8 +96,9 @@ class UnrolledTraining(Matching):
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         assert isinstance(state, StepSizeState)
         (network,) = run.networks.current()
-        classes = list(run.examples.classes)
-        members = {c: run.examples.indices_of(c) for c in classes}
+        members = {c: run.examples.indices_of(c) for c in run.examples.classes}
+        # Soft labels tell of classes that have no example of their own.
+        classes = list(run.spec.classes if "labels" in run.examples.groups() else run.examples.classes)
         random = None if self.order == "fixed" else run.generator("inner-order")
         batches = step_batches(members, self.inner_steps, self.synthetic_batch, random)
         inner = InnerTraining(run, network, batches, augment=self.augment, loss=self.loss)

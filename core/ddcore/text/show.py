@@ -1,0 +1,44 @@
+"""Sentences as people read them."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ddcore.parts import Decoded
+from ddcore.text.embedding import PADDING
+from ddcore.text.spec import TextSpec
+
+LABELS_SHOWN = 3
+FAR = 0.05
+
+
+def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
+    """Return sentences of nearest words, at most ``per_class`` of each class.
+
+    A number behind a word is the distance of its vector to the word, where it is not the word.
+    """
+    spec = decoded.spec
+    assert isinstance(spec, TextSpec)
+    numbers = spec.embedding.invert(decoded.inputs)
+    distances = (decoded.inputs - spec.embedding.apply(numbers)).norm(dim=-1)
+    lines = []
+    for class_id in decoded.owners.unique().tolist():
+        for i in (decoded.owners == class_id).nonzero().flatten().tolist()[:per_class]:
+            lines.append(f"{_label(spec, decoded.targets[i])}: {_sentence(spec, numbers[i], distances[i])}")
+    return "\n".join(lines)
+
+
+def _label(spec: TextSpec, target: Tensor) -> str:
+    if target.ndim == 0:
+        return spec.name_of(int(target))
+    weights, order = target.sort(descending=True)
+    shown = zip(order.tolist()[:LABELS_SHOWN], weights.tolist(), strict=False)
+    return ", ".join(f"{spec.name_of(c)} {weight:.2f}" for c, weight in shown)
+
+
+def _sentence(spec: TextSpec, numbers: Tensor, distances: Tensor) -> str:
+    words = []
+    for number, distance in zip(numbers.tolist(), distances.tolist(), strict=True):
+        if number != PADDING:
+            words.append(spec.words[number] if distance < FAR else f"{spec.words[number]}~{distance:.1f}")
+    return " ".join(words)

@@ -1,0 +1,124 @@
+"""Where sentences come from: tables, folders, tab-separated files, datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ddcore.errors import InputDataError, MissingExtraError, UnknownNameError
+
+LABELS = ("label", "category", "class", "target")
+SPLITS = ("train", "validation", "test")
+TABLES = (".csv", ".parquet")
+
+
+def is_table_of_sentences(frame: pd.DataFrame) -> bool:
+    """Whether a table has a column ``text`` and one that names a class."""
+    names = set(map(str, frame.columns))
+    return "text" in names and bool(names & set(LABELS))
+
+
+def is_dataset(source: object) -> bool:
+    """Whether ``source`` is a ``datasets.Dataset``, or a dictionary of some."""
+    if isinstance(source, dict) and source:
+        return set(source) <= {*SPLITS} and all(map(is_dataset, source.values()))
+    return hasattr(source, "column_names") and hasattr(source, "to_pandas")
+
+
+def is_text_source(path: Path) -> bool:
+    """Whether a file or a folder holds sentences. Of a table the columns' names are read."""
+    try:
+        if path.is_dir():
+            return (path / "train.csv").is_file() and is_text_source(path / "train.csv")
+        if path.suffix == ".csv":
+            return is_table_of_sentences(pd.read_csv(path, nrows=0))
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return is_table_of_sentences(pd.DataFrame(columns=pq.read_schema(path).names))
+        return path.suffix in ("", ".tsv", ".txt") and _is_label_and_text(path)
+    except (OSError, ValueError, ImportError):
+        return False
+
+
+def _is_label_and_text(path: Path) -> bool:
+    """Whether the first line is a word, a tab and a sentence."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(2**16)
+    label, tab, sentence = first.partition(b"\t")
+    return bool(tab) and bool(label) and b" " not in label and b" " in sentence.strip() and b"\0" not in first
+
+
+def frame_of(source: Any, label: str | None) -> tuple[pd.DataFrame, str]:
+    """Return sentences as a table of ``text``, ``label`` and perhaps ``split``, and a name.
+
+    Args:
+        source: as `load_text` takes it.
+        label: the column of the classes. None: the first known name.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _checked(source, label), "text"
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return _checked(_read(path), label), path.stem or str(path)
+    if is_dataset(source):
+        if isinstance(source, dict):
+            frames = [part.to_pandas().assign(split=split) for split, part in source.items()]
+            return _checked(pd.concat(frames, ignore_index=True), label), "text"
+        return _checked(source.to_pandas(), label), "text"
+    raise InputDataError(
+        f"cannot read sentences from {type(source).__name__}: give a DataFrame or a file with columns text and label, a "
+        "folder with train.csv and test.csv, or a datasets.Dataset"
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        parts = {split: path / f"{split}.csv" for split in SPLITS if (path / f"{split}.csv").is_file()}
+        if "train" not in parts:
+            raise InputDataError(f"{path} has no train.csv")
+        return pd.concat([_read(file).assign(split=split) for split, file in parts.items()], ignore_index=True)
+    if not path.is_file():
+        raise InputDataError(f"{path} is not there")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".csv":
+            return pd.read_csv(path)
+        lines = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ImportError as error:
+        raise MissingExtraError("reading .parquet", "pyarrow", "tables") from error
+    except (ValueError, OSError, UnicodeError) as error:
+        raise InputDataError(f"{path} cannot be read as sentences: {error}") from error
+    odd = next((i for i, parts in enumerate(lines) if len(parts) != 2), None)
+    if odd is not None:
+        raise InputDataError(f"{path}: line {odd + 1} is no label, a tab and a sentence")
+    return pd.DataFrame(lines, columns=["label", "text"])
+
+
+def _checked(frame: pd.DataFrame, label: str | None) -> pd.DataFrame:
+    frame = frame.rename(columns=str)
+    if "text" not in frame:
+        raise InputDataError(f"sentences stand in a column 'text'; there are {', '.join(frame.columns[:10])}")
+    named = label or next((name for name in LABELS if name in frame), None)
+    if named is None:
+        raise InputDataError(f"which column holds the classes? target= is one of {', '.join(frame.columns[:10])}")
+    if named not in frame:
+        raise UnknownNameError("column", named, frame.columns)
+    kept = frame[["text", named, *(["split"] if "split" in frame else [])]].rename(columns={named: "label"})
+    missing = kept.isna().sum()
+    if missing.any():
+        raise InputDataError(f"values are missing in {missing.idxmax()!r} ({int(missing.max())}): drop those rows")
+    if not len(kept):
+        raise InputDataError("there are no sentences")
+    kept = kept.assign(text=kept["text"].astype(str), label=kept["label"].astype(str)).reset_index(drop=True)
+    empty = kept["text"].str.strip() == ""
+    if empty.any():
+        raise InputDataError(
+            f"{int(empty.sum())} sentences are empty, the first in row {int(empty.idxmax())}: drop them"
+        )
+    return kept
