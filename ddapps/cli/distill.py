@@ -70,7 +70,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--ipc",
         type=_ipc,
         default=10,
-        help="examples per class; 0:1,7:10 says it per class id; clip:N takes N, or all that a smaller class has (default: 10)",
+        help="examples per class; 0:1,7:10 says it per class id; clip:N takes N, or all that a smaller class has; total:N shares out N in all (default: 10)",
     )
     parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
     parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
@@ -149,7 +149,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:
-    """Return a number, a number per class id (``0:1,7:10``), or ``clip:N``.
+    """Return a number, a number per class id (``0:1,7:10``), ``clip:N`` or ``total:N``.
 
     The method says what is wrong with anything else.
     """

@@ -164,7 +164,7 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
             "--factorization",
         ),
         (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "ipc"),
-        (["distill", "{npz}", "--ipc", "clip", "--out", "{out}"], "clip:N"),
+        (["distill", "{npz}", "--ipc", "clip", "--out", "{out}"], "clip:10"),
         (["distill", "{npz}", "--method", "idc", "--network", "mlp", "--out", "{out}"], "no convolution"),
         (["distill", "{npz}", "--method", "dsa", "--network", "convnet(depth=4)", "--out", "{out}"], "halved"),
         (["distill", "{npz}", "--set", "speed=9", "--out", "{out}"], "no setting 'speed'"),

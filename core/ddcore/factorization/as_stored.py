@@ -39,8 +39,8 @@ class AsStored(Factorization):
     """Every example is its own free parameters.
 
     Attributes:
-        ipc: examples per class: one number; one per class id; or ``clip:N``, which is N, or all
-            that a smaller class has.
+        ipc: examples per class: one number; one per class id; ``clip:N``, which is N, or all that
+            a smaller class has; or ``total:N``, N in all.
         init: what the examples are at first. ``noise`` is standard normal in normalised space.
             ``glorot`` is uniform, as Glorot & Bengio draw the weights of a layer of as many rows
             as there are examples. Else it is a coreset rule, its name or its settings.

@@ -173,7 +173,8 @@ class SampledInteractions(_SparseUsers):
 
     Each :math:`G_s` is Gumbel noise, drawn anew at every step. Of a row only the ``keep`` largest
     weights stay. The others are zero forwards, and get their gradient as if they were not
-    (straight through). Without a generator the noise is that of ``noise_seed``.
+    (straight through). What is stored, and any other row without a generator, is steadier: there 16
+    draws or more are drawn, from ``noise_seed``.
 
     Attributes:
         ipc: number of users.
@@ -259,6 +260,7 @@ class SampledInteractions(_SparseUsers):
 
 
 MAX_DRAWS = 1000
+STEADY_GUMBELS = 16
 
 
 class SampledExamples(OwnedExamples):
@@ -278,6 +280,8 @@ class SampledExamples(OwnedExamples):
         settings = self._settings
         random = generator or torch.Generator().manual_seed(settings.noise_seed)
         drawn = settings.gumbels or settings.draws
+        if generator is None:
+            drawn = min(settings.draws, max(drawn, STEADY_GUMBELS))
         total = torch.zeros_like(logits)
         for _ in range(drawn):
             noise = _gumbel(self.logits, random)

@@ -71,7 +71,7 @@ def load_interactions(
     if twice.any():
         first = frame[twice].iloc[0]
         raise InputDataError(
-            f"user {first['user']!r} has item {first['item']!r} twice ({int(twice.sum())} such pairs): merge them, as by "
+            f"user {first['user']} has item {first['item']} twice ({int(twice.sum())} such pairs): merge them, as by "
             "frame.drop_duplicates(['user', 'item'])"
         )
     frame = frame[frame.groupby("user")["item"].transform("size") >= FEWEST]
@@ -81,10 +81,10 @@ def load_interactions(
     number_of = {item: i for i, item in enumerate(items)}
     columns = frame["item"].astype(str).map(number_of)
     if columns.isna().any():
-        raise InputDataError(f"item {frame['item'][columns.isna()].iloc[0]!r} is not among those of like=")
+        raise InputDataError(f"item {frame['item'][columns.isna()].iloc[0]} is not among those of like=")
     users = torch.from_numpy(pd.factorize(frame["user"], sort=True)[0].astype(np.int64))
     columns = torch.tensor(columns.to_numpy(np.int64))
-    split = torch.from_numpy(_given(frame) if "split" in frame else _drawn(users, frame, order, seed))
+    split = torch.tensor(_given(frame) if "split" in frame else _drawn(users, frame, order, seed))
     return _target(
         name or found, users, columns, split, items, _lengths(at, len(items), like), seed_made="split" not in frame
     )

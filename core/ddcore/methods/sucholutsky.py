@@ -25,8 +25,9 @@ def sucholutsky(ipc: Ipc = 10, preset: str = "paper") -> Method:
     trains; ours has none, and two outputs for two classes instead of one. There weights are drawn
     by Xavier, here as torch draws them.
 
-    Preset ``cpu``: real sentences at first, 20 inner steps of all sentences, step sizes of .1 at
-    first, outer Adam at .05 (labels .02, step sizes .005), 256 real sentences, 300 steps.
+    Preset ``cpu``: real sentences at first, 20 inner steps of one sentence per class, step sizes of
+    .03 at first, outer Adam at .02 (labels .01, step sizes .001) along a cosine, 256 real sentences,
+    300 steps.
     """
     check_preset(preset)
     method = Method(
@@ -51,18 +52,19 @@ def sucholutsky(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
 
 def _on_cpu(method: Method) -> Method:
-    rates = {"labels": 0.02, "step_sizes": 0.005}
+    rates = {"labels": 0.01, "step_sizes": 0.001}
     return replace(
         method,
         factorization=replace(method.factorization, init="random"),  # type: ignore[type-var]
         matching=UnrolledTraining(
             inner_steps=20,
+            synthetic_batch=1,
             order="fixed",
-            step_sizes=StepSizes(initial=0.1, learned="per_step", positive=True),
+            step_sizes=StepSizes(initial=0.03, learned="per_step", positive=True),
             real_total=256,
         ),
         optimiser=Optimiser(
-            "adam", learning_rate=0.05, betas=(0.5, 0.999), group_learning_rates=rates, schedule="cosine"
+            "adam", learning_rate=0.02, betas=(0.5, 0.999), group_learning_rates=rates, schedule="cosine"
         ),
         steps=300,
     )

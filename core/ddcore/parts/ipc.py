@@ -8,10 +8,14 @@ from ddcore.errors import BudgetError, SettingsError
 from ddcore.settings import require
 
 Ipc = int | str | Mapping[int, int]
-"""Examples per class: one number for all classes; one number per class id; or ``"clip:N"``.
+"""Examples per class: one number for all classes; one per class id; or a text.
 
 ``"clip:N"`` gives N to each class. A class that has fewer real examples gets as many as it has.
+``"total:N"`` shares out N examples in all. The first classes get one more; where N is below the
+number of classes, the last ones get none.
 """
+
+WORDS = ("clip", "total")
 
 
 def check_ipc(ipc: Ipc) -> None:
@@ -20,7 +24,7 @@ def check_ipc(ipc: Ipc) -> None:
 
 
 def largest_ipc(ipc: Ipc) -> int:
-    """Return the largest number of examples that a class gets.
+    """Return the largest number of examples that a class gets. Of ``total:N`` it is at most N.
 
     Raises:
         SettingsError: ``ipc`` has none of the forms of `Ipc`.
@@ -30,8 +34,8 @@ def largest_ipc(ipc: Ipc) -> int:
         each: list[object] = list(ipc.values())
     elif isinstance(ipc, str):
         word, _, number = ipc.partition(":")
-        if word != "clip" or not number.isdecimal():
-            raise SettingsError(f"ipc is a number, one per class, or 'clip:N' (say 'clip:10'), not {ipc!r}")
+        if word not in WORDS or not number.isdecimal():
+            raise SettingsError(f"ipc is a number, one per class, 'clip:10' or 'total:10', not {ipc!r}")
         each = [int(number)]
     else:
         each = [ipc]
@@ -61,9 +65,13 @@ def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
         require(not strangers, f"ipc names classes {sorted(strangers)} that the data does not have: {list(available)}")
     elif empty:
         raise BudgetError(f"class {empty[0]} has no example: leave it out of the data's classes, or give ipc per class")
+    elif isinstance(ipc, str) and ipc.startswith("total:"):
+        each, more = divmod(largest_ipc(ipc), len(available))
+        shares = {c: each + (place < more) for place, c in enumerate(available)}
+        wanted = {c: n for c, n in shares.items() if n}
     else:
         wanted = dict.fromkeys(available, largest_ipc(ipc))
-    if isinstance(ipc, str):
+    if isinstance(ipc, str) and ipc.startswith("clip:"):
         return {c: min(n, available[c]) for c, n in wanted.items()}
     for class_id, count in wanted.items():
         if count > available[class_id]:
