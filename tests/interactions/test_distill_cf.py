@@ -192,7 +192,7 @@ def test_real_users_are_stored_as_the_numbers_of_their_items() -> None:
 
 
 def test_other_families_match_users_too() -> None:
-    """Users' rows as free parameters, under gradients, distributions, trajectories and unrolling."""
+    """Users' rows as free parameters, under gradients, distributions and unrolled training."""
     target = tastes()
     for family in ("gradient", "distribution", "meta-model"):
         method = dd.methods.compose(family, "user-rows", ipc=2, preset="cpu").suited_to(target.spec)

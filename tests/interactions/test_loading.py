@@ -58,7 +58,7 @@ def test_every_source_gives_the_same_users(tmp_path: Path) -> None:
     wanted = dd.load_data(frame, name="the same").fingerprint()
     for source in sources:
         assert dd.load_data(source, name="the same").fingerprint() == wanted, source
-    # A matrix has its pairs in another order, so another split: all of a user's pairs together are the same.
+    # A matrix has its pairs in another order, so another split. All pairs together are the same.
     sparse = matrix(frame)
     torch_sparse = torch.sparse_coo_tensor(np.array(sparse.nonzero()), sparse.data, sparse.shape, check_invariants=True)
     for source in (sparse, sparse.tocoo(), torch_sparse):

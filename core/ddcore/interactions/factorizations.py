@@ -320,4 +320,4 @@ def _largest(rows: Tensor, keep: int | None) -> Tensor:
         return rows
     kept = rows.detach().topk(keep, dim=1).indices
     sparse = torch.zeros_like(rows).scatter(1, kept, rows.detach().gather(1, kept))
-    return rows + (sparse - rows.detach())
+    return sparse + (rows - rows.detach())  # in this order exactly the sparse rows

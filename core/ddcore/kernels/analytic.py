@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +123,7 @@ class AnalyticKernel(Kernel):
         return pooled.view(n, m, height, width)
 
 
-def _rows(inputs: Tensor) -> Tensor:
+def _rows(inputs: Any) -> Any:
     """Return examples as rows. Sparse ones stay as they are."""
     return inputs if isinstance(inputs, SparseRows) else inputs.flatten(1)
 

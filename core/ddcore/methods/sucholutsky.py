@@ -25,9 +25,9 @@ def sucholutsky(ipc: Ipc = 10, preset: str = "paper") -> Method:
     trains; ours has none, and two outputs for two classes instead of one. There weights are drawn
     by Xavier, here as torch draws them.
 
-    Preset ``cpu``: real sentences at first, 20 inner steps of one sentence per class, step sizes of
-    .03 at first, outer Adam at .02 (labels .01, step sizes .001) along a cosine, 256 real sentences,
-    300 steps.
+    Preset ``cpu``: real sentences at first, 20 inner steps of one sentence per class, step sizes
+    of .03 at first, outer Adam at .02 (labels .01, step sizes .001) along a cosine, 256 real
+    sentences, 300 steps.
     """
     check_preset(preset)
     method = Method(

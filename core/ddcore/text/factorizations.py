@@ -133,7 +133,8 @@ class WordExamples(StoredExamples):
         assert isinstance(self._spec, TextSpec)
         numbers = self.numbers() if indices is None else self.numbers()[to_device(indices, self.values.device)]
         words = self._spec.embedding.apply(numbers, self.values.dtype)
-        return Batch(batch.inputs + (words - batch.inputs).detach(), batch.targets)
+        # In this order the sum is exactly the words, zeros of padding included.
+        return Batch(words + (batch.inputs - batch.inputs.detach()), batch.targets)
 
     def after_step(self, step: int) -> None:
         settings = self._settings

@@ -117,7 +117,7 @@ class UnrolledTraining(Matching):
         names = [name for name, _ in network.module.named_parameters()]
         with network.holding(trained):
             (real,) = run.real.gradients(
-                network, [classes], views, real_count(run, self.real_batch, self.real_total), names, self.loss
+                network, [classes], views, real_count(run, self.real_batch, self.real_total, classes), names, self.loss
             )
         along = torch.stack([(g * w).sum() for g, w in zip(real.tensors, trained, strict=True)]).sum()
         yield Term(along - along.detach() + (0.0 if real.loss is None else real.loss), classes=tuple(classes))
