@@ -195,9 +195,33 @@ def test_experts_train(ask: Callable[[list[str]], Asked], folder: str, option: s
 
 
 ELSEWHERE = {
-    "distill": {"--experts", "--out", "--overwrite", "--debug", "--help", "--target", "--task", "--ratio", "--setting"},
-    "evaluate": {"--data", "--sizes", "--json", "--debug", "--help", "--target", "--task", "--setting"},
-    "experts train": {"--out", "--help", "--target", "--task", "--setting"},
+    "distill": {
+        "--experts",
+        "--out",
+        "--overwrite",
+        "--debug",
+        "--help",
+        "--target",
+        "--task",
+        "--ratio",
+        "--setting",
+        "--users",
+        "--embeddings",
+        "--length",
+    },
+    "evaluate": {
+        "--data",
+        "--sizes",
+        "--json",
+        "--debug",
+        "--help",
+        "--target",
+        "--task",
+        "--setting",
+        "--embeddings",
+        "--length",
+    },
+    "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "show": {"--out", "--debug", "--help"},
 }
 """Options whose effect other tests of this folder see.

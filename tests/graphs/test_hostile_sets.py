@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import ddcore as dd
 from ddcore.errors import SummaryFormatError
 from tests.graphs.sets import loaded
-from tests.graphs.test_hostile import Tensors, put, rewritten
+from tests.summary.strangers import Tensors, put, rewritten
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_scores_are_the_papers_formulas(users: tuple[Tensor, Tensor, Tensor]) ->
     task = Ranking(LENGTHS, frequencies)
     measured = task.measured(scores, as_sparse(seen).as_inputs(), as_sparse(wanted).as_inputs())
     found = task.scores(measured, wanted)
-    assert list(found)[0] == task.score == "ndcg@3"
+    assert next(iter(found)) == task.score == "ndcg@3"
     for k in LENGTHS:
         each = [by_hand(*(t[u] for t in users), k, weight) for u in range(USERS)]
         for name, values in zip(("ndcg", "hr", "psp"), zip(*each, strict=True), strict=True):

@@ -210,7 +210,8 @@ class SampledInteractions(_SparseUsers):
         super().__post_init__()
         if self.stored_as not in FORMS:
             raise UnknownNameError("form", self.stored_as, FORMS)
-        require_counts(draws=self.draws, gumbels=self.gumbels or 1, keep=self.keep or 1)
+        counts = {"draws": self.draws, "gumbels": self.gumbels, "keep": self.keep}
+        require_counts(**{name: count for name, count in counts.items() if count is not None})
         require(self.temperature > 0 and self.scale > 0, "temperature and scale must be positive")
         require(self.cardinality >= 0, "cardinality must not be negative")
 
