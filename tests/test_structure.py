@@ -138,6 +138,8 @@ def blocks(page: str) -> list[str]:
         ("docs/methods.md", ".distill("),
         ("docs/tables.md", ".distill("),
         ("docs/graphs.md", ".distill("),
+        ("docs/recommenders.md", ".distill("),
+        ("docs/text.md", ".distill("),
         ("docs/privacy.md", ".distill("),
         ("docs/continual.md", "CompressThenRecall("),
         ("docs/federated.md", "client_app("),
