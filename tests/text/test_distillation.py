@@ -74,6 +74,19 @@ def test_the_gradient_of_a_word_goes_to_its_vector() -> None:
     assert torch.equal(batch.inputs.detach().flatten(0, 1), spec_of(target).embedding.vectors[distances.argmin(dim=1)])
 
 
+def test_words_follow_vectors_that_have_moved() -> None:
+    examples = ProjectedWords(ipc=1, init="noise").start(run_on(topics()))
+    assert isinstance(examples, WordExamples)
+    before = examples.decode().inputs.detach()
+    with torch.no_grad():
+        examples.values.neg_()
+    fresh = ProjectedWords(ipc=1, init="noise").examples(
+        examples.values.detach(), torch.tensor([0, 1, 2]), None, topics().spec
+    )
+    assert torch.equal(examples.decode().inputs, fresh.decode().inputs)
+    assert not torch.equal(examples.decode().inputs, before)
+
+
 def test_vectors_are_pulled_to_their_words() -> None:
     examples = ProjectedWords(ipc=1, init="noise", pull=0.25).start(run_on(topics()))
     assert isinstance(examples, WordExamples)

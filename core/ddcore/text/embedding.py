@@ -68,14 +68,18 @@ class Embedding(Normalisation):
         return self.apply(values)
 
     def _inverse(self, inputs: Tensor) -> Tensor:
-        """Return the number of the nearest word of each position; of a zero vector the padding."""
+        """Return the number of the nearest word of each position.
+
+        A zero vector is padding. The unknown word is only what has its very vector.
+        """
         flat = inputs.flatten(0, -2)
         vectors = self.on(flat.device, flat.dtype)
         allowed = torch.cat([vectors[:UNKNOWN], vectors[FIRST_WORD:]])
         squares, parts = allowed.square().sum(dim=1), []
         for part in flat.split(max(1, WORDS_AT_ONCE // len(vectors))):
             nearest = (squares - 2 * part @ allowed.T).argmin(dim=1)
-            parts.append(torch.where(nearest >= UNKNOWN, nearest + 1, nearest))
+            nearest = torch.where(nearest >= UNKNOWN, nearest + 1, nearest)
+            parts.append(nearest.masked_fill((part == vectors[UNKNOWN]).all(dim=1), UNKNOWN))
         return torch.cat(parts).view(inputs.shape[:-1])
 
     def tensors(self) -> dict[str, Tensor]:

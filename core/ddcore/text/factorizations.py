@@ -121,12 +121,20 @@ class ProjectedWords(AsStored):
 
 
 class WordExamples(StoredExamples):
-    """Vectors of which networks see the nearest words."""
+    """Vectors of which networks see the nearest words.
+
+    They are looked for once in every step: vectors do not move between two decodings of a step.
+    """
+
+    _found: tuple[tuple[int, torch.device], Tensor] | None = None
 
     def numbers(self) -> Tensor:
         """Return the numbers of the nearest words, ``n x length``."""
         assert isinstance(self._spec, TextSpec)
-        return self._spec.embedding.invert(self.values.detach())
+        state = (self.values._version, self.values.device)
+        if self._found is None or self._found[0] != state:
+            self._found = (state, self._spec.embedding.invert(self.values.detach()))
+        return self._found[1]
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         batch = super().decode(indices, generator)
