@@ -26,6 +26,7 @@ class Compression:
         network: what it distils on, in any form that ``ddcore.networks.as_architecture`` takes;
             None: its own.
         steps: replaces its number of steps.
+        spec: facts of the data that it is suited to; None: of images.
     """
 
     method: str | dd.Method
@@ -33,6 +34,11 @@ class Compression:
     storage: str = "uint8"
     network: object = None
     steps: int | None = None
+    spec: dd.Spec | None = None
+
+    def suited_to(self, spec: dd.Spec) -> Compression:
+        """Return the same for such data. Parts for other data are replaced (`Method.suited_to`)."""
+        return replace(self, spec=spec)
 
     @property
     def name(self) -> str:
@@ -67,10 +73,11 @@ class Compression:
         Raises:
             BudgetError: the limit does not hold one item per class.
         """
+        suited = self.suited_to(target.spec)
         if isinstance(limit, int):
-            sized = self._in_bytes(limit, target if counts is None else target.spec)
+            sized = suited._in_bytes(limit, target if counts is None else target.spec)
         else:
-            sized = self.at(_items(self.factorization, limit, target.counts() if counts is None else counts))
+            sized = suited.at(_items(suited.factorization, limit, target.counts() if counts is None else counts))
         if sized.matching is None:
             return sized
         if self.network is not None and not isinstance(sized.networks, NoNetworks):
@@ -91,6 +98,8 @@ class Compression:
             method = build_method(self.method, ipc=items, preset=self.preset, storage=self.storage, clip=True)
         else:
             method = self._stored(self.method)
+        if self.spec is not None:
+            method = method.suited_to(self.spec)
         # Of some named methods ``ipc`` counts numbers; here it counts items.
         return override(method, "factorization.ipc", ipc)
 

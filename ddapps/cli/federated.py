@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, parse_settings, present, say
+from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, present, say
 
 run = act
 
@@ -22,7 +22,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(
         "run", help="a form of exchange and baselines on the same partitions, in one process"
     )
-    parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--clients", type=int, default=10, help="parts of the data (default: 10)")
     parser.add_argument("--alpha", type=float, default=0.1, help="of the Dirichlet distribution (default: 0.1)")
     parser.add_argument(
@@ -72,7 +72,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, help="keep results; the same words go on from there after a crash"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    add_image_options(parser)
+    add_data_options(parser)
     parser.set_defaults(act=_run)
     return parser
 

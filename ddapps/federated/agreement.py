@@ -22,6 +22,7 @@ from ddapps.federated.wire import (
     unsqueezed,
 )
 from ddcore.errors import DistillationError, SummaryFormatError
+from ddcore.factorization import AsStored
 from ddcore.ground import unpack_tensors
 from ddcore.images import Pixels
 from ddcore.summary import DataSummary, Part, check_examples
@@ -51,7 +52,7 @@ class Agreement:
 
     def __init__(self, settings: Terms, spec: dd.Spec) -> None:
         self.spec = spec = replace(spec, classes=tuple(range(spec.num_classes)))
-        compression = settings.compression
+        compression = settings.compression.suited_to(spec)
         self._factorization = compression.factorization
         method = compression.at(1)
         self._method = {"name": method.name}
@@ -169,7 +170,7 @@ class Agreement:
             raise SummaryFormatError(
                 f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
             )
-        if self._per_class is not None and isinstance(self._factorization, Pixels):
+        if self._per_class is not None and isinstance(self._factorization, AsStored):
             each = max(examples.counts.values())
             if each > self._per_class:
                 raise SummaryFormatError(f"it has {each} examples of one class, agreed are {self._per_class}")

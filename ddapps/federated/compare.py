@@ -26,7 +26,7 @@ from ddapps.kept_results import KeptResults
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.methods import METHODS
-from ddcore.parts import architecture_label, as_architecture
+from ddcore.parts import architecture_label, as_architecture, require_fitting
 from ddcore.settings import require_counts
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
@@ -75,6 +75,11 @@ class Grid:
     rounds: int = 20
     validation: float = 0.2
     most_local_epochs: int = 50
+
+    @classmethod
+    def usual(cls, settings: Settings, spec: dd.Spec) -> Grid:
+        """Return what is tried on such data. Networks for others than images are not guessed."""
+        return cls() if isinstance(spec, dd.images.ImageSpec) else cls(networks=(settings.network,))
 
     def axes(self, proximal: bool) -> dict[str, Axis]:
         """Return what is searched; the pull of the proximal term only where the form has one."""
@@ -130,6 +135,7 @@ def compare(
     held_out_split(target, "test")
     for checked in (settings, *variants.values()):
         checked.require_consistent()
+        require_fitting(as_architecture(checked.network), target.spec)
         Agreement(checked, target.spec)
     if settings.private and baselines:
         raise UnsupportedError(
@@ -144,7 +150,7 @@ def compare(
             if name in WEIGHTS:
                 form, transport = WEIGHTS[name]
                 untuned = sending(settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
-                tuned, at_edge = work.tuned(name, untuned, grid or Grid())
+                tuned, at_edge = work.tuned(name, untuned, grid or Grid.usual(settings, target.spec))
                 rows.append(replace(work.row(name, tuned, until=rows[0].final), at_edge=at_edge))
             elif name == "everything":
                 rows.append(work.row(name, sending(settings, UNION, form=name, epochs=EVERYTHING_EPOCHS)))

@@ -90,7 +90,6 @@ def test_bad_words_are_one_line(
     "words",
     [
         ["privacy", "distill", "wine", "--epsilon", "5", "--delta", "1e-3", "--out", "x"],
-        ["federated", "run", "wine"],
         ["continual", "run", "wine"],
         ["nas", "rank", "wine"],
     ],
@@ -100,3 +99,11 @@ def test_applications_of_images_alone_say_what_they_take(words: list[str], capsy
     assert main(words) == 1
     said = capsys.readouterr().err
     assert "unknown data 'wine': choose one of" in said and "digits" in said and "csv" not in said
+
+
+def test_federated_learning_takes_tables_with_a_network_of_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["federated", "run", "wine", "--clients", "2", "--alpha", "5", "--seeds", "1", "--ipc", "1", "--quiet"]
+    assert main([*words, "--baselines", ""]) == 1
+    assert "ConvNet is for images, the data are tables" in capsys.readouterr().err
+    assert main([*words, "--network", "mlp(width=8)", "--steps", "1", "--baselines", "random"]) == 0
+    assert "random" in capsys.readouterr().out
