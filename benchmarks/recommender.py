@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ from benchmarks.common import markdown
 from benchmarks.merging import MergedRows, merge_argument
 from ddcore.evaluation import mean_std_ci95
 from ddcore.interactions import flip_interactions, sample_interactions
-from ddcore.parts import Batch, Learner, Predictor, Spec, Validate, as_sparse, measured
+from ddcore.parts import Batch, Learner, Predictor, Spec, Validate, as_sparse, scored
 
 SELECTIONS = ("random", "head_users", "svp_cf")
 KEPT = ("ndcg@10", "hr@10", "psp@10", "hr@100", "auc")
@@ -111,33 +112,33 @@ ORDER = ("all", "distill_cf", "equal", "random", "head_users", "svp_cf", "intera
 def every_row(targets: list[dd.TargetData], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     wanted = options.rows.split(",")
     if "full" in wanted:
-        yield from scored("all users", targets, list(targets), FULL)
+        yield from rows_of("all users", targets, list(targets), FULL)
     for users in map(int, options.users.split(",")):
         if users > len(targets[0].train):
             continue
         if "selections" in wanted:
             for name in SELECTIONS:
                 chosen = [selected(t, name, users, seed) for seed, t in enumerate(targets)]
-                yield from scored(f"{name} {users}", targets, chosen, FULL[:1])
+                yield from rows_of(f"{name} {users}", targets, chosen, FULL[:1])
         if "distilled" in wanted:
             made, seconds = distilled(targets, users, options)
             learners = (*FULL[:2], options.mvae) if "others" in wanted else FULL[:1]
-            yield from scored(f"distill_cf {users}", targets, made, learners, seconds)
+            yield from rows_of(f"distill_cf {users}", targets, made, learners, seconds)
             like = [equal_bytes(t, s.stored_bytes, seed) for seed, (t, s) in enumerate(zip(targets, made, strict=True))]
-            yield from scored(f"equal bytes to distill_cf {users}", targets, like, FULL[:2])
+            yield from rows_of(f"equal bytes to distill_cf {users}", targets, like, FULL[:2])
             count = [
                 min(len(s.decoded().inputs.columns), len(t.train.inputs.columns))
                 for t, s in zip(targets, made, strict=True)
             ]  # type: ignore[attr-defined]
             drawn = [sample_interactions(t, n, seed) for seed, (t, n) in enumerate(zip(targets, count, strict=True))]
-            yield from scored(f"interactions at random, as many as distill_cf {users}", targets, drawn, FULL[:1])
+            yield from rows_of(f"interactions at random, as many as distill_cf {users}", targets, drawn, FULL[:1])
     if "others" in wanted:
-        yield from scored("all users", targets, list(targets), (options.mvae, MatrixFactorisation()))
+        yield from rows_of("all users", targets, list(targets), (options.mvae, MatrixFactorisation()))
     for share in map(float, options.noise.split(",")) if "noise" in wanted else ():
         noisy = [flip_interactions(t, share, seed) for seed, t in enumerate(targets)]
-        yield from scored(f"flipped {share:.0%}, all users", targets, list(noisy), FULL[:2])
+        yield from rows_of(f"flipped {share:.0%}, all users", targets, list(noisy), FULL[:2])
         made, seconds = distilled(noisy, options.noise_users, options)
-        yield from scored(f"flipped {share:.0%}, distill_cf {options.noise_users}", targets, made, FULL[:2], seconds)
+        yield from rows_of(f"flipped {share:.0%}, distill_cf {options.noise_users}", targets, made, FULL[:2], seconds)
 
 
 def selected(target: dd.TargetData, name: str, users: int, seed: int) -> dd.DataSummary:
@@ -163,7 +164,7 @@ def distilled(
     return made, (time.monotonic() - started) / len(targets)
 
 
-def scored(
+def rows_of(
     title: str, targets: list[dd.TargetData], sources: Any, learners: tuple[Any, ...], distilling: float = 0.0
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each learner: its scores on the real test data, and how long it trains."""
@@ -188,21 +189,17 @@ def scored(
 
 
 def one(learner: Learner, source: Data, target: dd.TargetData, seed: int) -> tuple[Mapping[str, float], float, int]:
-    spec, validation, test = target.spec, target.validation, target.test
-    assert validation is not None
-    assert test is not None
-    device = torch.device("cpu")
-
-    def validate(predict: Predictor) -> Mapping[str, float]:
-        return spec.task.scores(measured(predict, validation, spec, device), validation.targets)
-
+    spec, device = target.spec, torch.device("cpu")
+    assert target.validation is not None
+    assert target.test is not None
+    validate = partial(scored, split=target.validation, spec=spec, device=device)
     training = dd.evaluation.TrainingSource.of(source, device, torch.float32)
     examples = training.batch_of(torch.arange(training.size))
     predict = learner.fit(examples, spec, seed, validate)
     started = time.monotonic()
     refit(learner, examples, spec, seed)
     seconds = time.monotonic() - started
-    return spec.task.scores(measured(predict, test, spec, device), test.targets), seconds, training.stored_bytes
+    return scored(predict, target.test, spec, device), seconds, training.stored_bytes
 
 
 def refit(learner: Learner, examples: Batch, spec: Spec, seed: int) -> None:

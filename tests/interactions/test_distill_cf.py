@@ -213,3 +213,17 @@ def test_weights_of_one_byte_keep_the_heaviest_and_drop_what_rounds_to_nothing()
     assert torch.allclose(as_dense(unpacked_rows(stored, spec))[0], torch.tensor([128 / 255, 0, 0, 0, 1.0]))
     with pytest.raises(SummaryFormatError, match="twice"):
         unpacked_rows({**stored, "items": torch.tensor([0, 0, 1], dtype=torch.int16)}, spec)
+
+
+def test_the_papers_settings_are_those_of_its_code() -> None:
+    """hyper_params.py, model.py, eval.py and distill.py of the authors."""
+    method = dd.methods.distill_cf()
+    kind, matching = method.factorization, method.matching
+    assert isinstance(kind, SampledInteractions)
+    assert isinstance(matching, dd.matching.KernelRegression)
+    assert (kind.ipc, kind.draws, kind.gumbels, kind.temperature, kind.cardinality) == (500, 200, None, 10.0, 0.001)
+    assert (kind.keep, kind.scale, kind.init) == (None, 1.0, "random")
+    assert matching.kernel == AnalyticKernel("ntk", "fc", depth=1, weight_std=2**0.5, bias_std=0.1)
+    assert (matching.ridges, matching.choose_by) == ((1e-5, 1e-3, 0.1, 1.0, 5.0, 50.0), "hr@100")
+    assert (matching.loss, matching.choose_every, matching.real_batch) == ("multinomial", 25, 1_000_000)
+    assert (method.steps, method.optimiser.kind, method.optimiser.learning_rate) == (500, "adam", 0.04)

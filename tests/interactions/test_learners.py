@@ -91,5 +91,7 @@ def test_the_variational_one_is_the_same_for_the_same_seed_and_no_other() -> Non
 def test_learners_of_users_refuse_other_data(digits: dd.TargetData) -> None:
     with pytest.raises(UnsupportedError, match="ease is for interactions"):
         dd.evaluate(digits, digits, networks="ease")
+    with pytest.raises(SettingsError, match="one class or one number, not a ranking"):
+        dd.evaluate(tastes(), tastes(), networks="sklearn:ridge", runs=1)
     with pytest.raises(SettingsError, match="positive"):
         EASE(ridges=(0.0,))

@@ -26,7 +26,7 @@ from ddcore.parts import (
     chunks,
     class_shares,
     concatenated,
-    measured,
+    scored,
 )
 
 
@@ -62,7 +62,7 @@ class ExactSignal(RealSignal):
         held_out, run = self._target.validation, self._bound()
         if held_out is None:
             raise InputDataError(f"{self.name} has no validation split to choose by: load it with one (validation=0.1)")
-        return self.spec.task.scores(measured(predict, held_out, self.spec, run.device, run.dtype), held_out.targets)
+        return scored(predict, held_out, self.spec, run.device, run.dtype)
 
     def batch(self, classes: Sequence[int], count: Counts, purpose: str) -> Batch:
         return self._fetch(torch.cat([self._draw(c, count, purpose) for c in classes]))

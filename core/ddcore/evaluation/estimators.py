@@ -68,6 +68,8 @@ class Estimator(Learner):
         Examples are flattened. A label that is a distribution counts as its likeliest class. Where
         a network has logits, an estimator has logarithms of probabilities.
         """
+        if spec.task.numeric and spec.num_classes > 1:
+            raise SettingsError(f"{self.title} predicts one class or one number, not a {spec.task.name}")
         x, y = examples.inputs.flatten(1).double().cpu().numpy(), examples.targets.cpu()
         built, numeric = self.build(spec.task, derive_seed(seed, "estimator", self.title)), spec.task.numeric
         wanted = y.double().squeeze(1) if numeric else (y.argmax(dim=1) if y.ndim == 2 else y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,6 @@ from ddcore.parts import (
     Batch,
     Learner,
     Network,
-    Predictor,
     Recipe,
     Spec,
     Split,
@@ -31,6 +31,7 @@ from ddcore.parts import (
     as_architecture,
     measured,
     require_fitting,
+    scored,
     suited_architecture,
     suited_augmentation,
 )
@@ -269,15 +270,11 @@ def predict(network: Network, split: Split, spec: Spec, device: torch.device, *,
 def _learned(
     learner: Learner, source: TrainingSource, held_out: Split, target: TargetData, device: torch.device, seed: int
 ) -> Tensor:
-    validation, spec = target.validation, target.spec
-
-    def scores_of(predict: Predictor) -> Mapping[str, float]:
-        assert validation is not None
-        return spec.task.scores(measured(predict, validation, spec, device), validation.targets)
-
-    validate = None if validation is None or not len(validation) else scores_of
-    predict = learner.fit(source.batch_of(torch.arange(source.size)), spec, seed, validate)
-    return measured(predict, held_out, spec, device)
+    validation, validate = target.validation, None
+    if validation is not None and len(validation):
+        validate = partial(scored, split=validation, spec=target.spec, device=device)
+    predict = learner.fit(source.batch_of(torch.arange(source.size)), target.spec, seed, validate)
+    return measured(predict, held_out, target.spec, device)
 
 
 def _fitting(chosen: Architecture | Learner, spec: Spec) -> Architecture | Learner:

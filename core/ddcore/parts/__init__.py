@@ -34,7 +34,7 @@ from ddcore.parts.network import FeaturesAndLogits, Network, find_head, plain_co
 from ddcore.parts.network_source import NetworkSource, NoNetworks, SegmentSource
 from ddcore.parts.networks import Networks, Segments
 from ddcore.parts.normalisation import Identity, Normalisation, as_unit_float
-from ddcore.parts.prediction import measured
+from ddcore.parts.prediction import measured, scored
 from ddcore.parts.real_signal import Counts, Features, Gradients, RealSignal
 from ddcore.parts.recipe import LOSSES, Recipe, cross_entropy, squared_error
 from ddcore.parts.run import Run
@@ -146,6 +146,7 @@ __all__ = [
     "places_of_classes",
     "plain_copy",
     "require_fitting",
+    "scored",
     "shared_out",
     "split_in_two",
     "squared_error",

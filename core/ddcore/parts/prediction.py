@@ -39,3 +39,10 @@ def measured(
             outputs = predict(spec.normalisation.apply(inputs.to(device), dtype))
             found.append(spec.task.measured(outputs.float().cpu(), inputs, targets))
     return torch.cat(found)
+
+
+def scored(
+    predict: Predictor, split: Split, spec: Spec, device: torch.device, dtype: torch.dtype = torch.float32
+) -> dict[str, float]:
+    """Return the scores of a predictor on a split. Arguments are those of `measured`."""
+    return spec.task.scores(measured(predict, split, spec, device, dtype), split.targets)
