@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -106,16 +107,35 @@ def test_padding_stays_padding_where_it_is_masked() -> None:
     assert torch.equal((masked != 0).any(dim=2), (real != 0).any(dim=2))
 
 
-def test_fewer_sentences_than_classes_teach_all_classes() -> None:
-    """Two sentences for three classes: labels tell of the third."""
+@pytest.mark.parametrize(("labels", "asked"), [("soft", [0, 1, 2]), ("hard", [0, 1])])
+def test_soft_labels_of_fewer_sentences_than_classes_are_learned_for_all_classes(labels: str, asked: list[int]) -> None:
+    """Two sentences for three classes: the loss on real sentences is that of all three."""
     target = topics()
-    method = small(EmbeddedSequences(ipc="total:2", labels="soft"), steps=80)
-    summary = dd.distill(target, method, seed=0)
-    assert summary.counts == {0: 1, 1: 1}
-    report = dd.evaluate(summary, target, networks=[NARROW], runs=3)
-    assert report.results[0].mean > 60, report
+    run = run_on(target)
+    method = small(EmbeddedSequences(ipc="total:2", labels=labels))
+    run.examples = method.factorization.start(run)
+    run.networks = method.networks.start(run)
+    assert run.examples.counts == {0: 1, 1: 1}
+    groups: list[list[int]] = []
+    answer = run.real.gradients
+
+    def noted(network: Any, groups_asked: Any, *arguments: Any) -> Any:
+        groups.extend(list(group) for group in groups_asked)
+        return answer(network, groups_asked, *arguments)
+
+    run.real.gradients = noted  # type: ignore[method-assign]
+    assert method.matching is not None
+    (term,) = method.matching.terms(run, method.matching.start(run))
+    assert groups == [asked] and term.classes == tuple(asked)
+    assert bool(torch.isfinite(term.loss))
+
+
+def test_totals_above_the_data_are_refused_and_labels_may_start_at_random() -> None:
+    target = topics()
     with pytest.raises(BudgetError):
         dd.distill(target, small(EmbeddedSequences(ipc="total:1000")), seed=0)
+    start = EmbeddedSequences(ipc=1, labels="soft", label_init="random").start(run_on(target))
+    assert len(start.decode().targets.unique()) == 9
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from ddcore.parts import (
 )
 
 LABELS = ("hard", "soft", "softmax")
-LABEL_INITS = ("one_hot", "centred", "scaled")
+LABEL_INITS = ("one_hot", "centred", "scaled", "random")
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class AsStored(Factorization):
             distributions. Where targets are numbers, ``hard`` ones stay as they start, and
             ``soft`` ones are learned.
         label_init: what ``soft`` labels are at first, for C classes. ``one_hot``; ``centred``:
-            one-hot minus 1 / C; or ``scaled``: that divided by sqrt(C / 10). A ``softmax`` label
-            starts with a probability of .99 + .01 / C for its class.
+            one-hot minus 1 / C; ``scaled``: that divided by sqrt(C / 10); or ``random``: standard
+            normal numbers. A ``softmax`` label starts with a probability of .99 + .01 / C for its class.
         transform: whether a linear map of all inputs is learned with the examples. It starts as
             the identity, and is the parameter group ``transform``. What is stored has gone
             through it.
@@ -129,7 +129,7 @@ class AsStored(Factorization):
             numbers = torch.randn(size, spec.num_classes, generator=random) if targets is None else targets
             soft: Tensor | None = numbers.to(run.dtype)
         else:
-            soft = None if self.labels == "hard" else self._first_labels(owners, spec.num_classes).to(run.dtype)
+            soft = None if self.labels == "hard" else self._first_labels(owners, spec.num_classes, random).to(run.dtype)
         examples = self.examples(inputs, owners, soft, spec)
         examples.after_step(0)
         return examples
@@ -138,10 +138,12 @@ class AsStored(Factorization):
         """Return new live examples."""
         return StoredExamples(self, inputs, owners, labels, spec)
 
-    def _first_labels(self, owners: Tensor, classes: int) -> Tensor:
+    def _first_labels(self, owners: Tensor, classes: int, random: torch.Generator) -> Tensor:
         one_hot = F.one_hot(owners, classes).double()
         if self.labels == "softmax":
             return (0.99 * one_hot + 0.01 / classes).log()
+        if self.label_init == "random":
+            return torch.randn(len(owners), classes, generator=random, dtype=torch.float64)
         if self.label_init == "one_hot":
             return one_hot
         return (one_hot - 1 / classes) / (math.sqrt(classes / 10) if self.label_init == "scaled" else 1.0)
