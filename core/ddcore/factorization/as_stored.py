@@ -50,7 +50,8 @@ class AsStored(Factorization):
             ``soft`` ones are learned.
         label_init: what ``soft`` labels are at first, for C classes. ``one_hot``; ``centred``:
             one-hot minus 1 / C; ``scaled``: that divided by sqrt(C / 10); or ``random``: standard
-            normal numbers. A ``softmax`` label starts with a probability of .99 + .01 / C for its class.
+            normal numbers. A ``softmax`` label starts with a probability of .99 + .01 / C for its
+            class.
         transform: whether a linear map of all inputs is learned with the examples. It starts as
             the identity, and is the parameter group ``transform``. What is stored has gone
             through it.
