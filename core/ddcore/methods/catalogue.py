@@ -131,7 +131,9 @@ METHODS: dict[str, Published] = {
         Published(gcdm, "Liu et al. 2022, arXiv:2206.13697", "Cora, settings of ours"),
         Published(sfgc, "Zheng et al. 2023, arXiv:2306.02664", "Cora, preset cpu"),
         Published(distill_cf, "Sachdeva et al. 2022, arXiv:2206.02626", "MovieLens-latest-small, 100 and 500 users"),
-        Published(sucholutsky, "Sucholutsky & Schonlau 2021, arXiv:1910.02551", "SMS spam, preset cpu; Banking77, 60 steps"),
+        Published(
+            sucholutsky, "Sucholutsky & Schonlau 2021, arXiv:1910.02551", "SMS spam, preset cpu; Banking77, 60 steps"
+        ),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),
