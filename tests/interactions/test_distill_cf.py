@@ -198,6 +198,7 @@ def test_other_families_match_users_too() -> None:
         method = dd.methods.compose(family, "user-rows", ipc=2, preset="cpu").suited_to(target.spec)
         method = dd.override(method, "networks.architecture", dd.networks.MLP(width=8, depth=1))
         summary = dd.distill(target, method.with_steps(2), seed=0)
+        assert summary.sha256() != dd.distill(target, method.with_steps(0), seed=0).sha256(), family
         report = dd.evaluate(summary, target, networks="mlp(width=8,depth=1)", runs=1)
         assert 0 <= report.results[0].mean <= 100, family
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import scipy.sparse as sp
 import torch
 
 import ddcore as dd
-from ddcore.errors import BudgetError, DistillationError, InputDataError, SettingsError
+from ddcore.errors import BudgetError, DistillationError, InputDataError, MissingExtraError, SettingsError
 from ddcore.interactions import flip_interactions, sample_interactions
 from ddcore.parts import as_dense
 from tests.interactions.data import ITEMS, USERS, pairs, tastes
@@ -128,6 +129,7 @@ def test_like_takes_the_items_from_a_summary() -> None:
 BAD: list[tuple[Any, dict[str, Any], type[DistillationError], str]] = [
     (pairs().drop(columns="item"), {"modality": "interactions"}, InputDataError, "need columns 'user' and 'item'"),
     (pairs().iloc[:0], {}, InputDataError, "there are no interactions"),
+    (pairs().assign(item="x" * 201 + pairs()["item"].astype(str)), {}, SettingsError, "at most 200 characters"),
     (pd.concat([pairs(), pairs().iloc[:3]]), {}, InputDataError, r"twice \(3 such pairs\)"),
     (pairs().assign(item=np.nan), {}, InputDataError, "values are missing in 'item'"),
     (pairs().drop_duplicates("user"), {}, InputDataError, "no user has 3 interactions"),
@@ -162,6 +164,13 @@ def test_broken_files_are_said(tmp_path: Path) -> None:
     path = hdf5(pairs(), tmp_path / "short")
     np.savez(path.parent / "index.npz", data=np.zeros(3))
     with pytest.raises(InputDataError, match="splits 3 pairs"):
+        dd.load_data(path)
+
+
+def test_without_h5py_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = hdf5(pairs(), tmp_path / "h5")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match="h5py"):
         dd.load_data(path)
 
 

@@ -150,7 +150,7 @@ def test_embedded_sentences_are_kept_with_their_vocabulary_and_read_by_strangers
     summary = dd.distill(target, small(), seed=0)
     loaded = dd.DataSummary.load(summary.save(tmp_path / "kept"))
     assert torch.equal(loaded.tensors()[0], summary.tensors()[0])
-    assert loaded.spec == target.spec or spec_of_summary(loaded).words == spec_of(target).words
+    assert spec_of_summary(loaded).words == spec_of(target).words
     assert torch.equal(spec_of_summary(loaded).embedding.vectors, spec_of(target).embedding.vectors)
     again = dd.load_data(target_frame(), like=loaded.spec)
     assert again.spec.identity() == target.spec.identity()
@@ -192,9 +192,11 @@ def test_every_family_matches_sentences(family: str, kind: EmbeddedSequences | P
         )
     if family == "kernel":
         method = dd.override(dd.override(method, "networks.size", 2), "networks.batch_size", 6)
+    rates = {**method.optimiser.group_learning_rates, kind.items: 1.0}  # so far that other words are nearest
+    method = dd.override(method, "optimiser.group_learning_rates", rates)
     before = dd.distill(target, method.with_steps(0), seed=0)
     summary = dd.distill(target, method.with_steps(2), seed=0)
-    assert summary.sha256() != before.sha256() or isinstance(kind, ProjectedWords)
+    assert summary.sha256() != before.sha256()
     assert 0 < dd.evaluate(summary, target, networks=[NARROW], runs=1).results[0].mean <= 100
 
 

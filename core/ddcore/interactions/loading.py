@@ -119,16 +119,13 @@ def _given(frame: pd.DataFrame) -> np.ndarray:
 def _drawn(users: Tensor, frame: pd.DataFrame, order: str, seed: int) -> np.ndarray:
     """Return the split of each pair: 0, 1 or 2. One pair of each user is tested at least."""
     random = np.random.default_rng(derive_seed(seed, "interactions"))
-    if order == "time":
-        key, first = frame["time"].to_numpy(), 0.8
-    else:
-        key, first = random.permutation(len(users)), 0.8
+    key = frame["time"].to_numpy() if order == "time" else random.permutation(len(users))
     arranged = np.lexsort((key, users.numpy()))
     sizes = np.bincount(users.numpy())
     place = np.arange(len(users)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     size = np.repeat(sizes, sizes)
     # As in the authors' preparation the last pair is tested, and floors leave the rest to the test.
-    train, held = np.floor(first * size).astype(int) - 1, np.floor(0.9 * size).astype(int) - 1
+    train, held = np.floor(0.8 * size).astype(int) - 1, np.floor(0.9 * size).astype(int) - 1
     split = np.empty(len(users), dtype=np.int64)
     split[arranged] = np.where(place < train, 0, np.where(place < held, 1, 2))
     return split

@@ -78,6 +78,8 @@ def _read(path: Path) -> pd.DataFrame:
             return _movielens(path)
         if path.suffix in HDF5:
             return _hdf5(path)
+    except MissingExtraError:
+        raise  # it names the package that is missing
     except ImportError as error:
         raise MissingExtraError("reading .parquet", "pyarrow", "tables") from error
     except (ValueError, OSError, UnicodeError, KeyError, zipfile.BadZipFile) as error:

@@ -38,6 +38,8 @@ class InteractionSpec(Spec):
         require(self.classes == (0,), "all users are of class 0")
         require(len(self.items) == self.num_classes, f"{self.num_classes} items need as many names")
         require(len(set(self.items)) == len(self.items), "two items have the same name")
+        named = all(isinstance(n, str) and len(n) <= MAX_NAME and n.isprintable() for n in self.items)
+        require(named, f"an item's name is printable text of at most {MAX_NAME} characters")
         fits = math.isfinite(self.mean_interactions) and 0 < self.mean_interactions <= self.num_classes
         require(fits, f"a user has {self.mean_interactions} interactions on average")
 
@@ -82,8 +84,6 @@ class InteractionSpec(Spec):
         """Return what `to_json` recorded. What is amiss raises, a type too: a stranger wrote it."""
         lists = [config[key] for key in ("shape", "classes", "class_names", "items", "at")]
         require(all(isinstance(value, list) for value in lists), "shape, classes, names, items and at are lists")
-        named = all(isinstance(n, str) and len(n) <= MAX_NAME and n.isprintable() for n in config["items"])
-        require(named, f"an item's name is printable text of at most {MAX_NAME} characters")
         require(config["normalisation"] == Identity().describe(), "interactions are not normalised")
         require(config["class_names"] == [], "users have no classes with names")
         require(type(config["mean_interactions"]) in (int, float), "mean_interactions is a number")
