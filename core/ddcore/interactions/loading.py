@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ddcore.data.frames import SPLITS, given_splits
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 from ddcore.ground.randomness import derive_seed
 from ddcore.interactions.ranking import Ranking
@@ -16,7 +17,6 @@ from ddcore.interactions.sources import frame_of
 from ddcore.interactions.spec import InteractionSpec
 from ddcore.parts import SparseRows, Spec, Split, TargetData
 
-SPLITS = ("train", "validation", "test")
 FEWEST = 3
 ORDERS = ("random", "time")
 
@@ -84,10 +84,9 @@ def load_interactions(
         raise InputDataError(f"item {frame['item'][columns.isna()].iloc[0]} is not among those of like=")
     users = torch.from_numpy(pd.factorize(frame["user"], sort=True)[0].astype(np.int64))
     columns = torch.tensor(columns.to_numpy(np.int64))
-    split = torch.tensor(_given(frame) if "split" in frame else _drawn(users, frame, order, seed))
-    return _target(
-        name or found, users, columns, split, items, _lengths(at, len(items), like), seed_made="split" not in frame
-    )
+    given = given_splits(frame)
+    split = torch.tensor(_drawn(users, frame, order, seed) if given is None else [SPLITS.index(s) for s in given])
+    return _target(name or found, users, columns, split, items, _lengths(at, len(items), like), seed_made=given is None)
 
 
 def _lengths(at: tuple[int, ...] | None, items: int, like: InteractionSpec | None) -> tuple[int, ...]:
@@ -105,15 +104,6 @@ def _names(items: pd.Series) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise InputDataError("two items have the same name as text")
     return names
-
-
-def _given(frame: pd.DataFrame) -> np.ndarray:
-    split = frame["split"].astype(str)
-    strangers = sorted(set(split) - set(SPLITS))
-    if strangers:
-        raise InputDataError(f"the column 'split' holds {strangers[0]!r}: allowed are {', '.join(SPLITS)}")
-    codes: np.ndarray = split.map({s: i for i, s in enumerate(SPLITS)}).to_numpy(np.int64)
-    return codes
 
 
 def _drawn(users: Tensor, frame: pd.DataFrame, order: str, seed: int) -> np.ndarray:
@@ -144,8 +134,6 @@ def _target(
     parts = [SparseRows.of_pairs(users[split == s], columns[split == s], size) for s in range(len(SPLITS))]
     train, validation, test = parts
     has = train.sizes() > 0
-    if not bool(has.any()):
-        raise InputDataError("no user has a training interaction")
     known = SparseRows.of_pairs(users[split != 2], columns[split != 2], size)
     frequencies = train.column_sums()
     kept = train[has]

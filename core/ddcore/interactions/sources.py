@@ -10,33 +10,28 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ddcore.data.frames import SPLIT, SPLITS, column_names, read_frame
 from ddcore.errors import InputDataError, MissingExtraError
 
-COLUMNS = ("user", "item", "rating", "time", "split")
+COLUMNS = ("user", "item", "rating", "time", SPLIT)
+PAIR = frozenset(COLUMNS[:2])
 MOVIELENS = {"userId": "user", "movieId": "item", "timestamp": "time"}
 HDF5 = (".hdf5", ".h5")
-SPLIT_CODES = {0: "train", 1: "validation", 2: "test"}
 
 
 def is_table_of_pairs(frame: pd.DataFrame) -> bool:
     """Whether a table names users and items."""
-    return {"user", "item"} <= set(map(str, frame.columns))
+    return set(map(str, frame.columns)) >= PAIR
 
 
 def is_interactions_file(path: Path) -> bool:
     """Whether a file holds interactions. Of tables the names of the columns are read."""
     try:
-        if path.suffix == ".csv":
-            return is_table_of_pairs(pd.read_csv(path, nrows=0))
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return {"user", "item"} <= set(pq.read_schema(path).names)
         if path.suffix == ".zip":
             return _movielens_member(path) is not None
-    except (OSError, ValueError, ImportError, zipfile.BadZipFile):
+    except (OSError, zipfile.BadZipFile):
         return False
-    return path.suffix in HDF5
+    return path.suffix in HDF5 or column_names(path) >= PAIR
 
 
 def is_sparse_matrix(source: object) -> bool:
@@ -55,36 +50,15 @@ def frame_of(source: Any) -> tuple[pd.DataFrame, str]:
     if isinstance(source, pd.DataFrame):
         return _checked(source), "interactions"
     if isinstance(source, str | Path):
-        return _checked(_read(Path(source))), Path(source).parent.name if Path(source).suffix in HDF5 else Path(
+        return _checked(read_frame(Path(source), {".zip": _movielens, **dict.fromkeys(HDF5, _hdf5)})), Path(
             source
-        ).stem
+        ).parent.name if Path(source).suffix in HDF5 else Path(source).stem
     if is_sparse_matrix(source):
         return _frame_of_matrix(source), "interactions"
     raise InputDataError(
         f"cannot read interactions from {type(source).__name__}: give a DataFrame or a file with columns user and item, "
         "MovieLens' zip, or a sparse matrix"
     )
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputDataError(f"{path} is not there")
-    try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path)
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".zip":
-            return _movielens(path)
-        if path.suffix in HDF5:
-            return _hdf5(path)
-    except MissingExtraError:
-        raise  # it names the package that is missing
-    except ImportError as error:
-        raise MissingExtraError("reading .parquet", "pyarrow", "tables") from error
-    except (ValueError, OSError, UnicodeError, KeyError, zipfile.BadZipFile) as error:
-        raise InputDataError(f"{path} cannot be read as interactions: {error}") from error
-    raise InputDataError(f"{path}: give .csv, .parquet, MovieLens' .zip, or .hdf5")
 
 
 def _movielens_member(path: Path) -> str | None:
@@ -118,7 +92,8 @@ def _hdf5(path: Path) -> pd.DataFrame:
         codes = held["data"]
     if len(codes) != len(frame):
         raise InputDataError(f"{index} splits {len(codes)} pairs, {path.name} has {len(frame)}")
-    return frame.assign(split=[SPLIT_CODES.get(int(code)) for code in codes])[codes >= 0]
+    names = [SPLITS[code] if code < len(SPLITS) else str(code) for code in codes[codes >= 0].tolist()]
+    return frame[codes >= 0].assign(**{SPLIT: names})
 
 
 def _frame_of_matrix(matrix: Any) -> pd.DataFrame:

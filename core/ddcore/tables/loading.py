@@ -6,22 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
+from ddcore.data.frames import READERS, SPLIT, given_splits, read_frame, rows_by_split, splits_of
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
-from ddcore.parts import Regression, Spec, Split, TargetData, stratified_split
+from ddcore.parts import Regression, Spec, Split, TargetData
 from ddcore.tables import sources
 from ddcore.tables.answers import class_ids_of, class_names_of, numbers_of, task_of
 from ddcore.tables.columns import Scaling, mean_and_deviation
 from ddcore.tables.encoding import as_frame, columns_of, encoded, refuse_missing
 from ddcore.tables.spec import TableSpec
-
-SPLIT = "split"
-SPLITS = ("train", "test", "validation")
-TEST_SHARE = 0.2
 
 
 def load_table(
@@ -69,7 +64,8 @@ def load_table(
     if like is not None and (task is not None or class_names is not None):
         raise SettingsError("like= says the task and the classes already: leave task= and class_names= out")
     frame, found_name, found_target = _frame(source, root)
-    frame, split = _split_column(frame)
+    given = given_splits(frame)
+    frame = frame.drop(columns=[SPLIT], errors="ignore")
     target = _target_of(frame, target, found_target if like is None else like.target)
     if like is not None and target != like.target:
         raise SettingsError(f"like= predicts {like.target!r}, target= is {target!r}")
@@ -79,12 +75,7 @@ def load_table(
     names = () if kind.numeric else class_names_of(answers, class_names if like is None else like.class_names)
     targets = numbers_of(answers) if kind.numeric else class_ids_of(answers, names)
     groups = kind.class_ids(targets)
-    drawn = split is None or (validation > 0 and not (split == "validation").any())
-    if split is None:
-        split = np.full(len(frame), "train", dtype=object)
-        _carve(split, groups, "test", TEST_SHARE, seed)
-    if validation and not (split == "validation").any():
-        _carve(split, groups, "validation", validation, seed)
+    split, drawn = splits_of(given, groups, validation, seed)
     training = torch.from_numpy(split == "train")
     columns = columns_of(inputs[split == "train"]) if like is None else like.columns
     rows = encoded(inputs, columns)
@@ -114,10 +105,9 @@ def load_table(
         target=target,
         target_mean=mean,
     )
-    parts = {s: torch.from_numpy(np.flatnonzero(split == s)) for s in SPLITS}
-    train, test, held_out = (Split(rows[i], targets[i]) if len(i) else None for i in parts.values())
-    assert train is not None
-    return TargetData(name or found_name, spec, train, test, held_out)
+    parts = {part: Split(rows[i], targets[i]) if len(i) else None for part, i in rows_by_split(split).items()}
+    assert parts["train"] is not None
+    return TargetData(name or found_name, spec, parts["train"], parts["test"], parts["validation"])
 
 
 def _target_of(frame: pd.DataFrame, given: str | None, known: str | None) -> str:
@@ -130,13 +120,6 @@ def _target_of(frame: pd.DataFrame, given: str | None, known: str | None) -> str
     return target
 
 
-def _carve(split: Any, groups: Tensor, part: str, share: float, seed: int) -> None:
-    """Give a share of the training rows of every class to another split, in place."""
-    rows = np.flatnonzero(split == "train")
-    chosen = stratified_split(groups[torch.from_numpy(rows)], share, seed)[1]
-    split[rows[chosen.numpy()]] = part
-
-
 def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str | None]:
     """Return a table, a name for it, and the name of its target if that is known."""
     if isinstance(source, pd.DataFrame):
@@ -146,8 +129,8 @@ def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str
         if str(source) in sources.NAMED:
             bunch = sources.NAMED[str(source)](sources.data_root(root))
             return as_frame(sources.frame_of_bunch(bunch)), str(source), "target"
-        if path.suffix in sources.SUFFIXES:
-            return as_frame(sources.read_table(path)), path.stem, None
+        if path.suffix in READERS:
+            return as_frame(read_frame(path)), path.stem, None
         raise UnknownNameError("table", str(source), (*sources.NAMED, "path/to/file.csv", "path/to/file.parquet"))
     if sources.is_bunch(source):
         return as_frame(sources.frame_of_bunch(source)), "table", "target"
@@ -157,16 +140,3 @@ def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str
         f"cannot read a table from {type(source).__name__}: give a name, a .csv or .parquet file, a DataFrame, what "
         "scikit-learn's loaders return, or arrays (x, y)"
     )
-
-
-def _split_column(frame: pd.DataFrame) -> tuple[pd.DataFrame, Any]:
-    """Return the table without its column ``split``, and that column, or None if there is none."""
-    if SPLIT not in frame.columns:
-        return frame, None
-    split = frame[SPLIT].astype(str)
-    strangers = sorted(set(split) - set(SPLITS))
-    if strangers:
-        raise InputDataError(f"the column {SPLIT!r} holds {strangers[0]!r}: allowed are {', '.join(SPLITS)}")
-    if not (split == "train").any():
-        raise InputDataError(f"no row has {SPLIT!r} train")
-    return frame.drop(columns=[SPLIT]), split.to_numpy()

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
+from ddcore.data.frames import READERS
 from ddcore.networks import MLP
 from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
 from ddcore.tables import show
 from ddcore.tables.loading import load_table
 from ddcore.tables.rows import Rows
-from ddcore.tables.sources import NAMED, SUFFIXES, is_bunch
+from ddcore.tables.sources import NAMED, is_bunch
 from ddcore.tables.spec import TableSpec
 
 
@@ -33,7 +34,7 @@ class Tables(Modality):
 
     def recognises(self, source: object) -> bool:
         if isinstance(source, str | Path):
-            return str(source) in NAMED or Path(source).suffix in SUFFIXES
+            return str(source) in NAMED or Path(source).suffix in READERS
         if isinstance(source, tuple) and len(source) in (2, 4):
             return getattr(source[0], "ndim", 0) == 2
         return isinstance(source, pd.DataFrame) or is_bunch(source)

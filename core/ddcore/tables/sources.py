@@ -1,4 +1,4 @@
-"""Where tables come from: sets of scikit-learn, ``.csv`` and ``.parquet`` files, arrays."""
+"""Where tables come from: sets of scikit-learn, arrays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ddcore.errors import InputDataError, MissingExtraError
-
-SUFFIXES = (".csv", ".parquet")
+from ddcore.errors import InputDataError
 
 
 def _embedded(name: str) -> Callable[[Path], Any]:
@@ -76,20 +74,6 @@ def frame_of_bunch(bunch: Any) -> pd.DataFrame:
     if whole and classes is not None and len(target) and target.min() >= 0 and target.max() < len(classes):
         target = np.array([str(classes[i]) for i in target])
     return _with_target(frame, target)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a ``.csv`` or ``.parquet`` file."""
-    if not path.is_file():
-        raise InputDataError(f"{path} is not there")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path)
-    except ImportError as error:
-        raise MissingExtraError("reading .parquet", "pyarrow", "tables") from error
-    except (ValueError, OSError, UnicodeError) as error:
-        raise InputDataError(f"{path} cannot be read as a table: {error}") from error
 
 
 def frame_of_arrays(arrays: Any) -> pd.DataFrame:

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.data.frames import given_splits, rows_by_split, splits_of
 from ddcore.errors import InputDataError, SettingsError
-from ddcore.parts import Spec, Split, TargetData, stratified_split
+from ddcore.parts import Spec, Split, TargetData
 from ddcore.settings import require_counts
 from ddcore.text.embedding import Embedding
-from ddcore.text.sources import SPLITS, frame_of
+from ddcore.text.sources import frame_of
 from ddcore.text.spec import TextSpec
 from ddcore.text.tokens import SPECIAL, cut_by, numbered, vocabulary
 from ddcore.text.vectors import learned_vectors, matrix_of, vectors_of
 
-TEST_SHARE = 0.2
 LENGTH = 30
 
 
@@ -76,7 +76,7 @@ def load_text(
     names = _class_names(frame["label"], class_names if like is None else like.class_names)
     number_of = {label: i for i, label in enumerate(names)}
     targets = torch.tensor([number_of[label] for label in frame["label"]], dtype=torch.int64)
-    split, drawn = _split(frame, targets, validation, seed)
+    split, drawn = splits_of(given_splits(frame), targets, validation, seed)
     sentences = cut_by(tokenizer)(frame["text"].tolist())
     none = next((i for i, words in enumerate(sentences) if not words), None)
     if none is not None:
@@ -101,8 +101,7 @@ def load_text(
         embedding = Embedding.of_words(matrix)
     inputs = numbered(sentences, words, length, torch.int16 if len(words) <= 2**15 else torch.int32)
     spec = _spec(inputs, targets, training, names, words, embedding, tokenizer, like, class_names, drawn)
-    places = {part: torch.from_numpy(np.flatnonzero(split == part)) for part in SPLITS}
-    parts = {part: Split(inputs[i], targets[i]) if len(i) else None for part, i in places.items()}
+    parts = {part: Split(inputs[i], targets[i]) if len(i) else None for part, i in rows_by_split(split).items()}
     assert parts["train"] is not None
     return TargetData(name or found, spec, parts["train"], parts["test"], parts["validation"])
 
@@ -144,25 +143,3 @@ def _class_names(labels: Any, declared: Sequence[str] | None) -> tuple[str, ...]
     if strangers:
         raise InputDataError(f"label {strangers[0]!r} is not among the classes {', '.join(list(declared)[:10])}")
     return tuple(map(str, declared))
-
-
-def _split(frame: Any, targets: Tensor, validation: float, seed: int) -> tuple[np.ndarray, bool]:
-    """Return the split of each sentence, and whether one was drawn here."""
-    drawn = "split" not in frame
-    split = np.full(len(frame), "train", dtype=object) if drawn else frame["split"].astype(str).to_numpy(dtype=object)
-    strangers = sorted(set(split) - set(SPLITS))
-    if strangers:
-        raise InputDataError(f"the column 'split' holds {strangers[0]!r}: allowed are {', '.join(SPLITS)}")
-    if drawn:
-        _carve(split, targets, "test", TEST_SHARE, seed)
-    if validation and not (split == "validation").any():
-        _carve(split, targets, "validation", validation, seed)
-        drawn = True
-    if not (split == "train").any():
-        raise InputDataError("no row has 'split' train")
-    return split, drawn
-
-
-def _carve(split: np.ndarray, targets: Tensor, part: str, share: float, seed: int) -> None:
-    rows = np.flatnonzero(split == "train")
-    split[rows[stratified_split(targets[torch.from_numpy(rows)], share, seed)[1].numpy()]] = part

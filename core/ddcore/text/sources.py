@@ -7,17 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from ddcore.errors import InputDataError, MissingExtraError, UnknownNameError
+from ddcore.data.frames import READERS, SPLIT, SPLITS, column_names, read_frame
+from ddcore.errors import InputDataError, UnknownNameError
 
 LABELS = ("label", "category", "class", "target")
-SPLITS = ("train", "validation", "test")
-TABLES = (".csv", ".parquet")
+LINES = ("", ".tsv", ".txt")
+"""Endings of files of lines: a label, a tab and a sentence."""
 
 
 def is_table_of_sentences(frame: pd.DataFrame) -> bool:
     """Whether a table has a column ``text`` and one that names a class."""
-    names = set(map(str, frame.columns))
-    return "text" in names and bool(names & set(LABELS))
+    return _are_of_sentences(frozenset(map(str, frame.columns)))
+
+
+def _are_of_sentences(columns: frozenset[str]) -> bool:
+    return "text" in columns and bool(columns & set(LABELS))
 
 
 def is_dataset(source: object) -> bool:
@@ -32,14 +36,10 @@ def is_text_source(path: Path) -> bool:
     try:
         if path.is_dir():
             return (path / "train.csv").is_file() and is_text_source(path / "train.csv")
-        if path.suffix == ".csv":
-            return is_table_of_sentences(pd.read_csv(path, nrows=0))
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return is_table_of_sentences(pd.DataFrame(columns=pq.read_schema(path).names))
-        return path.suffix in ("", ".tsv", ".txt") and _is_label_and_text(path)
-    except (OSError, ValueError, ImportError):
+        if path.suffix in READERS:
+            return _are_of_sentences(column_names(path))
+        return path.suffix in LINES and _is_label_and_text(path)
+    except OSError:
         return False
 
 
@@ -82,18 +82,11 @@ def _read(path: Path) -> pd.DataFrame:
         if "train" not in parts:
             raise InputDataError(f"{path} has no train.csv")
         return pd.concat([_read(file).assign(split=split) for split, file in parts.items()], ignore_index=True)
-    if not path.is_file():
-        raise InputDataError(f"{path} is not there")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            return pd.read_csv(path)
-        lines = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ImportError as error:
-        raise MissingExtraError("reading .parquet", "pyarrow", "tables") from error
-    except (ValueError, OSError, UnicodeError) as error:
-        raise InputDataError(f"{path} cannot be read as sentences: {error}") from error
+    return read_frame(path, dict.fromkeys(LINES, _lines))
+
+
+def _lines(path: Path) -> pd.DataFrame:
+    lines = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     odd = next((i for i, parts in enumerate(lines) if len(parts) != 2), None)
     if odd is not None:
         raise InputDataError(f"{path}: line {odd + 1} is no label, a tab and a sentence")
@@ -109,7 +102,7 @@ def _checked(frame: pd.DataFrame, label: str | None) -> pd.DataFrame:
         raise InputDataError(f"which column holds the classes? target= is one of {', '.join(frame.columns[:10])}")
     if named not in frame:
         raise UnknownNameError("column", named, frame.columns)
-    kept = frame[["text", named, *(["split"] if "split" in frame else [])]].rename(columns={named: "label"})
+    kept = frame[["text", named, *([SPLIT] if SPLIT in frame else [])]].rename(columns={named: "label"})
     missing = kept.isna().sum()
     if missing.any():
         raise InputDataError(f"values are missing in {missing.idxmax()!r} ({int(missing.max())}): drop those rows")
