@@ -87,6 +87,20 @@ def data_argument(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--data", default=name, help=f"path of a .npz file, or a name (default: {name})")
 
 
+def fetched(pattern: str, source: str) -> str:
+    """Return the path of a file below the folder of fetched data.
+
+    Args:
+        pattern: its name, perhaps with ``*``.
+        source: where it can be had: said before leaving if it is not there.
+    """
+    root = dd.data.data_root()
+    found = sorted(root.rglob(pattern))
+    if not found:
+        sys.exit(f"there is no {pattern} below {root}: fetch it from {source}, or point DDCORE_DATA to where it is")
+    return str(found[0])
+
+
 def load_or_explain(data: str, **settings: Any) -> dd.TargetData:
     """Load data, or leave with a line that says what is missing."""
     try:

@@ -1,6 +1,8 @@
 """Recommenders from synthetic users, beside all real users, other selections and other models.
 
-python -m benchmarks.recommender --data path/to/ml-latest-small.zip
+python -m benchmarks.recommender
+
+Data are those of ``--data``, or MovieLens' small set below the folder ``DDCORE_DATA``.
 
 Every seed has a split, or without splits of the data's own a condensation, of its own. Ridges are
 chosen on validation data. ``equal bytes`` has as many random users as take the bytes of the
@@ -23,15 +25,18 @@ import torch
 from torch import Tensor
 
 import ddcore as dd
-from benchmarks.common import markdown
+from benchmarks.common import fetched, markdown
 from benchmarks.merging import MergedRows, merge_argument
 from ddcore.evaluation import mean_std_ci95
 from ddcore.interactions import flip_interactions, sample_interactions
 from ddcore.parts import Batch, Learner, Predictor, Spec, Validate, as_sparse, scored
 
+MOVIELENS = "ml-latest-small.zip"
 SELECTIONS = ("random", "head_users", "svp_cf")
 KEPT = ("ndcg@10", "hr@10", "psp@10", "hr@100", "auc")
 FULL = ("infinite-autoencoder", "ease", "popularity")
+AS_PUBLISHED = "infinite-autoencoder(by=hr@100)"
+"""It chooses the ridge as the authors' code does."""
 Data = dd.TargetData | dd.DataSummary
 
 
@@ -81,7 +86,9 @@ def _csr(inputs: Tensor) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="MovieLens' zip, a table of pairs, or an .hdf5 with its split")
+    parser.add_argument(
+        "--data", help=f"MovieLens' zip, a table of pairs, or an .hdf5 with its split (default: {MOVIELENS})"
+    )
     parser.add_argument("--users", default="100,500")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--preset", default="cpu")
@@ -92,6 +99,7 @@ def main() -> None:
     parser.add_argument("--noise-users", type=int, default=100)
     merge_argument(parser)
     options = parser.parse_args()
+    options.data = options.data or fetched(MOVIELENS, "https://grouplens.org/datasets/movielens/latest/")
     budget = {
         "preset": options.preset,
         "settings": " ".join(options.set) or "of the preset",
@@ -112,7 +120,7 @@ ORDER = ("all", "distill_cf", "equal", "random", "head_users", "svp_cf", "intera
 def every_row(targets: list[dd.TargetData], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     wanted = options.rows.split(",")
     if "full" in wanted:
-        yield from rows_of("all users", targets, list(targets), FULL)
+        yield from rows_of("all users", targets, list(targets), (*FULL, AS_PUBLISHED))
     for users in map(int, options.users.split(",")):
         if users > len(targets[0].train):
             continue
@@ -122,7 +130,7 @@ def every_row(targets: list[dd.TargetData], options: argparse.Namespace) -> Iter
                 yield from rows_of(f"{name} {users}", targets, chosen, FULL[:1])
         if "distilled" in wanted:
             made, seconds = distilled(targets, users, options)
-            learners = (*FULL[:2], options.mvae) if "others" in wanted else FULL[:1]
+            learners = (*FULL[:2], AS_PUBLISHED, options.mvae) if "others" in wanted else FULL[:1]
             yield from rows_of(f"distill_cf {users}", targets, made, learners, seconds)
             like = [equal_bytes(t, s.stored_bytes, seed) for seed, (t, s) in enumerate(zip(targets, made, strict=True))]
             yield from rows_of(f"equal bytes to distill_cf {users}", targets, like, FULL[:2])

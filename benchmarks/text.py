@@ -1,6 +1,9 @@
 """Distilled sentences, embedded and in words, beside chosen ones of equal number and equal bytes.
 
-python -m benchmarks.text --data path/to/SMSSpamCollection --embeddings path/to/vectors.npz
+python -m benchmarks.text
+
+Data are those of ``--data`` and ``--embeddings``, or SMS messages and GloVe's vectors below the
+folder ``DDCORE_DATA``.
 
 Every seed has a split, or where the data have one a condensation, of its own. Networks are trained
 on each. Rows of an earlier call at the same settings are kept; ``--earlier drop`` measures anew
@@ -18,19 +21,20 @@ from typing import Any
 import torch
 
 import ddcore as dd
-from benchmarks.common import markdown
+from benchmarks.common import fetched, markdown
 from benchmarks.merging import MergedRows, merge_argument
 from ddcore.evaluation import mean_std_ci95
 from ddcore.text import ProjectedWords
 
+SMS, GLOVE = "SMSSpamCollection", "glove*50d*"
 TRANSFER = ("bilstm", "tiny-transformer")
 ORDER = ("embedded", "rounded words", "projected words", "random", "herding", "k_center", "all sentences")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="sentences with a class")
-    parser.add_argument("--embeddings", required=True, help="word vectors")
+    parser.add_argument("--data", help=f"sentences with a class (default: {SMS})")
+    parser.add_argument("--embeddings", help=f"word vectors (default: {GLOVE})")
     parser.add_argument("--ipc", default="1,5,20", help="sentences per class; total:40 is 40 for all classes")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=3, help="networks trained on each")
@@ -39,6 +43,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="of sucholutsky")
     merge_argument(parser)
     options = parser.parse_args()
+    options.data = options.data or fetched(SMS, "https://archive.ics.uci.edu/dataset/228/sms+spam+collection")
+    options.embeddings = options.embeddings or fetched(GLOVE, "https://nlp.stanford.edu/projects/glove/")
     targets = [
         dd.load_data(options.data, embeddings=options.embeddings, validation=0.1, seed=seed)
         for seed in range(options.seeds)

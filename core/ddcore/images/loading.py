@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.data.root import data_root
 from ddcore.errors import InputDataError, UnknownNameError
 from ddcore.images import sources
 from ddcore.images.normalisation import fit_normalisation
@@ -149,7 +150,7 @@ def _arrays(
     if isinstance(source, str | Path):
         path = Path(source)
         if str(source) in sources.NAMED:
-            return sources.NAMED[str(source)](sources.data_root(root)), str(source)
+            return sources.NAMED[str(source)](data_root(root)), str(source)
         if path.suffix == ".npz" and path.is_file():
             return _from_mapping(sources.read_npz(path)), path.stem
         if path.is_dir():

@@ -5,7 +5,6 @@ Scikit-learn's digits, torchvision's sets, ``.npz`` files, image folders.
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -69,11 +68,6 @@ class Arrays:
     split_seed: int | None = None
     one_by_one: bool = False
     names_found: bool = False
-
-
-def data_root(root: str | Path | None) -> Path:
-    """Return where downloads are kept."""
-    return Path(root or os.environ.get("DDCORE_DATA") or Path.home() / ".cache" / "ddcore")
 
 
 def digits(root: Path) -> Arrays:

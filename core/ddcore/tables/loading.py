@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from ddcore.data.frames import READERS, SPLIT, given_splits, read_frame, rows_by_split, splits_of
+from ddcore.data.root import data_root
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 from ddcore.parts import Regression, Spec, Split, TargetData
 from ddcore.tables import sources
@@ -127,7 +128,7 @@ def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str
     if isinstance(source, str | Path):
         path = Path(source)
         if str(source) in sources.NAMED:
-            bunch = sources.NAMED[str(source)](sources.data_root(root))
+            bunch = sources.NAMED[str(source)](data_root(root))
             return as_frame(sources.frame_of_bunch(bunch)), str(source), "target"
         if path.suffix in READERS:
             return as_frame(read_frame(path)), path.stem, None

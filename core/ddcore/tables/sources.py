@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,11 +47,6 @@ NAMED: dict[str, Callable[[Path], Any]] = {
     "california-housing": _fetched("california_housing"),
 }
 """Sets of scikit-learn by name. Those that it does not bring must have been fetched before."""
-
-
-def data_root(root: str | Path | None) -> Path:
-    """Return where fetched sets are kept."""
-    return Path(root or os.environ.get("DDCORE_DATA") or Path.home() / ".cache" / "ddcore")
 
 
 def is_bunch(source: object) -> bool:

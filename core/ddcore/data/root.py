@@ -1,0 +1,11 @@
+"""Where data that were fetched are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Return ``root``, else the folder that ``DDCORE_DATA`` names, else ``~/.cache/ddcore``."""
+    return Path(root or os.environ.get("DDCORE_DATA") or Path.home() / ".cache" / "ddcore")
