@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=NUMBER", help="of distill_cf")
+    parser.add_argument("--variant", default="", help="how the result file of other settings is called")
     parser.add_argument("--mvae", default="mvae(width=200,latent=64,epochs=50)")
     parser.add_argument("--rows", default="full,selections,distilled,others,noise")
     parser.add_argument("--noise", default="0.2,0.5", help="shares of interactions that are replaced")
@@ -108,7 +109,8 @@ def main() -> None:
     }
     name = Path(options.data).stem
     name = Path(options.data).parent.name if name == "total_data" else name
-    rows = MergedRows(f"recommender_{name.replace('-', '_')}", budget, ("trained on", "model"), options.earlier)
+    title = "_".join(filter(None, ("recommender", name.replace("-", "_"), options.variant)))
+    rows = MergedRows(title, budget, ("trained on", "model"), options.earlier)
     targets = [dd.load_data(options.data, seed=seed) for seed in range(options.seeds)]
     for found in every_row(targets, options):
         rows.write([found], lambda row: ORDER.index(row["trained on"].split(" ")[0]), markdown)
