@@ -37,7 +37,7 @@ from ddcore.engine import Progress
 from ddcore.engine.distill import distill
 from ddcore.engine.experts import train_experts
 from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, evaluate_kernel, storage
-from ddcore.ground import Optimiser
+from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
 from ddcore.settings import describe, override
 from ddcore.summary import DataSummary, concat
@@ -54,6 +54,7 @@ __all__ = [
     "Run",
     "Spec",
     "TargetData",
+    "Workers",
     "__version__",
     "cite",
     "concat",

@@ -45,6 +45,14 @@ class CheckpointError(DistillationError, RuntimeError):
     """A checkpoint that is damaged or belongs to another run."""
 
 
+class ProcessGroupError(DistillationError, RuntimeError):
+    """Processes of one run that do not do the same, or of which one has ended."""
+
+
+class WorkerError(DistillationError, RuntimeError):
+    """A call whose process died whenever it was made."""
+
+
 class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 

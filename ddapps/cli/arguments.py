@@ -11,6 +11,7 @@ from typing import Any
 
 import ddcore as dd
 from ddcore.errors import SettingsError
+from ddcore.ground import Workers
 from ddcore.parts import MODALITIES
 
 IMAGES_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
@@ -91,6 +92,23 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add where and how precisely numbers are computed."""
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", help="fp32, tf32 (GPU), bf16, fp64")
+
+
+def add_worker_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add how many processes share the work, and where they are."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"take {what} in N processes of Ray, each on one thread (default: 0, this process takes all)",
+    )
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="of a running Ray cluster (default: on this machine)")
+
+
+def workers_of(options: argparse.Namespace) -> Workers:
+    """Return the processes that the options ask for."""
+    return Workers(options.workers, options.ray_address)
 
 
 def write_json(value: object, path: str) -> None:

@@ -11,7 +11,7 @@ import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
-from ddcore.ground import resolve_device
+from ddcore.ground import launched, resolve_device
 from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
@@ -106,6 +106,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was cut short goes on."""
+    together = launched()
+    options.quiet = options.quiet or together.rank > 0
     target = load(options, options.data, normalisation=options.normalisation)
     method = method_from(options, target)
     if options.normalisation is None and method.normalisation is not None:
@@ -118,7 +120,8 @@ def run(options: argparse.Namespace) -> None:
         checkpoint.unlink(missing_ok=True)
         shutil.rmtree(experts, ignore_errors=True)
     elif (out / "config.json").exists() and _is_complete(out, target, method, options):
-        print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
+        if together.rank == 0:
+            print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
         return
     try:
         summary = dd.distill(
@@ -132,11 +135,16 @@ def run(options: argparse.Namespace) -> None:
             checkpoint_seconds=options.checkpoint_seconds,
             progress=not options.quiet,
             compile=options.compile,
+            distributed=together.size > 1,
         )
     except DivergenceError as error:
+        if together.rank > 0:
+            raise
         error.summary.save(out / "last-good", overwrite=True)
         checkpoint.unlink(missing_ok=True)
         raise
+    if together.rank > 0:
+        return
     summary.save(out, overwrite=True)
     if summary.record["steps"] == method.steps:
         checkpoint.unlink(missing_ok=True)

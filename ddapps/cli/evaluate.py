@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, say, write_json
+from ddapps.cli.arguments import (
+    DATA_HELP,
+    add_data_options,
+    add_device_options,
+    add_worker_options,
+    load,
+    say,
+    workers_of,
+    write_json,
+)
 from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol, references
 from ddcore.parts import ARCHITECTURES, LEARNERS
 from ddcore.settings import split_names
@@ -32,6 +41,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--ridge", type=float, default=1e-6, help="of krr, relative to the kernel's diagonal (1e-6)")
     parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
+    add_worker_options(parser, "runs")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument(
         "--sizes",
@@ -100,6 +110,7 @@ def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: d
         seed=options.seed,
         device=options.device,
         precision=options.precision or "fp32",
+        workers=workers_of(options),
         progress=None if options.quiet else say,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say
+from ddapps.cli.arguments import DATA_HELP, add_data_options, add_worker_options, load, parse_settings, say, workers_of
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -23,9 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     train.add_argument(
         "--together", type=int, metavar="N", help="networks that take each step at once (default: what is faster)"
     )
-    train.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="train in N processes of Ray (default: none)"
-    )
+    add_worker_options(train, "experts")
     train.add_argument(
         "--set",
         action="append",
@@ -56,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         device=options.device,
         together=options.together,
-        workers=options.workers,
+        workers=workers_of(options),
         progress=None if options.quiet else say,
     )
     print(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show
 from ddcore import __version__
-from ddcore.errors import DistillationError
+from ddcore.errors import DistillationError, SettingsError
+from ddcore.ground import launched
 
 COMMANDS = (distill, evaluate, show, methods, experts, privacy, continual, federated, nas)
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 on success alone."""
     options = build_parser().parse_args(arguments)
     try:
+        if launched().size > 1 and options.command != "distill":
+            raise SettingsError(f"{options.command} is not shared out among processes of torchrun: start it alone")
         options.run(options)
         sys.stdout.flush()
     except DistillationError as error:

@@ -15,7 +15,6 @@ found = rank_correlation([71.0, 64.5, 80.2, 77.0], [91.2, 90.1, 93.0, 93.4], top
 ```
 """
 
-from ddapps.nas.candidates import Workers
 from ddapps.nas.correlation import RankCorrelation, TauDifference, rank_correlation, split_half_tau, tau_difference
 from ddapps.nas.dataset import ProxyDataset, make_proxy
 from ddapps.nas.evaluator import PROXY, SCORES, Measurement, ProxyEvaluator
@@ -55,7 +54,6 @@ __all__ = [
     "TauDifference",
     "Truth",
     "UserSpace",
-    "Workers",
     "as_space",
     "load_table",
     "make_proxy",

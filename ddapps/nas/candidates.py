@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.util import find_spec
 from itertools import product
 from typing import Any
@@ -16,8 +15,8 @@ import torch
 from ddapps.kept_results import KeptResults
 from ddapps.nas.evaluator import Measurement, ProxyEvaluator
 from ddapps.nas.search_space import Candidate
-from ddcore.errors import CandidateError, MissingExtraError, UnsupportedError
-from ddcore.ground import resolve_device
+from ddcore.errors import CandidateError
+from ddcore.ground import Workers, one_thread, resolve_device
 from ddcore.settings import require
 
 Progress = Callable[[str], None]
@@ -67,119 +66,64 @@ class Evaluation:
         return self.evaluator.facts()
 
 
-@dataclass
-class Workers:
-    """Measures candidates, in processes of Ray or in this one: the numbers are the same.
+def crew(count: int, device: str) -> Workers:
+    """Return the processes that measure candidates.
 
-    Every process uses one thread.
-
-    Attributes:
-        count: processes; 1: this one. 0: one per core where Ray is installed and the device is a
+    Args:
+        count: of processes. 1: this one. 0: one per core where Ray is installed and the device is a
             processor, this one otherwise.
         device: where candidates are trained.
     """
+    require(count >= 0, f"workers must not be negative, it is {count}")
+    if count == 0 and resolve_device(device).type == "cpu" and find_spec("ray") is not None:
+        count = os.cpu_count() or 1
+    return Workers(count if count > 1 else 0)
 
-    count: int = 0
-    device: str = "auto"
-    _started: bool = field(default=False, init=False)
 
-    def __post_init__(self) -> None:
-        require(self.count >= 0, f"workers must not be negative, it is {self.count}")
-        if self.count > 1 and find_spec("ray") is None:
-            raise MissingExtraError("candidates in several processes", "ray", "ray")
-        on_cpu = resolve_device(self.device).type == "cpu"
-        if self.count > 1 and not on_cpu:
-            raise UnsupportedError(f"{self.count} processes cannot share {self.device}: use workers=1, or device='cpu'")
-        if self.count == 0:
-            self.count = (os.cpu_count() or 1) if on_cpu and find_spec("ray") is not None else 1
+def measure(
+    evaluations: Sequence[Evaluation],
+    candidates: Sequence[Candidate],
+    kept: KeptResults,
+    workers: Workers,
+    device: str,
+    progress: Progress | None = None,
+) -> dict[str, list[Outcome]]:
+    """Return the outcomes of all candidates by the name of the evaluation.
 
-    def __enter__(self) -> Workers:
-        return self
+    What was kept before is not measured again.
 
-    def __exit__(self, *error: object) -> None:
-        if self._started:
-            import ray
-
-            ray.shutdown()
-            self._started = False
-
-    def measure(
-        self,
-        evaluations: Sequence[Evaluation],
-        candidates: Sequence[Candidate],
-        kept: KeptResults,
-        progress: Progress | None = None,
-    ) -> dict[str, list[Outcome]]:
-        """Return the outcomes of all candidates by the name of the evaluation.
-
-        What was kept before is not measured again.
-
-        Args:
-            evaluations: of different names.
-            candidates: architectures.
-            kept: where results are found and written.
-            progress: called with a line of text whenever one is done.
-        """
-        found: dict[tuple[int, int], Mapping[str, Any]] = {}
-        missing = []
-        for job in product(range(len(evaluations)), range(len(candidates))):
-            known = kept.find(*self._key(evaluations, candidates, job))
-            if known is None:
-                missing.append(job)
-            else:
-                found[job] = known
-        for done, (job, outcome) in enumerate(self._measured(evaluations, candidates, missing), start=1):
-            found[job] = outcome.to_json()
-            if outcome.lasting:
-                kept.keep(*self._key(evaluations, candidates, job), outcome.to_json())
-            if progress is not None:
-                told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
-                name, label = evaluations[job[0]].name, candidates[job[1]].label
-                progress(f"{done} of {len(missing)}: {name}, {label}: {told}")
-        return {
-            evaluation.name: [Outcome.from_json(found[place, index]) for index in range(len(candidates))]
-            for place, evaluation in enumerate(evaluations)
-        }
-
-    @staticmethod
-    def _key(
-        evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], job: tuple[int, int]
-    ) -> tuple[str, dict[str, Any]]:
-        evaluation, candidate = evaluations[job[0]], candidates[job[1]]
-        return f"{evaluation.name} {candidate.label}", {**evaluation.facts, "candidate": candidate.describe()}
-
-    def _measured(
-        self, evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], jobs: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[tuple[int, int], Outcome]]:
-        if self.count == 1 or len(jobs) < 2:
-            for job in jobs:
-                yield job, outcome_of(evaluations[job[0]].evaluator, candidates[job[1]])
-            return
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(num_cpus=self.count, include_dashboard=False, log_to_driver=False, configure_logging=False)
-            self._started = True
-        task, waiting = ray.remote(outcome_of), list(reversed(jobs))
-        shared: dict[int, Any] = {}
-        running: dict[Any, tuple[int, int]] = {}
-        while waiting or running:
-            while waiting and len(running) < 2 * self.count:
-                place, index = waiting.pop()
-                if place not in shared:
-                    # Jobs come evaluation by evaluation: data that no job waits for is let go.
-                    shared = {
-                        known: data for known, data in shared.items() if known in {p for p, _ in running.values()}
-                    }
-                    shared[place] = ray.put(evaluations[place].evaluator)
-                running[task.remote(shared[place], candidates[index])] = (place, index)
-            (done, *_), _ = ray.wait(list(running))
-            job = running.pop(done)
-            try:
-                outcome = ray.get(done)
-            except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-                outcome = Outcome(None, f"its process died: {type(error).__name__}", lasting=False)
-            yield job, outcome
+    Args:
+        evaluations: of different names.
+        candidates: architectures.
+        kept: where results are found and written.
+        workers: processes that measure.
+        device: where candidates are trained.
+        progress: called with a line of text whenever one is done.
+    """
+    found: dict[tuple[int, int], Mapping[str, Any]] = {}
+    missing = []
+    for job in product(range(len(evaluations)), range(len(candidates))):
+        known = kept.find(*_key(evaluations, candidates, job))
+        if known is None:
+            missing.append(job)
+        else:
+            found[job] = known
+    calls = [partial(outcome_of, evaluation.evaluator) for evaluation in evaluations]
+    work = [(calls[place], (candidates[index],)) for place, index in missing]
+    measured = workers.calls(work, torch.device(device), died=lambda reason: Outcome(None, reason, lasting=False))
+    for done, (number, outcome) in enumerate(measured, start=1):
+        job = missing[number]
+        found[job] = outcome.to_json()
+        if outcome.lasting:
+            kept.keep(*_key(evaluations, candidates, job), outcome.to_json())
+        if progress is not None:
+            told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
+            name, label = evaluations[job[0]].name, candidates[job[1]].label
+            progress(f"{done} of {len(missing)}: {name}, {label}: {told}")
+    return {
+        evaluation.name: [Outcome.from_json(found[place, index]) for index in range(len(candidates))]
+        for place, evaluation in enumerate(evaluations)
+    }
 
 
 def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
@@ -191,12 +135,8 @@ def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
             return Outcome(None, str(error))
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread inside the block: sums have the same order everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _key(
+    evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], job: tuple[int, int]
+) -> tuple[str, dict[str, Any]]:
+    evaluation, candidate = evaluations[job[0]], candidates[job[1]]
+    return f"{evaluation.name} {candidate.label}", {**evaluation.facts, "candidate": candidate.describe()}

@@ -237,7 +237,7 @@ def make_proxy(
         full: of training on the full data.
         steps: of distillation, instead of the preset's.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        workers: processes, see `Workers`.
+        workers: as in `rank_proxies`.
         directory: where it is written; what was finished there before is taken up.
         progress: called with a line of text when a training is done.
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import ddcore as dd
 from ddapps.kept_results import KeptResults
-from ddapps.nas.candidates import Evaluation, Outcome, Workers
+from ddapps.nas.candidates import Evaluation, Outcome, crew, measure
 from ddapps.nas.correlation import rank_correlation, require_ranking, tau_difference, top_within
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.outcomes import Agreement, Ranking, Row
@@ -68,7 +68,8 @@ def rank(
         steps: of distillation, instead of the preset's.
         top: the values of k for precision and regret.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        workers: processes, see `Workers`.
+        workers: processes of Ray that train candidates. 1: this process does. 0: one per core where
+            Ray is installed and the device is a processor.
         directory: where results are kept as they come; the same comparison goes on from there.
         progress: called with a line of text when a training is done.
     """
@@ -84,9 +85,11 @@ def rank(
     else:
         table = truth if isinstance(truth, Table) else load_table(truth, space, target.name)
         candidates, true = table.sample(sample, seed)
-    with TemporaryDirectory() as temporary, Workers(workers, device) as crew:
+    processes = crew(workers, device)
+    place_of_training = "cuda" if processes and resolve_device(device).type == "cuda" else str(resolve_device(device))
+    with TemporaryDirectory() as temporary:
         place = Path(temporary if directory is None else directory)
-        bench = Bench(target, space, network, steps, place, str(resolve_device(device)), progress)
+        bench = Bench(target, space, network, steps, place, place_of_training, progress)
         trial = _Trial(bench, range(seed, seed + seeds))
         # What cannot be made is found out before anything is trained.
         _require_suited(candidates[0], target.spec)
@@ -95,7 +98,9 @@ def rank(
         by_proxy = {proxy.name: trial.on_proxy(proxy, protocol, full) for proxy in proxies}
         on_all = trial.on_full_data(full) if true is None else []
         evaluations = {e.name: e for e in (*on_all, *(e for each in by_proxy.values() for e in each))}
-        outcomes = crew.measure(list(evaluations.values()), candidates, KeptResults(place), progress)
+        outcomes = measure(
+            list(evaluations.values()), candidates, KeptResults(place), processes, place_of_training, progress
+        )
     runs = [outcomes[evaluation.name] for evaluation in on_all]
     rows = [
         (proxy, [outcomes[evaluation.name] for evaluation in by_proxy[proxy.name]], _making(by_proxy[proxy.name]))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import ddcore as dd
 from ddapps.kept_results import KeptResults
-from ddapps.nas.candidates import one_thread
 from ddapps.nas.evaluator import ProxyEvaluator
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.search_space import Candidate, SearchSpace
@@ -24,6 +23,7 @@ from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL
 from ddcore.errors import CandidateError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
+from ddcore.ground import one_thread
 from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:

@@ -110,6 +110,14 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
     **DATA,
 }
+WORKERS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--workers": (["--workers", "2"], lambda asked: asked.workers, dd.Workers(2)),
+    "--ray-address": (
+        ["--workers", "2", "--ray-address", "127.0.0.1:6379"],
+        lambda asked: asked.workers,
+        dd.Workers(2, "127.0.0.1:6379"),
+    ),
+}
 EVALUATE: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--networks": (["--networks", "mlp(width=5),lenet"], lambda asked: asked.networks, ["mlp(width=5)", "lenet"]),
     "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol, "dsa"),
@@ -118,6 +126,7 @@ EVALUATE: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **WORKERS,
     **DATA,
 }
 KERNEL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
@@ -131,7 +140,7 @@ EXPERTS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--epochs": (["--epochs", "4"], lambda asked: asked.training, ExpertTraining(epochs=4)),
     "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
     "--together": (["--together", "2"], lambda asked: asked.together, 2),
-    "--workers": (["--workers", "2"], lambda asked: asked.workers, 2),
+    **WORKERS,
     "--set": (["--set", "learning_rate=0.5"], lambda asked: asked.training, ExpertTraining(learning_rate=0.5)),
     "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),

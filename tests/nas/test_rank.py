@@ -33,7 +33,7 @@ from ddapps.nas import (
     rank_correlation,
 )
 from ddapps.nas import candidates as candidates_module
-from ddapps.nas.candidates import Outcome, Workers
+from ddapps.nas.candidates import Outcome, crew
 from ddapps.nas.proxies import Bench
 from ddcore.errors import (
     BudgetError,
@@ -200,16 +200,17 @@ def test_if_all_fail_the_reason_is_told(digits: dd.TargetData) -> None:
         )
 
 
-def test_processes_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates_module, "resolve_device", lambda device: torch.device("cuda"))
-    assert Workers(0, "cuda").count == 1
-    with pytest.raises(UnsupportedError, match="2 processes cannot share cuda"):
-        Workers(2, "cuda")
-    monkeypatch.setattr(candidates_module, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
-        Workers(2)
+def test_processes_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert crew(2, "cpu").count == 2 and crew(1, "cpu").count == 0
     with pytest.raises(SettingsError, match="must not be negative"):
-        Workers(-1)
+        crew(-1, "cpu")
+    monkeypatch.setattr(candidates_module, "resolve_device", lambda device: torch.device("cuda"))
+    assert crew(0, "cuda").count == 0 and crew(2, "cuda").count == 2
+    monkeypatch.setattr(candidates_module, "find_spec", lambda name: None)
+    assert crew(0, "cpu").count == 0
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
+        crew(2, "cpu")
 
 
 @pytest.mark.slow

@@ -6,9 +6,6 @@ What does not fit is refused.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,28 +243,6 @@ def test_convolutions_are_trained_one_after_the_other_on_a_processor() -> None:
     conv, plain = (kind.build((1, 8, 8), 10, seed=0).module for kind in (ConvNet(width=2), MLP(width=4)))
     processor, gpu = torch.device("cpu"), torch.device("cuda")
     assert [worth_stacking(m, d) for m in (conv, plain) for d in (processor, gpu)] == [False, True, True, True]
-
-
-@pytest.mark.slow
-def test_processes_of_ray_train_the_same_experts(few_digits: dd.TargetData, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    alone = trained(few_digits, tmp_path / "alone")
-    # In a process of its own: Ray warns, and leaves files open.
-    torch.save((few_digits.train.inputs, few_digits.train.targets), tmp_path / "train.pt")
-    code = f"""
-import torch, ddcore as dd
-from pathlib import Path
-from tests.networks.test_experts import trained
-inputs, targets = torch.load({str(tmp_path / "train.pt")!r})
-target = dd.load_data("digits").of_classes([0, 1, 7])
-few = dd.TargetData("few digits", target.spec, dd.data.Split(inputs, targets))
-trained(few, Path({str(tmp_path / "ray")!r}), workers=2)
-"""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, timeout=250)
-    side_by_side = ExpertBuffer(tmp_path / "ray")
-    for number in range(2):
-        torch.testing.assert_close(alone.rows(number, 3), side_by_side.rows(number, 3), rtol=1e-4, atol=1e-6)
 
 
 def test_without_ray_the_remedy_is_named(

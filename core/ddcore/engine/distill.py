@@ -16,8 +16,9 @@ from ddcore.data import ExactSignal
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar
-from ddcore.errors import InputDataError, SettingsError
+from ddcore.errors import InputDataError, SettingsError, UnsupportedError
 from ddcore.ground.devices import check_precision, fitting_micro_batch, matmul_precision, resolve_device, warm_allocator
+from ddcore.ground.ranks import ALONE, Ranks, join_process_group, local_device
 from ddcore.parts import Examples, Method, RealSignal, Recipe, Run, TargetData
 from ddcore.summary import DataSummary, Part
 from ddcore.version import __version__
@@ -41,6 +42,7 @@ def distill(
     progress: bool = False,
     micro_batch: int | None = None,
     compile: bool = False,
+    distributed: bool = False,
 ) -> DataSummary:
     """Distill target data into a summary.
 
@@ -71,20 +73,29 @@ def distill(
             processor's cache. Another number changes the last digits of the result only.
         compile: whether to compile feature extraction by torch.compile. On a CPU it needs a C++
             compiler.
+        distributed: whether the processes that ``torchrun`` started take the steps together. Each
+            computes the terms of some classes, and returns the same summary. It equals that of one
+            process but for rounding. The first process writes the checkpoint. Any number of
+            processes goes on from it.
 
     Raises:
         DivergenceError: the loss was not finite. The error holds the last good state.
         BudgetError: a class has fewer examples than the method stores.
         CheckpointError: the checkpoint is of another run, or damaged.
+        ProcessGroupError: another process has ended, or was told other settings.
     """
+    place, ranks = resolve_device(device), ALONE
+    if distributed:
+        place = local_device(place)
+        ranks = join_process_group(place)
     signal = real or _exact(target)
-    place = resolve_device(device)
     method = replace(method.with_steps(steps), precision=precision or method.precision)
     if networks is not None:
         method = method.on_networks(networks)
     method.require_fitting(signal.spec)
     method = method.suited_to(signal.spec)  # the usual network, where none was named
     check_precision(method.precision, place)
+    _require_shared(method, signal, ranks)
     gradient_micro_batch = micro_batch
     if signal.spec.connected:
         micro_batch = gradient_micro_batch = sum(signal.counts.values())  # a graph is read as a whole
@@ -95,7 +106,7 @@ def distill(
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
-    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress and method.steps > 0 else []
+    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress and method.steps > 0 and ranks.rank == 0 else []
     run = Run(
         spec=signal.spec,
         real=signal,
@@ -109,6 +120,7 @@ def distill(
         steps=method.steps,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         continued=start is not None,
+        ranks=ranks,
         report=None if not bar else bar[0].say,
     )
     signal.begin(run)
@@ -116,16 +128,18 @@ def distill(
     facts = {"method": method.describe(), "seed": seed, "precision": method.precision, "device": place.type}
     started = time.monotonic()
     saver = None
+    fingerprint = {
+        **facts,
+        "start": None if start is None else start.sha256(),
+        "micro_batch": micro_batch,
+        "compile": compile,
+        "threads": torch.get_num_threads(),
+        "versions": versions,
+    }
+    if ranks.size > 1 or checkpoint is not None:
+        fingerprint["data"] = signal.fingerprint()
+        ranks.require_equal(fingerprint, place)
     if checkpoint is not None:
-        fingerprint = {
-            **facts,
-            "data": signal.fingerprint(),
-            "start": None if start is None else start.sha256(),
-            "micro_batch": micro_batch,
-            "compile": compile,
-            "threads": torch.get_num_threads(),
-            "versions": versions,
-        }
         saver = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds)
         saver.read()
     method.factorization.counts_for(signal.counts)
@@ -143,7 +157,11 @@ def distill(
             "steps": steps_done,
             "seconds": round(seconds, 3),
             "versions": versions,
-            "machine": {"python": platform.python_version(), "threads": torch.get_num_threads()},
+            "machine": {
+                "python": platform.python_version(),
+                "threads": torch.get_num_threads(),
+                "processes": ranks.size,
+            },
             "cites": list(method.cites),
             **signal.record(),
             **(run.networks.record() if hasattr(run, "networks") else {}),
@@ -163,6 +181,17 @@ def distill(
         for shown in bar:
             shown.close()
     return summary
+
+
+def _require_shared(method: Method, signal: RealSignal, ranks: Ranks) -> None:
+    """Raise `UnsupportedError` if a step of ``method`` cannot be shared out among processes."""
+    if ranks.size == 1 or method.matching is None:
+        return
+    if signal.spec.connected or not method.matching.shares_terms():
+        raise UnsupportedError(
+            f"a step of {method.name} is no sum over classes, so {ranks.size} processes cannot share it: run it in one "
+            "process, and several such runs side by side"
+        )
 
 
 def _exact(target: TargetData | None) -> ExactSignal:

@@ -10,6 +10,7 @@ import torch
 from ddcore import sources
 from ddcore.errors import InputDataError
 from ddcore.ground.devices import resolve_device, warm_allocator
+from ddcore.ground.workers import Workers
 from ddcore.parts import Architecture, TargetData, Usual, as_architecture, require_fitting
 from ddcore.sources import ExpertBuffer, ExpertData, ExpertTraining
 
@@ -24,7 +25,7 @@ def train_experts(
     seed: int = 0,
     device: str | torch.device = "auto",
     together: int | None = None,
-    workers: int = 0,
+    workers: int | Workers = 0,
     progress: Callable[[str], None] | None = None,
 ) -> ExpertBuffer:
     """Train networks on a whole training split and keep their weights after every epoch.
@@ -43,7 +44,8 @@ def train_experts(
         device: as in ``distill``.
         together: number of networks that take each step at once. None: all of them where that is
             faster, else one.
-        workers: processes of Ray that train experts side by side. 0: this process trains all.
+        workers: processes of Ray that train experts side by side: how many, or `Workers` of a
+            cluster. 0: this process trains all.
         progress: called with a line of text now and then.
 
     Raises:
@@ -67,6 +69,6 @@ def train_experts(
         seed=seed,
         device=place,
         together=together,
-        workers=workers,
+        workers=Workers(workers) if isinstance(workers, int) else workers,
         progress=progress,
     )

@@ -51,6 +51,7 @@ class Loop:
         self._rates = method.optimiser
         self._make_summary = summarise
         self._checkpoint = checkpoint
+        self._written = checkpoint if run.ranks.rank == 0 else None
         self._callbacks = callbacks
         self._check_every = 1 if run.device.type == "cpu" else GPU_CHECK_INTERVAL
         self._good, self._good_step = self._copy_parameters(), 0
@@ -69,7 +70,7 @@ class Loop:
         started = time.monotonic() - self._seconds
         with matmul_precision(run.precision, run.device):
             while step < self._steps and not run.real.exhausted():
-                if max_seconds is not None and self._seconds >= max_seconds:
+                if max_seconds is not None and run.ranks.largest(self._seconds, run.device) >= max_seconds:
                     break
                 run.step = step
                 try:
@@ -83,8 +84,8 @@ class Loop:
                 self._observe(step, loss)
         if step > 0:
             self._raise_if_bad(last=step - 1)
-        if self._checkpoint is not None:
-            self._checkpoint.write(self._state_dict(step))
+        if self._written is not None:
+            self._written.write(self._state_dict(step))
         return self.summarise(step)
 
     def _step(self) -> Tensor:
@@ -93,11 +94,12 @@ class Loop:
         self._optimiser.zero_grad(set_to_none=True)
         for group in self._optimiser.param_groups:
             group["lr"] = group["initial_lr"] * self._rates.factor_at(run.step, self._steps)
-        pending = False
+        pending = run.ranks.size > 1  # all processes take part in the sum, also without a term
         penalty = run.examples.penalty(run)
         if penalty is not None:
-            penalty.backward()
-            total += penalty.detach()
+            if run.ranks.rank == 0:  # the others' gradients are added to it
+                penalty.backward()
+                total += penalty.detach()
             pending = True
         for term in self._matching.terms(run, self._state):
             term.loss.backward(inputs=[p for name in term.groups or self._groups for p in self._groups[name]])
@@ -119,6 +121,7 @@ class Loop:
         That state is then the last good one.
         """
         run = self._run
+        self._add_up(loss)
         bad = ~torch.isfinite(loss) & (self._first_bad < 0)
         self._first_bad = torch.where(bad, run.step, self._first_bad)
         if run.step % self._check_every == 0:
@@ -132,12 +135,23 @@ class Loop:
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
 
+    def _add_up(self, loss: Tensor) -> None:
+        """Put the sums over all processes in place of the loss and of the gradients."""
+        run, held = self._run, self._parameters()
+        if run.ranks.size == 1:
+            return
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in held]
+        total, *grads = run.ranks.sum([loss, *(grad.to(loss.dtype) for grad in grads)])
+        loss.copy_(total)
+        for parameter, grad in zip(held, grads, strict=True):
+            parameter.grad = grad.to(parameter.dtype)
+
     def _observe(self, step: int, loss: Tensor) -> None:
         for callback in self._callbacks:
             callback(Progress(step, self._steps, loss, self._seconds, lambda: self.summarise(step)))
-        if self._checkpoint is not None and step < self._steps and self._checkpoint.due():
+        if self._written is not None and step < self._steps and self._written.due():
             self._raise_if_bad(last=step - 1)
-            self._checkpoint.write(self._state_dict(step))
+            self._written.write(self._state_dict(step))
 
     def summarise(self, step: int) -> DataSummary:
         """Return the present state as a summary."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
 from ddcore.ground.randomness import derive_seed, generator
+from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
     Architecture,
     Augmentation,
@@ -55,6 +56,7 @@ def evaluate(
     device: str | torch.device = "auto",
     precision: str = "fp32",
     split: str = "test",
+    workers: int | Workers = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Train new networks on a summary by its recipe, and score them on held-out real data.
@@ -75,7 +77,10 @@ def evaluate(
         device: as in ``distill``.
         precision: as in ``distill``.
         split: ``test``, or ``validation`` for choosing settings.
-        progress: called with a line of text before every run.
+        workers: processes of Ray that take runs side by side, each on one thread: how many, or
+            `Workers` of a cluster. 0: this process takes all.
+        progress: called with a line of text about every run: before it, or after it where there
+            are workers.
 
     Returns:
         A `Report` of final iterates, or of the best on *validation* data where the protocol keeps
@@ -95,43 +100,17 @@ def evaluate(
     warm_allocator(place)
     if runs < 1:
         raise SettingsError(f"runs must be at least 1, not {runs}")
-    held_out = held_out_split(target, split)
+    held_out_split(target, split)
     check_compatible(summary, target)
     named = networks if isinstance(networks, list | tuple) else [networks]
     learners = [_fitting(as_learner(n) or as_architecture(n), target.spec) for n in named]
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
-    validate = _validation(target, place, precision) if training.keep != "final" else None
+    crew = Workers(workers) if isinstance(workers, int) else workers
+    trials = _Trials(summary, target, split, training, seed, precision, str(place))
     source = TrainingSource.of(summary, place, dtype_of(precision))
-    results = []
-    with matmul_precision(precision, place):
-        for learner in learners:
-            label = learner.label if isinstance(learner, Learner) else architecture_label(learner)
-            started, scores, weights = time.monotonic(), list[dict[str, float]](), 0
-            for run in range(1 if isinstance(learner, Learner) and not learner.random else runs):
-                if progress is not None:
-                    progress(f"{label}: run {run + 1} of {runs}")
-                if isinstance(learner, Learner):
-                    outputs = _learned(learner, source, held_out, target, place, derive_seed(seed, "run", run))
-                else:
-                    network = train_one(
-                        learner,
-                        source,
-                        training,
-                        target.spec,
-                        seed=seed,
-                        run=run,
-                        precision=precision,
-                        validate=validate,
-                    )
-                    weights = sum(p.numel() for p in network.parameters())
-                    with autocast(precision, place):
-                        outputs = predict(network, held_out, target.spec, place)
-                scores.append(target.spec.task.scores(outputs, held_out.targets))
-            seconds = time.monotonic() - started
-            by_name = {name: tuple(found[name] for found in scores) for name in scores[0]}
-            results.append(Result(label, by_name, seconds, weights))
+    results = trials.results(learners, runs, source, crew, progress)
     details: dict[str, Any] = {
         "training": describe(training),
         "recipe": source.recipe.to_json(),
@@ -142,6 +121,82 @@ def evaluate(
     }
     trains = any(isinstance(learner, Architecture) for learner in learners)
     return source.report(protocol.name if trains else LEARNED, results, target, split, place, details)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Runs of learners on one summary. Any process can take any of them."""
+
+    summary: DataSummary | TargetData
+    target: TargetData
+    split: str
+    training: Training
+    seed: int
+    precision: str
+    device: str
+
+    def results(
+        self,
+        learners: Sequence[Architecture | Learner],
+        runs: int,
+        source: TrainingSource,
+        workers: Workers,
+        progress: Callable[[str], None] | None,
+    ) -> list[Result]:
+        every = [(n, run) for n, learner in enumerate(learners) for run in range(_runs_of(learner, runs))]
+        labels = [n.label if isinstance(n, Learner) else architecture_label(n) for n in learners]
+
+        def tell(job: tuple[int, int], when: str) -> None:
+            if progress is not None and when == ("done" if workers else "begun"):
+                progress(f"{labels[job[0]]}: run {job[1] + 1} of {runs}")
+
+        def jobs() -> Iterator[Job[tuple[dict[str, float], int, float]]]:
+            for job in every:
+                tell(job, "begun")
+                yield self.run, (learners[job[0]], job[1], None if workers else source)
+
+        found = {}
+        for number, outcome in workers.calls(jobs(), torch.device(self.device)):
+            found[every[number]] = outcome
+            tell(every[number], "done")
+        results = []
+        for n, label in enumerate(labels):
+            scores, weights, seconds = zip(*(found[job] for job in every if job[0] == n), strict=True)
+            by_name = {name: tuple(score[name] for score in scores) for name in scores[0]}
+            results.append(Result(label, by_name, sum(seconds), weights[0]))
+        return results
+
+    def run(
+        self, learner: Architecture | Learner, run: int, source: TrainingSource | None
+    ) -> tuple[dict[str, float], int, float]:
+        """Return the scores of one run, the number of weights, and the seconds that it took."""
+        started, spec = time.monotonic(), self.target.spec
+        place = resolve_device("cuda" if source is None and self.device.startswith("cuda") else self.device)
+        source = source or TrainingSource.of(self.summary, place, dtype_of(self.precision))
+        held_out, weights = held_out_split(self.target, self.split), 0
+        with matmul_precision(self.precision, place):
+            if isinstance(learner, Learner):
+                outputs = _learned(learner, source, held_out, self.target, place, derive_seed(self.seed, "run", run))
+            else:
+                validates = self.training.keep != "final"
+                network = train_one(
+                    learner,
+                    source,
+                    self.training,
+                    spec,
+                    seed=self.seed,
+                    run=run,
+                    precision=self.precision,
+                    validate=_validation(self.target, place, self.precision) if validates else None,
+                )
+                weights = sum(p.numel() for p in network.parameters())
+                with autocast(self.precision, place):
+                    outputs = predict(network, held_out, spec, place)
+        return spec.task.scores(outputs, held_out.targets), weights, time.monotonic() - started
+
+
+def _runs_of(learner: Architecture | Learner, runs: int) -> int:
+    return 1 if isinstance(learner, Learner) and not learner.random else runs
 
 
 class TrainingSource:

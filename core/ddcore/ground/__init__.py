@@ -14,6 +14,7 @@ from ddcore.ground.devices import (
 from ddcore.ground.lamb import Lamb
 from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
+from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
 from ddcore.ground.statefile import read_state, write_state
 from ddcore.ground.tensorfile import (
     MAX_FILE,
@@ -27,8 +28,10 @@ from ddcore.ground.tensorfile import (
     write_atomically,
     write_tensors,
 )
+from ddcore.ground.workers import Workers, one_thread
 
 __all__ = [
+    "ALONE",
     "KINDS",
     "MAX_FILE",
     "MAX_HEADER",
@@ -37,6 +40,8 @@ __all__ = [
     "SCHEDULES",
     "Lamb",
     "Optimiser",
+    "Ranks",
+    "Workers",
     "autocast",
     "check_precision",
     "default_generator_seeded",
@@ -45,7 +50,11 @@ __all__ = [
     "dtype_of",
     "fitting_micro_batch",
     "generator",
+    "join_process_group",
+    "launched",
+    "local_device",
     "matmul_precision",
+    "one_thread",
     "pack_tensors",
     "read_json",
     "read_limited",

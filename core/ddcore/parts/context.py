@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 
 from ddcore.ground.devices import autocast, dtype_of
 from ddcore.ground.randomness import derive_seed, generator
+from ddcore.ground.ranks import ALONE, Ranks
 from ddcore.parts.augmentation import Augmentation
 from ddcore.parts.spec import Spec
 
@@ -29,6 +30,7 @@ class Context:
         checkpoint: the file that keeps this run's state, or None. Parts may keep more beside it
             (`beside_checkpoint`).
         continued: whether the run goes on from the examples of an earlier summary.
+        ranks: this process among those that take this run's steps together.
         report: takes a line of text about what a part does before the first step; or None.
     """
 
@@ -46,6 +48,7 @@ class Context:
         steps: int = 0,
         checkpoint: Path | None = None,
         continued: bool = False,
+        ranks: Ranks = ALONE,
         report: Callable[[str], None] | None = None,
     ) -> None:
         self.spec = spec
@@ -60,6 +63,7 @@ class Context:
         self.steps = steps
         self.checkpoint = checkpoint
         self.continued = continued
+        self.ranks = ranks
         self.report = report
         self._seed = seed
 
@@ -70,6 +74,10 @@ class Context:
     def generator(self, purpose: str, *key: int | str) -> torch.Generator:
         """Return a CPU generator that follows from (seed, purpose, step, key)."""
         return generator(self._seed, purpose, self.step, *key)
+
+    def own_classes(self, classes: Sequence[int]) -> list[int]:
+        """Return those of the classes that this process computes."""
+        return self.ranks.share(classes, [self.spec.classes.index(c) for c in classes])
 
     def beside_checkpoint(self, what: str) -> Path | None:
         """Return the path where a part keeps what a resumed run shall find again.

@@ -85,6 +85,13 @@ class Matching(ABC):
         """
         return MatchingState()
 
+    def shares_terms(self) -> bool:
+        """Whether `terms` yields only those of this process's classes, where a run has several.
+
+        Their losses add up to that of one process.
+        """
+        return False
+
     @abstractmethod
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         """Yield the terms of the present step's loss."""

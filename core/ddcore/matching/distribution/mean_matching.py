@@ -38,12 +38,15 @@ class DistributionMatching(Matching):
             network.require_independent_examples()
         return MatchingState()
 
+    def shares_terms(self) -> bool:
+        return True
+
     def asks(self) -> frozenset[str]:
         return frozenset({"features"})
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
-        classes = run.examples.classes
+        classes = run.own_classes(run.examples.classes)
         views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
         real = run.real.features(network, [[c] for c in classes], views, self.real_batch)
         with network.differentiated():

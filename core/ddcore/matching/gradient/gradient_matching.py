@@ -95,6 +95,9 @@ class GradientMatching(Matching):
             )
         return MatchingState()
 
+    def shares_terms(self) -> bool:
+        return self.groups == "class" and not self.update_per_class and self.updates_per_gradient == 1
+
     def asks(self) -> frozenset[str]:
         return frozenset({"gradients"})
 
@@ -145,7 +148,7 @@ class GradientMatching(Matching):
     def _groups(self, run: Run) -> list[list[int]]:
         classes, networks = list(run.examples.classes), run.networks
         warm = networks.episode < self.warmup_networks and networks.age < self.warmup_age
-        return [classes] if self.groups == "joint" and not warm else [[c] for c in classes]
+        return [classes] if self.groups == "joint" and not warm else [[c] for c in run.own_classes(classes)]
 
     def _drawn(self, run: Run, group: Sequence[int]) -> dict[int, Tensor]:
         random = {c: run.generator("synthetic", c) for c in group}

@@ -1,14 +1,14 @@
 """Training experts into a buffer.
 
-Training is resumable. Several experts take each step at once where that is faster. Ray trains
-them in several processes where that is asked for.
+Training is resumable. Several experts take each step at once where that is faster, and several
+processes train them where that is asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddcore.errors import CheckpointError, ExpertsError, MissingExtraError, NumericalError, UnsupportedError
+from ddcore.errors import CheckpointError, ExpertsError, NumericalError, UnsupportedError
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.statefile import read_state, write_state
+from ddcore.ground.workers import Workers
 from ddcore.parts import Architecture, OneOf, suited_architecture, suited_augmentation
-from ddcore.settings import describe, require, require_counts
+from ddcore.settings import describe, require_counts
 from ddcore.sources.experts.buffer import ExpertBuffer
 from ddcore.sources.experts.data import ExpertData
 from ddcore.sources.experts.training import ExpertTraining, Together, worth_stacking
@@ -28,6 +29,7 @@ from ddcore.sources.experts.training import ExpertTraining, Together, worth_stac
 Progress = Callable[[str], None]
 Trained = tuple[Sequence[int], Tensor, float]
 
+NONE = Workers()
 CHECKPOINT_SECONDS = 30.0
 REPORT_SECONDS = 10.0
 
@@ -42,7 +44,7 @@ def train_experts(
     seed: int,
     device: torch.device,
     together: int | None = None,
-    workers: int = 0,
+    workers: Workers = NONE,
     progress: Progress | None = None,
 ) -> ExpertBuffer:
     """Train those of the experts 0 to ``count`` - 1 that the directory lacks.
@@ -52,7 +54,6 @@ def train_experts(
     require_counts(count=count, together=1 if together is None else together)
     if isinstance(architecture, OneOf):
         raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
-    require(workers >= 0, f"workers must not be negative, it is {workers}")
     architecture = suited_architecture(architecture, data.spec)
     suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
     job = _Job(directory, data, architecture, suited, seed, device)
@@ -68,39 +69,14 @@ def train_experts(
     if together is None:
         together = len(missing) if stacked else 1
     groups = [missing[first : first + together] for first in range(0, len(missing), together)]
-    trained = _by_ray(job, groups, workers) if workers else (job.train(group, progress) for group in groups)
-    for numbers, trajectories, seconds in trained:
+    jobs = [(job.train, (group, None if workers else progress)) for group in groups]
+    for _, (numbers, trajectories, seconds) in workers.calls(jobs, device):
         for number, trajectory in zip(numbers, trajectories, strict=True):
             buffer.add(number, trajectory, seconds / len(numbers))
         job.partial(numbers).unlink(missing_ok=True)
         if progress is not None:
             progress(f"{len(buffer.present())} of {count} experts are trained")
     return buffer
-
-
-def _by_ray(job: _Job, groups: Sequence[Sequence[int]], workers: int) -> Iterator[Trained]:
-    """Train groups in processes of Ray, on one thread each. Yield each group when it is done."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("training experts in several processes", "ray", "ray") from error
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        shared, task = ray.put(job), ray.remote(num_cpus=1)(_train_group)
-        running = [task.remote(shared, group) for group in groups]
-        while running:
-            done, running = ray.wait(running)
-            yield ray.get(done[0])
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _train_group(job: _Job, group: Sequence[int]) -> Trained:
-    torch.set_num_threads(1)
-    return job.train(group, None)
 
 
 @dataclass(frozen=True)
