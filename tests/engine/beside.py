@@ -50,7 +50,7 @@ def reports(target: dd.TargetData) -> list[Any]:
     """Return what two networks reach in this process and in two of Ray, and what was told."""
     summary = dd.distill(target, dd.methods.build_method("random", ipc=2, target=target), seed=0)
     found: list[Any] = []
-    for workers in (0, 2):
+    for count in (0, 2):
         told: list[str] = []
         report = dd.evaluate(
             summary,
@@ -58,7 +58,7 @@ def reports(target: dd.TargetData) -> list[Any]:
             networks=["mlp(width=8)", "convnet(width=4)"],
             protocol="quick",
             runs=2,
-            workers=workers,
+            workers=count,
             progress=told.append,
         )
         found.append([[[r.network, r.scores, r.parameters] for r in report.results], sorted(told)])
