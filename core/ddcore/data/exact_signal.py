@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import to_device, together_to_device
 from ddcore.parts import (
     LOSSES,
     Batch,
@@ -26,7 +26,9 @@ from ddcore.parts import (
     chunks,
     class_shares,
     concatenated,
+    group_shares,
     scored,
+    viewed_at_once,
 )
 
 
@@ -71,17 +73,19 @@ class ExactSignal(RealSignal):
         self, network: Network, groups: Sequence[Sequence[int]], views: Mapping[int, View], count: Counts
     ) -> Iterator[Features]:
         run = self._bound()
-        for group in groups:
-            drawn, sizes = self._drawn(group, count)
+        for lot in self._lots(self._drawn(groups, count)):
+            sizes = [{c: len(indices) for c, indices in drawn.items()} for drawn in lot]
             totals: list[Tensor] = []
             with torch.no_grad():
-                for chunk in chunks(drawn, run.micro_batch):
+                for chunk in chunks({c: indices for drawn in lot for c, indices in drawn.items()}, run.micro_batch):
                     # Views are in full precision, as those of the synthetic examples are.
                     batch = self._view(chunk, views)
                     with run.autocast():
                         part = network.features(batch.inputs)
-                    totals.append(self._shares(chunk, sizes) @ part.to(run.dtype))
-            yield Features(tuple(group), torch.stack(totals).sum(dim=0), sum(sizes.values()))
+                    totals.append(group_shares(chunk, sizes, run.dtype, run.device) @ part.to(run.dtype))
+            means = torch.stack(totals).sum(dim=0)
+            for mean, drawn in zip(means, lot, strict=True):
+                yield Features(tuple(drawn), mean, sum(map(len, drawn.values())))
 
     def gradients(
         self,
@@ -93,8 +97,8 @@ class ExactSignal(RealSignal):
         loss: str = "cross_entropy",
     ) -> Iterator[Gradients]:
         run, loss_of = self._bound(), LOSSES[self.spec.task.loss(loss)]
-        for group in groups:
-            drawn, sizes = self._drawn(group, count)
+        for drawn in self._drawn(groups, count):
+            sizes = {c: len(indices) for c, indices in drawn.items()}
             totals: list[Tensor] = []
             total_loss = torch.zeros((), dtype=run.dtype, device=run.device)
             with network.differentiated(weights) as differentiated:
@@ -102,25 +106,38 @@ class ExactSignal(RealSignal):
                     batch = self._view(chunk, views)
                     with run.autocast():
                         losses = loss_of(network.logits(batch.inputs), batch.targets).to(run.dtype)
-                    mean = self._shares(chunk, sizes) @ losses
+                    mean = class_shares(chunk, sizes, run.dtype, run.device) @ losses
                     total_loss += mean.detach()
                     parts = torch.autograd.grad(mean, differentiated, allow_unused=True, materialize_grads=True)
                     totals = list(parts) if not totals else torch._foreach_add(totals, parts)  # type: ignore[assignment]
-            yield Gradients(tuple(group), tuple(totals), sum(sizes.values()), total_loss)
+            yield Gradients(tuple(drawn), tuple(totals), sum(sizes.values()), total_loss)
 
-    def _shares(self, chunk: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
-        run = self._bound()
-        return to_device(class_shares(chunk, sizes).to(run.dtype), run.device)
-
-    def _drawn(self, group: Sequence[int], count: Counts) -> tuple[dict[int, Tensor], dict[int, int]]:
-        """Return the drawn indices and their number, per class id."""
-        drawn = {c: self._draw(c, count, "real") for c in group}
-        empty = [c for c, indices in drawn.items() if not len(indices)]
+    def _drawn(self, groups: Sequence[Sequence[int]], count: Counts) -> list[dict[int, Tensor]]:
+        """Return the drawn indices per class id, for each group. They go to the device together."""
+        drawn = [{c: self._draw(c, count, "real") for c in group} for group in groups]
+        empty = [c for group in drawn for c, indices in group.items() if not len(indices)]
         if empty:
             raise InputDataError(f"{self.name}: class {empty[0]} has no example; leave it out of ipc")
-        return drawn, {c: len(indices) for c, indices in drawn.items()}
+        device = self._bound().device
+        there = iter(together_to_device([indices for group in drawn for indices in group.values()], device))
+        return [{c: next(there) for c in group} for group in drawn]
+
+    def _lots(self, drawn: Sequence[dict[int, Tensor]]) -> Iterator[list[dict[int, Tensor]]]:
+        """Take as many groups at once as fit one micro-batch. Groups of a lot share no class."""
+        lot: list[dict[int, Tensor]] = []
+        for group in drawn:
+            size = sum(len(indices) for taken in (*lot, group) for indices in taken.values())
+            if lot and (size > self._bound().micro_batch or any(c in taken for taken in lot for c in group)):
+                yield lot
+                lot = []
+            lot.append(group)
+        if lot:
+            yield lot
 
     def _view(self, chunk: Mapping[int, Tensor], views: Mapping[int, View]) -> Batch:
+        if self._bound().device.type != "cpu" and torch.is_tensor(self._split.inputs):
+            batch = self._fetch(torch.cat(list(chunk.values())))
+            return viewed_at_once(batch, views, {c: len(indices) for c, indices in chunk.items()})
         return concatenated([views[c](self._fetch(indices)) for c, indices in chunk.items()])
 
     def _bound(self) -> Context:
@@ -134,6 +151,6 @@ class ExactSignal(RealSignal):
 
     def _fetch(self, indices: Tensor) -> Batch:
         run = self._bound()
-        where = indices if run.device.type == "cpu" else indices.pin_memory().to(run.device, non_blocking=True)
+        where = to_device(indices, run.device)
         inputs = self.spec.normalisation.apply(self._split.inputs[where], run.dtype)
         return Batch(inputs, self._split.targets[where])

@@ -15,7 +15,15 @@ from ddcore.errors import InputDataError, SettingsError, UnsupportedError
 from ddcore.evaluation.learners import as_learner, usual_learners
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
-from ddcore.ground.devices import autocast, check_precision, dtype_of, matmul_precision, resolve_device, warm_allocator
+from ddcore.ground.devices import (
+    autocast,
+    check_precision,
+    dtype_of,
+    matmul_precision,
+    resolve_device,
+    to_device,
+    warm_allocator,
+)
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
@@ -35,6 +43,7 @@ from ddcore.parts import (
     scored,
     suited_architecture,
     suited_augmentation,
+    taken,
 )
 from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
@@ -214,7 +223,12 @@ class TrainingSource:
             inputs, targets = data.train.inputs.to(device), data.train.targets.to(device)
             apply = data.spec.normalisation.apply
             recipe = Recipe(data.spec.task.loss("cross_entropy"))
-            source = cls(lambda i: Batch(apply(inputs[i], dtype), targets[i]), len(targets), recipe, "hard")
+
+            def batch_of(indices: Tensor) -> Batch:
+                there = to_device(indices, device)
+                return Batch(apply(inputs[there], dtype), targets[there])
+
+            source = cls(batch_of, len(targets), recipe, "hard")
             per_class = len(targets) / len(data.spec.classes)
             source.data, source.method = data.name, "full data"
             source.ipc = int(per_class) if per_class == int(per_class) else round(per_class, 1)
@@ -222,7 +236,7 @@ class TrainingSource:
             return source
         decoded, labels = data.tensors(device, dtype)
         kind = "soft" if labels.ndim == 2 else "hard"
-        source = cls(lambda i: Batch(decoded[i], labels[i]), len(labels), data.recipe, kind)
+        source = cls(partial(taken, Batch(decoded, labels)), len(labels), data.recipe, kind)
         source.members = data.members()
         source.data = str(data.record.get("data", "?"))
         source.method = str(data.record.get("method", {}).get("name", "custom"))

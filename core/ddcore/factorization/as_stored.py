@@ -16,7 +16,7 @@ from ddcore.errors import SummaryFormatError, UnknownNameError
 from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import consecutive
 from ddcore.parts import (
     NOISE,
     Batch,
@@ -221,7 +221,7 @@ class StoredExamples(OwnedExamples):
             targets = targets.softmax(dim=1)
         if indices is None:
             return Batch(self._transformed(self.values), targets)
-        where = to_device(indices, self.values.device)
+        where = consecutive(indices, self.values.device)
         return Batch(self._transformed(self.values[where]), targets[where])
 
     def _transformed(self, inputs: Tensor) -> Tensor:

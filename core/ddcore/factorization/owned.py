@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ class OwnedExamples(Examples):
         num_classes: size of the label space.
         each: examples per item.
     """
+
+    draws_when_decoded: ClassVar[bool] = False
 
     def __init__(self, owners: Tensor, num_classes: int, each: int = 1) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import check_storage, names_of, pack, packed_bytes, unpack
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_owners
 from ddcore.factorization.span import Span
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import recurring
 from ddcore.parts import (
     Batch,
     Context,
@@ -274,9 +274,9 @@ class DecodedExamples(OwnedExamples):
         at_once = max(1, len(indices)) if torch.is_grad_enabled() else DECODED_AT_ONCE
         shared, parts = self.shared(), []
         for part in indices.split(at_once):
-            where = to_device(part // each, self.items.device)
+            where = recurring(part // each, self.items.device)
             parts.append(self._decoding(self.items[where], owners[where], part % each, shared))
-        return Batch(torch.cat(parts), owners[to_device(indices // each, owners.device)])
+        return Batch(torch.cat(parts), owners[recurring(indices // each, owners.device)])
 
     def begin(self, run: Context) -> None:
         self.adversary = self._factorization.adversary(run)

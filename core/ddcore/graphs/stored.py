@@ -51,6 +51,8 @@ class StoredGraph(Factorization):
 class StoredGraphExamples(OwnedExamples):
     """Examples sorted by class: the features of all nodes, and the module that makes the edges."""
 
+    draws_when_decoded: ClassVar[bool] = True
+
     def __init__(self, settings: StoredGraph, features: Tensor, edges: Edges, owners: Tensor, spec: Spec) -> None:
         super().__init__(owners, spec.num_classes)
         self._settings = settings

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddcore.errors import SettingsError, UnknownNameError
 
@@ -95,8 +97,71 @@ def warm_allocator(device: torch.device) -> None:
         torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
+_SENT = WeakTensorKeyDictionary()
+"""Copies on a device of tensors on the CPU, for as long as those live."""
+
+_ALIGNED = 16
+
+
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a CPU tensor to ``device`` without making the host wait for work in flight there."""
-    if device.type != "cuda":
+    """Copy a CPU tensor to ``device`` without making the host wait for work in flight there.
+
+    What `send_ahead` has sent is not copied again. What is no CPU tensor is moved as torch does.
+    """
+    if device.type == "cpu" or tensor.device.type != "cpu":
         return tensor.to(device)
+    sent: torch.Tensor | None = _SENT.get(tensor) if type(tensor) is torch.Tensor else None
+    if sent is not None and sent.device.type == device.type:
+        return sent
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def together_to_device(tensors: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+    """Copy CPU tensors to ``device`` in one transfer, of pinned memory. On a CPU they stay."""
+    if device.type == "cpu" or not tensors:
+        return list(tensors)
+    rows = [t.detach().contiguous().reshape(-1).view(torch.uint8) for t in tensors]
+    spans = [-(-len(row) // _ALIGNED) * _ALIGNED for row in rows]
+    packed = torch.zeros(sum(spans), dtype=torch.uint8)
+    for place, row in zip(packed.split(spans), rows, strict=True):
+        place[: len(row)] = row
+    there = packed.pin_memory().to(device, non_blocking=True)
+    return [
+        place[: len(row)].view(t.dtype).view(t.shape)
+        for place, row, t in zip(there.split(spans), rows, tensors, strict=True)
+    ]
+
+
+def send_ahead(tensors: Iterable[torch.Tensor], device: torch.device) -> None:
+    """Copy CPU tensors to ``device`` in one transfer. `to_device` will find them there.
+
+    They must not be changed in place afterwards. On a CPU this does nothing.
+    """
+    if device.type == "cpu":
+        return
+    missing = [t for t in tensors if t.device.type == "cpu" and t not in _SENT]
+    for tensor, there in zip(missing, together_to_device(missing, device), strict=True):
+        _SENT[tensor] = there
+
+
+@lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return a vector of fixed numbers. It is made once, and must not be changed."""
+    return to_device(torch.tensor(values, dtype=dtype), device)
+
+
+def recurring(indices: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy CPU indices to ``device`` that mostly come again. Equal ones are sent once."""
+    return indices if device.type == "cpu" else constant(tuple(indices.tolist()), indices.dtype, device)
+
+
+def consecutive(indices: torch.Tensor, device: torch.device) -> torch.Tensor | slice:
+    """Return what takes these entries of a tensor on ``device``: a slice where they are in order.
+
+    A slice is no transfer and no copy.
+    """
+    if device.type != "cpu" and indices.device.type == "cpu" and len(indices) > 0:
+        first = int(indices[0])
+        if torch.equal(indices, torch.arange(first, first + len(indices))):
+            return slice(first, first + len(indices))
+    return to_device(indices, device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.ground.devices import constant
 from ddcore.parts import Identity, Normalisation, as_unit_float
 from ddcore.settings import require, settings_from_text
 
@@ -58,7 +59,7 @@ class Standardise(Normalisation):
     def _per_channel(values: tuple[float, ...], like: Tensor) -> Tensor | float:
         if len(values) == 1:
             return values[0]
-        return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True).view(1, -1, 1, 1)
+        return constant(values, like.dtype, like.device).view(1, -1, 1, 1)
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}

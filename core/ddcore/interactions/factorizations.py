@@ -267,6 +267,8 @@ STEADY_GUMBELS = 16
 class SampledExamples(OwnedExamples):
     """Users that are sampled from logits whenever they are decoded."""
 
+    draws_when_decoded: ClassVar[bool] = True
+
     def __init__(self, settings: SampledInteractions, logits: Tensor, spec: Spec) -> None:
         super().__init__(torch.zeros(len(logits), dtype=torch.int64), 1)
         self._settings, self._spec = settings, spec

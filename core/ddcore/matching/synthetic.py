@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ddcore.parts import Batch, Run, View, concatenated
+from ddcore.parts import Batch, Run, View, concatenated, viewed_at_once
 
 
 def synthetic_batch(run: Run, views: Mapping[int, View], members: Mapping[int, Tensor]) -> Batch:
@@ -22,4 +22,8 @@ def synthetic_batch(run: Run, views: Mapping[int, View], members: Mapping[int, T
     """
     if run.spec.connected:
         return run.examples.decode(torch.cat(list(members.values())), run.generator("decode"))
+    if run.device.type != "cpu" and not run.examples.draws_when_decoded:
+        batch = run.examples.decode(torch.cat(list(members.values())))
+        if isinstance(batch.inputs, torch.Tensor):
+            return viewed_at_once(batch, views, {c: len(indices) for c, indices in members.items()})
     return concatenated([views[c](run.examples.decode(i, run.generator("decode", c))) for c, i in members.items()])

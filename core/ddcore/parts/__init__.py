@@ -11,8 +11,8 @@ from ddcore.parts.architecture import (
     as_architecture,
     parse_architecture,
 )
-from ddcore.parts.augmentation import Augmentation, NoAugmentation, Unchanged, UsualAugmentation, View
-from ddcore.parts.batch import Batch, chunks, class_shares, concatenated, shared_out, taken
+from ddcore.parts.augmentation import Augmentation, NoAugmentation, Unchanged, UsualAugmentation, View, viewed_at_once
+from ddcore.parts.batch import Batch, chunks, class_shares, concatenated, group_shares, shared_out, split_batch, taken
 from ddcore.parts.context import Context
 from ddcore.parts.coreset_rule import RULES, CoresetRule, Pool
 from ddcore.parts.examples import Examples
@@ -136,6 +136,7 @@ __all__ = [
     "cross_entropy",
     "example_digests",
     "find_head",
+    "group_shares",
     "inner_products",
     "largest_ipc",
     "largest_size",
@@ -148,6 +149,7 @@ __all__ = [
     "require_fitting",
     "scored",
     "shared_out",
+    "split_batch",
     "split_in_two",
     "squared_error",
     "squared_norms",
@@ -160,5 +162,6 @@ __all__ = [
     "taken",
     "tensors_of",
     "united",
+    "viewed_at_once",
     "weights_sha256",
 ]

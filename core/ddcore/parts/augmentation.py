@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
 from ddcore.errors import UnsupportedError
-from ddcore.parts.batch import Batch
+from ddcore.parts.batch import Batch, concatenated, split_batch
 from ddcore.parts.spec import Spec
 
 
@@ -19,6 +20,25 @@ class View(ABC):
     @abstractmethod
     def __call__(self, batch: Batch) -> Batch:
         """Return the augmented batch. It is differentiable in the inputs."""
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """Return the drawn numbers that a device needs. They are sent there together."""
+        return ()
+
+    @property
+    def kind(self) -> Hashable:
+        """What views have in common that `joined` can join. None: it joins no others."""
+        return None
+
+    def joined(self, others: Sequence[View], counts: Sequence[int], device: torch.device) -> View:
+        """Return one view of several batches in a row: this one's, and those of ``others``.
+
+        Args:
+            others: of the same ``kind``, each drawn for one batch.
+            counts: number of examples of each batch, this one's first.
+            device: of the batches.
+        """
+        raise UnsupportedError(f"{type(self).__name__} joins no other views")
 
 
 class Augmentation(ABC):
@@ -68,3 +88,28 @@ class UsualAugmentation(Augmentation):
 
     def draw(self, generator: torch.Generator, count: int | None = None) -> View:
         raise UnsupportedError("the usual augmentation is that of a modality: see suited_augmentation")
+
+
+def viewed_at_once(batch: Batch, views: Mapping[int, View], counts: Mapping[int, int]) -> Batch:
+    """Return examples, class after class, each class under its view.
+
+    Views of one kind are applied together: as many operations as there are kinds, whatever the
+    number of classes.
+
+    Args:
+        batch: of tensors.
+        views: per class id.
+        counts: number of examples per class id, in the order of the batch.
+    """
+    parts = dict(zip(counts, split_batch(batch, list(counts.values())), strict=True))
+    alike: dict[Hashable, list[int]] = {}
+    for c in counts:
+        alike.setdefault(c if views[c].kind is None else (None, views[c].kind), []).append(c)
+    seen: dict[int, Batch] = {}
+    for classes in alike.values():
+        first, *others = (views[c] for c in classes)
+        sizes = [counts[c] for c in classes]
+        view = first.joined(others, sizes, batch.inputs.device) if others else first
+        together = view(concatenated([parts[c] for c in classes]))
+        seen.update(zip(classes, split_batch(together, sizes), strict=True))
+    return concatenated([seen[c] for c in counts])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ddcore.ground.devices import to_device
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,69 @@ def concatenated(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def split_batch(batch: Batch, sizes: Sequence[int]) -> list[Batch]:
+    """Cut a batch of tensors into batches of some sizes."""
+    lengths = list(sizes)
+    weights = [None] * len(lengths) if batch.weights is None else batch.weights.split(lengths)
+    return [
+        Batch(*parts) for parts in zip(batch.inputs.split(lengths), batch.targets.split(lengths), weights, strict=True)
+    ]
+
+
 def taken(batch: Batch, indices: Tensor) -> Batch:
     """Return the examples of ``batch`` at ``indices`` (int64, on the CPU)."""
     where = to_device(indices, batch.inputs.device)
     return Batch(batch.inputs[where], batch.targets[where], None if batch.weights is None else batch.weights[where])
 
 
-def class_shares(members: Mapping[int, Tensor], sizes: Mapping[int, int]) -> Tensor:
+def class_shares(
+    members: Mapping[int, Tensor],
+    sizes: Mapping[int, int],
+    dtype: torch.dtype = torch.float64,
+    device: torch.device = CPU,
+) -> Tensor:
     r"""Return the weight of each example in a mean in which all classes weigh the same.
 
-    It is :math:`1 / (C n_c)` for an example of class c.
+    It is :math:`1 / (C n_c)` for an example of class c. Equal weights are sent to a device once.
 
     Args:
         members: indices of examples per class id. Each of them gets a weight.
         sizes: the number :math:`n_c` of all examples per class id, for C classes.
+        dtype: of the weights.
+        device: where they are wanted.
     """
-    shares = [torch.full((len(i),), 1 / (len(sizes) * sizes[c]), dtype=torch.float64) for c, i in members.items()]
-    return torch.cat(shares)
+    runs = tuple((len(indices), 1 / (len(sizes) * sizes[c])) for c, indices in members.items())
+    return _weights(runs, dtype, device)
+
+
+def group_shares(
+    members: Mapping[int, Tensor], groups: Sequence[Mapping[int, int]], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return the matrix ``groups x n`` whose rows are `class_shares` of groups, zero elsewhere.
+
+    Args:
+        members: as in `class_shares`, of all groups. They share no class.
+        groups: the number of all examples per class id, for each group.
+        dtype: of the weights.
+        device: where they are wanted.
+    """
+    runs = [
+        tuple((len(i), 1 / (len(sizes) * sizes[c]) if c in sizes else 0.0) for c, i in members.items())
+        for sizes in groups
+    ]
+    return _weight_rows(tuple(runs), dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _weight_rows(rows: tuple[tuple[tuple[int, float], ...], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.stack([_weights(runs, dtype, device) for runs in rows])
+
+
+@lru_cache(maxsize=256)
+def _weights(runs: tuple[tuple[int, float], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return each weight as often as its run is long."""
+    weights = torch.cat([torch.full((length,), weight, dtype=torch.float64) for length, weight in runs])
+    return to_device(weights.to(dtype), device)
 
 
 def shared_out(total: int, classes: Sequence[int], generator: torch.Generator) -> dict[int, int]:

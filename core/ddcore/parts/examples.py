@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ class Examples(nn.Module, ABC):
     """
 
     counts: dict[int, int]
+    draws_when_decoded: ClassVar[bool] = True
+    """Whether `decode` draws from its generator. If not, classes may be decoded together."""
 
     @property
     def classes(self) -> tuple[int, ...]:

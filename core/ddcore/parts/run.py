@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ddcore.ground.devices import send_ahead
+from ddcore.parts.augmentation import View
 from ddcore.parts.context import Context
 from ddcore.parts.examples import Examples
 from ddcore.parts.networks import Networks
@@ -26,6 +28,12 @@ class Run(Context):
     def __init__(self, *, real: RealSignal, **context: Any) -> None:
         super().__init__(**context)
         self.real = real
+
+    def views(self, classes: Iterable[int]) -> dict[int, View]:
+        """Draw one view for each class. What a device needs of them is sent there together."""
+        drawn = {c: self.augmentation.draw(self.generator("view", c)) for c in classes}
+        send_ahead((tensor for view in drawn.values() for tensor in view.tensors()), self.device)
+        return drawn
 
     def group_classes(self, classes: Iterable[int]) -> list[list[int]]:
         """Group classes, in order, so that a group's synthetic examples fit one micro-batch.

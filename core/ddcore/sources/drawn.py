@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import together_to_device
 from ddcore.parts import Architecture, Network, Networks, Run, suited_architecture
 from ddcore.sources.settle import settle
 
@@ -77,5 +77,7 @@ def _shapes(network: Network) -> dict[str, torch.Size]:
 
 def _copy(new: dict[str, torch.Tensor], network: Network) -> None:
     with torch.no_grad():
-        for name, held in network.state_dict().items():
-            held.copy_(to_device(new[name], held.device), non_blocking=True)
+        held = network.state_dict()
+        sent = together_to_device([new[name] for name in held], next(iter(held.values())).device)
+        for tensor, there in zip(held.values(), sent, strict=True):
+            tensor.copy_(there, non_blocking=True)

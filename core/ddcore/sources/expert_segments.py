@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import ExpertsError
+from ddcore.ground.devices import together_to_device
 from ddcore.parts import Architecture, Network, Networks, Run, Segments, SegmentSource, Usual, suited_architecture
 from ddcore.settings import describe, require, require_counts
 from ddcore.sources.experts.buffer import ExpertBuffer
@@ -166,18 +167,21 @@ class _ExpertSegments(Segments):
         starts = settings.last_start_at(step, run.steps) - settings.first_start
         number = self._numbers[int(torch.randint(len(self._numbers), (1,), generator=random))]
         epoch = settings.first_start + int(torch.randint(starts, (1,), generator=random))
-        first, last = (self._unflatten(row) for row in self._buffer.rows(number, epoch, epoch + settings.length))
+        rows = [self._checked(row) for row in self._buffer.rows(number, epoch, epoch + settings.length)]
+        first, last = (self._unflatten(row) for row in together_to_device(rows, self._run.device))
         self._network.copy_weights(first)
         self._target = last
         self.episode, self.age = step, 0
 
-    def _unflatten(self, row: Tensor) -> list[Tensor]:
+    def _checked(self, row: Tensor) -> Tensor:
         if row.shape != (sum(self._sizes),) or not bool(torch.isfinite(row).all()):
             raise ExpertsError(
                 f"an expert's weights are not {sum(self._sizes)} finite numbers, as the network has: train the experts again"
             )
-        held = self._network.module.parameters()
-        parts = row.to(self._run.device, self._run.dtype).split(self._sizes)
+        return row.to(self._run.dtype)
+
+    def _unflatten(self, row: Tensor) -> list[Tensor]:
+        held, parts = self._network.module.parameters(), row.split(self._sizes)
         return [part.view_as(weight) for part, weight in zip(parts, held, strict=True)]
 
     def current(self) -> Sequence[Network]:

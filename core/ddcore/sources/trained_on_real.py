@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ddcore.ground.devices import send_ahead
 from ddcore.parts import Architecture, Augmentation, Networks, NetworkSource, NoAugmentation, Run, Usual, taken
 from ddcore.settings import require, require_counts
 from ddcore.sources.drawn import DrawnNetworks
@@ -78,8 +79,9 @@ class _TrainedOnReal(DrawnNetworks):
         order = torch.randperm(len(real.targets), generator=random)[: settings.examples]
         self._network.train()
         with self._network.trained(), reproducible_dropout(self._network, random):
-            for indices in order.split(settings.batch_size):
-                view = self._augmentation.draw(random, len(indices))
+            updates = [(i, self._augmentation.draw(random, len(i))) for i in order.split(settings.batch_size)]
+            send_ahead((tensor for i, view in updates for tensor in (i, *view.tensors())), run.device)
+            for indices, view in updates:
                 take_step(
                     self._network, self._optimiser, view(taken(real, indices)), loss=loss, precision=run.precision
                 )

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.errors import UnknownNameError
-from ddcore.ground.devices import autocast, fitting_micro_batch
+from ddcore.ground.devices import autocast, fitting_micro_batch, send_ahead
 from ddcore.ground.randomness import default_generators_seeded
 from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps, are_connected
 from ddcore.settings import require, require_counts
@@ -141,8 +143,10 @@ def fit(
         plan, augmentation = _by_steps(network, recipe.steps, members or {}), NoAugmentation()
     network.train()
     with reproducible_dropout(network, generator):
-        for indices, optimiser in plan:
-            batch = augmentation.draw(generator, len(indices))(batch_of(indices))
+        drawn = ((augmentation.draw(generator, len(update[0])), *update) for update in plan)
+        for view, indices, optimiser, rate in _sent(drawn, next(network.parameters()).device):
+            optimiser.param_groups[0]["lr"] = rate
+            batch = view(batch_of(indices))
             logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
             if watch is not None:
                 watch(indices, batch, logits)
@@ -176,11 +180,14 @@ class _Best:
         self._network.module.load_state_dict(self._weights)
 
 
-Plan = Iterator[tuple[Tensor, torch.optim.Optimizer]]
+UPDATES_AHEAD = 64
+"""Updates whose indices and views go to a device together."""
+U = TypeVar("U", bound=tuple[Any, ...])
+Plan = Iterator[tuple[Tensor, torch.optim.Optimizer, float]]
 
 
 def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, generator: torch.Generator) -> Plan:
-    """Yield the examples of each update, and the optimiser that makes it."""
+    """Yield the examples of each update, the optimiser that makes it, and its learning rate."""
     rate = recipe.learning_rate or training.learning_rate
     total = training.updates_for(size)
     epochs = training.epochs if not training.updates else -(-total // -(-size // training.batch_size))
@@ -191,17 +198,22 @@ def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, 
             rate *= training.drop ** drops.count(epoch)
             optimiser = _optimiser(network, rate, training) if training.restart else optimiser
         for indices in torch.randperm(size, generator=generator).split(training.batch_size)[: total - update]:
-            optimiser.param_groups[0]["lr"] = rate * training.factor_at(update, total)
-            yield indices, optimiser
+            yield indices, optimiser, rate * training.factor_at(update, total)
             update += 1
+
+
+def _sent(updates: Iterator[U], device: torch.device) -> Iterator[U]:
+    """Send what updates need to a device, for some of them at a time."""
+    while lot := list(islice(updates, UPDATES_AHEAD)):
+        send_ahead((tensor for view, indices, *_ in lot for tensor in (indices, *view.tensors())), device)
+        yield from lot
 
 
 def _by_steps(network: Network, steps: Steps, members: Mapping[int, Tensor]) -> Plan:
     # The rate multiplies the velocity and is no part of it, as torch's SGD has it.
     optimiser = torch.optim.SGD(network.parameters(), lr=steps.rates[0], momentum=steps.momentum)
     for indices, rate in zip(steps.batches(members), steps.rates, strict=True):
-        optimiser.param_groups[0]["lr"] = rate
-        yield indices, optimiser
+        yield indices, optimiser, rate
 
 
 def take_step(

@@ -35,3 +35,6 @@ class _ChainView(View):
         for view in self.views:
             batch = view(batch)
         return batch
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        return tuple(tensor for view in self.views for tensor in view.tensors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -67,14 +68,17 @@ class _CutMixView(View):
     def __call__(self, batch: Batch) -> Batch:
         inputs, partners = batch.inputs, to_device(self.partners, batch.inputs.device)
         spans = [self._span(size, at) for size, at in zip(inputs.shape[2:], self.centre, strict=True)]
-        inside = torch.zeros(inputs.shape[2:], dtype=torch.bool)
+        inside = torch.zeros(inputs.shape[2:], dtype=torch.bool, device=inputs.device)
         inside[spans[0], spans[1]] = True
-        pasted = float(inside.double().mean())
+        pasted = math.prod(span.stop - span.start for span in spans) / math.prod(inputs.shape[2:])
         targets = batch.targets
         if targets.ndim == 1:
             targets = F.one_hot(targets, self.num_classes).to(inputs.dtype)
-        mixed = torch.where(to_device(inside, inputs.device), inputs[partners], inputs)
+        mixed = torch.where(inside, inputs[partners], inputs)
         return replace(batch, inputs=mixed, targets=(1 - pasted) * targets + pasted * targets[partners])
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.partners,)
 
     def _span(self, size: int, at: float) -> slice:
         half, middle = int(size * self.side) // 2, int(size * at)

@@ -6,7 +6,7 @@ Real and synthetic examples get the same draw.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -89,6 +89,18 @@ class SiameseView(View):
     def __call__(self, batch: Batch) -> Batch:
         uniform = to_device(self.uniform, batch.inputs.device)
         return replace(batch, inputs=_FAMILY[self.family](self.settings, batch.inputs, uniform))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (self.uniform,)
+
+    @property
+    def kind(self) -> Hashable:
+        return self.settings, self.family
+
+    def joined(self, others: Sequence[View], counts: Sequence[int], device: torch.device) -> View:
+        uniform = [view.uniform for view in (self, *others) if isinstance(view, SiameseView)]
+        wide = [to_device(u, device).expand(-1, count) for u, count in zip(uniform, counts, strict=True)]
+        return replace(self, uniform=torch.cat(wide, dim=1))
 
 
 def _color(s: SiameseAugmentation, images: Tensor, u: Tensor) -> Tensor:

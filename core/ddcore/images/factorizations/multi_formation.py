@@ -17,7 +17,7 @@ from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, check_storage
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.factorization.span import dequantise, quantise
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import consecutive
 from ddcore.parts import Batch, CoresetRule, Examples, Factorization, Ipc, Run, Spec, check_ipc, counts_within
 from ddcore.settings import require, require_counts
 
@@ -144,15 +144,15 @@ class TileExamples(OwnedExamples):
         self, images: Tensor, owners: Tensor, spec: Spec, factor: int, storage: str, clamp_every: int = 1
     ) -> None:
         super().__init__(owners, spec.num_classes, factor**2)
+        self.register_buffer("every", torch.arange(len(owners) * factor**2), persistent=False)
         self._clamp_every = clamp_every
         self.images = nn.Parameter(images.clone())
         self._spec, self._factor, self._storage = spec, factor, storage
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         tiles_each, owners = self._factor**2, self.get_buffer("owners")
-        if indices is None:
-            indices = torch.arange(len(owners) * tiles_each)
-        where = to_device(indices, self.images.device)
+        every = self.get_buffer("every")
+        where = every if indices is None else every[consecutive(indices, self.images.device)]
         images = where // tiles_each
         tiles = _tile(self.images[images], where % tiles_each, self._factor)
         size = self._spec.shape[1:]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ddcore.ground.devices import to_device
+from ddcore.ground.devices import recurring
 
 MAX_NETWORKS = 64
 
@@ -27,9 +27,9 @@ def each_by_its_own(
         return one(items, 0, shared)
     asked = which.unique().tolist()
     places = [(which == j).nonzero().squeeze(1) for j in asked]
-    made = [one(items[to_device(mine, items.device)], j, shared) for j, mine in zip(asked, places, strict=True)]
+    made = [one(items[recurring(mine, items.device)], j, shared) for j, mine in zip(asked, places, strict=True)]
     back = torch.cat(places).argsort()
-    return torch.cat(made)[to_device(back, items.device)]
+    return torch.cat(made)[recurring(back, items.device)]
 
 
 def default_weights(like: Mapping[str, Tensor], generator: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:

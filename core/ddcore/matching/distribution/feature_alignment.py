@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import UnsupportedError
-from ddcore.ground.devices import to_device
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.parts import Batch, Matching, MatchingState, Network, Run, Term, View, chunks
+from ddcore.parts import Batch, Matching, MatchingState, Network, Run, Term, View, chunks, group_shares
 from ddcore.settings import require, require_counts
 
 
@@ -71,7 +70,7 @@ class FeatureAlignment(Matching):
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
         classes = run.examples.classes
-        views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
+        views = run.views(classes)
         with network.differentiated():
             means, features, targets = self._real(run, network, views)
 
@@ -84,9 +83,9 @@ class FeatureAlignment(Matching):
             def layer_means(piece: Mapping[int, Tensor], differentiable: bool) -> list[Tensor]:
                 with torch.set_grad_enabled(differentiable):
                     batch = synthetic_batch(run, views, piece)
-                    owners = torch.cat([torch.full((len(i),), c) for c, i in piece.items()])
-                    return _add_up(run, network, batch, _averaging(owners, run.examples.counts, batch.inputs))
+                    return _add_up(run, network, batch, group_shares(piece, sizes, run.dtype, run.device))
 
+            sizes = [{c: n} for c, n in run.examples.counts.items()]
             pieces = list(
                 chunks({c: run.examples.draw([c]) for c in classes}, MICRO_BATCHES_PER_PIECE * run.micro_batch)
             )
@@ -109,19 +108,15 @@ class FeatureAlignment(Matching):
         with torch.no_grad():
             for class_id, mine in zip(classes, real.inputs.split(list(counts.values())), strict=True):
                 for inputs in mine.split(run.micro_batch):
-                    owners = torch.full((len(inputs),), class_id)
+                    owners = torch.full((len(inputs),), class_id, device=run.device)
                     batch = views[class_id](Batch(inputs, owners))
-                    parts = _add_up(run, network, batch, _averaging(owners, counts, inputs), features)
+                    shares = group_shares(
+                        {class_id: owners}, [{c: n} for c, n in counts.items()], run.dtype, run.device
+                    )
+                    parts = _add_up(run, network, batch, shares, features)
                     totals = parts if not totals else [t + p for t, p in zip(totals, parts, strict=True)]
-        places = torch.arange(len(classes)).repeat_interleave(torch.tensor(list(counts.values())))
-        return totals, torch.cat(features), to_device(places, run.device)
-
-
-def _averaging(owners: Tensor, counts: Mapping[int, int], like: Tensor) -> Tensor:
-    """Return the matrix ``classes x n`` that takes examples to their share of the class means."""
-    ids = torch.tensor(list(counts))
-    shares = (owners == ids.unsqueeze(1)).double() / torch.tensor(list(counts.values())).unsqueeze(1)
-    return to_device(shares.to(like.dtype), like.device)
+        places = [torch.full((n,), place, device=run.device) for place, n in enumerate(counts.values())]
+        return totals, torch.cat(features), torch.cat(places)
 
 
 def _add_up(

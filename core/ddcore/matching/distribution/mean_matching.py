@@ -10,7 +10,7 @@ import torch
 
 from ddcore.matching.distribution.distances import squared_mean_difference
 from ddcore.matching.synthetic import synthetic_batch
-from ddcore.parts import Matching, MatchingState, Run, Term
+from ddcore.parts import Matching, MatchingState, Run, Term, group_shares
 from ddcore.settings import require_counts
 
 
@@ -47,14 +47,16 @@ class DistributionMatching(Matching):
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
         (network,) = run.networks.current()
         classes = run.own_classes(run.examples.classes)
-        views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
+        views = run.views(classes)
         real = run.real.features(network, [[c] for c in classes], views, self.real_batch)
         with network.differentiated():
             for group in run.group_classes(classes):
-                batch = synthetic_batch(run, views, {c: run.examples.draw([c]) for c in group})
+                members = {c: run.examples.draw([c]) for c in group}
+                batch = synthetic_batch(run, views, members)
                 with run.autocast():
                     features = network.features(batch.inputs)
-                parts = features.to(run.dtype).split([run.examples.counts[c] for c in group])
-                synthetic = torch.stack([part.mean(dim=0) for part in parts])
+                sizes = [{c: run.examples.counts[c]} for c in group]
+                shares = group_shares(members, sizes, run.dtype, run.device)
+                synthetic = shares @ features.to(run.dtype)
                 wanted = torch.stack([next(real).mean for _ in group])
                 yield Term(squared_mean_difference(synthetic, wanted), classes=tuple(group))

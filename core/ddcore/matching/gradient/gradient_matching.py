@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import UnknownNameError, UnsupportedError
-from ddcore.ground.devices import to_device
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
@@ -109,7 +108,7 @@ class GradientMatching(Matching):
         (network,) = run.networks.current()
         names, loss_of = matched_weights(network, self.layers), LOSSES[run.spec.task.loss("cross_entropy")]
         groups = self._groups(run)
-        views = {c: run.augmentation.draw(run.generator("view", c)) for c in run.examples.classes}
+        views = run.views(run.examples.classes)
         real = run.real.gradients(network, groups, views, real_count(run, self.real_batch, self.real_total), names)
         kept = self.updates_per_gradient > 1
         sweeps = [list(real)] * self.updates_per_gradient if kept else [real]
@@ -128,7 +127,7 @@ class GradientMatching(Matching):
                     batch = synthetic_batch(run, views, piece)
                     with run.autocast():
                         losses = loss_of(network(batch.inputs), batch.targets).to(run.dtype)
-                    mean = to_device(class_shares(piece, sizes).to(run.dtype), run.device) @ losses
+                    mean = class_shares(piece, sizes, run.dtype, run.device) @ losses
                     return torch.autograd.grad(
                         mean, weights, create_graph=differentiable, allow_unused=True, materialize_grads=True
                     )

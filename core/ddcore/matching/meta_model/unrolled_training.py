@@ -113,7 +113,7 @@ class UnrolledTraining(Matching):
             window=self.window,
             snapshot_every=self.snapshot_every,
         )
-        views = {c: run.augmentation.draw(run.generator("view", c)) for c in classes}
+        views = run.views(classes)
         names = [name for name, _ in network.module.named_parameters()]
         with network.holding(trained):
             (real,) = run.real.gradients(

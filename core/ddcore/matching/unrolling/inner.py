@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ddcore.errors import UnknownNameError
+from ddcore.ground.devices import send_ahead
 from ddcore.matching.unrolling.unroll import GRADIENTS
 from ddcore.parts import LOSSES, Network, NoAugmentation, Run
 from ddcore.settings import require_counts
@@ -49,7 +50,11 @@ class InnerTraining:
     ) -> None:
         self._run, self._module, self._batches = run, network.module, batches
         self._names = [name for name, _ in network.module.named_parameters()]
-        self._augmentation = run.augmentation if augment else NoAugmentation()
+        augmentation = run.augmentation if augment else NoAugmentation()
+        self._views = [
+            augmentation.draw(run.generator("inner-view", t), len(indices)) for t, indices in enumerate(batches)
+        ]
+        send_ahead([*batches, *(tensor for view in self._views for tensor in view.tensors())], run.device)
         self._loss = LOSSES[run.spec.task.loss(loss)]
 
     def __len__(self) -> int:
@@ -59,7 +64,7 @@ class InnerTraining:
         """Return the mean loss of step ``t`` at weights in ``named_parameters()`` order."""
         run, indices = self._run, self._batches[t]
         batch = run.examples.decode(indices, run.generator("inner-decode", t))
-        batch = self._augmentation.draw(run.generator("inner-view", t), len(indices))(batch)
+        batch = self._views[t](batch)
         with run.autocast():
             logits = functional_call(self._module, dict(zip(self._names, weights, strict=True)), (batch.inputs,))
             losses = self._loss(logits, batch.targets).to(run.dtype)
