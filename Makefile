@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants bench clean
+.PHONY: help demo test device check mutants bench gpu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -31,6 +31,9 @@ demo: $(VENV)/installed  ## distil the embedded digits to one image per class, e
 test: $(VENV)/installed-dev  ## run all tests, in two processes of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
+device: $(VENV)/installed-dev  ## every method on a pretend device: mixed devices, waits, transfers (needs a C++ compiler)
+	DDAPPS_DEVICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/device
+
 mutants: $(VENV)/installed-dev  ## put bugs in, one at a time, and say which ones no test catches
 	$(BIN)/python -m tests.mutants
 
@@ -43,6 +46,9 @@ check: $(VENV)/installed-dev  ## format, lint, types, import contracts
 bench: $(VENV)/installed-dev  ## time one step of DM, DC and DSA on 28 px images: ratios, floor, peak memory
 	$(BIN)/python -m benchmarks.distribution_step
 	$(BIN)/python -m benchmarks.matching_step
+
+gpu: $(VENV)/installed-dev  ## everything that needs a GPU, in ten minutes of it: parity, waits, step times
+	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out

@@ -1,11 +1,12 @@
 """Everything that needs a GPU, in one command.
 
-Parity with the CPU, host waits, step times by precision, a run on real data.
+Parity of every method with the CPU, host waits, step times by precision beside the floor that the
+convolutions alone set, runs on real data.
 
-python -m benchmarks.gpu [--data path/to/mnist.npz --seconds 100]
+python -m benchmarks.gpu [--data mnist.npz,cifar10.npz --seconds 40 --budget 570]
 
 Parts come in order of worth. Each writes what it found as it ends. A part that fails is a row that
-says so.
+says so. No part begins after the budget of seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ import ddcore as dd
 from benchmarks import distribution_step, matching_step
 from benchmarks.common import load_or_explain, markdown, write_results
 from benchmarks.steps import IPC, matching_step_alone, random_data
-from ddcore.ground import matmul_precision
+from ddcore.ground import autocast, matmul_precision
+from ddcore.parts import NoNetworks
 
 Row = dict[str, Any]
 Part = tuple[str, Callable[[], str]]
@@ -35,10 +38,32 @@ STEPS = 30
 GPU = torch.device("cuda")
 
 
+def methods() -> list[str]:
+    """Return the methods of images that take steps."""
+    published = dd.methods.METHODS
+    of_images = [n for n, m in published.items() if m.build(ipc=1).factorization.modality in (None, "images")]
+    return [name for name in of_images if published[name].build(ipc=1).matching is not None]
+
+
+def small(name: str) -> dd.Method:
+    """Return a method at a size at which parity and waits take seconds."""
+    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=dd.load_data("digits"))
+    if hasattr(method.matching, "inner_steps"):
+        method = dd.override(method, "matching.inner_steps", 4)
+    if isinstance(method.networks, dd.sources.ExpertSegments):
+        training = replace(method.networks.training, epochs=3)
+        method = dd.override(
+            method,
+            "networks",
+            replace(method.networks, last_start=2, early_last_start=None, length=1, count=2, training=training),
+        )
+    return method if isinstance(method.networks, NoNetworks) else method.on_networks("convnet(width=16)")
+
+
 def parity(name: str) -> str:
     """Return the largest relative difference of a few steps in float64, CPU against GPU."""
     target = dd.load_data("digits")
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=target).on_networks("convnet(width=16)")
+    method = small(name)
     images = [
         dd.distill(target, method, steps=5, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
@@ -46,17 +71,37 @@ def parity(name: str) -> str:
     return f"{float((images[0] - images[1]).abs().max() / images[0].abs().max()):.1e} relative"
 
 
-def waits(name: str, target: dd.TargetData) -> str:
+def waits(name: str) -> str:
     """Run steps with torch's alarm for host synchronisation; one alarm raises."""
 
     def arm(progress: dd.Progress) -> None:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(5, 40) else "default")
 
     try:
-        dd.distill(target, matching_step_alone(name, IPC), steps=45, device="cuda", callbacks=[arm])
+        dd.distill(dd.load_data("digits"), small(name), steps=45, device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return "none"
+
+
+def rate(precision: str) -> float:
+    """Return the operations per second that one large convolution of a step reaches."""
+    inputs = torch.randn(1024, 128, 16, 16, device=GPU)
+    weight = torch.randn(128, 128, 3, 3, device=GPU)
+    with matmul_precision(precision, GPU), autocast(precision, GPU), torch.no_grad():
+        seconds = []
+        for _ in range(8):
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            torch.nn.functional.conv2d(inputs, weight, padding=1)
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+    return 2 * 9 * 128 * 128 * 16 * 16 * 1024 / min(seconds)
+
+
+def floor(name: str, precision: str) -> float:
+    """Return the seconds that a step's convolutions take at `rate`."""
+    return (distribution_step if name == "dm" else matching_step).OPERATIONS / rate(precision)
 
 
 def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool) -> str:
@@ -86,7 +131,8 @@ def step_time(name: str, target: dd.TargetData, precision: str, compiled: bool) 
     busy = sum(e.self_device_time_total for e in kernels) / 5e6
     memory = torch.cuda.max_memory_allocated() / 2**20
     count = sum(e.count for e in kernels) / 5
-    return f"{1000 * seconds:.1f} ms, {count:.0f} kernels and copies, busy {1000 * busy:.1f} ms, {memory:.0f} MB"
+    over = seconds / floor(name, precision)
+    return f"{1000 * seconds:.1f} ms, {over:.1f} x its floor, {count:.0f} kernels and copies, busy {1000 * busy:.1f} ms, {memory:.0f} MB"
 
 
 def plain_step_time(name: str, precision: str) -> str:
@@ -120,13 +166,10 @@ def paper_run(data: str, name: str, ipc: int, seconds: float) -> str:
 
 def parts(options: argparse.Namespace) -> Iterator[Part]:
     target = random_data()
-    for name in ("dm", "dc", "dsa", "dcc", "idc", "cafe", "frepo"):
+    for name in methods():
         yield f"{name}, 5 steps in fp64, CPU against GPU", lambda n=name: parity(n)
-    for name in ("dm", "dc", "dsa", "dcc"):
-        yield f"{name}, 35 steps under the alarm for host waits", lambda n=name: waits(n, target)
-    for ipc in (1, 10) if options.data else ():
-        what = f"dm on {Path(options.data).stem}, ipc {ipc}, tf32, protocol dsa"
-        yield what, lambda i=ipc: paper_run(options.data, "dm", i, options.seconds)
+    for name in methods():
+        yield f"{name}, 35 steps under the alarm for host waits", lambda n=name: waits(n)
     for name in ("dm", "dsa"):
         for precision in ("fp32", "tf32", "bf16"):
             yield f"{name} step, {precision}", lambda n=name, p=precision: step_time(n, target, p, False)
@@ -134,19 +177,27 @@ def parts(options: argparse.Namespace) -> Iterator[Part]:
             yield f"{name} step, {precision}, plain", lambda n=name, p=precision: plain_step_time(n, p)
     for name in ("dm", "dsa"):
         yield f"{name} step, tf32, compiled", lambda n=name: step_time(n, target, "tf32", True)
+    sources = options.data.split(",") if options.data else []
+    for source, name, ipc in product(sources, ("dm", "dsa", "frepo", "mtt"), (1, 10)):
+        what = f"{name} on {Path(source).stem}, ipc {ipc}, tf32, protocol dsa"
+        yield what, lambda d=source, n=name, i=ipc: paper_run(d, n, i, options.seconds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="also run DM's published steps on this data")
-    parser.add_argument("--seconds", type=float, default=100.0, help="of distillation, per run on --data")
+    parser.add_argument("--data", help="also run published settings on these data, separated by commas")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of distillation, per run on --data")
+    parser.add_argument("--budget", type=float, default=570.0, help="seconds after which no part begins")
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        sys.exit("this benchmark needs a GPU, and torch finds none here")
+        sys.exit("this needs a GPU with CUDA, about ten minutes of it, and torch finds none here")
     rows: list[Row] = []
-    failures = 0
+    failures, begun = 0, time.monotonic()
     for what, measure in parts(options):
         started = time.monotonic()
+        if started - begun > options.budget:
+            print(f"the budget is spent before: {what}", flush=True)
+            break
         try:
             value = measure()
         except Exception as error:

@@ -79,7 +79,7 @@ class Workers:
         sent: tuple[Any, Any] = (None, None)
         left = True
         while left or running:
-            while left and len(running) < 2 * self.count:
+            while left and len(running) < self.count:
                 number, job = next(waiting, (-1, None))
                 if job is None:
                     left = False
