@@ -136,6 +136,7 @@ def blocks(page: str) -> list[str]:
     [
         ("docs/extending.md", ".distill("),
         ("docs/methods.md", ".distill("),
+        ("docs/scaling.md", "dd.Workers("),
         ("docs/tables.md", ".distill("),
         ("docs/graphs.md", ".distill("),
         ("docs/recommenders.md", ".distill("),
