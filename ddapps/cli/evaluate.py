@@ -109,7 +109,7 @@ def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: d
         runs=options.runs,
         seed=options.seed,
         device=options.device,
-        precision=options.precision or "fp32",
+        precision=options.precision,
         workers=workers_of(options),
         progress=None if options.quiet else say,
     )

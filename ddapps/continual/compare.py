@@ -21,7 +21,7 @@ from ddapps.grids import numbers, search
 from ddapps.kept_results import KeptResults, file_name
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
-from ddcore.ground import default_generator_seeded, derive_seed, resolve_device
+from ddcore.ground import default_generator_seeded, derive_seed, matmul_precision, precision_facts, resolve_device
 from ddcore.methods import METHODS
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
@@ -201,6 +201,7 @@ class _Work:
             **{name: describe(getattr(setting, name)) for name in ("limit", "most", "network", "steps", "max_seconds")},
             "version": dd.__version__,
             "device": resolve_device(setting.device).type,
+            **precision_facts(resolve_device(setting.device)),
             "seed": seed,
         }
 
@@ -217,7 +218,8 @@ class _Work:
         memories = self.directory / "memories"
         started, accuracies, matrix = time.monotonic(), [], []
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
-        with default_generator_seeded(derive_seed(seed, "continual")):
+        products = matmul_precision(None, resolve_device(setting.device))
+        with products, default_generator_seeded(derive_seed(seed, "continual")):
             # Strategies that keep the same memory find it distilled.
             memory_place = memories / file_name(f"{strategy.memory_name} {self.stage} {seed}")
             learner, memory = strategy.strategy(setting, seed, memory_place)

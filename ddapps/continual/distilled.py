@@ -180,7 +180,8 @@ class DistilledMemory(Memory):
         else:
             method = self.compression.within(limit, target)
         if self.store is not None:
-            what = (target.fingerprint(), json.dumps(method.describe()), str(seed))
+            said = method.at_precision(None, resolve_device(settings["device"]))
+            what = (target.fingerprint(), json.dumps(said.describe()), str(seed))
             settings["checkpoint"] = self.store.checkpoint(self.experiences, purpose, *what)
         return dd.distill(target, method, seed=seed, **settings)
 

@@ -85,7 +85,7 @@ def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, see
         )
     suited = dd.override(protocol.training, "augmentation", protocol.training.augmentation.suited_to(summary.spec))
     spec = replace(summary.spec, num_classes=width, class_names=())
-    precision = "fp64" if weights.dtype == torch.float64 else "fp32"
+    precision = "fp64" if weights.dtype == torch.float64 else None
     trained = train_one(architecture, source, suited, spec, seed=seed, run=run, precision=precision)
     model.load_state_dict(trained.module.state_dict())
 

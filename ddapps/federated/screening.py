@@ -12,7 +12,7 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.terms import Terms
 from ddapps.federated.wire import Contribution
 from ddcore.evaluation import TrainingSource
-from ddcore.ground import generator, resolve_device
+from ddcore.ground import generator, matmul_precision, resolve_device
 from ddcore.training import Training
 
 UPDATES = 300
@@ -36,7 +36,7 @@ def scores(contributions: Sequence[Contribution], settings: Terms, data: ServerD
     network.eval()
     chance = 1 / data.spec.num_classes
     found = []
-    with torch.no_grad():
+    with torch.no_grad(), matmul_precision(None, device):
         for contribution in contributions:
             inputs, targets = contribution.summary.tensors(device)
             labels = targets.argmax(dim=1) if targets.ndim == 2 else targets

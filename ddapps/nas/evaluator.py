@@ -26,7 +26,7 @@ from ddcore.evaluation import (
     predict,
     train_one,
 )
-from ddcore.ground import resolve_device
+from ddcore.ground import precision_facts, resolve_device
 from ddcore.parts import LOSSES, Batch, Network, TargetData, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import DataSummary
@@ -166,6 +166,7 @@ class ProxyEvaluator:
             "runs": self.runs,
             "seed": self.seed,
             "device": str(resolve_device(self.device)),
+            **precision_facts(resolve_device(self.device)),
             "version": __version__,
         }
 

@@ -21,7 +21,7 @@ from ddapps.nas.evaluator import SCORES
 from ddapps.nas.search_space import SearchSpace
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol
-from ddcore.ground import Optimiser, generator
+from ddcore.ground import Optimiser, generator, resolve_device
 from ddcore.methods import METHODS, build_method
 from ddcore.parts import Method, NoNetworks, OneOf, TargetData
 from ddcore.settings import require, require_counts, settings_from_text, split_names
@@ -207,7 +207,7 @@ class Bench:
         place = self.directory / "summaries" / stem(name)
         facts = {
             "data": self.target.fingerprint(),
-            "method": method.describe(),
+            "method": method.at_precision(None, resolve_device(self.device)).describe(),
             "seed": seed,
             "device": self.device,
             "version": dd.__version__,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ddapps.privacy.mechanism import ROWS, per_example_gradients
 from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.ground import matmul_precision
 from ddcore.parts import Architecture, Batch, Network, NetworkSource, Spec, View
 
 _CHECKED: WeakKeyDictionary[nn.Module, set[tuple[str, ...]]] = WeakKeyDictionary()
@@ -43,19 +44,20 @@ def require_private(network: Network, shape: tuple[int, ...], weights: Sequence[
         return
     weight = next(network.parameters())
     noise = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
-    with torch.no_grad():
-        _require_same(network(noise), [network(row) for row in noise.split(1)])
-        _require_same(network.features(noise), [network.features(row) for row in noise.split(1)])
-    if weights:
-        with network.differentiated(weights) as parameters:
-            errors = [e for e in ModuleValidator.validate(module) if "training mode" not in str(e)]
-            if errors:
-                raise UnsupportedError(f"Opacus cannot bound the gradients of this network: {errors[0]}")
-            with per_example_gradients(module):
-                together = _per_example(network, parameters, noise)
-                _require_same(together, [_per_example(network, parameters, row) for row in noise.split(1)])
-            # And what the hooks say is what torch says of each example.
-            _require_same(together, [_by_torch(network, parameters, row) for row in noise.split(1)])
+    with matmul_precision("fp32", weight.device):  # sums are compared: their rounding must be small
+        with torch.no_grad():
+            _require_same(network(noise), [network(row) for row in noise.split(1)])
+            _require_same(network.features(noise), [network.features(row) for row in noise.split(1)])
+        if weights:
+            with network.differentiated(weights) as parameters:
+                errors = [e for e in ModuleValidator.validate(module) if "training mode" not in str(e)]
+                if errors:
+                    raise UnsupportedError(f"Opacus cannot bound the gradients of this network: {errors[0]}")
+                with per_example_gradients(module):
+                    together = _per_example(network, parameters, noise)
+                    _require_same(together, [_per_example(network, parameters, row) for row in noise.split(1)])
+                # And what the hooks say is what torch says of each example.
+                _require_same(together, [_by_torch(network, parameters, row) for row in noise.split(1)])
     _CHECKED[module].add(key)
 
 

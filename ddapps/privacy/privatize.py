@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ddapps.privacy.networks import feature_norm
 from ddapps.privacy.plan import check_budget, ledger_for, ledger_path, plan, remembering, words_of
 from ddapps.privacy.signal import Mechanism, PrivateSignal
 from ddcore.errors import BudgetError, DivergenceError, OutputExistsError, UnsupportedError
-from ddcore.ground import write_atomically
+from ddcore.ground import resolve_device, write_atomically
 from ddcore.settings import require
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -130,7 +130,7 @@ class PrivateMethod:
         if target.spec.task.numeric:
             raise dd.errors.UnsupportedError("private distillation is of classes; the targets here are numbers")
         self.method.require_fitting(target.spec)
-        method = replace(self.method, precision=precision or self.method.precision)
+        method = self.method.at_precision(precision, resolve_device(device))
         mechanism = self.mechanism(target, "noise" if start is None else f"public summary {start.sha256()[:12]}")
         mechanism = remembering(mechanism, ledger)
         words = words_of(mechanism, {"method": method.describe(), "seed": seed})

@@ -52,7 +52,8 @@ def distill(
         seed: of every random number of the run. On a CPU the same seed, machine and number of
             threads give the same stored bytes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the method's.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the method's, else
+            the usual one of the device: ``tf32`` on a GPU, ``fp32`` on a CPU.
         steps: replaces the method's number of steps.
         max_seconds: the run ends after the step that passes this time. The summary records the
             steps done.
@@ -89,11 +90,12 @@ def distill(
         place = local_device(place)
         ranks = join_process_group(place)
     signal = real or _exact(target)
-    method = replace(method.with_steps(steps), precision=precision or method.precision)
+    method = method.with_steps(steps).at_precision(precision, place)
     if networks is not None:
         method = method.on_networks(networks)
     method.require_fitting(signal.spec)
     method = method.suited_to(signal.spec)  # the usual network, where none was named
+    assert method.precision is not None
     check_precision(method.precision, place)
     _require_shared(method, signal, ranks)
     gradient_micro_batch = micro_batch

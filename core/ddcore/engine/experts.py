@@ -24,6 +24,7 @@ def train_experts(
     count: int = 100,
     seed: int = 0,
     device: str | torch.device = "auto",
+    precision: str | None = None,
     together: int | None = None,
     workers: int | Workers = 0,
     progress: Callable[[str], None] | None = None,
@@ -42,6 +43,8 @@ def train_experts(
         count: how many experts there shall be in the end.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
+        precision: of products; default: the usual one of the device. Weights are float32, and
+            ``bf16`` and ``fp64`` mean ``fp32`` here.
         together: number of networks that take each step at once. None: all of them where that is
             faster, else one.
         workers: processes of Ray that train experts side by side: how many, or `Workers` of a
@@ -68,6 +71,7 @@ def train_experts(
         count=count,
         seed=seed,
         device=place,
+        precision=precision,
         together=together,
         workers=Workers(workers) if isinstance(workers, int) else workers,
         progress=progress,

@@ -22,6 +22,7 @@ from ddcore.ground.devices import (
     matmul_precision,
     resolve_device,
     to_device,
+    usual_precision,
     warm_allocator,
 )
 from ddcore.ground.randomness import derive_seed, generator
@@ -63,7 +64,7 @@ def evaluate(
     runs: int = 5,
     seed: int = 0,
     device: str | torch.device = "auto",
-    precision: str = "fp32",
+    precision: str | None = None,
     split: str = "test",
     workers: int | Workers = 0,
     progress: Callable[[str], None] | None = None,
@@ -84,7 +85,8 @@ def evaluate(
             nothing random is run once.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
-        precision: as in ``distill``.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the usual one of the device,
+            as in ``distill``, whatever the summary was distilled at.
         split: ``test``, or ``validation`` for choosing settings.
         workers: processes of Ray that take runs side by side, each on one thread: how many, or
             `Workers` of a cluster. 0: this process takes all.
@@ -105,6 +107,7 @@ def evaluate(
         usual = usual_learners(target.spec)
         networks = usual or suited_architecture(protocol.network, target.spec)
     place = resolve_device(device)
+    precision = precision or usual_precision(place)
     check_precision(precision, place)
     warm_allocator(place)
     if runs < 1:
@@ -274,7 +277,7 @@ def train_one(
     *,
     seed: int,
     run: int,
-    precision: str = "fp32",
+    precision: str | None = None,
     watch: Callable[[Network], Watch] | None = None,
     validate: Callable[[Network], float] | None = None,
 ) -> Network:
@@ -289,7 +292,7 @@ def train_one(
         spec: facts about the data.
         seed: of weights, order and augmentation.
         run: tells networks of one seed apart.
-        precision: of forward passes.
+        precision: as in `ddcore.training.fit`.
         watch: takes the new network. Returns what is called after each of its updates (see
             `ddcore.training.fit`).
         validate: as in `ddcore.training.fit`.

@@ -9,7 +9,7 @@ import torch
 from ddcore.errors import SettingsError
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split
 from ddcore.evaluation.report import Report, Result
-from ddcore.ground.devices import resolve_device
+from ddcore.ground.devices import matmul_precision, resolve_device
 from ddcore.kernels import as_kernel, centred, kernel_label, ridge_solution
 from ddcore.parts import TargetData
 from ddcore.settings import describe
@@ -61,13 +61,14 @@ def evaluate_kernel(
     results = []
     for kernel in chosen:
         started = time.monotonic()
-        support = kernel.embed(examples.inputs, ())
-        dual = ridge_solution(kernel.product(support, support), labels, ridge)
-        predicted = []
-        size = kernel.fitting(source.size, target.spec.shape)
-        for inputs in held_out.inputs.split(size):
-            tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
-            predicted.append((kernel.product(tested, support) @ dual).cpu())
+        with matmul_precision("fp64", place):
+            support = kernel.embed(examples.inputs, ())
+            dual = ridge_solution(kernel.product(support, support), labels, ridge)
+            predicted = []
+            size = kernel.fitting(source.size, target.spec.shape)
+            for inputs in held_out.inputs.split(size):
+                tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
+                predicted.append((kernel.product(tested, support) @ dual).cpu())
         scores = target.spec.task.scores(torch.cat(predicted), held_out.targets)
         label = f"{kernel_label(kernel)}, infinite width"
         results.append(Result(label, {n: (v,) for n, v in scores.items()}, time.monotonic() - started, 0))

@@ -162,7 +162,7 @@ def _dense(path: Path, held: dict[str, Any]) -> Any:
 
 
 def _features(name: str, given: Any, row_normalise: bool) -> Tensor:
-    features = torch.as_tensor(np.asarray(given)).float() if not isinstance(given, Tensor) else given.float()
+    features = torch.as_tensor(np.asarray(given)).float() if not isinstance(given, Tensor) else given.cpu().float()
     if features.ndim != 2 or not len(features):
         raise InputDataError(f"{name}: node features must be N x d, not {tuple(features.shape)}")
     if not bool(torch.isfinite(features).all()):
@@ -175,7 +175,7 @@ def _features(name: str, given: Any, row_normalise: bool) -> Tensor:
 
 
 def _classes(name: str, given: Any) -> Tensor:
-    classes = torch.as_tensor(np.asarray(given)) if not isinstance(given, Tensor) else given
+    classes = torch.as_tensor(np.asarray(given)) if not isinstance(given, Tensor) else given.cpu()
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
     if classes.ndim != 1 or classes.dtype.is_floating_point:
@@ -184,12 +184,12 @@ def _classes(name: str, given: Any) -> Tensor:
 
 
 def _weights(name: str, given: Any, weights: Any, nodes: int, undirected: bool) -> Tensor:
-    edges = torch.as_tensor(np.asarray(given)).long() if not isinstance(given, Tensor) else given.long()
+    edges = torch.as_tensor(np.asarray(given)).long() if not isinstance(given, Tensor) else given.cpu().long()
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise InputDataError(f"{name}: edges must be E x 2 node indices, not {tuple(edges.shape)}")
     if len(edges) and not (int(edges.min()) >= 0 and int(edges.max()) < nodes):
         raise InputDataError(f"{name}: edges name nodes outside 0..{nodes - 1}")
-    values = torch.ones(len(edges)) if weights is None else torch.as_tensor(weights).float().flatten()
+    values = torch.ones(len(edges)) if weights is None else torch.as_tensor(weights).cpu().float().flatten()
     if len(values) != len(edges) or not bool(torch.isfinite(values).all()) or bool((values < 0).any()):
         raise InputDataError(f"{name}: edge_weights must be {len(edges)} finite numbers that are not negative")
     apart = edges[:, 0] != edges[:, 1]  # networks add self loops where they need them

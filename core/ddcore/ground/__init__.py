@@ -7,8 +7,10 @@ from ddcore.ground.devices import (
     dtype_of,
     fitting_micro_batch,
     matmul_precision,
+    precision_facts,
     resolve_device,
     to_device,
+    usual_precision,
     warm_allocator,
 )
 from ddcore.ground.lamb import Lamb
@@ -56,6 +58,7 @@ __all__ = [
     "matmul_precision",
     "one_thread",
     "pack_tensors",
+    "precision_facts",
     "read_json",
     "read_limited",
     "read_state",
@@ -63,6 +66,7 @@ __all__ = [
     "resolve_device",
     "to_device",
     "unpack_tensors",
+    "usual_precision",
     "warm_allocator",
     "write_atomically",
     "write_state",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -37,12 +37,12 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise SettingsError("precision 'tf32' exists on a GPU only: use 'fp32' or 'bf16' on this device")
 
 
-def dtype_of(precision: str) -> torch.dtype:
+def dtype_of(precision: str | None) -> torch.dtype:
     """Return the type of the parameters: float64 for ``fp64``, float32 for all others."""
     return torch.float64 if precision == "fp64" else torch.float32
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: str | None, device: torch.device) -> AbstractContextManager[object]:
     """Return the block in which forward passes run.
 
     Its products are in bfloat16 for ``bf16``. Otherwise it does nothing.
@@ -50,26 +50,128 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+def usual_precision(device: torch.device) -> str:
+    """Return the precision where none is asked for.
+
+    On a GPU it is ``tf32``, in which torch convolves there by default; else ``fp32``.
+    """
+    return "tf32" if device.type == "cuda" else "fp32"
+
+
+def precision_facts(device: torch.device) -> dict[str, str]:
+    """Return the usual precision as a fact to keep results under, where it is not ``fp32``."""
+    usual = usual_precision(device)
+    return {} if usual == "fp32" else {"precision": usual}
+
+
 @contextmanager
-def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
+def matmul_precision(precision: str | None, device: torch.device) -> Iterator[None]:
     """Hold a GPU's products at ``precision`` inside the block.
 
-    The caller's choice is restored after.
+    All of torch's settings then agree, old and new, so that each of them can be read. The caller's
+    choice is restored after. The settings are those of the process: its threads share them.
+
+    Args:
+        precision: one of `PRECISIONS`. None: that of the block around, else the usual one.
+        device: what is computed on. Only on a GPU anything is done.
     """
     if device.type != "cuda":
         yield
         return
-    wanted = "tf32" if precision == "tf32" else "ieee"
-    cudnn: Any = torch.backends.cudnn
-    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
-    before = [switch.fp32_precision for switch in switches]
+    wanted = "tf32" if (precision or usual_precision(device)) == "tf32" else "ieee"
+    if _HELD and (precision is None or _HELD[-1] == wanted):
+        yield
+        return
+    before = _Settings.read()
+    _HELD.append(wanted)
     try:
-        for switch in switches:
-            switch.fp32_precision = wanted
+        before.at(wanted).write()
         yield
     finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.fp32_precision = value
+        _HELD.pop()
+        before.write()
+
+
+_HELD: list[str] = []
+"""What the blocks that are open hold products at, the innermost last."""
+
+_ALL, _GPU, _CPU = ("generic", "all"), ("cuda", "all"), ("mkldnn", "all")
+_PRODUCTS = (("cuda", "matmul"), ("cuda", "conv"), ("cuda", "rnn"), ("mkldnn", "matmul"))
+_SWITCHES = (_ALL, _GPU, _CPU, *_PRODUCTS)
+"""Torch's switches of products in single precision, by its own names. Those of all come first."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Torch's settings of products in single precision.
+
+    The old ones set the new ones too, and reading an old one raises where the two do not agree.
+
+    Attributes:
+        convolutions: the old ``torch.backends.cudnn.allow_tf32``.
+        products: the old ``torch.get_float32_matmul_precision()``.
+        switches: the new ``fp32_precision`` of each of `_SWITCHES`; ``none``: that of the one
+            above.
+    """
+
+    convolutions: bool
+    products: str
+    switches: tuple[str, ...]
+
+    @classmethod
+    def read(cls) -> _Settings:
+        """Return the present settings, also where the old and the new ones do not agree.
+
+        They are changed by that: write some after.
+        """
+        now = {name: _switch(*name) for name in _SWITCHES}
+        top, parents = now[_ALL], _own((_GPU, _CPU), (_ALL,))
+        own = _own(_PRODUCTS, (_GPU, _CPU))
+        for place, name in enumerate(_PRODUCTS):
+            # Convolutions that nobody ever set are in tf32 while nothing above is set. No call of
+            # torch brings that back, so they are taken to be set to it.
+            if own[place] == "none" == now[(name[0], "all")]:
+                own[place] = now[name]
+        # An old setting can be read where the new ones are made to agree with it.
+        for name in _PRODUCTS:
+            _turn(*name, "tf32" if name[1] in ("conv", "rnn") else "ieee")
+        products = torch.get_float32_matmul_precision()
+        try:
+            convolutions = torch.backends.cudnn.allow_tf32
+        except RuntimeError:
+            convolutions = False
+        return cls(convolutions, products, (top, *parents, *own))
+
+    def at(self, wanted: str) -> _Settings:
+        """Return settings at which all products of a GPU are ``tf32`` or ``ieee``.
+
+        A processor's are then ``ieee``. Else the old setting, which both share, cannot be read. No
+        device follows what is set for all. Else ``cudnn.flags`` would turn that on.
+        """
+        tf32, cpu = wanted == "tf32", self.switches[2]
+        return _Settings(tf32, "high" if tf32 else "highest", ("none", wanted, cpu, wanted, wanted, wanted, "ieee"))
+
+    def write(self) -> None:
+        """Set all of torch's settings. The old ones come first, since they change new ones."""
+        torch.backends.cudnn.allow_tf32 = self.convolutions
+        torch.set_float32_matmul_precision(self.products)
+        for name, value in zip(_SWITCHES, self.switches, strict=True):
+            _turn(*name, value)
+
+
+# Torch's public names of these switches set another one for ``mkldnn``.
+_switch: Callable[[str, str], str] = torch._C._get_fp32_precision_getter
+_turn: Callable[[str, str, str], object] = torch._C._set_fp32_precision_setter
+
+
+def _own(names: Sequence[tuple[str, str]], above: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what each switch is set to itself; ``none``: it follows those above, which change."""
+    seen = []
+    for value in ("ieee", "tf32"):
+        for name in above:
+            _turn(*name, value)
+        seen.append([_switch(*name) for name in names])
+    return [a if a == b else "none" for a, b in zip(*seen, strict=True)]
 
 
 def fitting_micro_batch(shape: tuple[int, ...], device: torch.device, *, keeps_graph: bool = False) -> int:
@@ -111,7 +213,7 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cpu" or tensor.device.type != "cpu":
         return tensor.to(device)
     sent: torch.Tensor | None = _SENT.get(tensor) if type(tensor) is torch.Tensor else None
-    if sent is not None and sent.device.type == device.type:
+    if sent is not None and sent.device.type == device.type and device.index in (None, sent.device.index):
         return sent
     return tensor.pin_memory().to(device, non_blocking=True)
 

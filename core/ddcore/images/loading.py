@@ -197,7 +197,7 @@ def read_dataset(dataset: Any) -> tuple[Any, Any]:
     images, labels = [], []
     for index in range(len(dataset)):
         image, label = dataset[index]
-        images.append(image if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
+        images.append(image.cpu() if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
         labels.append(int(label))
     if len({tuple(image.shape) for image in images}) > 1:
         raise InputDataError("the dataset's images differ in size: add a transform that resizes them")
@@ -207,13 +207,13 @@ def read_dataset(dataset: Any) -> tuple[Any, Any]:
 
 
 def as_split(images: Any, labels: Any, title: str) -> Split:
-    """Bring images to ``n x channels x height x width`` and labels to int64.
+    """Bring images to ``n x channels x height x width`` and labels to int64, both on the CPU.
 
     Grey images may come as ``n x height x width``; colour images with the channels second or last.
     """
     try:
-        inputs = torch.as_tensor(images if isinstance(images, Tensor) else np.ascontiguousarray(images))
-        targets = torch.as_tensor(labels if isinstance(labels, Tensor) else np.ascontiguousarray(labels))
+        inputs = torch.as_tensor(images if isinstance(images, Tensor) else np.ascontiguousarray(images)).cpu()
+        targets = torch.as_tensor(labels if isinstance(labels, Tensor) else np.ascontiguousarray(labels)).cpu()
     except (TypeError, ValueError) as error:
         raise InputDataError(f"the {title} arrays are not numeric: {error}") from error
     if inputs.ndim == 3:

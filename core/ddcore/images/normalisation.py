@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
-from ddcore.ground.devices import constant
+from ddcore.ground.devices import constant, matmul_precision
 from ddcore.parts import Identity, Normalisation, as_unit_float
 from ddcore.settings import require, settings_from_text
 
@@ -150,10 +150,12 @@ class ZCA(Normalisation):
     def _forward(self, pixels: Tensor) -> Tensor:
         flat = pixels.flatten(1)
         flat = _unit(_centred(flat)) if self.unit_norm else flat - self._like("centre", flat)
-        return (flat @ self._like("whiten", flat)).view_as(pixels)
+        with matmul_precision("fp32", flat.device):  # small directions are made large: they must be exact
+            return (flat @ self._like("whiten", flat)).view_as(pixels)
 
     def _inverse(self, inputs: Tensor) -> Tensor:
-        flat = inputs.flatten(1) @ self._like("colour", inputs)
+        with matmul_precision("fp32", inputs.device):
+            flat = inputs.flatten(1) @ self._like("colour", inputs)
         return (flat * self.scale + self._like("centre", flat)).view_as(inputs)
 
     def _like(self, name: str, other: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
         else Optimiser("lamb", learning_rate=3e-4, schedule="cosine", final=0.1),
         augmentation=NoAugmentation(),
         steps=400 if cpu else 500_000,
+        precision="fp32",
         normalisation=None if cpu or data not in WHITENED_DATA else "zca-standard",
         protocol="frepo-grey" if data in ("mnist", "fashion-mnist") else "frepo",
     )

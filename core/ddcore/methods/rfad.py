@@ -48,5 +48,6 @@ def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         ),
         augmentation=NoAugmentation(),
         steps=300 if cpu else 10_000,
+        precision="fp32",
         normalisation=None if cpu or data not in ("cifar10", "cifar100") else "zca-uncentred",
     )

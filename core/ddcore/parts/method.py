@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
-from ddcore.ground.devices import PRECISIONS
+from ddcore.ground.devices import PRECISIONS, usual_precision
 from ddcore.ground.optimiser import Optimiser
 from ddcore.parts.architecture import as_architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
@@ -30,7 +32,7 @@ class Method:
         optimiser: of the stored parameters.
         augmentation: real and synthetic examples get the same draws of it.
         steps: number of steps. One step is one pass over the matching's terms.
-        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``. None: the usual one of the device.
         name: of the published method, or ``custom``.
         preset: which settings these are: ``paper`` (those of the method's source), ``cpu``, or
             ``custom``.
@@ -46,7 +48,7 @@ class Method:
     optimiser: Optimiser = field(default_factory=Optimiser)
     augmentation: Augmentation = field(default_factory=NoAugmentation)
     steps: int = 0
-    precision: str = "fp32"
+    precision: str | None = None
     name: str = "custom"
     preset: str = "custom"
     normalisation: str | None = None
@@ -57,7 +59,7 @@ class Method:
         require(
             isinstance(self.steps, int) and self.steps >= 0, f"steps must be a whole number from 0, not {self.steps}"
         )
-        if self.precision not in PRECISIONS:
+        if self.precision is not None and self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
         require(
             self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
@@ -130,6 +132,10 @@ class Method:
     def with_steps(self, steps: int | None) -> Method:
         """Return a copy with another number of steps. None keeps the number."""
         return self if steps is None else replace(self, steps=steps)
+
+    def at_precision(self, precision: str | None, device: torch.device) -> Method:
+        """Return a copy that says its precision: this, its own, or the device's usual one."""
+        return replace(self, precision=precision or self.precision or usual_precision(device))
 
     def require_fitting(self, spec: Spec) -> None:
         """Raise `UnsupportedError` if a part is for another modality than that of the data."""

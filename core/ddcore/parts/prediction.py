@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ddcore.ground.devices import matmul_precision
 from ddcore.parts.inputs import are_connected
 from ddcore.parts.learner import Predictor
 from ddcore.parts.spec import Spec
@@ -24,6 +25,8 @@ def measured(
 ) -> Tensor:
     """Return what the task needs of the outputs for all examples of a split, on the CPU.
 
+    Products are as in the block of `matmul_precision` around, else as usual on the device.
+
     Args:
         predict: from normalised inputs to outputs.
         split: of examples as they were given.
@@ -34,7 +37,7 @@ def measured(
     """
     at_once = max(1, len(split)) if are_connected(split.inputs) else lot
     found = []
-    with torch.no_grad():
+    with torch.no_grad(), matmul_precision(None, device):
         for inputs, targets in zip(split.inputs.split(at_once), split.targets.split(at_once), strict=True):
             outputs = predict(spec.normalisation.apply(inputs.to(device), dtype))
             found.append(spec.task.measured(outputs.float().cpu(), inputs, targets))

@@ -48,6 +48,12 @@ class Split:
         """Return the examples at ``indices``."""
         return Split(self.inputs[indices], self.targets[indices])
 
+    def on_cpu(self) -> Split:
+        """Return the same examples on the CPU: this split itself, if they are there."""
+        if self.inputs.device.type == self.targets.device.type == "cpu":
+            return self
+        return Split(self.inputs.to("cpu"), self.targets.to("cpu"))
+
     def of_classes(self, classes: Sequence[int]) -> Split:
         """Return the examples of these classes, where targets are class ids."""
         if self.targets.ndim != 1:
@@ -62,7 +68,9 @@ def places_of_classes(ids: Tensor, classes: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TargetData:
-    """The dataset that is distilled, and its held-out parts.
+    """The dataset that is distilled, and its held-out parts. They lie on the CPU.
+
+    Splits that were given on another device are copied once.
 
     Attributes:
         name: shown in reports.
@@ -79,6 +87,10 @@ class TargetData:
     validation: Split | None = None
 
     def __post_init__(self) -> None:
+        for part in ("train", "test", "validation"):
+            split = getattr(self, part)
+            if split is not None:
+                object.__setattr__(self, part, split.on_cpu())
         if not len(self.train):
             raise InputDataError(f"{self.name}: the training split is empty")
         for title, split in (("training", self.train), ("test", self.test), ("validation", self.validation)):

@@ -134,6 +134,7 @@ class _ExpertSegments(Segments):
             count=settings.count,
             seed=run.derive_seed("experts"),
             device=run.device,
+            precision=run.precision,
             progress=run.report,
         )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.errors import UnknownNameError
-from ddcore.ground.devices import autocast, fitting_micro_batch, send_ahead
+from ddcore.ground.devices import autocast, fitting_micro_batch, matmul_precision, send_ahead
 from ddcore.ground.randomness import default_generators_seeded
 from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps, are_connected
 from ddcore.settings import require, require_counts
@@ -114,7 +114,7 @@ def fit(
     generator: torch.Generator,
     recipe: Recipe | None = None,
     members: Mapping[int, Tensor] | None = None,
-    precision: str = "fp32",
+    precision: str | None = None,
     watch: Watch | None = None,
     validate: Callable[[Network], float] | None = None,
 ) -> None:
@@ -130,7 +130,8 @@ def fit(
         generator: CPU generator of order and augmentation.
         recipe: the loss. It may also hold a learning rate or steps, in place of the schedule's.
         members: indices of examples per class id. A recipe with steps needs them.
-        precision: of forward passes.
+        precision: of the whole training. None: that of the block of `matmul_precision` around, else
+            the usual one of the device.
         watch: called after each update with its indices, its batch, and the logits before it.
         validate: returns a network's score on validation data. A schedule that keeps the best
             weights needs it.
@@ -142,9 +143,10 @@ def fit(
         require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
         plan, augmentation = _by_steps(network, recipe.steps, members or {}), NoAugmentation()
     network.train()
-    with reproducible_dropout(network, generator):
+    device = next(network.parameters()).device
+    with matmul_precision(precision, device), reproducible_dropout(network, generator):
         drawn = ((augmentation.draw(generator, len(update[0])), *update) for update in plan)
-        for view, indices, optimiser, rate in _sent(drawn, next(network.parameters()).device):
+        for view, indices, optimiser, rate in _sent(drawn, device):
             optimiser.param_groups[0]["lr"] = rate
             batch = view(batch_of(indices))
             logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
@@ -222,13 +224,13 @@ def take_step(
     batch: Batch,
     *,
     loss: str = "cross_entropy",
-    precision: str = "fp32",
+    precision: str | None = None,
 ) -> Tensor:
     """Update ``network`` once on the mean loss of a batch. Return the logits before the update.
 
     Where the batch has weights, the mean is weighted. On a processor the gradient is added up over
     micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, and connected
-    examples are read as a whole: there it is one.
+    examples are read as a whole: there it is one. The precision is as in `fit`.
     """
     size, device = len(batch.targets), batch.inputs.device
     weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
@@ -239,14 +241,15 @@ def take_step(
     optimiser.zero_grad(set_to_none=True)
     logits = []
     parts = zip(batch.inputs.split(at_once), batch.targets.split(at_once), weights.split(at_once), strict=True)
-    for inputs, targets, mine in parts:
-        # A block of autocast keeps the casts of weights for as long as it lasts. So it ends before
-        # the update.
-        with autocast(precision, device):
-            logits.append(network.logits(inputs))
-            losses = LOSSES[loss](logits[-1], targets)
-        ((losses * mine).sum() / weights.sum()).backward()
-    optimiser.step()
+    with matmul_precision(precision, device):
+        for inputs, targets, mine in parts:
+            # A block of autocast keeps the casts of weights for as long as it lasts. So it ends
+            # before the update.
+            with autocast(precision, device):
+                logits.append(network.logits(inputs))
+                losses = LOSSES[loss](logits[-1], targets)
+            ((losses * mine).sum() / weights.sum()).backward()
+        optimiser.step()
     return torch.cat([part.detach() for part in logits])
 
 

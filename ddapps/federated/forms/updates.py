@@ -22,7 +22,7 @@ from ddapps.federated.wire import Task
 from ddapps.sizing import Compression
 from ddcore.errors import SummaryFormatError, UnsupportedError
 from ddcore.evaluation import TrainingSource
-from ddcore.ground import generator
+from ddcore.ground import generator, matmul_precision
 from ddcore.images import Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.parts import Network, Recipe, Steps
@@ -138,8 +138,9 @@ def first_step(client: Client, start: Network, end: Network, steps: int) -> floa
     """
     source = TrainingSource.of(client.target, next(start.parameters()).device, torch.float32)
     batch = source.batch_of(torch.arange(min(source.size, GRADIENT_BATCH)))
-    loss = torch.nn.functional.cross_entropy(start(batch.inputs), batch.targets)
-    gradient = torch.autograd.grad(loss, list(start.module.parameters()))
+    with matmul_precision(None, batch.inputs.device):
+        loss = torch.nn.functional.cross_entropy(start(batch.inputs), batch.targets)
+        gradient = torch.autograd.grad(loss, list(start.module.parameters()))
     pairs = zip(end.module.parameters(), start.module.parameters(), strict=True)
     moved = math.sqrt(sum(float((a - b).detach().square().sum()) for a, b in pairs))
     slope = math.sqrt(sum(float(part.square().sum()) for part in gradient))

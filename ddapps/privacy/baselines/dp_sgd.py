@@ -16,7 +16,7 @@ from ddapps.privacy.certificate import Certificate
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.plan import ledger_for, ledger_path, plan, remembering, words_of
 from ddapps.privacy.signal import PrivateSignal
-from ddcore.ground import derive_seed, fitting_micro_batch, generator, resolve_device
+from ddcore.ground import derive_seed, fitting_micro_batch, generator, matmul_precision, resolve_device, usual_precision
 from ddcore.parts import Network, NoAugmentation, as_architecture
 from ddcore.settings import require, require_counts
 
@@ -116,14 +116,15 @@ def dp_sgd(
             augmentation=NoAugmentation(),
             seed=seed,
             device=place,
-            precision="fp32",
+            precision=usual_precision(place),
             micro_batch=micro_batch,
         )
         signal.begin(run)
         view = NoAugmentation().draw(generator(seed, "view"))
         classes = [c for c in spec.classes if signal.counts[c]]
         for _ in itertools.takewhile(lambda _: not signal.exhausted(), range(training.steps)):
-            (answer,) = signal.gradients(trained, [classes], dict.fromkeys(classes, view), 0, names)
+            with matmul_precision(run.precision, place):
+                (answer,) = signal.gradients(trained, [classes], dict.fromkeys(classes, view), 0, names)
             for weight, gradient in zip(trained.module.parameters(), answer.tensors, strict=True):
                 weight.grad = gradient
             optimiser.step()

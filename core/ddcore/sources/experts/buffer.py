@@ -24,7 +24,8 @@ class ExpertBuffer:
     """A directory of experts that share architecture, training, data and seed.
 
     ``experts.json`` holds what they share and, for each expert, the hash of its file and the
-    seconds of its training. ``expert-00000.safetensors`` holds the ``trajectory`` of the first
+    seconds of its training, and the precision of its products unless it was ``fp32``.
+    ``expert-00000.safetensors`` holds the ``trajectory`` of the first
     expert, ``(epochs + 1) x P``. Its rows are the P weights before training and after each epoch,
     in the order of ``named_parameters()``.
 
@@ -83,7 +84,7 @@ class ExpertBuffer:
                     f"the experts in {self.directory} do not fit: {difference}. Train others (ddapps experts train), or change the run"
                 )
 
-    def add(self, number: int, trajectory: Tensor, seconds: float) -> None:
+    def add(self, number: int, trajectory: Tensor, seconds: float, precision: str = "fp32") -> None:
         """Write a complete expert. It is present once the manifest names it.
 
         Experts that other processes have added stay.
@@ -91,7 +92,8 @@ class ExpertBuffer:
         path = self._path(number)
         write_tensors(path, {"trajectory": trajectory})
         self._manifest = _read_manifest(self.directory)
-        self._manifest["experts"][str(number)] = {"sha256": _sha256(path), "seconds": round(seconds, 3)}
+        said = {} if precision == "fp32" else {"precision": precision}
+        self._manifest["experts"][str(number)] = {"sha256": _sha256(path), "seconds": round(seconds, 3), **said}
         self._write()
 
     def check(self) -> None:

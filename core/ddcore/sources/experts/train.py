@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.errors import CheckpointError, ExpertsError, NumericalError, UnsupportedError
+from ddcore.ground.devices import check_precision, matmul_precision, usual_precision
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.statefile import read_state, write_state
 from ddcore.ground.workers import Workers
@@ -43,6 +44,7 @@ def train_experts(
     count: int,
     seed: int,
     device: torch.device,
+    precision: str | None = None,
     together: int | None = None,
     workers: Workers = NONE,
     progress: Progress | None = None,
@@ -51,12 +53,14 @@ def train_experts(
 
     See `ddcore.train_experts`.
     """
+    precision = precision or usual_precision(device)
+    check_precision(precision, device)
     require_counts(count=count, together=1 if together is None else together)
     if isinstance(architecture, OneOf):
         raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
     architecture = suited_architecture(architecture, data.spec)
     suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
-    job = _Job(directory, data, architecture, suited, seed, device)
+    job = _Job(directory, data, architecture, suited, seed, device, precision)
     rows = isinstance(data.batch_of(torch.zeros(1, dtype=torch.int64)).inputs, Tensor)
     if not rows and (together or 1) > 1:
         raise UnsupportedError("experts on graphs take their steps one after the other: leave together out")
@@ -72,7 +76,7 @@ def train_experts(
     jobs = [(job.train, (group, None if workers else progress)) for group in groups]
     for _, (numbers, trajectories, seconds) in workers.calls(jobs, device):
         for number, trajectory in zip(numbers, trajectories, strict=True):
-            buffer.add(number, trajectory, seconds / len(numbers))
+            buffer.add(number, trajectory, seconds / len(numbers), precision)
         job.partial(numbers).unlink(missing_ok=True)
         if progress is not None:
             progress(f"{len(buffer.present())} of {count} experts are trained")
@@ -89,6 +93,7 @@ class _Job:
     training: ExpertTraining
     seed: int
     device: torch.device
+    precision: str
 
     def shared(self) -> dict[str, Any]:
         return {
@@ -126,7 +131,8 @@ class _Job:
         seconds = _resume(partial, networks, rows)
         started = saved = told = time.monotonic()
         for epoch in range(len(rows) - 1, training.epochs):
-            self._epoch(networks, group, epoch)
+            with matmul_precision(self.precision, self.device):
+                self._epoch(networks, group, epoch)
             rows.append(networks.flat())
             if not bool(torch.isfinite(rows[-1]).all()):
                 raise NumericalError(f"the training of experts diverged in epoch {epoch}: lower its learning rate")
