@@ -26,7 +26,7 @@ import ddcore as dd
 from benchmarks.common import markdown, write_results
 
 CLASSES, PER_CLASS, SIDE, STEPS, WARM = 20, 256, 28, 5, 1
-SEEDS, SWEEP_STEPS = 8, 150
+SEEDS, SWEEP_STEPS = 8, 40
 
 
 def random_images() -> dd.TargetData:
