@@ -258,3 +258,11 @@ def test_methods_run_on_drawn_networks_with_what_small_classes_have(npz: str, tm
     summary = dd.DataSummary.load(tmp_path / "o")
     assert summary.record["steps"] == 2 and set(summary.counts) == {0, 1, 2}
     assert summary.record["method"]["networks"]["architecture"]["type"] == "OneOf"
+
+
+def test_only_distill_is_shared_by_torchrun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["evaluate", "nowhere", "--data", "digits"]) == 1
+    assert "evaluate is not shared out among processes of torchrun: start it alone" in capsys.readouterr().err
