@@ -13,6 +13,7 @@ import torch
 import ddcore as dd
 from ddcore.errors import BudgetError, DistillationError
 from ddcore.ground import workers
+from tests.nas.test_rank import ranked
 from tests.networks.test_experts import trained
 
 CPU = torch.device("cpu")
@@ -65,6 +66,12 @@ def reports(target: dd.TargetData) -> list[Any]:
     return found
 
 
+def ranking(workers: int) -> Any:
+    """Return what a few candidates reach in some processes."""
+    digits = dd.load_data("digits").with_train(torch.arange(190), "digits").with_validation(40 / 190)
+    return ranked(digits, workers=workers, proxies="random:4", seeds=1).to_json()
+
+
 def main(folder: Path) -> None:
     target = few_digits()
     trained(target, folder / "experts", workers=2)
@@ -80,7 +87,7 @@ def main(folder: Path) -> None:
     workers.RETRIES = 0
     found |= {
         "dies always": said(dies_until, 9, folder / "always"),
-        "told": list(dd.Workers(1).calls([(dies_until, (9, folder / "told"))], CPU, died=lambda reason: -1)),
+        "ranking": ranking(workers=2),
         "refuses": said(refuse),
         "Ray": [left_as_it_was, ray.is_initialized()],
     }

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ddcore as dd
-from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.errors import ProcessGroupError, SettingsError, UnsupportedError
 from ddcore.ground import Ranks
 from tests.engine.together import NETWORK
 from tests.running import shrunk
@@ -53,11 +53,11 @@ def alone(name: str) -> dd.DataSummary:
 
 
 def test_processes_together_equal_one(tmp_path: Path) -> None:
-    ended = torchrun("all", tmp_path, 4)
-    assert [code for code, _ in ended] == [0] * 4, ended[0][1]
+    ended = torchrun("all", tmp_path, 3)
+    assert [code for code, _ in ended] == [0] * 3, ended[0][1]
     for name in ("dm", "dsa"):
         together = dd.DataSummary.load(tmp_path / name)
-        assert together.record["machine"]["processes"] == 4
+        assert together.record["machine"]["processes"] == 3
         torch.testing.assert_close(images(together), images(alone(name)), rtol=1e-6, atol=1e-6)
 
 
@@ -75,10 +75,13 @@ def test_a_process_that_dies_ends_the_run_and_another_number_goes_on(tmp_path: P
     torch.testing.assert_close(images(resumed), images(alone("dsa")), rtol=1e-6, atol=1e-6)
 
 
-def test_processes_that_were_told_different_things_say_so(tmp_path: Path) -> None:
-    ended = torchrun("differing", tmp_path, 2)
-    assert [code for code, _ in ended] == [1, 1]
-    assert "the processes of this run differ in seed" in ended[0][1]
+def test_processes_that_were_told_different_things_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tells the largest and the smallest number of all; the other process tells 0 here."""
+    monkeypatch.setattr(Ranks, "largest", lambda self, number, device: max(number, 0.0))
+    with pytest.raises(ProcessGroupError, match="the processes of this run differ in seed"):
+        Ranks(0, 2).require_equal({"seed": 1}, torch.device("cpu"))
+    monkeypatch.setattr(Ranks, "largest", lambda self, number, device: number)
+    Ranks(0, 2).require_equal({"seed": 1}, torch.device("cpu"))
 
 
 def test_every_item_is_shared_to_one_process() -> None:

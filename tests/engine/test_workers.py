@@ -15,6 +15,7 @@ import torch
 import ddcore as dd
 from ddcore.errors import MissingExtraError, SettingsError
 from ddcore.sources import ExpertBuffer
+from tests.engine.beside import ranking
 from tests.networks.test_experts import trained
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,13 @@ def test_processes_train_the_same_experts(folder: Path, few_digits: dd.TargetDat
 def test_a_process_that_dies_is_replaced(found: dict[str, Any]) -> None:
     assert found["dies once"] == [[0, 2]]
     assert found["dies always"].startswith("WorkerError: call 0: its process died 1 times")
-    assert found["told"] == [[0, -1]]
+
+
+@pytest.mark.slow
+def test_candidates_reach_the_same_in_processes(found: dict[str, Any]) -> None:
+    theirs, ours = found["ranking"], ranking(workers=1)
+    assert theirs["truth"]["accuracies"] == ours["truth"]["accuracies"]
+    assert theirs["proxies"][0]["scores"] == ours["proxies"][0]["scores"]
 
 
 @pytest.mark.slow

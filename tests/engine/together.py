@@ -41,8 +41,6 @@ def main() -> None:
             distilled(name, distributed=True)
     elif what == "dying":
         distilled("dsa", distributed=True, checkpoint=folder / "checkpoint", dies_at=3)
-    elif what == "differing":
-        distilled("dm", distributed=True, seed=int(os.environ["RANK"]))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -211,25 +208,6 @@ def test_processes_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
         crew(2, "cpu")
-
-
-@pytest.mark.slow
-def test_processes_of_ray_find_the_same(digits: dd.TargetData, found: tuple[Ranking, Path], tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    # In a process of its own: Ray warns, and leaves files open.
-    code = f"""
-import json, torch, ddcore as dd
-from pathlib import Path
-from tests.nas.test_rank import ranked
-digits = dd.load_data("digits").with_train(torch.arange(190), "digits").with_validation(40 / 190)
-found = ranked(digits, workers=2, proxies="random:4").to_json()
-Path({str(tmp_path / "found.json")!r}).write_text(json.dumps(found))
-"""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, timeout=250)
-    theirs, ours = json.loads((tmp_path / "found.json").read_text()), found[0].to_json()
-    assert theirs["truth"]["accuracies"] == ours["truth"]["accuracies"]
-    assert theirs["proxies"][0]["scores"] == ours["proxies"][0]["scores"]
 
 
 def test_proxies_by_name() -> None:
