@@ -130,6 +130,7 @@ def evaluate(
         "iterate": training.keep,
         "seed": seed,
         "precision": precision,
+        "threads": 1 if crew else torch.get_num_threads(),
     }
     trains = any(isinstance(learner, Architecture) for learner in learners)
     return source.report(protocol.name if trains else LEARNED, results, target, split, place, details)
@@ -261,7 +262,7 @@ class TrainingSource:
             "normalisation": target.spec.normalisation.describe()["name"],
             "tested_on": {"data": target.name, "split": split, "examples": len(held_out_split(target, split))},
             "device": str(device),
-            "threads": torch.get_num_threads(),
+            "threads": details.get("threads", torch.get_num_threads()),
             "versions": {"ddcore": __version__, "torch": torch.__version__},
         }
         return Report(
