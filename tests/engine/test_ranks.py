@@ -14,7 +14,7 @@ import torch
 import ddcore as dd
 from ddcore.errors import ProcessGroupError, SettingsError, UnsupportedError
 from ddcore.ground import Ranks
-from tests.engine.together import NETWORK
+from tests.engine.together import NETWORK, method_of
 from tests.running import shrunk
 
 ROOT = Path(__file__).parents[2]
@@ -49,13 +49,13 @@ def images(summary: dd.DataSummary) -> torch.Tensor:
 
 
 def alone(name: str) -> dd.DataSummary:
-    return dd.distill(dd.load_data("digits"), shrunk(name, NETWORK, steps=6), seed=0, precision="fp64")
+    return dd.distill(dd.load_data("digits"), method_of(name), seed=0, precision="fp64")
 
 
 def test_processes_together_equal_one(tmp_path: Path) -> None:
     ended = torchrun("all", tmp_path, 3)
     assert [code for code, _ in ended] == [0] * 3, ended[0][1]
-    for name in ("dm", "dsa"):
+    for name in ("dm", "dsa", "dcc"):
         together = dd.DataSummary.load(tmp_path / name)
         assert together.record["machine"]["processes"] == 3
         torch.testing.assert_close(images(together), images(alone(name)), rtol=1e-6, atol=1e-6)
@@ -98,5 +98,7 @@ def test_what_cannot_be_shared_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="processes that torchrun started"):
         dd.distill(target, shrunk("dm", NETWORK, steps=1), distributed=True)
     signal = dd.data.ExactSignal(target)
+    with pytest.raises(UnsupportedError, match="10 classes cannot be shared by 11 processes"):
+        engine._require_shared(dd.methods.dm(ipc=1), signal, Ranks(0, 11))
     with pytest.raises(UnsupportedError, match="a step of mtt is no sum over classes, so 2 processes cannot share it"):
         engine._require_shared(dd.methods.mtt(ipc=1), signal, Ranks(0, 2))

@@ -189,6 +189,8 @@ def _require_shared(method: Method, signal: RealSignal, ranks: Ranks) -> None:
     """Raise `UnsupportedError` if a step of ``method`` cannot be shared out among processes."""
     if ranks.size == 1 or method.matching is None:
         return
+    if len(signal.spec.classes) < ranks.size:
+        raise UnsupportedError(f"{len(signal.spec.classes)} classes cannot be shared by {ranks.size} processes")
     if signal.spec.connected or not method.matching.shares_terms():
         raise UnsupportedError(
             f"a step of {method.name} is no sum over classes, so {ranks.size} processes cannot share it: run it in one "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.ground.ranks import ALONE
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
 from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
@@ -95,7 +96,7 @@ class GradientMatching(Matching):
         return MatchingState()
 
     def shares_terms(self) -> bool:
-        return self.groups == "class" and not self.update_per_class and self.updates_per_gradient == 1
+        return not self.update_per_class and self.updates_per_gradient == 1
 
     def asks(self) -> frozenset[str]:
         return frozenset({"gradients"})
@@ -109,17 +110,23 @@ class GradientMatching(Matching):
         names, loss_of = matched_weights(network, self.layers), LOSSES[run.spec.task.loss("cross_entropy")]
         groups = self._groups(run)
         views = run.views(run.examples.classes)
-        real = run.real.gradients(network, groups, views, real_count(run, self.real_batch, self.real_total), names)
+        ranks = ALONE if self._by_class(run) else run.ranks
+        own = [run.own_classes(group) for group in groups]
+        real = run.real.gradients(network, own, views, real_count(run, self.real_batch, self.real_total), names)
         kept = self.updates_per_gradient > 1
         sweeps = [list(real)] * self.updates_per_gradient if kept else [real]
         with network.differentiated(names) as weights:
             for gradient in chain.from_iterable(sweeps):
-                group = list(gradient.classes)
+                mine = list(gradient.classes)
+                group = groups[own.index(mine)]
                 last_group = group == groups[-1]
-                distance = self._distance_to(gradient.tensors, self._weight_of(group, run))
+                wanted = gradient.tensors
+                if ranks.size > 1:  # each process knows the mean of its own classes
+                    wanted = tuple(ranks.sum([t * (len(mine) / len(group)) for t in wanted]))
+                distance = self._distance_to(wanted, self._weight_of(group, run))
                 drawn = self._drawn(run, group)
                 sizes = {c: len(indices) for c, indices in drawn.items()}
-                pieces = list(chunks(drawn, MICRO_BATCHES_PER_PIECE * run.micro_batch))
+                pieces = list(chunks({c: drawn[c] for c in mine}, MICRO_BATCHES_PER_PIECE * run.micro_batch))
 
                 def gradients(
                     piece: Mapping[int, Tensor], differentiable: bool, sizes: Mapping[int, int] = sizes
@@ -132,9 +139,9 @@ class GradientMatching(Matching):
                         mean, weights, create_graph=differentiable, allow_unused=True, materialize_grads=True
                     )
 
-                for i, loss in enumerate(losses_by_piece(distance, gradients, pieces), start=1):
+                for i, loss in enumerate(losses_by_piece(distance, gradients, pieces, ranks), start=1):
                     update = i == len(pieces) and (self.update_per_class or (kept and last_group))
-                    yield Term(loss, update=update, classes=tuple(group))
+                    yield Term(loss, update=update, classes=tuple(mine))
 
     def _distance_to(self, real: Gradient, weight: float) -> Callable[[Gradient], Tensor]:
         distance = DISTANCES[self.distance]
@@ -145,9 +152,12 @@ class GradientMatching(Matching):
         return 1.0 if self.class_weights == "equal" else max(counts[c] for c in group) / max(counts.values())
 
     def _groups(self, run: Run) -> list[list[int]]:
-        classes, networks = list(run.examples.classes), run.networks
-        warm = networks.episode < self.warmup_networks and networks.age < self.warmup_age
-        return [classes] if self.groups == "joint" and not warm else [[c] for c in run.own_classes(classes)]
+        classes = list(run.examples.classes)
+        return [[c] for c in run.own_classes(classes)] if self._by_class(run) else [classes]
+
+    def _by_class(self, run: Run) -> bool:
+        warm = run.networks.episode < self.warmup_networks and run.networks.age < self.warmup_age
+        return self.groups == "class" or warm
 
     def _drawn(self, run: Run, group: Sequence[int]) -> dict[int, Tensor]:
         random = {c: run.generator("synthetic", c) for c in group}
