@@ -17,7 +17,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from benchmarks import distribution_step, matching_step
 from benchmarks.common import load_or_explain, markdown, write_results
 from benchmarks.steps import IPC, matching_step_alone, random_data
 from ddcore.ground import autocast, matmul_precision
-from ddcore.parts import NoNetworks
+from tests.running import STEPPING, shrunk
 
 Row = dict[str, Any]
 Part = tuple[str, Callable[[], str]]
@@ -38,32 +37,10 @@ STEPS = 30
 GPU = torch.device("cuda")
 
 
-def methods() -> list[str]:
-    """Return the methods of images that take steps."""
-    published = dd.methods.METHODS
-    of_images = [n for n, m in published.items() if m.build(ipc=1).factorization.modality in (None, "images")]
-    return [name for name in of_images if published[name].build(ipc=1).matching is not None]
-
-
-def small(name: str) -> dd.Method:
-    """Return a method at a size at which parity and waits take seconds."""
-    method = dd.methods.build_method(name, ipc=2, preset="cpu", target=dd.load_data("digits"))
-    if hasattr(method.matching, "inner_steps"):
-        method = dd.override(method, "matching.inner_steps", 4)
-    if isinstance(method.networks, dd.sources.ExpertSegments):
-        training = replace(method.networks.training, epochs=3)
-        method = dd.override(
-            method,
-            "networks",
-            replace(method.networks, last_start=2, early_last_start=None, length=1, count=2, training=training),
-        )
-    return method if isinstance(method.networks, NoNetworks) else method.on_networks("convnet(width=16)")
-
-
 def parity(name: str) -> str:
     """Return the largest relative difference of a few steps in float64, CPU against GPU."""
     target = dd.load_data("digits")
-    method = small(name)
+    method = shrunk(name, "convnet(width=16)", steps=5)
     images = [
         dd.distill(target, method, steps=5, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
         for device in ("cpu", "cuda")
@@ -78,7 +55,7 @@ def waits(name: str) -> str:
         torch.cuda.set_sync_debug_mode("error" if progress.step in range(5, 40) else "default")
 
     try:
-        dd.distill(dd.load_data("digits"), small(name), steps=45, device="cuda", callbacks=[arm])
+        dd.distill(dd.load_data("digits"), shrunk(name, "convnet(width=16)", steps=45), device="cuda", callbacks=[arm])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return "none"
@@ -166,9 +143,9 @@ def paper_run(data: str, name: str, ipc: int, seconds: float) -> str:
 
 def parts(options: argparse.Namespace) -> Iterator[Part]:
     target = random_data()
-    for name in methods():
+    for name in STEPPING:
         yield f"{name}, 5 steps in fp64, CPU against GPU", lambda n=name: parity(n)
-    for name in methods():
+    for name in STEPPING:
         yield f"{name}, 35 steps under the alarm for host waits", lambda n=name: waits(n)
     for name in ("dm", "dsa"):
         for precision in ("fp32", "tf32", "bf16"):

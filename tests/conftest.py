@@ -4,9 +4,9 @@ import os
 from uuid import uuid4
 
 import pytest
-import torch
 
 import ddcore as dd
+from tests.running import few_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,9 +36,7 @@ def few_digits(digits: dd.TargetData) -> dd.TargetData:
 
     This is a real dataset on which a step takes milliseconds.
     """
-    three = digits.of_classes([0, 1, 7])
-    chosen = torch.cat([(three.train.targets == c).nonzero().flatten()[:40] for c in (0, 1, 7)])
-    return three.with_train(chosen, "few digits")
+    return few_of(digits)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ OF_IMAGES = [
     name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).factorization.modality in (None, "images")
 ]
 """Methods that images can be distilled by."""
+STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
+"""Those of them that take steps."""
 FEW: dict[str, dict[str, int]] = {
     "it_gan": {"factorization.generator.steps": 5, "factorization.inversion_steps": 5},
     "kfs": {"factorization.fitting_steps": 5, "factorization.width": 3},
@@ -23,6 +25,13 @@ FEW: dict[str, dict[str, int]] = {
     "haba": {"factorization.hallucinators": 2, "factorization.width": 1},
 }
 """Sizes of single methods that a test can do without."""
+
+
+def few_of(digits: dd.TargetData) -> dd.TargetData:
+    """Return three classes of digits, 40 training examples each."""
+    three = digits.of_classes([0, 1, 7])
+    chosen = torch.cat([(three.train.targets == c).nonzero().flatten()[:40] for c in (0, 1, 7)])
+    return three.with_train(chosen, "few digits")
 
 
 def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps: int = 3) -> dd.Method:

@@ -86,7 +86,7 @@ def rank(
         table = truth if isinstance(truth, Table) else load_table(truth, space, target.name)
         candidates, true = table.sample(sample, seed)
     processes = crew(workers, device)
-    place_of_training = "cuda" if processes and resolve_device(device).type == "cuda" else str(resolve_device(device))
+    place_of_training = str(processes.device_of_call(resolve_device(device)))
     with TemporaryDirectory() as temporary:
         place = Path(temporary if directory is None else directory)
         bench = Bench(target, space, network, steps, place, place_of_training, progress)

@@ -86,3 +86,15 @@ def test_the_fit_does_not_depend_on_the_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert fits[0] == fits[1]
+
+
+def test_inference_first_leaves_a_gradient_possible_after() -> None:
+    """Constants are kept: those of inference could not be saved for a backward pass."""
+    standard = Standardise((0.31, 0.32, 0.33), (0.11, 0.12, 0.13))
+    pixels = torch.rand(2, 3, 4, 4)
+    with torch.inference_mode():
+        seen = standard.apply(pixels)
+    leaf = pixels.clone().requires_grad_()
+    standard.apply(leaf).square().sum().backward()
+    assert leaf.grad is not None
+    torch.testing.assert_close(leaf.grad, 2 * seen / torch.tensor(standard.std).view(1, 3, 1, 1))

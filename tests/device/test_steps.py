@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import ddcore as dd
-from tests.running import OF_IMAGES, shrunk
+from tests.running import STEPPING, shrunk
 
 if "DDAPPS_DEVICE" not in os.environ or shutil.which("c++") is None:
     pytest.skip("needs DDAPPS_DEVICE and a C++ compiler", allow_module_level=True)
@@ -24,7 +24,6 @@ from tests.device.pretend import Watch, set_up
 # The device resizes the output of an operator, where others make it anew.
 pytestmark = pytest.mark.filterwarnings("ignore:An output with one or more elements was resized:UserWarning")
 DEVICE = set_up()
-STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
 MOST_TRANSFERS = {"cafe": 30, "haba": 30, "linba": 8, "rfad": 5}
 """Loops that end by accuracy draw at every look; random indices of decoders do not come again."""
 WAITING = ("cafe",)

@@ -15,14 +15,9 @@ from ddcore.errors import BudgetError, DistillationError
 from ddcore.ground import workers
 from tests.nas.test_rank import ranked
 from tests.networks.test_experts import trained
+from tests.running import few_of
 
 CPU = torch.device("cpu")
-
-
-def few_digits() -> dd.TargetData:
-    three = dd.load_data("digits").of_classes([0, 1, 7])
-    chosen = torch.cat([(three.train.targets == c).nonzero().flatten()[:40] for c in (0, 1, 7)])
-    return three.with_train(chosen, "few digits")
 
 
 def dies_until(times: int, marks: Path) -> int:
@@ -73,7 +68,7 @@ def ranking(workers: int) -> Any:
 
 
 def main(folder: Path) -> None:
-    target = few_digits()
+    target = few_of(dd.load_data("digits"))
     trained(target, folder / "experts", workers=2)
     import ray
 

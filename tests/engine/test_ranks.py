@@ -88,7 +88,7 @@ def test_every_item_is_shared_to_one_process() -> None:
     items = list("abcdefg")
     shares = [Ranks(rank, 3).share(items, [5, 0, 1, 1, 2, 8, 3]) for rank in range(3)]
     assert shares == [["b", "g"], ["c", "d"], ["a", "e", "f"]]
-    assert sorted(item for rank in range(4) for item in Ranks(rank, 4).share(items)) == items
+    assert sorted(item for rank in range(4) for item in Ranks(rank, 4).share(items, range(7))) == items
 
 
 def test_what_cannot_be_shared_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,12 +125,15 @@ class ExactSignal(RealSignal):
     def _lots(self, drawn: Sequence[dict[int, Tensor]]) -> Iterator[list[dict[int, Tensor]]]:
         """Take as many groups at once as fit one micro-batch. Groups of a lot share no class."""
         lot: list[dict[int, Tensor]] = []
+        classes, size = set[int](), 0
         for group in drawn:
-            size = sum(len(indices) for taken in (*lot, group) for indices in taken.values())
-            if lot and (size > self._bound().micro_batch or any(c in taken for taken in lot for c in group)):
+            more = sum(map(len, group.values()))
+            if lot and (size + more > self._bound().micro_batch or not classes.isdisjoint(group)):
                 yield lot
-                lot = []
+                lot, classes, size = [], set(), 0
             lot.append(group)
+            classes.update(group)
+            size += more
         if lot:
             yield lot
 

@@ -120,7 +120,7 @@ def evaluate(
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
     crew = Workers(workers) if isinstance(workers, int) else workers
-    trials = _Trials(summary, target, split, training, seed, precision, str(place))
+    trials = _Trials(summary, target, split, training, seed, precision, crew.device_of_call(place))
     source = TrainingSource.of(summary, place, dtype_of(precision))
     results = trials.results(learners, runs, source, crew, progress)
     details: dict[str, Any] = {
@@ -146,7 +146,7 @@ class _Trials:
     training: Training
     seed: int
     precision: str
-    device: str
+    device: torch.device
 
     def results(
         self,
@@ -169,7 +169,7 @@ class _Trials:
                 yield self.run, (learners[job[0]], job[1], None if workers else source)
 
         found = {}
-        for number, outcome in workers.calls(jobs(), torch.device(self.device)):
+        for number, outcome in workers.calls(jobs(), self.device):
             found[every[number]] = outcome
             tell(every[number], "done")
         results = []
@@ -183,8 +183,7 @@ class _Trials:
         self, learner: Architecture | Learner, run: int, source: TrainingSource | None
     ) -> tuple[dict[str, float], int, float]:
         """Return the scores of one run, the number of weights, and the seconds that it took."""
-        started, spec = time.monotonic(), self.target.spec
-        place = resolve_device("cuda" if source is None and self.device.startswith("cuda") else self.device)
+        started, spec, place = time.monotonic(), self.target.spec, self.device
         source = source or TrainingSource.of(self.summary, place, dtype_of(self.precision))
         held_out, weights = held_out_split(self.target, self.split), 0
         with matmul_precision(self.precision, place):

@@ -249,7 +249,8 @@ def send_ahead(tensors: Iterable[torch.Tensor], device: torch.device) -> None:
 @lru_cache(maxsize=256)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return a vector of fixed numbers. It is made once, and must not be changed."""
-    return to_device(torch.tensor(values, dtype=dtype), device)
+    with torch.inference_mode(False):  # a later caller may need it for a gradient
+        return to_device(torch.tensor(values, dtype=dtype), device)
 
 
 def recurring(indices: torch.Tensor, device: torch.device) -> torch.Tensor:

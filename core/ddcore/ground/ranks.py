@@ -31,16 +31,14 @@ class Ranks:
     rank: int = 0
     size: int = 1
 
-    def share(self, items: Sequence[T], places: Sequence[int] | None = None) -> list[T]:
+    def share(self, items: Sequence[T], places: Sequence[int]) -> list[T]:
         """Return this process's items.
 
         Args:
             items: the same in all processes.
-            places: a number for each item. Items with equal numbers go to the same process. None:
-                items are numbered as they come.
+            places: a number for each item. Items with equal numbers go to the same process.
         """
-        numbers = range(len(items)) if places is None else places
-        return [item for item, number in zip(items, numbers, strict=True) if number % self.size == self.rank]
+        return [item for item, number in zip(items, places, strict=True) if number % self.size == self.rank]
 
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums over all processes, in one exchange. All processes get the same bits.

@@ -45,6 +45,10 @@ class Workers:
     def __bool__(self) -> bool:
         return self.count > 0
 
+    def device_of_call(self, device: torch.device) -> torch.device:
+        """Return a device as calls find it: Ray shows each process its own GPU alone."""
+        return torch.device("cuda") if self and device.type == "cuda" else device
+
     def calls(
         self,
         jobs: Iterable[Job[R]],
@@ -56,8 +60,8 @@ class Workers:
         Args:
             jobs: a callable and its arguments. A callable that several jobs in a row share, such
                 as a bound method, is sent once.
-            device: what calls compute on. For a GPU each asks Ray for one, and finds it as
-                ``cuda``.
+            device: what calls compute on. For a GPU each asks Ray for one
+                (`device_of_call`).
             died: what a call has returned whose process died again and again, from the reason.
                 None: that is an error.
 

@@ -76,8 +76,7 @@ def class_shares(
         dtype: of the weights.
         device: where they are wanted.
     """
-    runs = tuple((len(indices), 1 / (len(sizes) * sizes[c])) for c, indices in members.items())
-    return _weights(runs, dtype, device)
+    return group_shares(members, [sizes], dtype, device)[0]
 
 
 def group_shares(
@@ -91,23 +90,26 @@ def group_shares(
         dtype: of the weights.
         device: where they are wanted.
     """
-    runs = [
-        tuple((len(i), 1 / (len(sizes) * sizes[c]) if c in sizes else 0.0) for c, i in members.items())
-        for sizes in groups
-    ]
-    return _weight_rows(tuple(runs), dtype, device)
+    row_of = {c: row for row, sizes in enumerate(groups) for c in sizes}
+    blocks = []
+    for c, indices in members.items():
+        sizes = groups[row_of[c]]
+        blocks.append((row_of[c], len(indices), 1 / (len(sizes) * sizes[c])))
+    return _block_rows(tuple(blocks), len(groups), dtype, device)
 
 
 @lru_cache(maxsize=256)
-def _weight_rows(rows: tuple[tuple[tuple[int, float], ...], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.stack([_weights(runs, dtype, device) for runs in rows])
-
-
-@lru_cache(maxsize=256)
-def _weights(runs: tuple[tuple[int, float], ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return each weight as often as its run is long."""
-    weights = torch.cat([torch.full((length,), weight, dtype=torch.float64) for length, weight in runs])
-    return to_device(weights.to(dtype), device)
+def _block_rows(
+    blocks: tuple[tuple[int, int, float], ...], rows: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return a matrix of zeros but for blocks: each has a row, a length and a number."""
+    with torch.inference_mode(False):
+        matrix = torch.zeros(rows, sum(length for _, length, _ in blocks), dtype=torch.float64)
+        start = 0
+        for row, length, number in blocks:
+            matrix[row, start : start + length] = number
+            start += length
+        return to_device(matrix.to(dtype), device)
 
 
 def shared_out(total: int, classes: Sequence[int], generator: torch.Generator) -> dict[int, int]:

@@ -77,7 +77,10 @@ class Context:
 
     def own_classes(self, classes: Sequence[int]) -> list[int]:
         """Return those of the classes that this process computes."""
-        return self.ranks.share(classes, [self.spec.classes.index(c) for c in classes])
+        if self.ranks.size == 1:
+            return list(classes)
+        place = {c: i for i, c in enumerate(self.spec.classes)}
+        return self.ranks.share(classes, [place[c] for c in classes])
 
     def beside_checkpoint(self, what: str) -> Path | None:
         """Return the path where a part keeps what a resumed run shall find again.

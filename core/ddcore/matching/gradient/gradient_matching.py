@@ -111,14 +111,13 @@ class GradientMatching(Matching):
         groups = self._groups(run)
         views = run.views(run.examples.classes)
         ranks = ALONE if self._by_class(run) else run.ranks
-        own = [run.own_classes(group) for group in groups]
-        real = run.real.gradients(network, own, views, real_count(run, self.real_batch, self.real_total), names)
+        own = {tuple(run.own_classes(group)): group for group in groups}
+        real = run.real.gradients(network, list(own), views, real_count(run, self.real_batch, self.real_total), names)
         kept = self.updates_per_gradient > 1
         sweeps = [list(real)] * self.updates_per_gradient if kept else [real]
         with network.differentiated(names) as weights:
             for gradient in chain.from_iterable(sweeps):
-                mine = list(gradient.classes)
-                group = groups[own.index(mine)]
+                mine, group = gradient.classes, own[gradient.classes]
                 last_group = group == groups[-1]
                 wanted = gradient.tensors
                 if ranks.size > 1:  # each process knows the mean of its own classes
@@ -141,7 +140,7 @@ class GradientMatching(Matching):
 
                 for i, loss in enumerate(losses_by_piece(distance, gradients, pieces, ranks), start=1):
                     update = i == len(pieces) and (self.update_per_class or (kept and last_group))
-                    yield Term(loss, update=update, classes=tuple(mine))
+                    yield Term(loss, update=update, classes=mine)
 
     def _distance_to(self, real: Gradient, weight: float) -> Callable[[Gradient], Tensor]:
         distance = DISTANCES[self.distance]

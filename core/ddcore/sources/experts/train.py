@@ -60,7 +60,7 @@ def train_experts(
         raise UnsupportedError("experts share one architecture: train a directory of experts for each of the list")
     architecture = suited_architecture(architecture, data.spec)
     suited = replace(training, augmentation=suited_augmentation(training.augmentation, data.spec))
-    job = _Job(directory, data, architecture, suited, seed, device, precision)
+    job = _Job(directory, data, architecture, suited, seed, workers.device_of_call(device), precision)
     rows = isinstance(data.batch_of(torch.zeros(1, dtype=torch.int64)).inputs, Tensor)
     if not rows and (together or 1) > 1:
         raise UnsupportedError("experts on graphs take their steps one after the other: leave together out")
