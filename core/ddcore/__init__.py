@@ -21,6 +21,7 @@ from ddcore import (
     images,
     interactions,
     kernels,
+    labels,
     matching,
     methods,
     networks,
@@ -36,11 +37,20 @@ from ddcore.data import load_data
 from ddcore.engine import Progress
 from ddcore.engine.distill import distill
 from ddcore.engine.experts import train_experts
-from ddcore.evaluation import efficiency_curve, epsilon_approximation, evaluate, evaluate_kernel, storage
+from ddcore.engine.teacher import train_teacher
+from ddcore.evaluation import (
+    efficiency_curve,
+    epsilon_approximation,
+    evaluate,
+    evaluate_fairly,
+    evaluate_kernel,
+    storage,
+)
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
 from ddcore.settings import describe, override
 from ddcore.summary import DataSummary, concat
+from ddcore.training import Teacher
 from ddcore.version import __version__
 
 __all__ = [
@@ -54,6 +64,7 @@ __all__ = [
     "Run",
     "Spec",
     "TargetData",
+    "Teacher",
     "Workers",
     "__version__",
     "cite",
@@ -67,6 +78,7 @@ __all__ = [
     "epsilon_approximation",
     "errors",
     "evaluate",
+    "evaluate_fairly",
     "evaluate_kernel",
     "evaluation",
     "factorization",
@@ -75,6 +87,7 @@ __all__ = [
     "images",
     "interactions",
     "kernels",
+    "labels",
     "load_data",
     "matching",
     "methods",
@@ -86,5 +99,6 @@ __all__ = [
     "tables",
     "text",
     "train_experts",
+    "train_teacher",
     "training",
 ]

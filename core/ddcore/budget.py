@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ddcore.errors import BudgetError, SettingsError
-from ddcore.parts import Factorization, Method, Spec, TargetData
-from ddcore.settings import require_counts
+from ddcore.parts import Factorization, Method, Spec, TargetData, largest_size
+from ddcore.settings import override, require_counts
 
 UNBOUNDED = 2**40
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
@@ -48,8 +48,9 @@ class Budget:
     @classmethod
     def of(cls, priced: Method | Factorization, target: TargetData | Spec) -> Budget:
         """Return what a method, or a factorization alone, stores at most for some data."""
+        spec, available = _facts(target)
         factorization, learned = _parts(priced)
-        return cls(factorization.max_bytes(*_facts(target)) + learned)
+        return cls(factorization.max_bytes(spec, available) + learned + _label_bytes(priced, spec, available))
 
     def fit(self, priced: Priced, target: TargetData | Spec) -> Priced:
         """Return a method, or a factorization, of the largest sizes that this budget buys.
@@ -68,8 +69,28 @@ class Budget:
         factorization, learned = _parts(priced)
         if learned >= self.bytes:
             raise BudgetError(f"the recipe alone has {learned} bytes of learned numbers, the budget is {self.bytes}")
-        sized = factorization.within(self.bytes - learned, *_facts(target))
-        return replace(priced, factorization=sized) if isinstance(priced, Method) else sized
+        if isinstance(priced, Method):
+            return replace(priced, factorization=self._sized(priced, self.bytes - learned, target))
+        return factorization.within(self.bytes - learned, *_facts(target))
+
+    def _sized(self, method: Method, allowed: int, target: TargetData | Spec) -> Factorization:
+        """Return the factorization of a method for ``allowed`` bytes, its labels included."""
+        kind, facts = method.factorization, _facts(target)
+        if method.labels is None:
+            return kind.within(allowed, *facts)
+        least = override(kind, "ipc", 1)
+        items = least.max_bytes(*facts)
+        labels = _label_bytes(replace(method, factorization=least), *facts)
+        if items + labels > allowed:
+            raise BudgetError(
+                f"{allowed} bytes do not hold one item per class with its labels: {items + labels} are the least"
+            )
+
+        def fits(more: int) -> bool:
+            sized = replace(method, factorization=kind.within(items + more, *facts))
+            return sized.factorization.max_bytes(*facts) + _label_bytes(sized, *facts) <= allowed
+
+        return kind.within(items + largest_size(fits, allowed - items), *facts)
 
 
 def _facts(target: TargetData | Spec) -> tuple[Spec, Mapping[int, int]]:
@@ -80,6 +101,13 @@ def _facts(target: TargetData | Spec) -> tuple[Spec, Mapping[int, int]]:
     if isinstance(target, Spec):
         return target, dict.fromkeys(target.classes, UNBOUNDED)
     return target.spec, target.counts()
+
+
+def _label_bytes(priced: Method | Factorization, spec: Spec, available: Mapping[int, int]) -> int:
+    """Return the bytes of the labels that a method gives its examples in the end."""
+    if not isinstance(priced, Method) or priced.labels is None:
+        return 0
+    return priced.labels.max_bytes(sum(priced.factorization.counts_for(available).values()), spec)
 
 
 def _parts(priced: Method | Factorization) -> tuple[Factorization, int]:

@@ -14,6 +14,20 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Distribution Matching}, author={Zhao, Bo and Bilen, Hakan},
   booktitle={Winter Conference on Applications of Computer Vision}, year={2023}
 }""",
+    "sre2l": """@inproceedings{yin2023sre2l,
+  title={Squeeze, Recover and Relabel: Dataset Condensation at {ImageNet} Scale From A New Perspective},
+  author={Yin, Zeyuan and Xing, Eric and Shen, Zhiqiang},
+  booktitle={Advances in Neural Information Processing Systems}, year={2023}
+}""",
+    "cda": """@article{yin2024cda,
+  title={Dataset Distillation via Curriculum Data Synthesis in Large Data Era}, author={Yin, Zeyuan and Shen, Zhiqiang},
+  journal={Transactions on Machine Learning Research}, year={2024}
+}""",
+    "rded": """@inproceedings{sun2024rded,
+  title={On the Diversity and Realism of Distilled Dataset: An Efficient Dataset Distillation Paradigm},
+  author={Sun, Peng and Shi, Bei and Yu, Daiwei and Lin, Tao},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2024}
+}""",
     "dc": """@inproceedings{zhao2021dc,
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}

@@ -102,5 +102,9 @@ class ExpertsError(DistillationError, ValueError):
     """
 
 
+class TeacherError(DistillationError, ValueError):
+    """A teacher that is missing, damaged, of other data, or without what is asked of it."""
+
+
 class CandidateError(NumericalError):
     """An architecture that cannot be scored: its network crashed, or its training diverged."""

@@ -65,6 +65,49 @@ def override(settings: S, path: str, value: object) -> S:
     return dataclasses.replace(settings, **{name: new})
 
 
+def restored_settings(config: object, known: Mapping[str, type]) -> Any:
+    """Return the settings that `describe` recorded, with those within them.
+
+    Args:
+        config: JSON data, from a stranger perhaps.
+        known: the classes that it may name, by name.
+
+    Raises:
+        SettingsError: a class or a setting is unknown, or a value is of the wrong kind.
+    """
+    if isinstance(config, list):
+        return tuple(restored_settings(entry, known) for entry in config)
+    if not isinstance(config, Mapping):
+        return config
+    name = str(config.get("type"))
+    if name not in known:
+        raise UnknownNameError("kind of settings", name[:40], known)
+    hints, kind = _hints(known[name]), known[name]
+    allowed = {f.name for f in dataclasses.fields(kind) if f.init}
+    given = {key: value for key, value in config.items() if key != "type"}
+    require(set(given) <= allowed, f"{name} has no settings {sorted(set(given) - allowed)[:5]}")
+    return kind(**{k: _as(hints[k], restored_settings(v, known), f"{name}.{k}") for k, v in given.items()})
+
+
+def with_every(settings: S, name: str, value: object) -> S:
+    """Return a copy of ``settings`` in which every field ``name``, at any depth, is ``value``.
+
+    Settings without such a field are returned as they are.
+    """
+    if isinstance(settings, tuple):
+        entries = tuple(with_every(entry, name, value) for entry in settings)
+        return settings if all(a is b for a, b in zip(entries, settings, strict=True)) else entries  # type: ignore[return-value]
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        return settings
+    changed = {}
+    for field in (f.name for f in dataclasses.fields(settings) if f.init):
+        held = getattr(settings, field)
+        new = value if field == name else with_every(held, name, value)
+        if new is not held:
+            changed[field] = new
+    return dataclasses.replace(settings, **changed) if changed else settings
+
+
 @cache
 def _hints(settings: type) -> dict[str, Any]:
     return get_type_hints(settings)

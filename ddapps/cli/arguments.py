@@ -63,6 +63,18 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
     return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
 
 
+def add_teacher_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the teachers that a command follows. ``what`` says which runs need one."""
+    parser.add_argument(
+        "--teacher", metavar="DIR[,DIR]", help=f"one or several teachers (ddapps teacher train), for {what}"
+    )
+
+
+def teachers_of(options: argparse.Namespace) -> tuple[dd.Teacher, ...]:
+    """Return the teachers that the options name."""
+    return tuple(dd.Teacher.load(folder) for folder in (options.teacher or "").split(",") if folder)
+
+
 def add_actions(
     commands: Any, name: str, help: str, *adding: Callable[[Any], argparse.ArgumentParser]
 ) -> argparse.ArgumentParser:

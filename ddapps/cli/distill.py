@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, add_device_options, load, parse_settings, say
+from ddapps.cli.arguments import (
+    DATA_HELP,
+    add_data_options,
+    add_device_options,
+    add_teacher_option,
+    load,
+    parse_settings,
+    say,
+    teachers_of,
+)
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
 from ddcore.ground import launched, resolve_device
+from ddcore.labels import KINDS, parse_labelling
 from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
+from ddcore.training import HARD
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -47,6 +59,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--users", type=int, metavar="N", help="synthetic users of interactions; another word for --ipc"
+    )
+    add_teacher_option(parser, "methods and --labels that follow one")
+    parser.add_argument(
+        "--labels",
+        metavar="KIND",
+        help=f"labels of the examples in the end: {', '.join(KINDS)}, with settings such as 'soft-per-view(epochs=10,storage=4bit)'; hard: class ids (default: the method's)",
     )
     parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
@@ -220,6 +238,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
         )
     if options.preset is None and on_cpu and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
+    method = _labelled(method, options)
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]
         method = method.on_networks(names[0] if len(names) == 1 else names)
@@ -235,6 +254,14 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
             "--storage, or in --factorization 'NAME(setting=value)', so that sizes are chosen with it"
         )
     return method.with_steps(options.steps)
+
+
+def _labelled(method: dd.Method, options: argparse.Namespace) -> dd.Method:
+    """Return the method with the labels and the teachers that the options name."""
+    labels, teachers = getattr(options, "labels", None), getattr(options, "teacher", None)
+    if labels is not None:
+        method = replace(method, labels=None if labels == HARD else parse_labelling(labels))
+    return method if teachers is None else method.with_teachers(*teachers_of(options))
 
 
 def _composed(

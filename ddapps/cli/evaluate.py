@@ -11,13 +11,15 @@ from ddapps.cli.arguments import (
     DATA_HELP,
     add_data_options,
     add_device_options,
+    add_teacher_option,
     add_worker_options,
     load,
     say,
+    teachers_of,
     workers_of,
     write_json,
 )
-from ddcore.evaluation import PAPER, PROTOCOLS, recorded_protocol, references
+from ddcore.evaluation import PAPER, PROTOCOLS, Beside, random_beside, recorded_protocol, references
 from ddcore.parts import ARCHITECTURES, LEARNERS
 from ddcore.settings import split_names
 
@@ -41,6 +43,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--ridge", type=float, default=1e-6, help="of krr, relative to the kernel's diagonal (1e-6)")
     parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
+    add_teacher_option(parser, "protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument(
@@ -68,12 +71,17 @@ def run(options: argparse.Namespace) -> None:
     beside = _references(options, target)
     if beside is not None:
         found["full_data"] = beside.to_json()
+    random = _random(options, summary, target)
+    if random is not None:
+        found["random"] = random.to_json()
+        found["over_random"] = Beside(report.protocol, report, random).over_random()
     if options.sizes:
         found["storage"] = dd.storage(summary, target, compress_original=True).to_json()
     if options.json != "-":
         print(report)
-        if beside is not None:
-            print(beside)
+        for other in (beside, random):
+            if other is not None:
+                print(other)
         if options.sizes:
             print(_storage_text(found["storage"]))
     if options.json is not None:
@@ -86,6 +94,14 @@ def _references(options: argparse.Namespace, target: dd.TargetData) -> dd.evalua
     if options.networks is not None or not learners:
         return None
     return dd.evaluate(target, target, networks=list(learners), runs=options.runs, device=options.device)
+
+
+def _random(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report | None:
+    """Return what random selection of equal bytes reaches, where the protocol says the labels."""
+    protocol = PROTOCOLS.get(options.protocol)
+    if protocol is None or protocol.labels is None:
+        return None
+    return _by_networks(options, random_beside(summary, target, seed=options.seed), target)
 
 
 def _storage_text(sizes: dict[str, Any]) -> str:
@@ -110,6 +126,7 @@ def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: d
         seed=options.seed,
         device=options.device,
         precision=options.precision,
+        teachers=teachers_of(options),
         workers=workers_of(options),
         progress=None if options.quiet else say,
     )

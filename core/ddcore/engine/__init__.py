@@ -2,5 +2,6 @@
 
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, Progress
+from ddcore.engine.teacher import TEACHING
 
-__all__ = ["Callback", "Loop", "Progress"]
+__all__ = ["TEACHING", "Callback", "Loop", "Progress"]

@@ -144,7 +144,9 @@ def distill(
     if checkpoint is not None:
         saver = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds)
         saver.read()
-    method.factorization.counts_for(signal.counts)
+    counts = method.factorization.counts_for(signal.counts)
+    if method.labels is not None:
+        method.labels.check(sum(counts.values()), signal.spec)
     with matmul_precision(method.precision, place):
         run.examples = _starting_examples(method, run, start).to(place)
         if method.steps > 0:
@@ -174,15 +176,18 @@ def distill(
         recipe = replace(recipe, loss=signal.spec.task.loss(recipe.loss))
         return DataSummary(parts, signal.spec, recipe, record)
 
+    def labelled(made: DataSummary) -> DataSummary:
+        return made if method.labels is None else made.labelled(method.labels, seed=seed, device=place)
+
     if method.matching is None or method.steps == 0:
-        return summarise(0, time.monotonic() - started, Recipe())
+        return labelled(summarise(0, time.monotonic() - started, Recipe()))
     loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
     try:
         summary = loop.run(max_seconds, spent=time.monotonic() - started)
     finally:
         for shown in bar:
             shown.close()
-    return summary
+    return labelled(summary)
 
 
 def _require_shared(method: Method, signal: RealSignal, ranks: Ranks) -> None:

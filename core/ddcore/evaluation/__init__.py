@@ -1,9 +1,11 @@
 """One evaluation for all methods: scores, transfer, efficiency, storage, closeness to the data."""
 
 from ddcore.evaluation.approximation import Approximation, epsilon_approximation
+from ddcore.evaluation.dd_ranking import augmentation_robust_score, label_robust_score
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
 from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluate, held_out_split, predict, train_one
+from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, evaluate_fairly, random_beside
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
@@ -13,11 +15,14 @@ from ddcore.evaluation.storage import Storage, storage
 from ddcore.training import PROTOCOLS, Protocol
 
 __all__ = [
+    "FAIR_PROTOCOLS",
     "PAPER",
     "PROTOCOLS",
     "Approximation",
+    "Beside",
     "EfficiencyCurve",
     "Estimator",
+    "FairReport",
     "Protocol",
     "Report",
     "Result",
@@ -26,14 +31,18 @@ __all__ = [
     "as_estimator",
     "as_learner",
     "as_protocol",
+    "augmentation_robust_score",
     "check_compatible",
     "efficiency_curve",
     "epsilon_approximation",
     "evaluate",
+    "evaluate_fairly",
     "evaluate_kernel",
     "held_out_split",
+    "label_robust_score",
     "mean_std_ci95",
     "predict",
+    "random_beside",
     "recorded_protocol",
     "references",
     "sample_statistics",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnsupportedError
+from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.learners import as_learner, usual_learners
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
@@ -31,6 +32,7 @@ from ddcore.parts import (
     Architecture,
     Augmentation,
     Batch,
+    Feed,
     Learner,
     Network,
     Recipe,
@@ -48,7 +50,7 @@ from ddcore.parts import (
 )
 from ddcore.settings import describe
 from ddcore.summary import DataSummary, original_bytes
-from ddcore.training import Protocol, Training, Watch, fit
+from ddcore.training import Protocol, Teacher, Training, Watch, fit
 from ddcore.version import __version__
 
 LEARNED = "learners"
@@ -66,6 +68,7 @@ def evaluate(
     device: str | torch.device = "auto",
     precision: str | None = None,
     split: str = "test",
+    teachers: Teacher | Sequence[Teacher] = (),
     workers: int | Workers = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -88,6 +91,7 @@ def evaluate(
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the usual one of the device,
             as in ``distill``, whatever the summary was distilled at.
         split: ``test``, or ``validation`` for choosing settings.
+        teachers: that label the examples, where the protocol wants labels that the summary lacks.
         workers: processes of Ray that take runs side by side, each on one thread: how many, or
             `Workers` of a cluster. 0: this process takes all.
         progress: called with a line of text about every run: before it, or after it where there
@@ -98,6 +102,7 @@ def evaluate(
         those; never of the best on what is tested.
 
     Raises:
+        TeacherError: the protocol needs a teacher, or one reads other data.
         InputDataError: the target has no such split, or no validation split where the protocol
             keeps the weights that are best on it; or its shape, classes or normalisation are not
             those of the summary.
@@ -119,6 +124,8 @@ def evaluate(
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
+    given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    summary = under_labels(summary, protocol, given, seed=seed, device=place)
     crew = Workers(workers) if isinstance(workers, int) else workers
     trials = _Trials(summary, target, split, training, seed, precision, crew.device_of_call(place))
     source = TrainingSource.of(summary, place, dtype_of(precision))
@@ -130,6 +137,7 @@ def evaluate(
         "iterate": training.keep,
         "seed": seed,
         "precision": precision,
+        "label_bytes": source.label_bytes,
         "threads": 1 if crew else torch.get_num_threads(),
     }
     trains = any(isinstance(learner, Architecture) for learner in learners)
@@ -218,6 +226,8 @@ class TrainingSource:
         self.batch_of, self.size, self.recipe, self.labels = batch_of, size, recipe, labels
         self.members: dict[int, Tensor] = {}
         self.data, self.method, self.ipc, self.stored_bytes = "?", "custom", float("nan"), 0
+        self.feed: Feed | None = None
+        self.label_bytes = 0
 
     @classmethod
     def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
@@ -240,6 +250,9 @@ class TrainingSource:
         decoded, labels = data.tensors(device, dtype)
         kind = "soft" if labels.ndim == 2 else "hard"
         source = cls(partial(taken, Batch(decoded, labels)), len(labels), data.recipe, kind)
+        if data.labels is not None:
+            source.feed, source.labels = data.labels.feed(device, dtype), data.labels.kind
+            source.label_bytes = data.label_bytes
         source.members = data.members()
         source.data = str(data.record.get("data", "?"))
         source.method = str(data.record.get("method", {}).get("name", "custom"))
@@ -313,6 +326,7 @@ def train_one(
         precision=precision,
         watch=None if watch is None else watch(network),
         validate=validate,
+        feed=source.feed,
     )
     return network
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ddcore.factorization.labels import pack_ids
+from ddcore.labels.class_ids import pack_ids
 from ddcore.parts import TargetData, tensors_of
 from ddcore.summary import DataSummary, compressed_bytes, original_bytes
 

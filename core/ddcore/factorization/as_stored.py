@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ddcore.coresets import as_rule
 from ddcore.errors import SummaryFormatError, UnknownNameError
-from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.ground.devices import consecutive
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import (
     NOISE,
     Batch,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import SummaryFormatError
-from ddcore.factorization.labels import pack_ids, unpack_ids
+from ddcore.labels.class_ids import pack_ids, unpack_ids
 from ddcore.parts import Examples
 
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ddcore.coresets import as_rule
 from ddcore.errors import SettingsError, SummaryFormatError
-from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import check_storage, names_of, pack, packed_bytes, unpack
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_owners
 from ddcore.factorization.span import Span
 from ddcore.ground.devices import recurring
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import (
     Batch,
     Context,

@@ -14,7 +14,6 @@ from torch import Tensor
 from ddcore.coresets import as_rule
 from ddcore.errors import SummaryFormatError
 from ddcore.factorization import AsStored
-from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
 from ddcore.factorization.owned import owners_of, stored_items
 from ddcore.graphs.edges import Edges, GivenEdges, PairwiseSimilarity, RelaxedEdges
@@ -22,6 +21,7 @@ from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes, graph_of
 from ddcore.graphs.stored import StoredGraph, StoredGraphExamples
 from ddcore.ground.devices import to_device
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import (
     NOISE,
     Batch,

@@ -15,7 +15,6 @@ from torch import Tensor
 from ddcore.coresets import as_rule
 from ddcore.errors import InputDataError, SummaryFormatError
 from ddcore.factorization import AsStored
-from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, packed_bytes
 from ddcore.factorization.owned import owners_of, stored_owners
 from ddcore.graphs.edges import Edges, GivenEdges, RelaxedEdges
@@ -25,6 +24,7 @@ from ddcore.graphs.sparse import sparse
 from ddcore.graphs.spec import GraphSetSpec
 from ddcore.graphs.stored import StoredGraph, StoredGraphExamples
 from ddcore.ground.devices import to_device
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import (
     NOISE,
     Batch,

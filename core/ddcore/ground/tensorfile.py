@@ -7,6 +7,7 @@ memory than the file has bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -94,6 +95,12 @@ def unpack_tensors(content: bytes, title: str) -> dict[str, Tensor]:
         if tensor.dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
             raise SummaryFormatError(f"{title}: tensor {name!r} holds NaN or infinity")
     return tensors
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_limited(path: Path, limit: int) -> bytes:

@@ -1,7 +1,15 @@
 """Images: their data, networks, factorizations and augmentation."""
 
 from ddcore.images import augmentation
-from ddcore.images.augmentation import FAMILIES, Chain, CutMix, OneMove, SiameseAugmentation
+from ddcore.images.augmentation import (
+    FAMILIES,
+    Chain,
+    CutMix,
+    OneMove,
+    RandomResizedCrop,
+    RandomRoll,
+    SiameseAugmentation,
+)
 from ddcore.images.factorizations import (
     Contrast,
     Frequencies,
@@ -22,13 +30,18 @@ from ddcore.images.modality import Images
 from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
 from ddcore.images.normalisation import ZCA, Standardise, fit_normalisation
 from ddcore.images.protocols import IMAGE_PROTOCOLS
+from ddcore.images.scored_crops import ScoredCrops
 from ddcore.images.show import draw
 from ddcore.images.sources import NAMED, read_npz
 from ddcore.images.spec import ImageSpec
-from ddcore.parts import add_modality
+from ddcore.parts import AUGMENTATIONS, RULES, add_modality
 from ddcore.training import PROTOCOLS
 
 add_modality(Images())
+RULES[ScoredCrops.name] = ScoredCrops
+AUGMENTATIONS.update(
+    {a.__name__: a for a in (Chain, CutMix, OneMove, RandomResizedCrop, RandomRoll, SiameseAugmentation)}
+)
 PROTOCOLS.update({protocol.name: protocol for protocol in IMAGE_PROTOCOLS})
 
 __all__ = [
@@ -55,7 +68,10 @@ __all__ = [
     "MultiFormation",
     "OneMove",
     "Pixels",
+    "RandomResizedCrop",
+    "RandomRoll",
     "ResNet18",
+    "ScoredCrops",
     "SiameseAugmentation",
     "SmallGenerator",
     "Standardise",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ddcore.images.augmentation import FAMILIES, Chain, CutMix, OneMove, SiameseAugmentation
+from ddcore.images.augmentation import FAMILIES, Chain, CutMix, OneMove, RandomResizedCrop, SiameseAugmentation
 from ddcore.images.networks import ConvNet, ResNet18
+from ddcore.labels import TeacherLabelling
 from ddcore.parts import Augmentation
-from ddcore.training import Protocol, Training
+from ddcore.training import HARD, Protocol, Training
 
 
 def _idc(*augmentations: Augmentation) -> Training:
@@ -30,6 +31,25 @@ def _frepo(name: str, families: tuple[str, ...]) -> Protocol:
     return Protocol(name, training, ConvNet(norm="none", widening=2, init="lecun"))
 
 
+FAIR = Training(
+    updates={1: 1000},
+    optimiser="adamw",
+    learning_rate=1e-3,
+    weight_decay=0.01,
+    batch_size=100,
+    drop_at=1.0,
+    cosine=0.0,
+    augmentation=Chain((RandomResizedCrop(scale=(0.5, 1.0)), CutMix(0.5))),
+)
+"""One schedule for all kinds of labels, and as many updates whatever is trained on.
+
+Optimiser, rates, crops and CutMix are those that EDC and RDED train by. The number of updates is
+ours.
+"""
+TEMPERATURE = 20.0
+"""At which large-scale methods soften a teacher's logits."""
+
+
 IMAGE_PROTOCOLS = (
     Protocol("dc-mnist", Training(epochs=1000, augmentation=OneMove()), ConvNet()),
     Protocol("dsa", Training(epochs=1000, augmentation=SiameseAugmentation()), ConvNet()),
@@ -37,7 +57,13 @@ IMAGE_PROTOCOLS = (
     Protocol("idc-mnist", _idc(), ConvNet()),
     Protocol("it-gan", Training(epochs=200, augmentation=SiameseAugmentation()), ResNet18(norm="batch")),
     Protocol("datm", Training(epochs=1000, batch_size=128, augmentation=SiameseAugmentation()), ConvNet()),
+    Protocol("hard", FAIR, labels=HARD),
+    Protocol("fixed-soft", FAIR, labels=TeacherLabelling("soft", temperature=TEMPERATURE)),
+    Protocol("teacher", FAIR, labels=TeacherLabelling("teacher", temperature=TEMPERATURE)),
     _frepo("frepo", FAMILIES),
     _frepo("frepo-grey", tuple(f for f in FAMILIES if f != "flip")),
 )
-"""Those of the methods that they are named after (docs/evaluation.md)."""
+"""Those of the methods that they are named after, and three that differ in labels alone.
+
+See docs/evaluation.md.
+"""

@@ -1,6 +1,6 @@
 """Matching families (survey, sections 2.1 to 2.4)."""
 
-from ddcore.matching.distribution import DistributionMatching, FeatureAlignment
+from ddcore.matching.distribution import DistributionMatching, FeatureAlignment, StatisticMatching
 from ddcore.matching.gradient import GradientMatching
 from ddcore.matching.meta_model import KernelRegression, UnrolledTraining
 from ddcore.matching.trajectory import TrajectoryMatching
@@ -14,6 +14,7 @@ __all__ = [
     "KernelRegression",
     "Matching",
     "MatchingState",
+    "StatisticMatching",
     "StepSizes",
     "Term",
     "TrajectoryMatching",

@@ -22,8 +22,10 @@ from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.psg import psg
+from ddcore.methods.rded import rded
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
+from ddcore.methods.sre2l import cda, sre2l
 from ddcore.methods.sucholutsky import sucholutsky
 from ddcore.methods.tesla import tesla
 
@@ -34,6 +36,7 @@ __all__ = [
     "Published",
     "build_method",
     "cafe",
+    "cda",
     "compose",
     "datm",
     "dc",
@@ -61,7 +64,9 @@ __all__ = [
     "mtt",
     "psg",
     "random",
+    "rded",
     "rfad",
+    "sre2l",
     "sucholutsky",
     "svp_cf",
     "tesla",

@@ -30,9 +30,11 @@ from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
+from ddcore.methods.rded import rded
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
 from ddcore.methods.sfgc import sfgc
+from ddcore.methods.sre2l import cda, sre2l
 from ddcore.methods.sucholutsky import sucholutsky
 from ddcore.methods.tesla import tesla
 from ddcore.parts import Ipc, Method, Spec, TargetData
@@ -91,6 +93,8 @@ _MATRIX = "its factorization and family: digits, 2560 bytes, quick"
 _SIXTEEN = f"{_MATRIX}; MNIST, 16 kB, 1.5 minutes"
 _DIGITS = "digits, ipc 1 and 10, protocols dc, dsa, quick"
 
+_FAIR = "CIFAR-10, ipc 10 and 50, protocols hard, fixed-soft and teacher"
+
 METHODS: dict[str, Published] = {
     method.name: method
     for method in (
@@ -134,6 +138,9 @@ METHODS: dict[str, Published] = {
         Published(
             sucholutsky, "Sucholutsky & Schonlau 2021, arXiv:1910.02551", "SMS spam, preset cpu; Banking77, 60 steps"
         ),
+        Published(sre2l, "Yin et al. 2023, arXiv:2306.13092", _FAIR),
+        Published(cda, "Yin & Shen 2024, arXiv:2311.18838", "not yet"),
+        Published(rded, "Sun et al. 2024, arXiv:2312.03526", _FAIR),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
         Published(k_center, "Sener & Savarese 2018, arXiv:1708.00489", _DIGITS),

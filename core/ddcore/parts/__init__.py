@@ -11,7 +11,16 @@ from ddcore.parts.architecture import (
     as_architecture,
     parse_architecture,
 )
-from ddcore.parts.augmentation import Augmentation, NoAugmentation, Unchanged, UsualAugmentation, View, viewed_at_once
+from ddcore.parts.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    NoAugmentation,
+    Unchanged,
+    UsualAugmentation,
+    View,
+    restored_augmentation,
+    viewed_at_once,
+)
 from ddcore.parts.batch import Batch, chunks, class_shares, concatenated, group_shares, shared_out, split_batch, taken
 from ddcore.parts.context import Context
 from ddcore.parts.coreset_rule import RULES, CoresetRule, Pool
@@ -20,6 +29,7 @@ from ddcore.parts.factorization import FACTORIZATIONS, NOISE, Factorization
 from ddcore.parts.inputs import StandIn, are_connected, tensors_of
 from ddcore.parts.ipc import Ipc, check_ipc, counts_within, largest_ipc, largest_size
 from ddcore.parts.kernel import Kernel
+from ddcore.parts.labels import LABELS, Feed, Labelling, Labels
 from ddcore.parts.learner import LEARNERS, Learner, Predictor, Validate
 from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
@@ -62,7 +72,9 @@ from ddcore.parts.task import Classification, Regression, Task
 
 __all__ = [
     "ARCHITECTURES",
+    "AUGMENTATIONS",
     "FACTORIZATIONS",
+    "LABELS",
     "LEARNERS",
     "LOSSES",
     "MODALITIES",
@@ -82,10 +94,13 @@ __all__ = [
     "Factory",
     "Features",
     "FeaturesAndLogits",
+    "Feed",
     "Gradients",
     "Identity",
     "Ipc",
     "Kernel",
+    "Labelling",
+    "Labels",
     "Learner",
     "Matching",
     "MatchingState",
@@ -147,6 +162,7 @@ __all__ = [
     "places_of_classes",
     "plain_copy",
     "require_fitting",
+    "restored_augmentation",
     "scored",
     "shared_out",
     "split_batch",

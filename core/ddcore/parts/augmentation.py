@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import torch
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.parts.batch import Batch, concatenated, split_batch
 from ddcore.parts.spec import Spec
+from ddcore.settings import restored_settings
 
 
 class View(ABC):
@@ -41,6 +42,10 @@ class View(ABC):
         raise UnsupportedError(f"{type(self).__name__} joins no other views")
 
 
+AUGMENTATIONS: dict[str, type[Augmentation]] = {}
+"""Augmentations by class name, beside those of this room. A loaded summary can use no others."""
+
+
 class Augmentation(ABC):
     """Settings of an augmentation."""
 
@@ -60,6 +65,14 @@ class Augmentation(ABC):
     def mixes_examples(self) -> bool:
         """Whether a view's example depends on other examples of its batch."""
         return False
+
+    def at(self, progress: float) -> Augmentation:
+        """Return the settings of a moment of a run, where they change: a curriculum.
+
+        Args:
+            progress: the share of the run that is done, in [0, 1].
+        """
+        return self
 
     def suited_to(self, spec: Spec) -> Augmentation:
         """Return these settings without what would change the class of such data."""
@@ -88,6 +101,18 @@ class UsualAugmentation(Augmentation):
 
     def draw(self, generator: torch.Generator, count: int | None = None) -> View:
         raise UnsupportedError("the usual augmentation is that of a modality: see suited_augmentation")
+
+
+def restored_augmentation(config: object) -> Augmentation:
+    """Return the augmentation that `ddcore.settings.describe` recorded.
+
+    Raises:
+        SettingsError: its class, or a setting of it, is unknown or of the wrong kind.
+    """
+    restored = restored_settings(config, {"NoAugmentation": NoAugmentation, **AUGMENTATIONS})
+    if not isinstance(restored, Augmentation):
+        raise SettingsError(f"an augmentation belongs where {str(config)[:40]!r} stands")
+    return restored
 
 
 def viewed_at_once(batch: Batch, views: Mapping[int, View], counts: Mapping[int, int]) -> Batch:

@@ -13,12 +13,13 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.parts.architecture import as_architecture
 from ddcore.parts.augmentation import Augmentation, NoAugmentation
 from ddcore.parts.factorization import Factorization
+from ddcore.parts.labels import Labelling
 from ddcore.parts.matching import Matching
 from ddcore.parts.modality import MODALITIES
 from ddcore.parts.network_source import NetworkSource, NoNetworks
 from ddcore.parts.spec import Spec
 from ddcore.parts.suiting import require_fitting, suited
-from ddcore.settings import describe, override, require
+from ddcore.settings import describe, override, require, with_every
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Method:
         protocol: that of the method's source, a name in ``ddcore.evaluation.PROTOCOLS`` or
             ``krr``. None: none is known.
         cites: keys of `ddcore.citations`.
+        labels: what labels the examples in the end. None: their class ids, or what is learned.
     """
 
     factorization: Factorization
@@ -54,6 +56,7 @@ class Method:
     normalisation: str | None = None
     protocol: str | None = None
     cites: tuple[str, ...] = ()
+    labels: Labelling | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -92,7 +95,8 @@ class Method:
             "normalisation",
             "protocol",
         )
-        return {part: describe(getattr(self, part)) for part in parts}
+        labelled = {} if self.labels is None else {"labels": describe(self.labels)}
+        return {part: describe(getattr(self, part)) for part in parts} | labelled
 
     def asks(self) -> frozenset[str]:
         """Return the questions that a run asks of the real signal.
@@ -128,6 +132,17 @@ class Method:
                 "FreshNetworks(architecture)"
             )
         return override(self, "networks.architecture", architecture)
+
+    def with_teachers(self, *teachers: object) -> Method:
+        """Return a copy whose parts follow these teachers (`ddcore.Teacher`).
+
+        Raises:
+            SettingsError: no part follows a teacher.
+        """
+        made = with_every(self, "teachers", teachers)
+        if made is self:
+            raise SettingsError(f"{self.name} follows no teacher: leave it out")
+        return made
 
     def with_steps(self, steps: int | None) -> Method:
         """Return a copy with another number of steps. None keeps the number."""

@@ -49,11 +49,14 @@ class Recipe:
             regresses the targets.
         learning_rate: a learned one, in place of the protocol's; None: the protocol's.
         steps: a learned schedule, in place of the protocol's; None: the protocol's.
+        temperature: that of the labels. At T a network's logits are divided by T, and the loss is
+            multiplied by T squared, so that its gradients keep their size.
     """
 
     loss: str = "cross_entropy"
     learning_rate: float | None = None
     steps: Steps | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -62,6 +65,16 @@ class Recipe:
             self.learning_rate is None or (type(self.learning_rate) is float and 0 < self.learning_rate <= MAX_RATE),
             f"a recipe's learning rate must be positive, not {self.learning_rate}",
         )
+        require(
+            0 < self.temperature < math.inf and (self.temperature == 1 or self.loss == "cross_entropy"),
+            f"a temperature is above 0, and is of cross_entropy alone; it is {self.temperature} of {self.loss}",
+        )
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example."""
+        if self.temperature == 1:
+            return LOSSES[self.loss](logits, targets)
+        return self.temperature**2 * LOSSES[self.loss](logits / self.temperature, targets)
 
     @property
     def stored_bytes(self) -> int:
@@ -105,6 +118,8 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return what a summary records of this recipe."""
         recorded: dict[str, Any] = {"loss": self.loss, "learning_rate": self.learning_rate}
+        if self.temperature != 1:
+            recorded["temperature"] = self.temperature
         if self.steps is not None:
             recorded["steps"] = asdict(self.steps) | {"rates": list(self.steps.rates)}
         return recorded
@@ -112,9 +127,10 @@ class Recipe:
     @classmethod
     def restore(cls, config: Mapping[str, Any]) -> Recipe:
         """Return the recipe that `to_json` recorded. Unknown entries are an error."""
-        required, allowed = {"loss", "learning_rate"}, {"loss", "learning_rate", "steps"}
+        required = {"loss", "learning_rate"}
+        allowed = required | {"steps", "temperature"}
         if not required <= set(config) <= allowed:
-            raise SummaryFormatError(f"a recipe has loss, learning_rate and steps, found {sorted(config)[:5]}")
+            raise SummaryFormatError(f"a recipe has {', '.join(sorted(allowed))}, found {sorted(config)[:5]}")
         rate, steps = config["learning_rate"], config.get("steps")
         if steps is not None:
             if set(steps) != {"rates", "per_class", "momentum"} or not isinstance(steps["rates"], list):
@@ -122,7 +138,8 @@ class Recipe:
                     f"a recipe's steps have rates, per_class and momentum, found {sorted(steps)[:5]}"
                 )
             steps = Steps(tuple(map(_real, steps["rates"])), steps["per_class"], _real(steps["momentum"]))
-        return cls(str(config["loss"]), None if rate is None else _real(rate), steps)
+        temperature = _real(config.get("temperature", 1.0))
+        return cls(str(config["loss"]), None if rate is None else _real(rate), steps, temperature)
 
 
 def _form(recipe: Recipe) -> str:

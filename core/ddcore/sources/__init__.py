@@ -9,6 +9,7 @@ from ddcore.sources.given_segment import GivenSegment
 from ddcore.sources.perturbed import PerturbedNetworks
 from ddcore.sources.plateau import Plateau
 from ddcore.sources.pool import NetworkPool
+from ddcore.sources.teachers import Teachers
 from ddcore.sources.trained_on_real import TrainedOnReal
 from ddcore.sources.trained_on_synthetic import TrainedOnSynthetic
 
@@ -28,6 +29,7 @@ __all__ = [
     "Plateau",
     "SegmentSource",
     "Segments",
+    "Teachers",
     "TrainedOnReal",
     "TrainedOnSynthetic",
     "train_experts",

@@ -27,26 +27,28 @@ class FixedNetworks(NetworkSource):
             raise SettingsError("FixedNetworks needs a tuple of at least one nn.Module")
 
     def start(self, run: Run) -> Networks:
-        return _Fixed(self.modules, run)
+        spec, networks = run.spec, []
+        for module in self.modules:
+            copied = plain_copy(module).to(run.device, run.dtype)
+            networks.append(Network(copied, find_head(copied, spec.shape, spec.num_classes)))
+        return InTurn(networks, run)
 
     def describe(self) -> dict[str, Any]:
         """Record every module's class and the hash of its weights."""
         return {"type": "FixedNetworks", "modules": [[type(m).__name__, weights_sha256(m)] for m in self.modules]}
 
 
-class _Fixed(Networks):
-    def __init__(self, modules: Sequence[nn.Module], run: Run) -> None:
-        spec = run.spec
-        self._networks = []
-        for module in modules:
-            copied = plain_copy(module).to(run.device, run.dtype)
-            network = Network(copied, find_head(copied, spec.shape, spec.num_classes))
+class InTurn(Networks):
+    """Networks that are trained no more, one per step in turn."""
+
+    def __init__(self, networks: Sequence[Network], run: Run) -> None:
+        self._networks = networks
+        for network in networks:
             network.require_independent_examples()
             network.eval()
             network.requires_grad_(False)
             if run.compiled:
                 network.compile_passes()
-            self._networks.append(network)
 
     def current(self) -> Sequence[Network]:
         return (self._networks[self.episode % len(self._networks)],)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ddcore.errors import UnknownNameError
-from ddcore.parts import LOSSES, Architecture, Network, Networks, NetworkSource, Run, Usual
+from ddcore.parts import LOSSES, Architecture, Network, Networks, NetworkSource, Recipe, Run, Usual
 from ddcore.settings import require, require_counts
 from ddcore.sources.drawn import DrawnNetworks
 from ddcore.sources.settle import settle
@@ -72,14 +72,14 @@ class _Member(DrawnNetworks):
             self.draw(self.episode + 1)
             return
         settings, run = self._settings, self._run
-        random = run.generator("pool-training")
+        random, recipe = run.generator("pool-training"), Recipe(settings.loss)
         total = sum(run.examples.counts.values())
         indices = torch.randperm(total, generator=random)[: settings.batch_size]
         with torch.no_grad():
             synthetic = run.examples.decode(indices, run.generator("pool-decode")).detach()
         self._network.train()
         with self._network.trained(), reproducible_dropout(self._network, random):
-            take_step(self._network, self._optimiser, synthetic, loss=settings.loss, precision=run.precision)
+            take_step(self._network, self._optimiser, synthetic, recipe=recipe, precision=run.precision)
         settle(self._network, run)
 
 

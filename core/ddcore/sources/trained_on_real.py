@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ddcore.ground.devices import send_ahead
-from ddcore.parts import Architecture, Augmentation, Networks, NetworkSource, NoAugmentation, Run, Usual, taken
+from ddcore.parts import Architecture, Augmentation, Networks, NetworkSource, NoAugmentation, Recipe, Run, Usual, taken
 from ddcore.settings import require, require_counts
 from ddcore.sources.drawn import DrawnNetworks
 from ddcore.sources.settle import settle
@@ -75,14 +75,13 @@ class _TrainedOnReal(DrawnNetworks):
             return
         classes, random = run.examples.classes, run.generator("real-training")
         real = run.real.batch(classes, -(-settings.examples // len(classes)), "real-training")
-        loss = run.spec.task.loss("cross_entropy")
+        recipe = Recipe(run.spec.task.loss("cross_entropy"))
         order = torch.randperm(len(real.targets), generator=random)[: settings.examples]
         self._network.train()
         with self._network.trained(), reproducible_dropout(self._network, random):
             updates = [(i, self._augmentation.draw(random, len(i))) for i in order.split(settings.batch_size)]
             send_ahead((tensor for i, view in updates for tensor in (i, *view.tensors())), run.device)
             for indices, view in updates:
-                take_step(
-                    self._network, self._optimiser, view(taken(real, indices)), loss=loss, precision=run.precision
-                )
+                batch = view(taken(real, indices))
+                take_step(self._network, self._optimiser, batch, recipe=recipe, precision=run.precision)
         settle(self._network, run)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.parts import Decoded, Examples, Factorization, Recipe, Spec
+from ddcore.parts import Decoded, Examples, Factorization, Labels, Recipe, Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,14 @@ class Content:
         spec: public facts of the target data.
         recipe: how to train on the examples.
         record: plain facts of how it was made: data, method, steps, seconds, seed, versions.
+        labels: what takes the place of class ids, or of labels that a part stores. None: nothing.
     """
 
     parts: tuple[Part, ...]
     spec: Spec
     recipe: Recipe = field(default_factory=Recipe)
     record: Mapping[str, Any] = field(default_factory=dict)
+    labels: Labels | None = None
 
     def examples(self) -> list[Examples]:
         """Return live examples of every part. They are new ones at every call."""
@@ -51,8 +53,16 @@ class Content:
 
         Returns:
             Inputs ``n x ...``, and targets. Targets are class ids, ``n``, int64; or, if any part
-            has soft labels or numbers, ``n x num_classes`` of ``dtype``.
+            has soft labels or numbers, or `labels` are fixed, ``n x num_classes`` of ``dtype``.
         """
+        inputs, targets = self.as_stored(device, dtype)
+        fixed = None if self.labels is None else self.labels.fixed()
+        return inputs, targets if fixed is None else fixed.to(device, dtype)
+
+    def as_stored(
+        self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `tensors` returns, with the targets of the parts, whatever `labels` are."""
         with torch.no_grad():
             batches = [examples.decode() for examples in self.examples()]
         inputs = torch.cat([b.inputs for b in batches]).detach().to(device, dtype)
@@ -68,6 +78,11 @@ class Content:
         for class_id, places in self.members().items():
             owners[places] = class_id
         return Decoded(self.spec, inputs, targets, owners)
+
+    def held(self) -> list[tuple[str, Tensor]]:
+        """Return all stored tensors with their names: part after part, then those of the labels."""
+        labels = [] if self.labels is None else [self.labels.stored()]
+        return [(name, held[name]) for held in [*(p.stored for p in self.parts), *labels] for name in sorted(held)]
 
     @property
     def counts(self) -> dict[int, int]:
@@ -102,9 +117,14 @@ class Content:
     def stored_bytes(self) -> int:
         """Bytes of all that decoding and training need.
 
-        These are the stored tensors and the recipe's learned numbers.
+        These are the stored tensors, the labels and the recipe's learned numbers.
         """
-        return sum(part.nbytes for part in self.parts) + self.recipe.stored_bytes
+        return sum(part.nbytes for part in self.parts) + self.label_bytes + self.recipe.stored_bytes
+
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of `labels`, which are part of `stored_bytes`."""
+        return 0 if self.labels is None else self.labels.nbytes
 
 
 def as_targets(targets: Tensor, soft: bool, num_classes: int) -> Tensor:

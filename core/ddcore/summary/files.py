@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,13 +20,24 @@ from torch import Tensor
 
 from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatError
 from ddcore.ground.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
-from ddcore.parts import FACTORIZATIONS, MODALITIES, Factorization, Recipe, Spec, modality_named
+from ddcore.parts import (
+    FACTORIZATIONS,
+    LABELS,
+    MODALITIES,
+    Factorization,
+    Labels,
+    Recipe,
+    Spec,
+    modality_named,
+)
 from ddcore.settings import describe
 from ddcore.summary.card import write_card
 from ddcore.summary.content import Content, Part
 
 SCHEMA = 1
 TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
+LABELLED = "labels."
+"""What the names of the labels' tensors begin with."""
 MAX_PARTS = 1024
 MAX_CONFIG = 2**24
 MAX_LABELS = 2**28
@@ -48,6 +60,8 @@ def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path
     with TemporaryDirectory(prefix=".writing-", dir=directory) as place:
         draft = Path(place)
         stored = {f"part{i}.{name}": t for i, part in enumerate(summary.parts) for name, t in part.stored.items()}
+        if summary.labels is not None:
+            stored |= {LABELLED + name: tensor for name, tensor in summary.labels.stored().items()}
         write_tensors(draft / TENSORS, stored)
         whitening = summary.spec.normalisation.tensors()
         if whitening:
@@ -72,6 +86,7 @@ def _config(summary: Content, directory: Path) -> dict[str, Any]:
         "recipe": summary.recipe.to_json(),
         "record": describe(summary.record),
         "tensors_sha256": hashlib.sha256((directory / TENSORS).read_bytes()).hexdigest(),
+        **({} if summary.labels is None else {"labels": {"kind": summary.labels.kind, **summary.labels.config()}}),
     }
 
 
@@ -80,8 +95,10 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Con
     config = read_json(directory / CONFIG, MAX_CONFIG)
     if config.get("schema") != SCHEMA:
         raise SummaryFormatError(f"{CONFIG} has schema {str(config.get('schema'))[:20]!r}; this version reads {SCHEMA}")
-    if set(config) != _KEYS:
-        raise SummaryFormatError(f"{CONFIG} has unknown or missing entries: {sorted(set(config) ^ _KEYS)[:5]}")
+    if set(config) - {"labels"} != _KEYS:
+        raise SummaryFormatError(
+            f"{CONFIG} has unknown or missing entries: {sorted((set(config) - {'labels'}) ^ _KEYS)[:5]}"
+        )
     digest = hashlib.sha256(read_limited(directory / TENSORS, 2**32)).hexdigest()
     if digest != config["tensors_sha256"]:
         raise SummaryFormatError(
@@ -90,9 +107,12 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Con
     stored = read_tensors(directory / TENSORS)
     try:
         spec = _spec(config["spec"], directory)
-        parts = _parts(config["parts"], stored, {**FACTORIZATIONS, **own})
+        of_parts = {name: tensor for name, tensor in stored.items() if not name.startswith(LABELLED)}
+        parts = _parts(config["parts"], of_parts, {**FACTORIZATIONS, **own})
         summary = Content(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
         check_examples(summary)
+        of_labels = {n.removeprefix(LABELLED): t for n, t in stored.items() if n not in of_parts}
+        summary = replace(summary, labels=_labels(config.get("labels"), of_labels, summary))
     except SummaryFormatError:
         raise
     except (
@@ -156,6 +176,22 @@ def check_examples(summary: Content) -> None:
         raise SummaryFormatError(f"a recipe of {len(steps.rates)} steps on {len(summary)} examples is too long")
     if soft and len(summary) * spec.num_classes > MAX_LABELS:
         raise SummaryFormatError(f"soft labels of {len(summary)} examples over {spec.num_classes} classes are too many")
+
+
+def _labels(config: Any, stored: Mapping[str, Tensor], summary: Content) -> Labels | None:
+    """Return the labels of a summary. Their number is that of its examples."""
+    if config is None:
+        if stored:
+            raise SummaryFormatError(f"{TENSORS} holds labels that {CONFIG} does not describe: {sorted(stored)[:5]}")
+        return None
+    kind, settings = str(config["kind"]), {name: value for name, value in config.items() if name != "kind"}
+    if kind not in LABELS or summary.spec.task.numeric:
+        raise SummaryFormatError(f"labels of kind {kind[:40]!r} are unknown, or not for {summary.spec.task.name}")
+    if len(summary) * summary.spec.num_classes > MAX_LABELS:
+        raise SummaryFormatError(
+            f"labels of {len(summary)} examples over {summary.spec.num_classes} classes are too many"
+        )
+    return LABELS[kind].restore(settings, stored, len(summary), summary.spec)
 
 
 def _spec(config: Mapping[str, Any], directory: Path) -> Spec:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from ddcore.errors import UnsupportedError
-from ddcore.parts import Factorization, modality_named
+from ddcore.labels import ClassLabels
+from ddcore.parts import Batch, Factorization, Labelling, modality_named
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
 from ddcore.summary.decoded import DecodedWhenAsked
@@ -58,8 +60,7 @@ class DataSummary(Content):
 
         Pixels that are stored as bytes become PNG, the rest goes through LZMA.
         """
-        tensors = [part.stored[name] for part in self.parts for name in sorted(part.stored)]
-        return compressed_bytes(tensors) + self.recipe.stored_bytes
+        return compressed_bytes([tensor for _, tensor in self.held()]) + self.recipe.stored_bytes
 
     def quantize(self, to: str) -> DataSummary:
         """Return the summary stored as ``uint8`` or ``fp16``, as each factorization does it.
@@ -69,14 +70,51 @@ class DataSummary(Content):
         parts = tuple(Part(*part.factorization.quantize(part.stored, self.spec, to)) for part in self.parts)
         return replace(self, parts=parts, record={**self.record, "quantised": to})
 
+    def labelled(
+        self, labelling: Labelling | None, *, seed: int = 0, device: str | torch.device = "cpu"
+    ) -> DataSummary:
+        """Return the same examples with other labels. None takes `labels` away.
+
+        Args:
+            labelling: what makes the labels, such as `ddcore.labels.TeacherLabelling`.
+            seed: of order and views, where labels depend on them.
+            device: where labels are computed.
+
+        Raises:
+            BudgetError: the labels take more bytes than the labelling allows.
+            TeacherError: no teacher is given, or one reads other data.
+            UnsupportedError: the recipe has steps of its own, which are for its own labels.
+        """
+        if labelling is None:
+            return replace(self, labels=None, recipe=replace(self.recipe, temperature=1.0))
+        if self.recipe.steps is not None or self.recipe.loss != "cross_entropy":
+            raise UnsupportedError(
+                f"the recipe of this summary ({self.recipe.loss}, {'its own steps' if self.recipe.steps else 'no steps'}) is "
+                "for its own labels: others would not fit it"
+            )
+        examples = Batch(*self.as_stored(device))
+        labels = labelling.label(examples, self.spec, seed=seed)
+        return replace(self, labels=labels, recipe=replace(self.recipe, temperature=labels.temperature))
+
+    def hard(self) -> DataSummary:
+        """Return the same examples under the class ids that they are stored with.
+
+        Raises:
+            UnsupportedError: the targets are numbers, or the recipe is for labels of its own.
+        """
+        if self.spec.task.numeric or self.recipe.loss != "cross_entropy" or self.recipe.steps is not None:
+            raise UnsupportedError("these examples have no class ids to train on, or a recipe for labels of their own")
+        plain = self.labelled(None)
+        if plain.tensors()[1].ndim == 1:
+            return plain
+        return replace(plain, labels=ClassLabels(self.decoded().owners, self.spec.num_classes))
+
     def sha256(self) -> str:
-        """Return the SHA-256 of the stored tensors."""
+        """Return the SHA-256 of the stored tensors, those of the labels included."""
         digest = hashlib.sha256()
-        for part in self.parts:
-            for name in sorted(part.stored):
-                tensor = part.stored[name].contiguous()
-                digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-                digest.update(tensor.numpy().tobytes())
+        for name, tensor in self.held():
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
@@ -102,7 +140,7 @@ class DataSummary(Content):
                 the fault.
         """
         read = read_summary(Path(directory), factorizations or {})
-        return cls(read.parts, read.spec, read.recipe, read.record)
+        return cls(read.parts, read.spec, read.recipe, read.record, read.labels)
 
     def __repr__(self) -> str:
         name, data = self.record.get("method", {}).get("name", "custom"), self.record.get("data", "?")

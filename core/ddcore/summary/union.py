@@ -20,7 +20,8 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
             of their own, since those are for one summary alone.
 
     Raises:
-        SettingsError: there is no summary; or their recipes do not go together, and none is given.
+        SettingsError: there is no summary; or one has labels by a teacher; or their recipes do not
+            go together, and none is given.
         InputDataError: their shapes, normalisations or class names differ.
     """
     if not summaries:
@@ -37,6 +38,10 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
                 f"the summaries' recipes do not go together ({_short(other.recipe)}; {_short(first.recipe)}): say with recipe= how to "
                 "train on their union (Recipe.merged, for those by one method)"
             )
+    if any(s.labels is not None for s in summaries):
+        raise SettingsError(
+            "labels by a teacher do not go together: take them away (labelled(None)), and label the union"
+        )
     named = [s.spec for s in summaries if s.spec.class_names]
     largest = max((s.spec for s in summaries), key=lambda s: (s.num_classes, bool(s.class_names)))
     for spec in named:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError
-from ddcore.factorization.labels import ids_bytes
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import Classification, Regression, Spec, Task
 from ddcore.settings import require
 from ddcore.tables.columns import LARGEST, MAX_COLUMNS, Column, Scaling, numbers_in, require_name

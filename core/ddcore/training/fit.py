@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,11 +15,22 @@ from torch import Tensor, nn
 from ddcore.errors import UnknownNameError
 from ddcore.ground.devices import autocast, fitting_micro_batch, matmul_precision, send_ahead
 from ddcore.ground.randomness import default_generators_seeded
-from ddcore.parts import LOSSES, Augmentation, Batch, Network, NoAugmentation, Recipe, Steps, are_connected
+from ddcore.parts import (
+    Augmentation,
+    Batch,
+    Feed,
+    Network,
+    NoAugmentation,
+    Recipe,
+    Steps,
+    Unchanged,
+    View,
+    are_connected,
+)
 from ddcore.settings import require, require_counts
 
 Watch = Callable[[Tensor, Batch, Tensor], None]
-OPTIMISERS = ("sgd", "adam", "adam_l2")
+OPTIMISERS = ("sgd", "adam", "adam_l2", "adamw")
 KEPT = ("final", "best_validation")
 
 
@@ -34,7 +45,8 @@ class Training:
         epochs: passes over the examples.
         updates: number of updates in place of epochs, by number of examples. The largest key that
             is not above the number of examples counts. Empty: epochs count.
-        optimiser: ``sgd``; ``adam``, without weight decay; or ``adam_l2``, with it.
+        optimiser: ``sgd``; ``adam``, without weight decay; ``adam_l2``, with it in the
+            gradient; or ``adamw``, with it apart (Loshchilov & Hutter 2019, arXiv:1711.05101).
         learning_rate, momentum, weight_decay: of SGD. Adam takes no momentum.
         batch_size: examples per update.
         drop_at: share of the epochs after which the learning rate drops, or several shares. 1: it
@@ -117,6 +129,7 @@ def fit(
     precision: str | None = None,
     watch: Watch | None = None,
     validate: Callable[[Network], float] | None = None,
+    feed: Feed | None = None,
 ) -> None:
     """Train ``network`` in place. It ends with the weights that the schedule keeps.
 
@@ -135,21 +148,26 @@ def fit(
         watch: called after each update with its indices, its batch, and the logits before it.
         validate: returns a network's score on validation data. A schedule that keeps the best
             weights needs it.
+        feed: labels in place of those of the batches. It may fix batches and views too.
     """
     recipe = recipe or Recipe()
+    if feed is not None:
+        require(recipe.steps is None, "a recipe with steps of its own is for its own labels: take none from elsewhere")
+        training = replace(training, batch_size=feed.batch_size or training.batch_size)
     best = _Best(network, validate) if training.keep == "best_validation" else None
-    plan, augmentation = _by_epochs(network, size, training, recipe, generator), training.augmentation
+    plan = _by_epochs(network, size, training, recipe, generator, feed)
     if recipe.steps is not None:
         require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
-        plan, augmentation = _by_steps(network, recipe.steps, members or {}), NoAugmentation()
+        plan = _by_steps(network, recipe.steps, members or {})
     network.train()
     device = next(network.parameters()).device
     with matmul_precision(precision, device), reproducible_dropout(network, generator):
-        drawn = ((augmentation.draw(generator, len(update[0])), *update) for update in plan)
-        for view, indices, optimiser, rate in _sent(drawn, device):
+        for view, indices, optimiser, rate, place in _sent(plan, device):
             optimiser.param_groups[0]["lr"] = rate
             batch = view(batch_of(indices))
-            logits = take_step(network, optimiser, batch, loss=recipe.loss, precision=precision)
+            if feed is not None:
+                batch = replace(batch, targets=feed.targets(*place, batch))
+            logits = take_step(network, optimiser, batch, recipe=recipe, precision=precision)
             if watch is not None:
                 watch(indices, batch, logits)
             if best is not None:
@@ -185,23 +203,55 @@ class _Best:
 UPDATES_AHEAD = 64
 """Updates whose indices and views go to a device together."""
 U = TypeVar("U", bound=tuple[Any, ...])
-Plan = Iterator[tuple[Tensor, torch.optim.Optimizer, float]]
+Plan = Iterator[tuple[View, Tensor, torch.optim.Optimizer, float, tuple[int, int]]]
+"""View, indices, optimiser and learning rate of each update, and its epoch and place in it."""
 
 
-def _by_epochs(network: Network, size: int, training: Training, recipe: Recipe, generator: torch.Generator) -> Plan:
-    """Yield the examples of each update, the optimiser that makes it, and its learning rate."""
-    rate = recipe.learning_rate or training.learning_rate
-    total = training.updates_for(size)
-    epochs = training.epochs if not training.updates else -(-total // -(-size // training.batch_size))
-    drops = [int(epochs * share) for share in training.drop_shares if share < 1]
-    optimiser, update = _optimiser(network, rate, training), 0
-    for epoch in range(epochs):
-        if epoch in drops:
-            rate *= training.drop ** drops.count(epoch)
-            optimiser = _optimiser(network, rate, training) if training.restart else optimiser
-        for indices in torch.randperm(size, generator=generator).split(training.batch_size)[: total - update]:
-            yield indices, optimiser, rate * training.factor_at(update, total)
-            update += 1
+class Schedule:
+    """Optimiser and learning rate of a training, epoch after epoch.
+
+    Args:
+        network: what is trained.
+        size: number of examples.
+        training: the settings.
+        rate: the first learning rate.
+    """
+
+    def __init__(self, network: Network, size: int, training: Training, rate: float) -> None:
+        self._network, self._training, self._rate = network, training, rate
+        self._each = -(-size // training.batch_size)
+        self.updates = training.updates_for(size)
+        self.epochs = training.epochs if not training.updates else -(-self.updates // self._each)
+        self._drops = [int(self.epochs * share) for share in training.drop_shares if share < 1]
+        self.optimiser = _optimiser(network, rate, training)
+
+    def begin(self, epoch: int) -> list[float]:
+        """Drop the rate if ``epoch`` begins with a drop. Return the rate of each of its updates."""
+        training, drops = self._training, self._drops.count(epoch)
+        if drops:
+            self._rate *= training.drop**drops
+            self.optimiser = _optimiser(self._network, self._rate, training) if training.restart else self.optimiser
+        first = epoch * self._each
+        last = min(first + self._each, self.updates)
+        return [self._rate * training.factor_at(update, self.updates) for update in range(first, last)]
+
+
+def _by_epochs(
+    network: Network, size: int, training: Training, recipe: Recipe, generator: torch.Generator, feed: Feed | None
+) -> Plan:
+    schedule = Schedule(network, size, training, recipe.learning_rate or training.learning_rate)
+    for epoch in range(schedule.epochs):
+        rates = schedule.begin(epoch)
+        fixed = None if feed is None else feed.batches(epoch)
+        batches = fixed or drawn_batches(size, training, generator)
+        for number, ((indices, view), rate) in enumerate(zip(batches, rates, strict=False)):
+            yield view, indices, schedule.optimiser, rate, (epoch, number)
+
+
+def drawn_batches(size: int, training: Training, generator: torch.Generator) -> Iterator[tuple[Tensor, View]]:
+    """Draw the order of an epoch, and a view of each batch."""
+    for indices in torch.randperm(size, generator=generator).split(training.batch_size):
+        yield indices, training.augmentation.draw(generator, len(indices))
 
 
 def _sent(updates: Iterator[U], device: torch.device) -> Iterator[U]:
@@ -214,8 +264,8 @@ def _sent(updates: Iterator[U], device: torch.device) -> Iterator[U]:
 def _by_steps(network: Network, steps: Steps, members: Mapping[int, Tensor]) -> Plan:
     # The rate multiplies the velocity and is no part of it, as torch's SGD has it.
     optimiser = torch.optim.SGD(network.parameters(), lr=steps.rates[0], momentum=steps.momentum)
-    for indices, rate in zip(steps.batches(members), steps.rates, strict=True):
-        yield indices, optimiser, rate
+    for number, (indices, rate) in enumerate(zip(steps.batches(members), steps.rates, strict=True)):
+        yield Unchanged(), indices, optimiser, rate, (0, number)
 
 
 def take_step(
@@ -223,7 +273,7 @@ def take_step(
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     *,
-    loss: str = "cross_entropy",
+    recipe: Recipe | None = None,
     precision: str | None = None,
 ) -> Tensor:
     """Update ``network`` once on the mean loss of a batch. Return the logits before the update.
@@ -232,7 +282,7 @@ def take_step(
     micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, and connected
     examples are read as a whole: there it is one. The precision is as in `fit`.
     """
-    size, device = len(batch.targets), batch.inputs.device
+    size, device, recipe = len(batch.targets), batch.inputs.device, recipe or Recipe()
     weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
     at_once = fitting_micro_batch(tuple(batch.inputs.shape[1:]), device, keeps_graph=True)
     mixing = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
@@ -247,7 +297,7 @@ def take_step(
             # before the update.
             with autocast(precision, device):
                 logits.append(network.logits(inputs))
-                losses = LOSSES[loss](logits[-1], targets)
+                losses = recipe.losses(logits[-1], targets)
             ((losses * mine).sum() / weights.sum()).backward()
         optimiser.step()
     return torch.cat([part.detach() for part in logits])
@@ -267,6 +317,8 @@ def reproducible_dropout(network: Network, generator: torch.Generator) -> Iterat
 
 
 def _optimiser(network: Network, rate: float, training: Training) -> torch.optim.Optimizer:
+    if training.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=training.weight_decay)
     if training.optimiser != "sgd":
         decay = training.weight_decay if training.optimiser == "adam_l2" else 0.0
         return torch.optim.Adam(network.parameters(), lr=rate, weight_decay=decay)

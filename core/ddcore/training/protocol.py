@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ddcore.parts import Architecture, Usual
+from ddcore.errors import UnknownNameError
+from ddcore.parts import Architecture, Labelling, Usual
 from ddcore.training.fit import Training
+
+HARD = "hard"
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,18 @@ class Protocol:
         name: shown in reports.
         training: the schedule.
         network: what is trained if the caller names no networks.
+        labels: on which labels it is trained, whatever a summary has: ``hard``, those of its
+            classes; or what makes others of teachers. None: those of the summary.
     """
 
     name: str
     training: Training = field(default_factory=Training)
     network: Architecture = field(default_factory=Usual)
+    labels: str | Labelling | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.labels, str) and self.labels != HARD:
+            raise UnknownNameError("labels of a protocol", self.labels, [HARD])
 
     def with_epochs(self, epochs: int) -> Protocol:
         """Return the same protocol with another number of epochs, which its name says."""

@@ -70,14 +70,14 @@ def cutout(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> 
     return images * (~hole).unsqueeze(1).to(images.dtype)
 
 
-def affine(images: Tensor, matrices: Tensor) -> Tensor:
+def affine(images: Tensor, matrices: Tensor, outside: str = "zeros") -> Tensor:
     """Resample by ``2 x 3`` matrices that map output to input coordinates in [-1, 1].
 
-    Sampling is bilinear, with zeros outside.
+    Sampling is bilinear. Outside of an image are ``zeros``, or its ``border`` goes on.
     """
     theta = matrices.to(images).expand(len(images), 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def scaling(factor_x: Tensor, factor_y: Tensor) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from ddcore.coresets import as_rule
 from ddcore.errors import SettingsError, SummaryFormatError
-from ddcore.factorization.labels import ids_bytes
 from ddcore.factorization.numbers import STORAGE, check_storage
 from ddcore.factorization.owned import OwnedExamples, owners_of, stored_items
 from ddcore.factorization.span import dequantise, quantise
 from ddcore.ground.devices import consecutive
+from ddcore.labels.class_ids import ids_bytes
 from ddcore.parts import Batch, CoresetRule, Examples, Factorization, Ipc, Run, Spec, check_ipc, counts_within
 from ddcore.settings import require, require_counts
 

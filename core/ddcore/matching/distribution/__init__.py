@@ -3,5 +3,12 @@
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
 from ddcore.matching.distribution.feature_alignment import FeatureAlignment
 from ddcore.matching.distribution.mean_matching import DistributionMatching
+from ddcore.matching.distribution.statistic_matching import StatisticMatching
 
-__all__ = ["DistributionMatching", "FeatureAlignment", "centroid_cross_entropy", "squared_mean_difference"]
+__all__ = [
+    "DistributionMatching",
+    "FeatureAlignment",
+    "StatisticMatching",
+    "centroid_cross_entropy",
+    "squared_mean_difference",
+]

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ddcore.errors import ExpertsError, SummaryFormatError
-from ddcore.ground.tensorfile import read_json, write_atomically, write_tensors
+from ddcore.ground.differences import difference
+from ddcore.ground.tensorfile import file_sha256, read_json, write_atomically, write_tensors
 
 SCHEMA = 1
 MANIFEST = "experts.json"
@@ -78,10 +79,10 @@ class ExpertBuffer:
         The message names the first fact that differs.
         """
         for key, value in wanted.items():
-            difference = _difference(self._manifest.get(key), json.loads(json.dumps(value)), key)
-            if difference:
+            found = difference(self._manifest.get(key), json.loads(json.dumps(value)), key)
+            if found:
                 raise ExpertsError(
-                    f"the experts in {self.directory} do not fit: {difference}. Train others (ddapps experts train), or change the run"
+                    f"the experts in {self.directory} do not fit: {found}. Train others (ddapps experts train), or change the run"
                 )
 
     def add(self, number: int, trajectory: Tensor, seconds: float, precision: str = "fp32") -> None:
@@ -93,14 +94,14 @@ class ExpertBuffer:
         write_tensors(path, {"trajectory": trajectory})
         self._manifest = _read_manifest(self.directory)
         said = {} if precision == "fp32" else {"precision": precision}
-        self._manifest["experts"][str(number)] = {"sha256": _sha256(path), "seconds": round(seconds, 3), **said}
+        self._manifest["experts"][str(number)] = {"sha256": file_sha256(path), "seconds": round(seconds, 3), **said}
         self._write()
 
     def check(self) -> None:
         """Raise `ExpertsError` unless every expert's file is the one that the manifest names."""
         for number in self.present():
             path = self._path(number)
-            if not path.is_file() or _sha256(path) != self._manifest["experts"][str(number)]["sha256"]:
+            if not path.is_file() or file_sha256(path) != self._manifest["experts"][str(number)]["sha256"]:
                 raise ExpertsError(
                     f"{path.name} in {self.directory} is missing or damaged: delete the directory and train the experts again"
                 )
@@ -152,24 +153,3 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
             f"{directory / MANIFEST} is damaged ({error}): delete the directory and train the experts again"
         ) from error
     return manifest
-
-
-def _difference(ours: Any, wanted: Any, path: str) -> str:
-    """Return the first difference between two values in words, or an empty text."""
-    if isinstance(ours, dict) and isinstance(wanted, dict):
-        for key in sorted({*ours, *wanted}):
-            found = _difference(ours.get(key), wanted.get(key), f"{path}.{key}")
-            if found:
-                return found
-        return ""
-    return "" if ours == wanted else f"their {path} is {_short(ours)}, the run's is {_short(wanted)}"
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:80] + "..."
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

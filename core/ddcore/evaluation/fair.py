@@ -1,0 +1,190 @@
+"""What labels give, and what examples give: every protocol beside random selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ddcore.budget import Budget
+from ddcore.engine.distill import distill
+from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.ground.workers import Workers
+from ddcore.parts import Method, TargetData, modality_named
+from ddcore.settings import override
+from ddcore.summary import DataSummary
+from ddcore.training import Protocol, Teacher
+
+FAIR_PROTOCOLS = ("hard", "fixed-soft", "teacher")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A summary and a random selection of as many bytes, trained on alike.
+
+    Attributes:
+        protocol: its name.
+        ours, random: their reports. Labels are not among the bytes that are equal.
+    """
+
+    protocol: str
+    ours: Report
+    random: Report
+
+    def differences(self) -> tuple[float, ...]:
+        """Return our score minus that of random selection, for every network and run.
+
+        Runs of one number begin with the same weights.
+        """
+        pairs = zip(self.ours.results, self.random.results, strict=True)
+        return tuple(a - b for ours, random in pairs for a, b in zip(ours.values, random.values, strict=True))
+
+    def over_random(self) -> dict[str, float | int | None]:
+        """Return mean, deviation and interval of `differences`, as JSON data."""
+        return sample_statistics(self.differences())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both reports and the paired difference."""
+        return {
+            "protocol": self.protocol,
+            "ours": self.ours.to_json(),
+            "random": self.random.to_json(),
+            "over_random": self.over_random(),
+        }
+
+
+@dataclass(frozen=True)
+class FairReport:
+    r"""One summary under several kinds of labels, each beside random selection.
+
+    Let :math:`a_p` be the score under protocol p and :math:`r_p` that of random selection. What is
+    gained over random selection under hard labels is
+
+    .. math:: a_p - r_{hard} = (a_p - r_p) + (r_p - r_{hard}),
+
+    first what the examples give, then what the labels give.
+
+    Attributes:
+        rows: one per protocol.
+    """
+
+    rows: tuple[Beside, ...]
+
+    def shares(self) -> dict[str, dict[str, float]]:
+        """Return, per protocol, what ``examples`` and what ``labels`` give.
+
+        It is empty if the first protocol is not ``hard``.
+        """
+        first = self.rows[0]
+        if first.protocol != FAIR_PROTOCOLS[0]:
+            return {}
+        base = _mean(first.random.results)
+        return {
+            row.protocol: {
+                "examples": _mean(row.ours.results) - _mean(row.random.results),
+                "labels": _mean(row.random.results) - base,
+            }
+            for row in self.rows
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all rows, and the shares of examples and labels."""
+        return {"rows": [row.to_json() for row in self.rows], "shares": self.shares()}
+
+    def __str__(self) -> str:
+        head = f"{'protocol':<12} {'score':>14} {'random':>14} {'difference':>14} {'bytes':>9} {'of labels':>9}"
+        lines, shares = [head], self.shares()
+        for row in self.rows:
+            ours, random = (_text(_pooled(report.results)) for report in (row.ours, row.random))
+            labels = int(row.ours.details["label_bytes"])
+            apart = _text(row.differences())
+            lines.append(
+                f"{row.protocol:<12} {ours:>14} {random:>14} {apart:>14} {row.ours.stored_bytes:>9} {labels:>9}"
+            )
+        lines += [
+            f"{protocol}: over random selection under hard labels, examples give {share['examples']:+.2f}, labels {share['labels']:+.2f}"
+            for protocol, share in shares.items()
+        ]
+        return "\n".join(lines)
+
+
+def evaluate_fairly(
+    summary: DataSummary,
+    target: TargetData,
+    *,
+    teachers: Teacher | Sequence[Teacher] = (),
+    protocols: Sequence[str | Protocol] = FAIR_PROTOCOLS,
+    networks: object = None,
+    runs: int = 5,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str | None = None,
+    split: str = "test",
+    workers: int | Workers = 0,
+    progress: Callable[[str], None] | None = None,
+) -> FairReport:
+    """Train on a summary, and on random selection of equal bytes, under several kinds of labels.
+
+    Both get the same number of updates, and under one protocol labels of the same kind.
+
+    Args:
+        summary: what is evaluated.
+        target: the data on whose held-out split is tested, and of which random examples are drawn.
+        teachers: that label the examples, where a protocol wants such labels.
+        protocols: those compared. The shares of labels and examples need ``hard`` first.
+        networks: as in ``evaluate``, and so are the arguments that follow.
+        runs: networks per architecture.
+        seed: of random selection, weights, order and augmentation.
+        device: where networks are trained.
+        precision: at which they are trained.
+        split: on which they are tested.
+        workers: processes that take runs side by side.
+        progress: called with a line of text about every run.
+    """
+    beside = random_beside(summary, target, seed=seed)
+    options: Mapping[str, Any] = {
+        "teachers": teachers,
+        "networks": networks,
+        "runs": runs,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "split": split,
+        "workers": workers,
+        "progress": progress,
+    }
+    rows = []
+    for protocol in protocols:
+        ours, random = (evaluate(data, target, protocol=protocol, **options) for data in (summary, beside))
+        rows.append(Beside(ours.protocol, ours, random))
+    return FairReport(tuple(rows))
+
+
+def random_beside(summary: DataSummary, target: TargetData, *, seed: int = 0) -> DataSummary:
+    """Return randomly selected examples, stored as the summary's are, in at most as many bytes.
+
+    Labels by teachers are not among those bytes: both get their own.
+    """
+    kind = override(override(modality_named(target.spec.modality).as_stored(), "ipc", 1), "init", "random")
+    storage = getattr(summary.parts[0].factorization, "storage", None)
+    if storage in getattr(kind, "storages", ()):
+        kind = override(kind, "storage", storage)
+    sized = Budget(summary.stored_bytes - summary.label_bytes).fit(kind.clipped(), target)
+    return distill(target, Method(factorization=sized, name="random"), seed=seed, device="cpu")
+
+
+def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
+    return tuple(value for result in results for value in result.values)
+
+
+def _mean(results: Sequence[Result]) -> float:
+    return mean_std_ci95(_pooled(results))[0]
+
+
+def _text(values: Sequence[float]) -> str:
+    mean, _, ci95 = mean_std_ci95(values)
+    return f"{mean:.2f} ± {ci95:.2f}"

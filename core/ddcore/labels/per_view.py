@@ -1,0 +1,111 @@
+"""A soft label per augmented view. Views follow from a seed, so that only labels are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.errors import SummaryFormatError
+from ddcore.ground.devices import to_device
+from ddcore.ground.randomness import generator
+from ddcore.labels.checks import check_entries, read_count, read_storage, read_temperature
+from ddcore.labels.logits import LogitStorage
+from ddcore.parts import Augmentation, Batch, Feed, Labels, Spec, View, restored_augmentation
+from ddcore.settings import describe
+
+MAX_EPOCHS = 100_000
+MAX_LOGITS = 2**32
+
+
+@dataclass(frozen=True)
+class Views:
+    """Batches and views of some epochs. They follow from the settings alone.
+
+    Attributes:
+        epochs: distinct epochs. Longer trainings go through them again.
+        batch_size: examples per batch.
+        seed: of order and views.
+        augmentation: of the views, already suited to the data.
+    """
+
+    epochs: int
+    batch_size: int
+    seed: int
+    augmentation: Augmentation
+
+    def batches(self, epoch: int, count: int) -> Iterator[tuple[Tensor, View]]:
+        """Return the indices and views of the batches of an epoch over ``count`` examples."""
+        random = generator(self.seed, "labelled-views", epoch % self.epochs)
+        for indices in torch.randperm(count, generator=random).split(self.batch_size):
+            yield indices, self.augmentation.draw(random, len(indices))
+
+
+@dataclass(frozen=True, eq=False)
+class ViewLabels(Labels):
+    r"""A distribution :math:`\mathrm{softmax}(z / T)` for every example of every epoch's view.
+
+    Logits lie epoch after epoch, each in the order of its batches.
+
+    Source: Shen & Xing 2022 (arXiv:2112.01528), as SRe2L uses it (arXiv:2306.13092).
+    """
+
+    packed: Mapping[str, Tensor]
+    storage: LogitStorage
+    temperature: float
+    views: Views
+    count: int
+    num_classes: int
+    kind: ClassVar[str] = "soft-per-view"
+
+    def stored(self) -> dict[str, Tensor]:
+        return dict(self.packed)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "storage": self.storage.storage,
+            "top": self.storage.top,
+            "epochs": self.views.epochs,
+            "batch_size": self.views.batch_size,
+            "seed": self.views.seed,
+            "augmentation": describe(self.views.augmentation),
+        }
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> ViewLabels:
+        check_entries(config, {"temperature", "storage", "top", "epochs", "batch_size", "seed", "augmentation"})
+        epochs = read_count(config, "epochs", MAX_EPOCHS)
+        if epochs * count * spec.num_classes > MAX_LOGITS or type(config["seed"]) is not int:
+            raise SummaryFormatError(f"labels of {epochs} epochs are too many, or their seed is no whole number")
+        augmentation = restored_augmentation(config["augmentation"])
+        views = Views(epochs, read_count(config, "batch_size", 2**31), config["seed"], augmentation)
+        labels = cls(stored, read_storage(config), read_temperature(config), views, count, spec.num_classes)
+        labels.logits()
+        return labels
+
+    def logits(self) -> Tensor:
+        """Return the logits, ``epochs x n x num_classes``."""
+        rows = self.storage.unpack(self.packed, self.views.epochs * self.count, self.num_classes)
+        return rows.view(self.views.epochs, self.count, self.num_classes)
+
+    def feed(self, device: torch.device, dtype: torch.dtype) -> Feed:
+        return _ViewFeed(self, device, dtype)
+
+
+class _ViewFeed(Feed):
+    def __init__(self, labels: ViewLabels, device: torch.device, dtype: torch.dtype) -> None:
+        self._labels, self._device, self._dtype = labels, device, dtype
+        self._logits = labels.logits()
+        self.batch_size = labels.views.batch_size
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, View]]:
+        return self._labels.views.batches(epoch, self._labels.count)
+
+    def targets(self, epoch: int, number: int, viewed: Batch) -> Tensor:
+        views, first = self._labels.views, number * self._labels.views.batch_size
+        rows = self._logits[epoch % views.epochs, first : first + len(viewed.targets)]
+        return (to_device(rows, self._device).to(self._dtype) / self._labels.temperature).softmax(dim=1)

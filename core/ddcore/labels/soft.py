@@ -1,0 +1,41 @@
+"""One soft label per example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ddcore.labels.checks import check_entries, read_storage, read_temperature
+from ddcore.labels.logits import LogitStorage
+from ddcore.parts import Labels, Spec
+
+
+@dataclass(frozen=True, eq=False)
+class SoftLabels(Labels):
+    r"""One distribution per example, :math:`\mathrm{softmax}(z / T)` of stored logits :math:`z`."""
+
+    packed: Mapping[str, Tensor]
+    storage: LogitStorage
+    temperature: float
+    count: int
+    num_classes: int
+    kind: ClassVar[str] = "soft"
+
+    def stored(self) -> dict[str, Tensor]:
+        return dict(self.packed)
+
+    def config(self) -> dict[str, Any]:
+        return {"temperature": self.temperature, "storage": self.storage.storage, "top": self.storage.top}
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> SoftLabels:
+        check_entries(config, {"temperature", "storage", "top"})
+        labels = cls(stored, read_storage(config), read_temperature(config), count, spec.num_classes)
+        labels.fixed()
+        return labels
+
+    def fixed(self) -> Tensor:
+        return (self.storage.unpack(self.packed, self.count, self.num_classes) / self.temperature).softmax(dim=1)

@@ -1,0 +1,44 @@
+"""RDED: the parts of real images that a teacher finds easiest, joined to mosaics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ddcore.images import MultiFormation, RandomResizedCrop, ScoredCrops
+from ddcore.images.augmentation import Chain, CutMix
+from ddcore.labels import TeacherLabelling
+from ddcore.methods.presets import check_preset
+from ddcore.methods.sre2l import TEMPERATURE, soft_labels
+from ddcore.parts import Ipc, Method
+
+FACTORS: Mapping[str, int] = {"cifar10": 1, "cifar100": 1, "tiny-imagenet": 1}
+"""Tiles along a side of a mosaic. Data of larger images have 2."""
+
+
+def rded(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+    """Crop real images, keep the crops of lowest loss, and let the teacher label them. No step.
+
+    Settings of the authors' code (Sun et al. 2024, arXiv:2312.03526): of each class 300 images,
+    five crops of each, mosaics of 2 x 2 crops but for CIFAR and Tiny ImageNet, labels by the
+    teacher during training, at temperature 20. Here each tile is an example; there a network
+    trains on crops of whole mosaics.
+
+    Preset ``cpu``: no mosaics, crops of half the area at least, and one soft label per example.
+
+    It needs a teacher: ``method.with_teachers(teacher)``.
+    """
+    check_preset(preset)
+    on_cpu = preset == "cpu"
+    crops = ScoredCrops(smallest=0.5) if on_cpu else ScoredCrops()
+    views = Chain((RandomResizedCrop(scale=(1.0, 1.0)), CutMix(1.0)))
+    online = TeacherLabelling("teacher", temperature=TEMPERATURE, augmentation=views)
+    return Method(
+        name="rded",
+        preset=preset,
+        cites=("rded",),
+        factorization=MultiFormation(
+            ipc=ipc, factor=1 if on_cpu else FACTORS.get(data or "", 2), init=crops, storage="uint8"
+        ),
+        protocol="teacher",
+        labels=soft_labels(preset) if on_cpu else online,
+    )

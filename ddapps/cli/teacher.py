@@ -1,0 +1,60 @@
+"""``ddapps teacher train``: a network on the real data, for methods and labels that follow it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say
+from ddcore.engine import TEACHING
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("teacher", help="train a teacher on the real data")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="train")
+    train = actions.add_parser("train", help="train one network on the real data, and keep its final weights")
+    train.add_argument("data", metavar="DATA", help=DATA_HELP)
+    train.add_argument(
+        "--network", help="such as 'convnet(norm=batch)', which sre2l needs (default: convnet, of tables mlp)"
+    )
+    train.add_argument("--epochs", type=int, default=TEACHING.epochs, help="passes over the data (default: 30)")
+    train.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of training, such as learning_rate=0.02",
+    )
+    train.add_argument("--normalisation", help="as in distill (default: standard)")
+    train.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the teacher is kept")
+    train.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(train)
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train the teacher, or find it, and say how good it is."""
+    target = load(options, options.data, normalisation=options.normalisation)
+    training = dd.override(TEACHING, "epochs", options.epochs)
+    for path, value in parse_settings(options.set).items():
+        training = dd.override(training, path, value)
+    teacher = dd.train_teacher(
+        target,
+        options.out,
+        network=options.network,
+        training=training,
+        seed=options.seed,
+        device=options.device,
+        progress=None if options.quiet else say,
+    )
+    tested = ""
+    if target.test is not None:
+        scores = teacher.scores(target.test, target.spec, options.device)
+        tested = ", " + ", ".join(f"test {name} {value:.2f}" for name, value in scores.items())
+    spent = f"{teacher.nbytes} bytes, {teacher.record['seconds']:.0f} s of training"
+    print(f"{teacher.architecture}: {spent}{tested} -> {options.out}")
