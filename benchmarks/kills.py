@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import markdown, write_results
-from tests.engine.test_kill import ended, kill_at_random, launch
+from tests.engine.test_kill import kill_at_random, launch
+from tests.forked import ended
 
 
 def main() -> None:

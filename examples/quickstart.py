@@ -10,7 +10,7 @@ import tempfile
 import ddcore as dd
 
 fast = "--fast" in sys.argv
-network = "convnet(width=16)" if fast else "convnet"
+network = "convnet(width=8)" if fast else "convnet"
 target = dd.load_data("digits")
 
 method = dd.methods.dm(ipc=1, preset="cpu").on_networks(network)

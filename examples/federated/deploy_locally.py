@@ -61,6 +61,7 @@ class Deployment:
             self.start("superlink", "--insecure", "--host", "127.0.0.1", "--port", str(self.port))
             self.wait_for(lambda: answers(self.port), "the SuperLink to listen")
             nodes = [self.start_node(index, self.node_ports[index]) for index in (0, 1)]
+            self.wait_for(lambda: all(self.saw(f"node-{i}", "SuperNode ID") for i in (0, 1)), "clients to connect")
             words = CONFIG.format(steps=steps, out=out)
             run = [str(BIN / "flwr"), "run", str(PROJECT), "here", "--stream", "--run-config", words]
             self.spawn("run", run)
@@ -94,12 +95,9 @@ class Deployment:
         (self.folder / "home" / "config.toml").write_text(connection)
 
     def start_node(self, index: int, port: int, name: str = "") -> subprocess.Popen[bytes]:
-        name = name or f"node-{index}"
         data = f'partition-id={index} num-partitions=2 directory="{self.folder / f"client-{index}"}"'
         at = ["--superlink", f"127.0.0.1:{self.port}", "--port", str(port)]
-        process = self.start("supernode", "--insecure", *at, "--node-config", data, name=name)
-        self.wait_for(lambda: self.saw(name, "SuperNode ID"), f"{name} to connect")
-        return process
+        return self.start("supernode", "--insecure", *at, "--node-config", data, name=name or f"node-{index}")
 
     def start(self, kind: str, *words: str, name: str = "") -> subprocess.Popen[bytes]:
         return self.spawn(name or kind, [str(BIN / f"flower-{kind}"), *words])

@@ -69,23 +69,21 @@ def ranking(workers: int) -> Any:
 
 def main(folder: Path) -> None:
     target = few_of(dd.load_data("digits"))
-    trained(target, folder / "experts", workers=2)
+    refused = said(refuse)
     import ray
 
     left_as_it_was = not ray.is_initialized()
-    dd.Workers(1)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    trained(target, folder / "experts", workers=2)
     found: dict[str, Any] = {
+        "refuses": refused,
         "reports": reports(target),
+        "ranking": ranking(workers=2),
         "dies once": list(dd.Workers(1).calls([(dies_until, (1, folder / "once"))], CPU)),
     }
     workers.RETRIES = 0
-    found |= {
-        "dies always": said(dies_until, 9, folder / "always"),
-        "ranking": ranking(workers=2),
-        "refuses": said(refuse),
-        "Ray": [left_as_it_was, ray.is_initialized()],
-    }
+    found["dies always"] = said(dies_until, 9, folder / "always")
+    found["Ray"] = [left_as_it_was, ray.is_initialized()]
     (folder / "found.json").write_text(json.dumps(found))
 
 

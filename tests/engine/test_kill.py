@@ -5,50 +5,31 @@ The same command again ends in the bytes of an uninterrupted run.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sys
 import time
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from unittest import mock
-
-import torch
 
 import ddcore as dd
 from ddapps.cli.main import main
 from ddcore.ground import read_state
+from tests.forked import ended, fork
 
-ROOT = Path(__file__).resolve().parents[2]
-STEPS = 40
+STEPS = 25
 WORDS = ["distill", "digits", "--method", "dm", "--ipc", "1", "--steps", str(STEPS), "--quiet"]
 WORDS += ["--network", "convnet(width=8,depth=2)", "--checkpoint-seconds", "0"]
-
-SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.engine.preloaded"])
 
 
 def command(out: Path) -> None:
     """Run the command line in this process, to its end."""
-    torch.set_num_threads(1)
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.exit(main([*WORDS, "--out", str(out)]))
 
 
 def launch(out: Path) -> BaseProcess:
     """Start the command line on a run of a second, with a checkpoint after every step."""
-    process = SERVER.Process(target=command, args=(out,))
-    with mock.patch.dict(os.environ, {"PYTHONPATH": os.pathsep.join([str(ROOT / "core"), str(ROOT)])}):
-        process.start()
-    return process
-
-
-def ended(process: BaseProcess) -> int | None:
-    """Wait for a process to end; return its exit code."""
-    process.join()
-    return process.exitcode
+    return fork(command, out, said=out.with_suffix(".log"))
 
 
 def kill_at_random(out: Path, rng: random.Random) -> int | None:

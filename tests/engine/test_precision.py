@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ import ddcore as dd
 from ddcore.ground import matmul_precision, to_device, usual_precision
 from ddcore.parts import Split, measured
 from ddcore.training import Training, fit
+from tests.forked import run
 
 GPU = torch.device("cuda")
 TORCH: Any = torch.backends
@@ -122,16 +123,17 @@ def test_what_followed_a_parent_follows_it_again(caller: str) -> None:
     assert after(block=True) == after(block=False)
 
 
-def test_settings_that_nobody_touched_read_the_same_after() -> None:
+def _blocks() -> None:
+    before = everything()
+    for precision in ("fp32", "tf32"):
+        with matmul_precision(precision, GPU):
+            pass
+        assert everything() == before, (before, everything())
+
+
+def test_settings_that_nobody_touched_read_the_same_after(tmp_path: Path) -> None:
     """Torch starts in a state that no call brings back, so it takes a new process."""
-    program = (
-        "import torch; from tests.engine.test_precision import GPU, everything, matmul_precision\n"
-        "before = everything()\n"
-        "for precision in ('fp32', 'tf32'):\n"
-        "    with matmul_precision(precision, GPU): pass\n"
-        "    assert everything() == before, (before, everything())\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run(_blocks, said=tmp_path / "said")
 
 
 def test_a_failure_inside_restores_too() -> None:

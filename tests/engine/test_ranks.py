@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,12 @@ import torch
 import ddcore as dd
 from ddcore.errors import ProcessGroupError, SettingsError, UnsupportedError
 from ddcore.ground import Ranks
-from tests.engine.together import NETWORK, method_of
+from tests.engine.together import NETWORK, main, method_of
+from tests.forked import ended, fork
 from tests.running import shrunk
 
-ROOT = Path(__file__).parents[2]
 
-
-def torchrun(what: str, folder: Path, processes: int) -> list[tuple[int, str]]:
+def torchrun(what: str, folder: Path, processes: int) -> list[tuple[int | None, str]]:
     """Run ``together`` as torchrun would, which kills all processes when one has ended.
 
     Here they end by themselves. Returns the exit code of each and what it said.
@@ -30,31 +27,25 @@ def torchrun(what: str, folder: Path, processes: int) -> list[tuple[int, str]]:
         port = free.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.together", what, str(folder)],
-            cwd=ROOT,
-            env={**os.environ, **shared, "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        fork(main, what, folder, said=folder / f"{rank}.log", **shared, RANK=str(rank), LOCAL_RANK=str(rank))
         for rank in range(processes)
     ]
-    said = [process.communicate(timeout=100)[1] for process in started]
-    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+    codes = [ended(process, seconds=100) for process in started]
+    return [(code, (folder / f"{rank}.log").read_text()) for rank, code in enumerate(codes)]
 
 
 def images(summary: dd.DataSummary) -> torch.Tensor:
     return summary.tensors(dtype=torch.float64)[0]
 
 
+@cache
 def alone(name: str) -> dd.DataSummary:
     return dd.distill(dd.load_data("digits"), method_of(name), seed=0, precision="fp64")
 
 
 def test_processes_together_equal_one(tmp_path: Path) -> None:
-    ended = torchrun("all", tmp_path, 3)
-    assert [code for code, _ in ended] == [0] * 3, ended[0][1]
+    found = torchrun("all", tmp_path, 3)
+    assert [code for code, _ in found] == [0] * 3, found[0][1]
     for name in ("dm", "dsa", "dcc"):
         together = dd.DataSummary.load(tmp_path / name)
         assert together.record["machine"]["processes"] == 3
@@ -62,12 +53,12 @@ def test_processes_together_equal_one(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_ends_the_run_and_another_number_goes_on(tmp_path: Path) -> None:
-    ended = torchrun("dying", tmp_path, 2)
-    assert [code for code, _ in ended] == [1, 3]
-    assert "process 0 of 2 lost another one, which has ended" in ended[0][1]
+    found = torchrun("dying", tmp_path, 2)
+    assert [code for code, _ in found] == [1, 3]
+    assert "process 0 of 2 lost another one, which has ended" in found[0][1]
     resumed = dd.distill(
         dd.load_data("digits"),
-        shrunk("dsa", NETWORK, steps=6),
+        method_of("dsa"),
         seed=0,
         precision="fp64",
         checkpoint=tmp_path / "checkpoint",

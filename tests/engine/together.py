@@ -1,25 +1,25 @@
-"""What processes of one run do in the tests of them. torchrun starts this file."""
+"""What processes of one run do in the tests of them."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import ddcore as dd
 from tests.running import shrunk
 
 NETWORK = "convnet(width=8)"
+STEPS = 4
 
 
 def method_of(name: str) -> dd.Method:
     """Return a small method; that of DCC is joint from the first step."""
-    method = shrunk(name, NETWORK, steps=6)
+    method = shrunk(name, NETWORK, steps=STEPS)
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
 
-def distilled(name: str, *, distributed: bool, seed: int = 0, checkpoint: Path | None = None, dies_at: int = 0) -> None:
-    """Distill digits, and save the summary where the first process says."""
+def distilled(name: str, folder: Path, *, checkpoint: Path | None = None, dies_at: int = 0) -> None:
+    """Distill digits with the other processes; the first of them saves the summary."""
 
     def die(progress: dd.Progress) -> None:
         if progress.step == dies_at and os.environ.get("RANK") == "1":
@@ -28,26 +28,21 @@ def distilled(name: str, *, distributed: bool, seed: int = 0, checkpoint: Path |
     summary = dd.distill(
         dd.load_data("digits"),
         method_of(name),
-        seed=seed,
+        seed=0,
         precision="fp64",
-        distributed=distributed,
+        distributed=True,
         checkpoint=checkpoint,
         checkpoint_seconds=0.0,
         callbacks=[die],
     )
     if os.environ.get("RANK", "0") == "0":
-        summary.save(Path(sys.argv[2]) / name, overwrite=True)
+        summary.save(folder / name, overwrite=True)
 
 
-def main() -> None:
-    """Do what the first word says, in the folder that the second names."""
-    what, folder = sys.argv[1], Path(sys.argv[2])
+def main(what: str, folder: Path) -> None:
+    """Do what the word says, in a folder that processes share."""
     if what == "all":
         for name in ("dm", "dsa", "dcc"):
-            distilled(name, distributed=True)
+            distilled(name, folder)
     elif what == "dying":
-        distilled("dsa", distributed=True, checkpoint=folder / "checkpoint", dies_at=3)
-
-
-if __name__ == "__main__":
-    main()
+        distilled("dsa", folder, checkpoint=folder / "checkpoint", dies_at=2)

@@ -125,7 +125,7 @@ def test_synthetic_users_teach_more_than_those_that_they_start_from() -> None:
     for seed in range(3):
         target = tastes(seed)
         random = dd.distill(target, dd.methods.build_method("random", ipc=4, target=target), seed=seed)
-        summary = dd.distill(target, SMALL.with_steps(60), seed=seed)
+        summary = dd.distill(target, SMALL.with_steps(30), seed=seed)
         before, after = (dd.evaluate(s, target).results[0].mean for s in (random, summary))
         gains.append(after - before)
     assert sum(gains) / len(gains) > 1.5, gains

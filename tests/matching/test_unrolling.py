@@ -37,7 +37,7 @@ def derivatives(
 
 @pytest.mark.parametrize("snapshot_every", [1, 7])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("steps", [1, 5, 50])
+@pytest.mark.parametrize("steps", [1, 5, 20])
 def test_reverse_is_backpropagation(digits: dd.TargetData, steps: int, momentum: float, snapshot_every: int) -> None:
     run = started(
         digits,

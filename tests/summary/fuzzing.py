@@ -1,7 +1,6 @@
 """Random and mutated summaries, for the loader's tests and its benchmark.
 
-Run as ``python -m tests.summary.fuzzing DIRECTORY COUNT``. It is a process of its own so that its
-memory is its own.
+The test runs it in a process of its own, so that its memory is its own.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import hashlib
 import json
 import random
 import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,5 +221,5 @@ def fuzz(directory: Path, count: int) -> dict[str, Any]:
     return {**found, "grown_mb": round(grown)}
 
 
-if __name__ == "__main__":
-    print(json.dumps(fuzz(Path(sys.argv[1]), int(sys.argv[2]))))
+def report(directory: Path, count: int) -> None:
+    print(json.dumps(fuzz(directory, count)))

@@ -3,10 +3,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,8 @@ import ddcore as dd
 from benchmarks import hostile_summaries
 from ddcore.errors import SummaryFormatError
 from ddcore.images import Pixels
+from tests.forked import run
 from tests.summary import fuzzing
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -192,11 +188,7 @@ def test_nothing_is_unpickled(stored: Path) -> None:
 
 
 def test_mutated_summaries_raise_our_errors_or_work_and_take_no_memory(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.summary.fuzzing", str(tmp_path), "700"]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}{os.pathsep}{ROOT}"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    outcome = json.loads(done.stdout)
+    outcome = json.loads(run(fuzzing.report, tmp_path, 700, said=tmp_path / "said"))
     assert outcome["others"] == []
     assert outcome["refused"] > 500 and outcome["loaded"] > 20, outcome
     assert outcome["refused"] + outcome["loaded"] == 700, outcome
