@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
+import pytest
 import torch
 
 import ddcore as dd
 from ddcore.data import ExactSignal
 from ddcore.images import ConvNet, Pixels
-from ddcore.parts import Augmentation, Factorization, NetworkSource, NoAugmentation, NoNetworks
+from ddcore.parts import Augmentation, Examples, Factorization, NetworkSource, NoAugmentation, NoNetworks
 from ddcore.sources import ExpertSegments, FreshNetworks
 
 OF_IMAGES = [
@@ -87,3 +92,21 @@ def parameter_gradient(run: dd.Run, matching: dd.matching.Matching) -> torch.Ten
     for term in matching.terms(run, matching.start(run)):
         term.loss.backward(inputs=parameters)
     return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+@contextmanager
+def in_float64() -> Iterator[list[Examples]]:
+    """Collect the live examples of the runs inside the block.
+
+    With ``precision="fp64"`` they are doubles. A summary stores them in single precision.
+    """
+    module, seen = sys.modules["ddcore.engine.distill"], list[Examples]()
+    original = vars(module)["_starting_examples"]
+
+    def starting(*arguments: Any) -> Examples:
+        seen.append(original(*arguments))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_starting_examples", starting)
+        yield seen
