@@ -27,7 +27,7 @@ def small(name: str) -> dd.Method:
 def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, tmp_path: Path, name: str) -> None:
     method = with_experts(small(name), few_digits, tmp_path)
     a, b = (doubles(few_digits, method, device=device) for device in ("cpu", "cuda"))
-    torch.testing.assert_close(b, a, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(b, a, rtol=1e-7, atol=1e-8)
 
 
 @needs_gpu
