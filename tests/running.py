@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
 import ddcore as dd
 from ddcore.data import ExactSignal
 from ddcore.images import ConvNet, Pixels
-from ddcore.parts import Augmentation, Factorization, NetworkSource, NoAugmentation, NoNetworks
+from ddcore.parts import Augmentation, Examples, Factorization, NetworkSource, NoAugmentation, NoNetworks
 from ddcore.sources import ExpertSegments, FreshNetworks
 
 OF_IMAGES = [
@@ -87,3 +93,47 @@ def parameter_gradient(run: dd.Run, matching: dd.matching.Matching) -> torch.Ten
     for term in matching.terms(run, matching.start(run)):
         term.loss.backward(inputs=parameters)
     return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+def with_experts(method: dd.Method, target: dd.TargetData, directory: Path) -> dd.Method:
+    """Return the method on experts that a CPU has trained, where it follows experts.
+
+    Experts are in single precision: two devices that each train their own do not start alike.
+    """
+    source = method.networks
+    if not isinstance(source, ExpertSegments):
+        return method
+    experts = dd.train_experts(
+        target,
+        directory / "experts",
+        network=source.architecture,
+        training=source.training,
+        count=source.count or 1,
+        device="cpu",
+    )
+    return replace(method, networks=replace(source, directory=str(experts.directory)))
+
+
+def doubles(target: dd.TargetData, method: dd.Method, **settings: Any) -> torch.Tensor:
+    """Return the stored parameters of a run in double precision as a vector, on the CPU."""
+    with in_float64() as examples:
+        dd.distill(target, method, precision="fp64", **settings)
+    return torch.cat([p.detach().cpu().flatten() for group in examples[0].groups().values() for p in group])
+
+
+@contextmanager
+def in_float64() -> Iterator[list[Examples]]:
+    """Collect the live examples of the runs inside the block.
+
+    With ``precision="fp64"`` they are doubles. A summary stores them in single precision.
+    """
+    module, seen = sys.modules["ddcore.engine.distill"], list[Examples]()
+    original = vars(module)["_starting_examples"]
+
+    def starting(*arguments: Any) -> Examples:
+        seen.append(original(*arguments))
+        return seen[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_starting_examples", starting)
+        yield seen

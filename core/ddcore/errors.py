@@ -49,6 +49,10 @@ class ProcessGroupError(DistillationError, RuntimeError):
     """Processes of one run that do not do the same, or of which one has ended."""
 
 
+class DeviceMemoryError(DistillationError, MemoryError):
+    """What does not fit the memory of a device, however little is computed at once."""
+
+
 class WorkerError(DistillationError, RuntimeError):
     """A call whose process died whenever it was made."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ddapps.privacy.entropy import Entropy
 from ddapps.privacy.rounded_normal import rounded_normal
 from ddcore.errors import UnsupportedError
+from ddcore.ground import fitting
 from ddcore.parts import Context, Network
 
 ROWS = (
@@ -24,6 +25,8 @@ ROWS = (
 
 GRID = 2**22
 """Steps of the public grid that make up one clipping norm."""
+CLIPPING_BYTES = 40
+"""Bytes per number of an example's vector that is clipped: the number and four doubles."""
 
 
 class NoisySum:
@@ -137,13 +140,14 @@ def poisson_draw(size: int, sample_rate: float, entropy: Entropy) -> Tensor:
 def gradients_at_once(network: Network, weights: Sequence[str], run: Context) -> int:
     """Return how many examples' gradients are held at once.
 
-    On a processor, those of about 20 MB: they still fit its cache.
+    On a processor, those of about 20 MB: they still fit its cache. On a GPU, those that take half
+    of its free memory while they are clipped.
     """
-    if run.device.type != "cpu":
-        return run.gradient_micro_batch
     sizes = {name: weight.numel() for name, weight in network.module.named_parameters()}
-    fitting = 5_000_000 // max(1, sum(sizes[name] for name in weights))
-    return max(1, min(run.gradient_micro_batch, max(8, fitting)))
+    numbers = max(1, sum(sizes[name] for name in weights))
+    if run.device.type != "cpu":
+        return fitting(CLIPPING_BYTES * numbers, run.device, run.gradient_micro_batch)
+    return max(1, min(run.gradient_micro_batch, max(8, 5_000_000 // numbers)))
 
 
 @contextmanager

@@ -143,8 +143,11 @@ class PrivateSignal(RealSignal):
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the certificate, without data hash and time: both depend on the examples."""
-        return {"data_sha256": None, "seconds": None, "privacy": self.certificate().to_json()}
+        """Return the certificate, without data hash, time and micro-batches.
+
+        All of them may depend on the examples, or on which were drawn.
+        """
+        return {"data_sha256": None, "seconds": None, "micro_batch": None, "privacy": self.certificate().to_json()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"paid": self._paid, "run": digest_of(self._words)}

@@ -9,12 +9,13 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import ddcore as dd
-from tests.running import STEPPING, shrunk
+from tests.running import STEPPING, doubles, shrunk, with_experts
 
 if "DDAPPS_DEVICE" not in os.environ or shutil.which("c++") is None:
     pytest.skip("needs DDAPPS_DEVICE and a C++ compiler", allow_module_level=True)
@@ -59,13 +60,11 @@ def test_a_steady_step_does_not_wait_and_hardly_talks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STEPPING)
-def test_the_values_are_those_of_a_cpu(name: str) -> None:
-    target, method = images(3, 12), method_of(name)
-    found = [
-        dd.distill(target, method, steps=3, precision="fp64", device=device).tensors(dtype=torch.float64)[0]
-        for device in ("cpu", DEVICE)
-    ]
-    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-6)
+def test_the_values_are_those_of_a_cpu(name: str, tmp_path: Path) -> None:
+    target = images(3, 12)
+    method = with_experts(method_of(name), target, tmp_path)
+    found = [doubles(target, method, steps=3, device=device) for device in ("cpu", DEVICE)]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-8, atol=1e-9)
 
 
 def test_a_hundred_classes_cost_little_more_than_ten() -> None:

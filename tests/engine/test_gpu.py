@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import ddcore as dd
 from ddcore.images import FAMILIES, SiameseAugmentation
-from tests.running import shrunk
+from tests.running import doubles, shrunk, with_experts
 
 FROZEN = ("dm", "dc", "dsa", "dcc", "idc", "cafe", "it_gan")
 """Methods that take BatchNorm with frozen statistics."""
@@ -22,12 +24,10 @@ def small(name: str) -> dd.Method:
 
 @needs_gpu
 @pytest.mark.parametrize("name", [*FROZEN, "dd", "linba_no_factorization", "kip", "rfad", "frepo", "mtt", "datm"])
-def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, name: str) -> None:
-    a, b = (
-        dd.distill(few_digits, small(name), device=device, precision="fp64").tensors(dtype=torch.float64)[0]
-        for device in ("cpu", "cuda")
-    )
-    assert torch.allclose(a, b, atol=1e-6)
+def test_steps_on_the_gpu_equal_steps_on_the_cpu(few_digits: dd.TargetData, tmp_path: Path, name: str) -> None:
+    method = with_experts(small(name), few_digits, tmp_path)
+    a, b = (doubles(few_digits, method, device=device) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(b, a, rtol=1e-7, atol=1e-8)
 
 
 @needs_gpu

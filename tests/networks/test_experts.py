@@ -6,6 +6,7 @@ What does not fit is refused.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import torch
 import torch.nn.functional as F
 
 import ddcore as dd
-from ddcore.errors import ExpertsError, MissingExtraError, NumericalError, SettingsError, UnsupportedError
+from ddcore.errors import (
+    DeviceMemoryError,
+    ExpertsError,
+    MissingExtraError,
+    NumericalError,
+    SettingsError,
+    UnsupportedError,
+)
 from ddcore.images import ConvNet
 from ddcore.networks import MLP
 from ddcore.parts import NoAugmentation
@@ -259,3 +267,42 @@ def test_other_matchings_may_start_from_experts(few_digits: dd.TargetData, tmp_p
     assert len(dd.distill(few_digits, method, steps=2)) == 3
     with pytest.raises(UnsupportedError, match="ExpertSegments"):
         dd.override(segments(tmp_path), "networks", FreshNetworks())
+
+
+def test_as_many_experts_take_a_gradient_at_once_as_fit(
+    few_digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a step is applied before all gradients are there, so experts are the same."""
+    lots: list[int] = []
+    original, held = Together._of_lot, 5
+
+    def of_lot(self: Together, weights: Any, batches: Any) -> Any:
+        if len(batches) > held:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        lots.append(len(batches))
+        return original(self, weights, batches)
+
+    def five(name: str) -> ExpertBuffer:
+        training = dd.override(SHORT, "sharpness", 0.05)
+        return trained(few_digits, tmp_path / name, network="mlp(width=8)", training=training, count=5)
+
+    monkeypatch.setattr(Together, "_of_lot", of_lot)
+    whole = five("whole")
+    assert set(lots) == {5}
+    held = 2
+    lots.clear()
+    halved = five("halved")
+    assert lots[:6] == [2, 2, 1, 2, 2, 1]
+    each = 50 * 4 * 8 * 128 * 64  # bytes of the graphs of a batch of images of 8 px
+    monkeypatch.setattr(sys.modules["ddcore.ground.memory"], "free_memory", lambda device: 2 * 3 * each)
+    held = 5
+    lots.clear()
+    sized = five("sized")
+    assert lots[:6] == [2, 2, 1, 2, 2, 1]
+    for number in range(5):
+        for found in (halved, sized):
+            for a, b in zip(whole.rows(number, 0, 3), found.rows(number, 0, 3), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    held = 0
+    with pytest.raises(DeviceMemoryError, match=r"one step of one expert .*batch_size"):
+        five("never")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import stat
@@ -14,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import ddcore as dd
 from ddapps.privacy import RepeatableEntropy, SystemEntropy
-from ddapps.privacy.mechanism import GRID, NoisySum, give, poisson_draw, shortened, whole_parts
+from ddapps.privacy.mechanism import GRID, NoisySum, give, gradients_at_once, poisson_draw, shortened, whole_parts
 from ddcore.errors import UnsupportedError
+from ddcore.images import ConvNet
+from tests.running import started
 
 
 def total(vectors: torch.Tensor, noise_multiplier: float, max_norm: float, at_once: int = 1000) -> torch.Tensor:
@@ -145,3 +149,19 @@ def test_states_are_written_for_their_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "state"
     write_state(path, {"a": 1})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_per_example_gradients_follow_from_free_memory(
+    private_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(private_digits, micro_batch=1024)
+    network = ConvNet(width=16, depth=1).build((1, 8, 8), 10, seed=0)
+    names = [name for name, _ in network.module.named_parameters()]
+    numbers = sum(w.numel() for w in network.parameters())
+    run.device = torch.device("cuda")
+    for fits, found in ((1100.0, 1024), (700.0, 512), (64.0, 64), (0.3, 1)):
+        free = int(fits * 40 * numbers * 2)  # half of it is taken
+        monkeypatch.setattr(
+            importlib.import_module("ddcore.ground.memory"), "free_memory", lambda device, free=free: free
+        )
+        assert gradients_at_once(network, names, run) == found

@@ -17,6 +17,7 @@ import ddcore as dd
 from ddapps import privacy
 from ddapps.privacy import NO_LEDGER, Certificate, RepeatableEntropy, ledger_of, privatize, verify
 from ddapps.privacy.baselines import mean_features
+from ddapps.privacy.mechanism import NoisySum
 from ddapps.privacy.privatize import CHECKPOINT, private_folder
 from ddcore.errors import (
     BudgetError,
@@ -153,6 +154,28 @@ def test_the_claim_covers_a_run_that_ends_early(
     assert (certificate.steps, shorter.record["steps"]) == (4, 2)
     assert certificate.epsilon == Certificate.of(private.distill(private_digits, ledger=NO_LEDGER)).epsilon
     assert verify(shorter).holds
+
+
+def test_a_question_that_ran_out_of_memory_is_paid_and_asked_again(
+    private_digits: dd.TargetData, small_psg: dd.Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second draw for the price of one would not be covered. The run ends a step earlier."""
+    failures = [torch.OutOfMemoryError("CUDA out of memory. Tried"), None, None, None]
+    original = NoisySum.release
+
+    def release(self: NoisySum) -> tuple[torch.Tensor, ...]:
+        failure = failures.pop(0)
+        if failure is not None:
+            raise failure
+        return original(self)
+
+    monkeypatch.setattr("ddcore.engine.back_off.may_run_out", lambda device: True)
+    monkeypatch.setattr(NoisySum, "release", release)
+    summary = privatize(small_psg, **BUDGET, accountant="rdp").distill(private_digits, ledger=NO_LEDGER)
+    certificate = Certificate.of(summary)
+    assert (certificate.steps, summary.record["steps"], failures) == (4, 3, [])
+    assert summary.record["micro_batch"] is None
+    assert verify(summary).holds
 
 
 def test_nothing_that_the_clock_decides_is_published(private_digits: dd.TargetData, small_psg: dd.Method) -> None:

@@ -17,7 +17,14 @@ from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar
 from ddcore.errors import InputDataError, SettingsError, UnsupportedError
-from ddcore.ground.devices import check_precision, fitting_micro_batch, matmul_precision, resolve_device, warm_allocator
+from ddcore.ground.devices import (
+    check_precision,
+    fitting_micro_batch,
+    fitting_second_order_micro_batch,
+    matmul_precision,
+    resolve_device,
+    warm_allocator,
+)
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, local_device
 from ddcore.parts import Examples, Method, RealSignal, Recipe, Run, TargetData
 from ddcore.summary import DataSummary, Part
@@ -71,7 +78,9 @@ def distill(
         callbacks: called with a `Progress` after every step.
         progress: whether to show a bar on standard error.
         micro_batch: most examples in one forward pass. The default keeps activations in a
-            processor's cache. Another number changes the last digits of the result only.
+            processor's cache, and in half of the free memory of a GPU. Another number changes the
+            last digits of the result only. It is halved where a step does not fit the memory; the
+            summary records that.
         compile: whether to compile feature extraction by torch.compile. On a CPU it needs a C++
             compiler.
         distributed: whether the processes that ``torchrun`` started take the steps together. Each
@@ -80,6 +89,7 @@ def distill(
             processes goes on from it.
 
     Raises:
+        DeviceMemoryError: a step does not fit the memory with one example per micro-batch.
         DivergenceError: the loss was not finite. The error holds the last good state.
         BudgetError: a class has fewer examples than the method stores.
         CheckpointError: the checkpoint is of another run, or damaged.
@@ -99,12 +109,15 @@ def distill(
     check_precision(method.precision, place)
     _require_shared(method, signal, ranks)
     gradient_micro_batch = micro_batch
+    second_order_micro_batch = None
+    asked = micro_batch
     if signal.spec.connected:
         micro_batch = gradient_micro_batch = sum(signal.counts.values())  # a graph is read as a whole
     elif micro_batch is None:
         micro_batch = fitting_micro_batch(signal.spec.shape, place)
         eager = method.precision == "fp32" and not compile
         gradient_micro_batch = fitting_micro_batch(signal.spec.shape, place, keeps_graph=eager)
+        second_order_micro_batch = fitting_second_order_micro_batch(signal.spec.shape, place, micro_batch)
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
@@ -118,6 +131,7 @@ def distill(
         precision=method.precision,
         micro_batch=micro_batch,
         gradient_micro_batch=gradient_micro_batch,
+        second_order_micro_batch=second_order_micro_batch,
         compiled=compile,
         steps=method.steps,
         checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -133,7 +147,8 @@ def distill(
     fingerprint = {
         **facts,
         "start": None if start is None else start.sha256(),
-        "micro_batch": micro_batch,
+        # Of an accelerator's free memory a run that goes on may find another amount.
+        "micro_batch": micro_batch if place.type == "cpu" else asked,
         "compile": compile,
         "threads": torch.get_num_threads(),
         "versions": versions,
@@ -166,6 +181,7 @@ def distill(
                 "threads": torch.get_num_threads(),
                 "processes": ranks.size,
             },
+            "micro_batch": {"examples": run.micro_batch, "halvings": run.halvings},
             "cites": list(method.cites),
             **signal.record(),
             **(run.networks.record() if hasattr(run, "networks") else {}),

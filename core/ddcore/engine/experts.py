@@ -46,12 +46,13 @@ def train_experts(
         precision: of products; default: the usual one of the device. Weights are float32, and
             ``bf16`` and ``fp64`` mean ``fp32`` here.
         together: number of networks that take each step at once. None: all of them where that is
-            faster, else one.
+            faster, else one. Gradients are taken of as many at a time as fit the memory of a GPU.
         workers: processes of Ray that train experts side by side: how many, or `Workers` of a
             cluster. 0: this process trains all.
         progress: called with a line of text now and then.
 
     Raises:
+        DeviceMemoryError: a step of one network does not fit the memory.
         ExpertsError: the directory holds experts of other settings, network or data.
         MissingExtraError: ``workers`` without Ray.
     """

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddcore.engine.back_off import micro_batches, set_micro_batches, take
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.progress import Callback, Progress
 from ddcore.errors import DivergenceError, NumericalError, SettingsError
@@ -89,6 +90,24 @@ class Loop:
         return self.summarise(step)
 
     def _step(self) -> Tensor:
+        """Take one step, in smaller micro-batches where it does not fit the memory.
+
+        Networks move on in a part of their own, so that the update before it stands.
+        """
+        run = self._run
+        marks = self._good, self._good_step, self._first_bad
+
+        def clear() -> None:
+            self._optimiser.zero_grad(set_to_none=True)
+            self._good, self._good_step, self._first_bad = marks
+
+        total = take(run, self._match, (run.examples, self._optimiser, self._state), clear)
+        if run.step + 1 < self._steps:
+            take(run, run.networks.advance, (run.networks,))
+        return total
+
+    def _match(self) -> Tensor:
+        """Take the gradients of all terms, and the updates. Return the sum of the losses."""
         run = self._run
         total = torch.zeros((), device=run.device, dtype=run.dtype)
         self._optimiser.zero_grad(set_to_none=True)
@@ -111,8 +130,6 @@ class Loop:
         if pending:
             self._update(total)
         run.examples.after_step(run.step)
-        if run.step + 1 < self._steps:
-            run.networks.advance()
         return total
 
     def _update(self, loss: Tensor) -> None:
@@ -191,6 +208,7 @@ class Loop:
             "matching": self._state.state_dict(),
             "networks": self._run.networks.state_dict(),
             "real": self._run.real.state_dict(),
+            "micro_batches": micro_batches(self._run),
         }
 
     def _resume(self) -> int:
@@ -203,5 +221,6 @@ class Loop:
         self._state.load_state_dict(saved["matching"])
         self._run.networks.load_state_dict(saved["networks"])
         self._run.real.load_state_dict(saved["real"])
+        set_micro_batches(self._run, saved.get("micro_batches") or micro_batches(self._run))
         self._good, self._good_step = self._copy_parameters(), int(saved["step"])
         return int(saved["step"])

@@ -6,6 +6,7 @@ from ddcore.ground.devices import (
     check_precision,
     dtype_of,
     fitting_micro_batch,
+    fitting_second_order_micro_batch,
     matmul_precision,
     precision_facts,
     resolve_device,
@@ -14,6 +15,7 @@ from ddcore.ground.devices import (
     warm_allocator,
 )
 from ddcore.ground.lamb import Lamb
+from ddcore.ground.memory import fitting
 from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
@@ -50,7 +52,9 @@ __all__ = [
     "default_generators_seeded",
     "derive_seed",
     "dtype_of",
+    "fitting",
     "fitting_micro_batch",
+    "fitting_second_order_micro_batch",
     "generator",
     "join_process_group",
     "launched",

@@ -12,8 +12,13 @@ import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.ground.memory import KEPT_ONCE, KEPT_TWICE, fitting, graph_bytes, within_limit
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp64")
+MOST_ON_DEVICE = 1024
+"""Examples in one pass on an accelerator, if they fit its memory."""
+MICRO_BATCHES_PER_PIECE = 4
+"""Synthetic examples of one term that are differentiated twice at once, in micro-batches."""
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -180,12 +185,22 @@ def fitting_micro_batch(shape: tuple[int, ...], device: torch.device, *, keeps_g
     On a CPU the activations of about 2^15 pixels at 128 channels stay in the cache. These are 32
     images of 28 or 32 px, or 256 of 8 px. Larger batches pay for fresh memory pages in every layer.
     A pass that keeps all activations for a backward pass gets half as many pixels. A GPU takes
-    1024.
+    1024, or as many as keep their activations in half of its free memory. A block of
+    `micro_batches_within` around sets a limit.
     """
     if device.type != "cpu":
-        return 1024
-    fitting = 2 ** (14 if keeps_graph else 15) // math.prod(shape[1:] or shape)
-    return min(256, 1 << max(0, fitting.bit_length() - 1))
+        return within_limit(fitting(graph_bytes(shape, KEPT_ONCE), device, MOST_ON_DEVICE))
+    examples = 2 ** (14 if keeps_graph else 15) // math.prod(shape[1:] or shape)
+    return within_limit(min(256, 1 << max(0, examples.bit_length() - 1)))
+
+
+def fitting_second_order_micro_batch(shape: tuple[int, ...], device: torch.device, micro_batch: int) -> int:
+    """Return how many examples of ``shape`` are differentiated twice at once.
+
+    They are `MICRO_BATCHES_PER_PIECE` micro-batches, or as many as keep their graph in half of an
+    accelerator's free memory.
+    """
+    return fitting(graph_bytes(shape, KEPT_TWICE), device, MICRO_BATCHES_PER_PIECE * micro_batch)
 
 
 def warm_allocator(device: torch.device) -> None:

@@ -15,9 +15,6 @@ from ddcore.ground.ranks import ALONE, Ranks
 
 P = TypeVar("P")
 
-MICRO_BATCHES_PER_PIECE = 4
-"""Synthetic examples of one term that are differentiated at once, in micro-batches."""
-
 
 def losses_by_piece(
     distance: Callable[[Sequence[Tensor]], Tensor],

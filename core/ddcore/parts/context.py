@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ddcore.ground.devices import autocast, dtype_of
+from ddcore.ground.devices import MICRO_BATCHES_PER_PIECE, autocast, dtype_of
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks
 from ddcore.parts.augmentation import Augmentation
@@ -25,6 +25,8 @@ class Context:
         device, precision, dtype: where and how numbers are computed.
         micro_batch: the most real examples in one forward pass.
         gradient_micro_batch: the same where a backward pass follows.
+        second_order_micro_batch: the most synthetic examples that are differentiated twice at once.
+        halvings: how often the engine has halved these three, since a step did not fit the memory.
         compiled: whether parts may compile their hot functions.
         steps: number of steps of the whole run.
         checkpoint: the file that keeps this run's state, or None. Parts may keep more beside it
@@ -44,6 +46,7 @@ class Context:
         precision: str,
         micro_batch: int,
         gradient_micro_batch: int | None = None,
+        second_order_micro_batch: int | None = None,
         compiled: bool = False,
         steps: int = 0,
         checkpoint: Path | None = None,
@@ -58,6 +61,8 @@ class Context:
         self.dtype = dtype_of(precision)
         self.micro_batch = micro_batch
         self.gradient_micro_batch = gradient_micro_batch or micro_batch
+        self.second_order_micro_batch = second_order_micro_batch or MICRO_BATCHES_PER_PIECE * micro_batch
+        self.halvings = 0
         self.compiled = compiled
         self.step = 0
         self.steps = steps

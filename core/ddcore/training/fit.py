@@ -160,14 +160,15 @@ def fit(
         require(bool(members), "a recipe with steps of its own needs to know the examples of each class: members=")
         plan = _by_steps(network, recipe.steps, members or {})
     network.train()
-    device = next(network.parameters()).device
+    device, at_once = next(network.parameters()).device, None
     with matmul_precision(precision, device), reproducible_dropout(network, generator):
         for view, indices, optimiser, rate, place in _sent(plan, device):
             optimiser.param_groups[0]["lr"] = rate
             batch = view(batch_of(indices))
             if feed is not None:
                 batch = replace(batch, targets=feed.targets(*place, batch))
-            logits = take_step(network, optimiser, batch, recipe=recipe, precision=precision)
+            at_once = at_once or _at_once(batch, device)
+            logits = take_step(network, optimiser, batch, recipe=recipe, precision=precision, at_once=at_once)
             if watch is not None:
                 watch(indices, batch, logits)
             if best is not None:
@@ -275,16 +276,25 @@ def take_step(
     *,
     recipe: Recipe | None = None,
     precision: str | None = None,
+    at_once: int | None = None,
 ) -> Tensor:
     """Update ``network`` once on the mean loss of a batch. Return the logits before the update.
 
-    Where the batch has weights, the mean is weighted. On a processor the gradient is added up over
-    micro-batches that stay in the cache. A BatchNorm needs the batch as a whole, and connected
-    examples are read as a whole: there it is one. The precision is as in `fit`.
+    Where the batch has weights, the mean is weighted. The gradient is added up over micro-batches
+    that stay in a processor's cache, or fit the free memory of an accelerator. A BatchNorm needs
+    the batch as a whole, and connected examples are read as a whole: there it is one.
+
+    Args:
+        network: is trained in place.
+        optimiser: of its weights.
+        batch: on the network's device.
+        recipe: the loss; default: cross-entropy.
+        precision: as in `fit`.
+        at_once: examples in a micro-batch; default: as many as fit.
     """
     size, device, recipe = len(batch.targets), batch.inputs.device, recipe or Recipe()
     weights = torch.ones(size, device=device) if batch.weights is None else batch.weights
-    at_once = fitting_micro_batch(tuple(batch.inputs.shape[1:]), device, keeps_graph=True)
+    at_once = at_once or _at_once(batch, device)
     mixing = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
     if mixing or are_connected(batch.inputs):
         at_once = size
@@ -301,6 +311,10 @@ def take_step(
             ((losses * mine).sum() / weights.sum()).backward()
         optimiser.step()
     return torch.cat([part.detach() for part in logits])
+
+
+def _at_once(batch: Batch, device: torch.device) -> int:
+    return fitting_micro_batch(tuple(batch.inputs.shape[1:]), device, keeps_graph=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddcore.errors import UnsupportedError
 from ddcore.matching.distribution.distances import centroid_cross_entropy, squared_mean_difference
-from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
+from ddcore.matching.pieces import losses_by_piece
 from ddcore.matching.synthetic import synthetic_batch
 from ddcore.parts import Batch, Matching, MatchingState, Network, Run, Term, View, chunks, group_shares
 from ddcore.settings import require, require_counts
@@ -86,9 +86,7 @@ class FeatureAlignment(Matching):
                     return _add_up(run, network, batch, group_shares(piece, sizes, run.dtype, run.device))
 
             sizes = [{c: n} for c, n in run.examples.counts.items()]
-            pieces = list(
-                chunks({c: run.examples.draw([c]) for c in classes}, MICRO_BATCHES_PER_PIECE * run.micro_batch)
-            )
+            pieces = list(chunks({c: run.examples.draw([c]) for c in classes}, run.second_order_micro_batch))
             for term in losses_by_piece(loss, layer_means, pieces):
                 yield Term(term, classes=tuple(classes))
 

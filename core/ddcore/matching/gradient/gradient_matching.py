@@ -14,7 +14,7 @@ from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.ground.ranks import ALONE
 from ddcore.matching.gradient.distances import DISTANCES, Gradient
 from ddcore.matching.gradient.matched_weights import LAYERS, matched_weights
-from ddcore.matching.pieces import MICRO_BATCHES_PER_PIECE, losses_by_piece
+from ddcore.matching.pieces import losses_by_piece
 from ddcore.matching.real_count import check_real_count, real_count
 from ddcore.matching.synthetic import synthetic_batch
 from ddcore.parts import LOSSES, Matching, MatchingState, Run, Term, chunks, class_shares, united
@@ -125,7 +125,7 @@ class GradientMatching(Matching):
                 distance = self._distance_to(wanted, self._weight_of(group, run))
                 drawn = self._drawn(run, group)
                 sizes = {c: len(indices) for c, indices in drawn.items()}
-                pieces = list(chunks({c: drawn[c] for c in mine}, MICRO_BATCHES_PER_PIECE * run.micro_batch))
+                pieces = list(chunks({c: drawn[c] for c in mine}, run.second_order_micro_batch))
 
                 def gradients(
                     piece: Mapping[int, Tensor], differentiable: bool, sizes: Mapping[int, int] = sizes

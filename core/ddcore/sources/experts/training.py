@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from ddcore.errors import DeviceMemoryError
+from ddcore.ground.memory import KEPT_ONCE, again_if_it_does_not_fit, fitting, graph_bytes
 from ddcore.parts import LOSSES, Augmentation, Batch, UsualAugmentation
 from ddcore.settings import require, require_counts
 
@@ -63,6 +65,11 @@ class Together:
     Args:
         modules: give structure and first weights. They are on their device.
         loss: what the networks minimise, a name in ``LOSSES``.
+
+    Attributes:
+        at_once: how many networks' gradients are taken at once. It is settled at the first step:
+            all, or as many as fit the free memory of an accelerator. It is halved where they do
+            not.
     """
 
     def __init__(self, modules: Sequence[nn.Module], loss: str = "cross_entropy") -> None:
@@ -72,6 +79,7 @@ class Together:
         columns = zip(*(module.parameters() for module in modules), strict=True)
         self.weights = [torch.stack([w.detach() for w in column]).requires_grad_() for column in columns]
         self.velocity = [torch.zeros_like(w) for w in self.weights]
+        self.at_once: int | None = None
 
     def take_step(self, batches: Sequence[Batch], training: ExpertTraining) -> None:
         """Update every network on its own batch."""
@@ -97,6 +105,39 @@ class Together:
         return [p - training.gap * o for p, o in zip(perturbed, orthogonal, strict=True)]
 
     def _gradients(self, weights: Tensors, batches: Sequence[Batch]) -> Tensors:
+        """Return all networks' gradients. If memory does not suffice, some are taken at a time.
+
+        Nothing is changed before all are there.
+
+        Raises:
+            DeviceMemoryError: that of one network does not fit.
+        """
+        if self.at_once is None:
+            inputs = batches[0].inputs
+            each = len(inputs) * graph_bytes(tuple(inputs.shape[1:]), KEPT_ONCE)
+            self.at_once = fitting(each, weights[0].device, len(batches))
+        return again_if_it_does_not_fit(lambda: self._in_lots(weights, batches), self._halve)
+
+    def _halve(self, reason: str) -> None:
+        assert self.at_once is not None
+        if self.at_once == 1:
+            raise DeviceMemoryError(
+                f"one step of one expert does not fit the memory ({reason}): lower the batch_size of its training, or take a narrower "
+                "network"
+            )
+        self.at_once = -(-self.at_once // 2)
+
+    def _in_lots(self, weights: Tensors, batches: Sequence[Batch]) -> Tensors:
+        at_once = self.at_once or len(batches)
+        if at_once >= len(batches):
+            return self._of_lot(weights, batches)
+        lots = []
+        for first in range(0, len(batches), at_once):
+            mine = slice(first, first + at_once)
+            lots.append(self._of_lot([w[mine].detach().requires_grad_() for w in weights], batches[mine]))
+        return [torch.cat(column) for column in zip(*lots, strict=True)]
+
+    def _of_lot(self, weights: Tensors, batches: Sequence[Batch]) -> Tensors:
         loss = self._alone if len(batches) == 1 else self._vectorised
         gradients: Tensors = torch.autograd.grad(loss(weights, batches), list(weights))
         return gradients
