@@ -19,6 +19,8 @@ Limit = int | Mapping[int, int]
 class Compression:
     """A method, before its size is known.
 
+    Labels that teachers would give are left out: examples are kept under their class ids.
+
     Attributes:
         method: its name, or settings whose ``ipc`` is replaced.
         preset: ``paper`` or ``cpu``, of a name.
@@ -112,6 +114,7 @@ class Compression:
         return budget.fit(self._stored(self.method), target)
 
     def _stored(self, method: dd.Method) -> dd.Method:
+        method = replace(method, labels=None)
         method = override(method, "factorization.storage", self.storage)
         return replace(method, factorization=method.factorization.clipped())
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ import ddcore as dd
 from ddcore.data import ExactSignal
 from ddcore.images import ConvNet, Pixels
 from ddcore.parts import Augmentation, Examples, Factorization, NetworkSource, NoAugmentation, NoNetworks
-from ddcore.sources import ExpertSegments, FreshNetworks
+from ddcore.settings import with_every
+from ddcore.sources import ExpertSegments, FreshNetworks, Teachers
 
 OF_IMAGES = [
     name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).factorization.modality in (None, "images")
 ]
 """Methods that images can be distilled by."""
+FOLLOWING = [
+    name for name, m in dd.methods.METHODS.items() if with_every(m.build(ipc=1), "teachers", None) != m.build(ipc=1)
+]
+"""Methods that follow a teacher."""
 STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
 """Those of them that take steps."""
 FEW: dict[str, dict[str, int]] = {
@@ -45,6 +51,8 @@ def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps:
     published = dd.methods.METHODS[name]
     method = published.at(None if published.counts_numbers else ipc, "cpu", "digits")
     method = dd.override(method, "factorization.ipc", ipc)
+    if name in FOLLOWING:
+        method = method.with_teachers(untrained_teacher(spec_of_digits()))
     if method.matching is None:
         return method
     method = method.with_steps(steps)
@@ -56,7 +64,23 @@ def shrunk(name: str, network: str = "convnet(width=4)", *, ipc: int = 2, steps:
         method = replace(method, networks=short)
     for path, few in FEW.get(name, {}).items():
         method = dd.override(method, path, few)
-    return method if isinstance(method.networks, NoNetworks) else method.on_networks(network)
+    return method if isinstance(method.networks, NoNetworks | Teachers) else method.on_networks(network)
+
+
+@cache
+def spec_of_digits() -> dd.Spec:
+    return dd.load_data("digits").spec
+
+
+def untrained_teacher(spec: dd.Spec, norm: str = "batch") -> dd.Teacher:
+    """Return a teacher for such images whose statistics are not those of a new network."""
+    module = ConvNet(width=4, norm=norm).build(spec.shape, spec.num_classes, seed=0).module
+    random = torch.Generator().manual_seed(0)
+    for name, buffer in module.named_buffers():
+        if buffer.dtype.is_floating_point:
+            drawn = torch.randn(buffer.shape, generator=random)
+            buffer.copy_(drawn.abs() + 0.5 if name.endswith("var") else drawn)
+    return dd.Teacher.of(module.eval(), spec)
 
 
 def started(

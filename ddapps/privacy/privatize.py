@@ -287,6 +287,7 @@ def privatize(
         "the factorization": method.factorization.asks() - {"features", "gradients"},
         "the matching": matching.asks() - {"features", "gradients"},
         "the network source": method.networks.asks() - {"features", "gradients"},
+        "the labelling": {"teacher"} if method.labels is not None else set(),
     }
     for part, asked in raw.items():
         if asked:

@@ -18,7 +18,7 @@ from ddcore.networks import MLP
 from ddcore.parts import Classification, OneOf, Regression, Usual
 from ddcore.tables import Rows, TableSpec
 from ddcore.training import Protocol, Training
-from tests.running import OF_IMAGES
+from tests.running import FOLLOWING, OF_IMAGES
 
 SHORT = Protocol("short", Training(epochs=60, learning_rate=0.05))
 ON_IMAGES = ("idc", "idc_i", "it_gan", "haba", "kfs", "linba", "gtn")
@@ -57,7 +57,7 @@ def short(name: str, target: dd.TargetData, ipc: int = 3, steps: int = 3) -> dd.
     return method.with_steps(steps)
 
 
-@pytest.mark.parametrize("name", [n for n in OF_IMAGES if n not in ON_IMAGES])
+@pytest.mark.parametrize("name", [n for n in OF_IMAGES if n not in (*ON_IMAGES, *FOLLOWING)])
 def test_every_method_without_images_of_its_own_distils_classes(name: str, classes: dd.TargetData) -> None:
     summary = dd.distill(classes, short(name, classes))
     assert summary.parts[0].factorization.name == "rows"
@@ -70,7 +70,7 @@ def test_every_method_without_images_of_its_own_distils_classes(name: str, class
     assert best.mean > (60 if name == "forgetting" else 85), best
 
 
-@pytest.mark.parametrize("name", [n for n in OF_IMAGES if n not in (*ON_IMAGES, *ABOUT_CLASSES)])
+@pytest.mark.parametrize("name", [n for n in OF_IMAGES if n not in (*ON_IMAGES, *ABOUT_CLASSES, *FOLLOWING)])
 def test_every_one_that_is_not_about_classes_distils_numbers(name: str, numbers: dd.TargetData) -> None:
     summary = dd.distill(numbers, short(name, numbers, ipc=20))
     assert summary.recipe.loss == "squared_error"

@@ -101,11 +101,13 @@ class Method:
     def asks(self) -> frozenset[str]:
         """Return the questions that a run asks of the real signal.
 
-        They are among ``select``, ``batch``, ``features``, ``gradients`` and ``validate``.
+        They are among ``select``, ``batch``, ``features``, ``gradients`` and ``validate``. To these
+        comes ``teacher`` where parts follow networks that have seen real examples.
         """
+        asked = self.factorization.asks() | (frozenset({"teacher"}) if self.labels else frozenset())
         if self.matching is None:
-            return self.factorization.asks()
-        return self.factorization.asks() | self.matching.asks() | self.networks.asks()
+            return asked
+        return asked | self.matching.asks() | self.networks.asks()
 
     def on_networks(self, networks: object) -> Method:
         """Return a copy that distils on other networks.

@@ -20,7 +20,8 @@ class NetworkSource(ABC):
     def asks(self) -> frozenset[str]:
         """Return the questions that it asks of the real signal: none, or ``batch``.
 
-        It is the answer for networks without BatchNorm.
+        It is the answer for networks without BatchNorm. Teachers say ``teacher``: they have seen
+        real examples before the run.
         """
         return frozenset()
 

@@ -19,6 +19,10 @@ class Teachers(NetworkSource):
 
     teachers: tuple[Teacher, ...] = ()
 
+    def asks(self) -> frozenset[str]:
+        """Return ``teacher``: real examples answered when the teachers were trained."""
+        return frozenset({"teacher"})
+
     def start(self, run: Run) -> Networks:
         require_teachers(self.teachers, run.spec)
         return InTurn([teacher.network(run.device, run.dtype) for teacher in self.teachers], run)
