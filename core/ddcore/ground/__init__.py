@@ -14,6 +14,7 @@ from ddcore.ground.devices import (
     warm_allocator,
 )
 from ddcore.ground.lamb import Lamb
+from ddcore.ground.mapped import examples_at, lots, placed
 from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
@@ -50,14 +51,17 @@ __all__ = [
     "default_generators_seeded",
     "derive_seed",
     "dtype_of",
+    "examples_at",
     "fitting_micro_batch",
     "generator",
     "join_process_group",
     "launched",
     "local_device",
+    "lots",
     "matmul_precision",
     "one_thread",
     "pack_tensors",
+    "placed",
     "precision_facts",
     "read_json",
     "read_limited",
