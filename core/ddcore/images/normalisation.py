@@ -187,13 +187,12 @@ class ZCA(Normalisation):
 
 
 def _moments(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel of bytes, from whole numbers, exactly."""
-    n = len(pixels) * math.prod(pixels.shape[2:])
-    sums = squares = torch.zeros(pixels.shape[1], dtype=torch.int64)
+    """Return mean and standard deviation of each channel of bytes, by counting them."""
+    counts = torch.zeros(pixels.shape[1], 256, dtype=torch.int64)
     for part in lots(pixels):
-        whole = part.transpose(0, 1).flatten(1).to(torch.int32)
-        sums, squares = sums + whole.sum(dim=1), squares + (whole * whole).sum(dim=1)
-    pairs = list(zip(sums.tolist(), squares.tolist(), strict=True))
+        counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])
+    n, values = int(counts[0].sum()), torch.arange(256)
+    pairs = list(zip((counts @ values).tolist(), (counts @ values**2).tolist(), strict=True))
     mean = tuple(s / (255 * n) for s, _ in pairs)
     return mean, tuple(max(math.sqrt(n * q - s * s) / (255 * n), 1e-6) for s, q in pairs)
 
