@@ -62,7 +62,8 @@ def png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def test_a_folder_gives_the_numbers_of_its_arrays_in_memory(tmp_path: Path) -> None:
+def test_a_folder_gives_the_numbers_of_its_arrays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_AHEAD", 1)
     lazy = dd.load_data(folder_of(tmp_path / "pets"), name="pets")
     expected = np.stack([picture(10 * c + i) for c in (0, 1) for i in range(6)]).transpose(0, 3, 1, 2)
     assert mapped.is_mapped(lazy.train.inputs)
