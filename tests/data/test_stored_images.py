@@ -161,6 +161,8 @@ def test_tars_hold_the_images_of_a_folder(tmp_path: Path) -> None:
     assert a.test is not None and b.test is not None
     for ours, theirs in ((a.train, b.train), (a.test, b.test)):
         assert torch.equal(ours.inputs, theirs.inputs) and torch.equal(ours.targets, theirs.targets)
+    with pytest.raises(InputDataError, match=r"there is no .*nothing\.tar"):
+        dd.load_data(tars / "train-000000.tar", test=tars / "nothing.tar")
     alone = dd.load_data(tars / "train-000000.tar", test=tars / "test-000000.tar")
     assert torch.equal(alone.train.inputs, b.train.inputs[:6]) and alone.test is not None and len(alone.test) == 6
     for shard in (0, 1):
@@ -176,7 +178,9 @@ def test_a_cut_tar_is_refused_wherever_it_was_cut(tmp_path: Path) -> None:
     whole = tar_of(tmp_path / "whole.tar", files).read_bytes()
     end = len(whole.rstrip(b"\0"))
     end += -end % 512
-    for cut in (*range(512, end + 1, 512), 100, 700, end - 100):
+    with tarfile.open(tmp_path / "whole.tar") as tar:
+        in_headers = [member.offset + 100 for member in tar]
+    for cut in (*range(512, end + 1, 512), *in_headers, 700, end - 100):
         (tmp_path / "cut.tar").write_bytes(whole[:cut])
         with pytest.raises(InputDataError, match=r"cut\.tar (is not a whole|has no end mark)"):
             dd.load_data(tmp_path / "cut.tar")
@@ -205,9 +209,11 @@ def test_what_a_tar_lacks_is_said(tmp_path: Path, change: dict[str, bytes | None
 def test_corrupt_images_are_counted_and_left_out_when_asked(tmp_path: Path, own_cache: Path) -> None:
     folder = folder_of(tmp_path / "pets")
     (folder / "train" / "cat" / "1.png").write_bytes(b"no image")
+    (folder / "train" / "dog" / "5.png").unlink()
+    (folder / "train" / "dog" / "5.png").symlink_to("nothing")
     cut = (folder / "train" / "dog" / "3.png").read_bytes()
     (folder / "train" / "dog" / "3.png").write_bytes(cut[: len(cut) // 2])
-    said = r"2 images \(cat/1\.png, dog/3\.png\) of 12 not readable"
+    said = r"3 images \(cat/1\.png, dog/3\.png, dog/5\.png\) of 12 not readable"
     for _ in range(2):
         with pytest.raises(InputDataError, match=said):
             dd.load_data(folder)
@@ -216,7 +222,7 @@ def test_corrupt_images_are_counted_and_left_out_when_asked(tmp_path: Path, own_
         with pytest.warns(UserWarning, match=said):
             data = dd.load_data(folder, corrupt="skip")
     assert len(list(own_cache.iterdir())) == before + 2  # the test split's pixels and lock alone are new
-    kept = [(c, i) for c in (0, 1) for i in range(6) if (c, i) not in ((0, 1), (1, 3))]
+    kept = [(c, i) for c in (0, 1) for i in range(6) if (c, i) not in ((0, 1), (1, 3), (1, 5))]
     assert data.train.targets.tolist() == [c for c, _ in kept]
     expected = np.stack([picture(10 * c + i) for c, i in kept]).transpose(0, 3, 1, 2)
     assert np.array_equal(data.train.inputs.numpy(), expected)

@@ -102,9 +102,17 @@ def _pictures(root: Path, names: tuple[str, ...]) -> list[Picture]:
             continue
         for file in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if Path(file.name).suffix.lower() in IMAGE_SUFFIXES:
-                facts = file.stat()
-                where = f"{name}/{file.name}"
-                pictures.append(Picture(where, label, Path(file.path), 0, facts.st_size, facts.st_mtime_ns))
+                size, changed = _size_and_change(file)
+                pictures.append(Picture(f"{name}/{file.name}", label, Path(file.path), 0, size, changed))
     if not pictures:
         raise InputDataError(f"no image found under {root.name}/CLASS/; known endings: {', '.join(IMAGE_SUFFIXES)}")
     return pictures
+
+
+def _size_and_change(file: os.DirEntry[str]) -> tuple[int, int]:
+    """Return the bytes of a file and when it was changed. A link to nothing has no bytes."""
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns

@@ -91,6 +91,8 @@ def _members(path: Path) -> list[_Member]:
                 if member.isfile():
                     found.append(_Member(member.name, member.offset_data, member.size))
             end = tar.offset
+    except FileNotFoundError as error:
+        raise InputDataError(f"there is no {path}") from error
     except tarfile.TarError as error:
         raise InputDataError(
             f"{path.name} is not a whole, uncompressed tar ({error}): fetch it again, or unpack its compression"
