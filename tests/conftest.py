@@ -19,6 +19,12 @@ def _ledgers_of_fixtures(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["DDAPPS_LEDGERS"] = str(tmp_path_factory.getbasetemp() / "ledgers")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded pixels are kept with the tests' files, not with those of who runs them."""
+    os.environ["DDCORE_CACHE"] = str(tmp_path_factory.getbasetemp() / "cache")
+
+
 @pytest.fixture(autouse=True)
 def _ledgers(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test spends from ledgers of its own, not from those of who runs it."""

@@ -22,7 +22,9 @@ def add_image_options(parser: argparse.ArgumentParser) -> Any:
     """Add how images are loaded, and return the group of these options."""
     parser.set_defaults(modality="images", target=None, task=None, setting=None, embeddings=None, length=None)
     group = parser.add_argument_group("data")
-    group.add_argument("--size", type=int, metavar="PX", help="resize the images of a folder to this side")
+    group.add_argument("--size", type=int, metavar="PX", help="bring the images of a folder to this side")
+    group.add_argument("--enlarge", action="store_true", help="accept images of a folder that are smaller")
+    group.add_argument("--skip-corrupt", action="store_true", help="leave out images of a folder that cannot be read")
     group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
     group.add_argument("--data-root", type=Path, metavar="DIR", help="where downloads are kept (default: $DDCORE_DATA)")
     return group
@@ -52,6 +54,8 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
     words = {
         "modality": options.modality,
         "size": options.size,
+        "enlarge": options.enlarge or None,
+        "corrupt": "skip" if options.skip_corrupt else None,
         "root": options.data_root,
         "mirror": False if options.no_mirror else None,
         "target": options.target,

@@ -26,7 +26,7 @@ from ddcore.evaluation import (
     predict,
     train_one,
 )
-from ddcore.ground import precision_facts, resolve_device
+from ddcore.ground import lots, precision_facts, resolve_device
 from ddcore.parts import LOSSES, Batch, Network, TargetData, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import DataSummary
@@ -221,7 +221,9 @@ class ProxyEvaluator:
     def hash_of(self, split: str) -> str:
         """Return the hash of a held-out split."""
         held_out = held_out_split(self.target, split)
-        digest = hashlib.sha256(held_out.inputs.contiguous().numpy().tobytes())
+        digest = hashlib.sha256()
+        for part in lots(held_out.inputs):
+            digest.update(part.contiguous().numpy().tobytes())
         digest.update(held_out.targets.numpy().tobytes())
         return digest.hexdigest()
 

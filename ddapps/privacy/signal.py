@@ -19,6 +19,7 @@ from ddapps.privacy.ledger import Ledger, digest_of
 from ddapps.privacy.mechanism import NoisySum, give, gradients_at_once, per_example_gradients, poisson_draw
 from ddapps.privacy.networks import require_private, require_private_view
 from ddcore.errors import BudgetError, CheckpointError, InputDataError, LedgerError, UnsupportedError
+from ddcore.ground import examples_at, placed
 from ddcore.parts import LOSSES, Batch, Context, Counts, Features, Gradients, RealSignal, TargetData
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class PrivateSignal(RealSignal):
     def begin(self, run: Context) -> None:
         self._run = run
         train = self._target.train
-        self._inputs, self._targets = train.inputs.to(run.device), train.targets.to(run.device)
+        self._inputs, self._targets = placed(train.inputs, run.device), train.targets.to(run.device)
 
     def fingerprint(self) -> str:
         return self._ledger.data_digest
@@ -275,7 +276,7 @@ class PrivateSignal(RealSignal):
             for indices in drawn[class_id].split(at_once):
                 if not len(indices):
                     continue
-                inputs = self.spec.normalisation.apply(self._inputs[indices], run.dtype)
+                inputs = self.spec.normalisation.apply(examples_at(self._inputs, indices, run.device), run.dtype)
                 batch = views[class_id](Batch(inputs, self._targets[indices]))
                 shares = torch.full(
                     (len(indices),), smallest / self.counts[class_id], device=run.device, dtype=run.dtype

@@ -81,6 +81,8 @@ def folder(tmp_path: Path) -> str:
 
 DATA: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--size": (["--size", "6"], lambda asked: asked.loading.get("size"), 6),
+    "--enlarge": (["--enlarge"], lambda asked: asked.loading.get("enlarge"), True),
+    "--skip-corrupt": (["--skip-corrupt"], lambda asked: asked.loading.get("corrupt"), "skip"),
     "--no-mirror": (["--no-mirror"], lambda asked: asked.loading.get("mirror"), False),
     "--data-root": (["--data-root", "some/where"], lambda asked: str(asked.loading.get("root")), "some/where"),
     "--modality": (["--modality", "images"], lambda asked: asked.loading.get("modality"), "images"),

@@ -3,7 +3,7 @@
 from ddcore.data import partitions
 from ddcore.data.exact_signal import ExactSignal
 from ddcore.data.loading import load_data
-from ddcore.data.root import data_root
+from ddcore.data.root import cache_root, data_root
 from ddcore.parts import (
     Counts,
     Features,
@@ -30,6 +30,7 @@ __all__ = [
     "Spec",
     "Split",
     "TargetData",
+    "cache_root",
     "data_root",
     "load_data",
     "partitions",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ddcore.errors import InputDataError
 from ddcore.ground.devices import to_device, together_to_device
+from ddcore.ground.mapped import examples_at, placed
 from ddcore.parts import (
     LOSSES,
     Batch,
@@ -49,7 +50,7 @@ class ExactSignal(RealSignal):
     def begin(self, run: Context) -> None:
         self._run = run
         train = self._target.train
-        self._split = Split(train.inputs.to(run.device), train.targets.to(run.device))
+        self._split = Split(placed(train.inputs, run.device), train.targets.to(run.device))
 
     def fingerprint(self) -> str:
         self._sha256 = self._sha256 or self._target.fingerprint()
@@ -155,5 +156,5 @@ class ExactSignal(RealSignal):
     def _fetch(self, indices: Tensor) -> Batch:
         run = self._bound()
         where = to_device(indices, run.device)
-        inputs = self.spec.normalisation.apply(self._split.inputs[where], run.dtype)
+        inputs = self.spec.normalisation.apply(examples_at(self._split.inputs, where, run.device), run.dtype)
         return Batch(inputs, self._split.targets[where])

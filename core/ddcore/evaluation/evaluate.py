@@ -26,6 +26,7 @@ from ddcore.ground.devices import (
     usual_precision,
     warm_allocator,
 )
+from ddcore.ground.mapped import examples_at, placed
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
@@ -233,13 +234,13 @@ class TrainingSource:
     def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
         """Put the examples on ``device``. Real bytes stay bytes until a batch needs them."""
         if isinstance(data, TargetData):
-            inputs, targets = data.train.inputs.to(device), data.train.targets.to(device)
+            inputs, targets = placed(data.train.inputs, device), data.train.targets.to(device)
             apply = data.spec.normalisation.apply
             recipe = Recipe(data.spec.task.loss("cross_entropy"))
 
             def batch_of(indices: Tensor) -> Batch:
                 there = to_device(indices, device)
-                return Batch(apply(inputs[there], dtype), targets[there])
+                return Batch(apply(examples_at(inputs, there, device), dtype), targets[there])
 
             source = cls(batch_of, len(targets), recipe, "hard")
             per_class = len(targets) / len(data.spec.classes)
@@ -334,7 +335,7 @@ def train_one(
 def _validation(target: TargetData, device: torch.device, precision: str) -> Callable[[Network], float]:
     """Return the function that scores a network on the validation split."""
     split, task = held_out_split(target, "validation"), target.spec.task
-    there = Split(split.inputs.to(device), split.targets)
+    there = Split(placed(split.inputs, device), split.targets)
 
     def score(network: Network) -> float:
         with autocast(precision, device):

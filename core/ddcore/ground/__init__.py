@@ -15,6 +15,7 @@ from ddcore.ground.devices import (
     warm_allocator,
 )
 from ddcore.ground.lamb import Lamb
+from ddcore.ground.mapped import examples_at, lots, placed
 from ddcore.ground.memory import fitting
 from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
@@ -52,6 +53,7 @@ __all__ = [
     "default_generators_seeded",
     "derive_seed",
     "dtype_of",
+    "examples_at",
     "fitting",
     "fitting_micro_batch",
     "fitting_second_order_micro_batch",
@@ -59,9 +61,11 @@ __all__ = [
     "join_process_group",
     "launched",
     "local_device",
+    "lots",
     "matmul_precision",
     "one_thread",
     "pack_tensors",
+    "placed",
     "precision_facts",
     "read_json",
     "read_limited",

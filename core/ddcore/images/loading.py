@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcore.data.root import data_root
+from ddcore.data.root import cache_root, data_root
 from ddcore.errors import InputDataError, UnknownNameError
 from ddcore.images import sources
+from ddcore.images.folders import Reading, read_folder, read_tars
 from ddcore.images.normalisation import fit_normalisation
+from ddcore.images.pictures import Form
 from ddcore.images.spec import ImageSpec, check_images
 from ddcore.parts import Normalisation, Spec, Split, TargetData, split_in_two
 
@@ -35,6 +37,8 @@ def load_images(
     shape: Sequence[int] | None = None,
     split_by: str = "draw",
     size: int | None = None,
+    enlarge: bool = False,
+    corrupt: str = "refuse",
     like: Spec | None = None,
     root: str | Path | None = None,
     seed: int = 0,
@@ -43,10 +47,12 @@ def load_images(
 
     Args:
         source: a name (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``,
-            ``svhn``), the path of a ``.npz`` file or of an image folder, a map-style torch
-            ``Dataset`` of ``(image, label)``, a mapping with ``x_train, y_train`` and optionally
-            ``x_test, y_test``, or a tuple of these arrays.
-        test: a second ``Dataset``, where ``source`` is one.
+            ``svhn``), the path of a ``.npz`` file, of an image folder (`read_folder`) or of a
+            ``.tar`` as webdataset writes them, a map-style torch ``Dataset`` of
+            ``(image, label)``, a mapping with ``x_train, y_train`` and optionally
+            ``x_test, y_test``, or a tuple of these arrays. Images of folders and tars are decoded
+            once, and drawn from a file (`cached`).
+        test: a second ``Dataset`` or ``.tar``, where ``source`` is one.
         name: what reports call the data; default: the name or the file's stem.
         normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted
             elsewhere (clients share one).
@@ -61,11 +67,14 @@ def load_images(
         shape: channels, height and width, declared. Images of a folder are brought to them, one by
             one; others must have them. Default: read from the examples.
         split_by: how splits are cut here: ``draw`` or ``content`` (`split_in_two`).
-        size: side to which images of a folder are resized; needed when they differ.
+        size: side to which images of a folder are brought; needed when they differ. The short side
+            is resized, the long one cut about the centre.
+        enlarge: whether images of a folder that are smaller are accepted.
+        corrupt: ``refuse`` or ``skip`` images of a folder that cannot be read.
         like: facts of other such data (a summary's ``spec``), whose normalisation and number of
             classes are taken.
         root: where downloads are kept; default: the variable ``DDCORE_DATA``, else
-            ``~/.cache/ddcore``.
+            ``~/.cache/ddcore``. Decoded pixels are kept in its ``cache``, or in ``DDCORE_CACHE``.
         seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed
             split.
 
@@ -80,7 +89,10 @@ def load_images(
     if like is not None:
         normalisation, num_classes = like.normalisation, like.num_classes
     declared_names = None if class_names is None else tuple(class_names)
-    arrays, found_name = _arrays(source, test, root=root, size=size, shape=shape, names=declared_names)
+    sides = (size, size) if size is not None else None
+    form = Form(None, sides, enlarge) if shape is None else Form(shape[0], (shape[1], shape[2]), enlarge)
+    reading = Reading(form, cache_root(root), corrupt)
+    arrays, found_name = _arrays(source, test, root=root, reading=reading, names=declared_names)
     name = name or found_name
     facts = sources.facts_about(name)
     names = tuple(class_names or arrays.class_names or facts.class_names)
@@ -91,6 +103,10 @@ def load_images(
     if shape is not None and tuple(train.inputs.shape[1:]) != tuple(shape):
         raise InputDataError(f"{name}: images have shape {tuple(train.inputs.shape[1:])}, declared is {tuple(shape)}")
     carved, drawn = None, False
+    if arrays.validation is not None:
+        if validation:
+            raise InputDataError(f"{name} has a validation split already: leave validation= out")
+        carved = as_split(arrays.validation[0], arrays.validation[1], "validation")
     if held_out is None and arrays.split_test:
         fixed = arrays.split_seed is not None
         by, seed_of = ("draw", arrays.split_seed) if fixed else (split_by, seed)
@@ -143,8 +159,7 @@ def _arrays(
     test: object,
     *,
     root: str | Path | None,
-    size: int | None,
-    shape: Sequence[int] | None,
+    reading: Reading,
     names: tuple[str, ...] | None,
 ) -> tuple[sources.Arrays, str]:
     if isinstance(source, str | Path):
@@ -153,9 +168,14 @@ def _arrays(
             return sources.NAMED[str(source)](data_root(root)), str(source)
         if path.suffix == ".npz" and path.is_file():
             return _from_mapping(sources.read_npz(path)), path.stem
+        if path.suffix == ".tar" and path.is_file():
+            held_out = [] if test is None else [Path(str(test)).resolve()]
+            return read_tars({"train": [path.resolve()], "test": held_out}, reading), path.stem
         if path.is_dir():
-            return sources.read_folder(path, size, shape, names), path.resolve().name
-        raise UnknownNameError("data", str(source), (*sources.NAMED, "path/to/file.npz", "path/to/image/folder"))
+            return read_folder(path, reading, names), path.resolve().name
+        raise UnknownNameError(
+            "data", str(source), (*sources.NAMED, "path/to/file.npz", "path/to/file.tar", "path/to/image/folder")
+        )
     if isinstance(source, Mapping):
         return _from_mapping(source), "arrays"
     if isinstance(source, tuple) and len(source) in (2, 4):

@@ -53,12 +53,12 @@ class Images(Modality):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return (*NAMED, "path/to/file.npz", "path/to/image/folder")
+        return (*NAMED, "path/to/file.npz", "path/to/file.tar", "path/to/image/folder")
 
     def recognises(self, source: object) -> bool:
         if isinstance(source, str | Path):
             path = Path(source)
-            return str(source) in NAMED or path.suffix == ".npz" or path.is_dir()
+            return str(source) in NAMED or path.suffix in (".npz", ".tar") or path.is_dir()
         return True
 
     def loader(self) -> Callable[..., TargetData]:

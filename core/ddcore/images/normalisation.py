@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 from ddcore.ground.devices import constant, matmul_precision
+from ddcore.ground.mapped import is_mapped, lots
 from ddcore.parts import Identity, Normalisation, as_unit_float
 from ddcore.settings import require, settings_from_text
 
@@ -42,6 +43,8 @@ class Standardise(Normalisation):
         numpy computes them on one thread, so that the number of threads does not change the last
         digit.
         """
+        if is_mapped(pixels):
+            return cls(*_moments(pixels))
         mean, std = [], []
         for channel in range(pixels.shape[1]):
             values = as_unit_float(pixels[:, channel].reshape(-1), torch.float64).numpy()
@@ -183,9 +186,20 @@ class ZCA(Normalisation):
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs)
 
 
+def _moments(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel of bytes, by counting them."""
+    counts = torch.zeros(pixels.shape[1], 256, dtype=torch.int64)
+    for part in lots(pixels):
+        counts += torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in part.unbind(dim=1)])
+    n, values = int(counts[0].sum()), torch.arange(256)
+    pairs = list(zip((counts @ values).tolist(), (counts @ values**2).tolist(), strict=True))
+    mean = tuple(s / (255 * n) for s, _ in pairs)
+    return mean, tuple(max(math.sqrt(n * q - s * s) / (255 * n), 1e-6) for s, q in pairs)
+
+
 def _flat_parts(pixels: Tensor) -> Iterator[Tensor]:
     """Yield some images at a time as rows of float64, so that no copy of all of them is made."""
-    for part in pixels.split(IMAGES_AT_ONCE):
+    for part in lots(pixels, IMAGES_AT_ONCE):
         yield as_unit_float(part.flatten(1), torch.float64)
 
 

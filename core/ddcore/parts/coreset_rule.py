@@ -10,7 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.parts.batch import Batch
+from ddcore.ground.mapped import examples_at
+from ddcore.parts.batch import CPU, Batch
 from ddcore.parts.spec import Spec
 from ddcore.parts.target import Split
 
@@ -32,12 +33,13 @@ class Pool:
 
     def batch(self, indices: Tensor) -> Batch:
         """Return normalised examples on the pool's device, to compute with."""
-        inputs = self.spec.normalisation.apply(self.split.inputs[indices].to(self.device))
+        inputs = self.spec.normalisation.apply(examples_at(self.split.inputs, indices, CPU).to(self.device))
         return Batch(inputs, self.split.targets[indices].to(self.device))
 
     def taken(self, indices: Tensor, dtype: torch.dtype) -> Batch:
         """Return normalised examples on the CPU, to keep."""
-        return Batch(self.spec.normalisation.apply(self.split.inputs[indices], dtype), self.split.targets[indices])
+        inputs = self.spec.normalisation.apply(examples_at(self.split.inputs, indices, CPU), dtype)
+        return Batch(inputs, self.split.targets[indices])
 
 
 RULES: dict[str, type[CoresetRule]] = {}

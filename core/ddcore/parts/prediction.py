@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ddcore.ground.devices import matmul_precision
+from ddcore.ground.mapped import lots
 from ddcore.parts.inputs import are_connected
 from ddcore.parts.learner import Predictor
 from ddcore.parts.spec import Spec
@@ -38,7 +39,7 @@ def measured(
     at_once = max(1, len(split)) if are_connected(split.inputs) else lot
     found = []
     with torch.no_grad(), matmul_precision(None, device):
-        for inputs, targets in zip(split.inputs.split(at_once), split.targets.split(at_once), strict=True):
+        for inputs, targets in zip(lots(split.inputs, at_once), split.targets.split(at_once), strict=True):
             outputs = predict(spec.normalisation.apply(inputs.to(device), dtype))
             found.append(spec.task.measured(outputs.float().cpu(), inputs, targets))
     return torch.cat(found)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import BudgetError, InputDataError, UnknownNameError, UnsupportedError
+from ddcore.ground.mapped import chosen, lots
 from ddcore.ground.randomness import generator
 from ddcore.parts.inputs import are_connected, tensors_of
 from ddcore.parts.spec import Spec
@@ -46,7 +47,7 @@ class Split:
 
     def take(self, indices: Tensor) -> Split:
         """Return the examples at ``indices``."""
-        return Split(self.inputs[indices], self.targets[indices])
+        return Split(chosen(self.inputs, indices), self.targets[indices])
 
     def on_cpu(self) -> Split:
         """Return the same examples on the CPU: this split itself, if they are there."""
@@ -127,7 +128,8 @@ class TargetData:
         digest.update(repr(self.spec.normalisation.describe()).encode())
         for tensor in (*tensors_of(self.train.inputs), *tensors_of(self.train.targets)):
             digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            for part in lots(tensor):
+                digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def with_train(self, indices: Tensor, name: str) -> TargetData:
@@ -211,8 +213,8 @@ def content_split(split: Split, fraction: float, seed: int) -> tuple[Tensor, Ten
         raise BudgetError(f"a split's fraction must lie inside (0, 1), not {fraction}")
     below, key = int(fraction * 2**64), f"content-split/{seed}/".encode()
     second = [int.from_bytes(digest[:8], "little") < below for digest in example_digests(split, key)]
-    chosen = torch.tensor(second, dtype=torch.bool)
-    return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+    in_second = torch.tensor(second, dtype=torch.bool)
+    return (~in_second).nonzero().flatten(), in_second.nonzero().flatten()
 
 
 def example_digests(split: Split, key: bytes = b"") -> list[bytes]:
@@ -223,7 +225,7 @@ def example_digests(split: Split, key: bytes = b"") -> list[bytes]:
     """
     if are_connected(split.inputs):
         raise UnsupportedError("connected examples have no bytes of their own: a split by content is not for them")
-    rows = split.inputs.contiguous().flatten(1).numpy()
+    rows = (row for part in lots(split.inputs) for row in part.contiguous().flatten(1).numpy())
     targets = split.targets.contiguous().view(len(split), -1).numpy()
     return [hashlib.sha256(key + y.tobytes() + x.tobytes()).digest() for x, y in zip(rows, targets, strict=True)]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddcore.ground.devices import to_device
+from ddcore.ground.mapped import examples_at, placed
 from ddcore.parts import Batch, Run, Spec, TargetData, taken
 
 
@@ -33,11 +34,11 @@ class ExpertData:
     @classmethod
     def of_target(cls, target: TargetData, device: torch.device) -> ExpertData:
         """Put a training split on ``device``. Bytes stay bytes until a batch needs them."""
-        inputs, targets = target.train.inputs.to(device), target.train.targets.to(device)
+        inputs, targets = placed(target.train.inputs, device), target.train.targets.to(device)
 
         def batch_of(indices: Tensor) -> Batch:
             where = to_device(indices, device)
-            return Batch(target.spec.normalisation.apply(inputs[where]), targets[where])
+            return Batch(target.spec.normalisation.apply(examples_at(inputs, where, device)), targets[where])
 
         return cls(
             batch_of,
