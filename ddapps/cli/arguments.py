@@ -14,7 +14,9 @@ from ddcore.errors import SettingsError
 from ddcore.ground import Workers
 from ddcore.parts import MODALITIES
 
-IMAGES_HELP = "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, or an image folder"
+IMAGES_HELP = (
+    "a name (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), a .npz file, an image folder, or a .tar of images"
+)
 DATA_HELP = f"{IMAGES_HELP}; or a table: a name (breast-cancer, wine, diabetes, ...), a .csv or .parquet file; or a graph: a .npz file; or interactions: a .csv with columns user and item, MovieLens' .zip, an .hdf5; or sentences: a .csv with columns text and label, a folder, or lines of a label, a tab and a text"
 
 

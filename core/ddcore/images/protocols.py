@@ -32,7 +32,7 @@ def _frepo(name: str, families: tuple[str, ...]) -> Protocol:
 
 
 FAIR = Training(
-    updates={1: 1000},
+    updates={1: 500},
     optimiser="adamw",
     learning_rate=1e-3,
     weight_decay=0.01,
