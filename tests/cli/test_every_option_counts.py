@@ -1,4 +1,4 @@
-"""No option of ``distill``, ``evaluate``, ``show`` and ``experts train`` is read and then ignored.
+"""No option of the commands on summaries, experts and teachers is read and then ignored.
 
 A command is run with and without an option. What it asks of the library, or leaves behind, must
 differ as the option says.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +20,14 @@ from PIL import Image
 
 import ddcore as dd
 from ddapps.cli.main import build_parser, main
+from ddcore.engine import TEACHING
+from ddcore.engine.teacher import train_teacher
 from ddcore.errors import DistillationError
+from ddcore.labels import TeacherLabelling
 from ddcore.networks import MLP
 from ddcore.parts import OneOf
 from ddcore.sources import ExpertTraining
+from ddcore.training import Training
 from tests.cli.test_commands import npz  # noqa: F401
 
 Asked = SimpleNamespace
@@ -53,7 +58,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Asked]:
         return note
 
     monkeypatch.setattr(dd, "load_data", loaded)
-    for name in ("distill", "evaluate", "evaluate_kernel", "train_experts"):
+    for name in ("distill", "evaluate", "evaluate_kernel", "train_experts", "train_teacher"):
         monkeypatch.setattr(dd, name, called(name))
 
     def run(words: list[str]) -> Asked:
@@ -96,6 +101,11 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
         "linear_bases",
     ),
     "--bytes": (["--bytes", "5000"], lambda asked: method(asked).factorization.ipc, 2),  # type: ignore[attr-defined]
+    "--labels": (
+        ["--labels", "soft(storage=4bit)"],
+        lambda asked: method(asked).labels,
+        TeacherLabelling("soft", storage="4bit"),
+    ),
     "--storage": (["--storage", "fp16"], lambda asked: method(asked).factorization.storage, "fp16"),  # type: ignore[attr-defined]
     "--ipc": (["--ipc", "3"], lambda asked: method(asked).factorization.ipc, 3),  # type: ignore[attr-defined]
     "--preset": (["--preset", "paper"], lambda asked: method(asked).preset, "paper"),
@@ -144,6 +154,18 @@ EXPERTS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--together": (["--together", "2"], lambda asked: asked.together, 2),
     **WORKERS,
     "--set": (["--set", "learning_rate=0.5"], lambda asked: asked.training, ExpertTraining(learning_rate=0.5)),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **DATA,
+}
+
+
+TEACHER: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--network": (["--network", "mlp(width=5)"], lambda asked: asked.network, "mlp(width=5)"),
+    "--epochs": (["--epochs", "4"], lambda asked: asked.training, replace(TEACHING, epochs=4)),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--set": (["--set", "learning_rate=0.5"], lambda asked: asked.training, replace(TEACHING, learning_rate=0.5)),
     "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
@@ -205,8 +227,36 @@ def test_experts_train(ask: Callable[[list[str]], Asked], folder: str, option: s
     differs_as_it_says(ask, words, EXPERTS[option])
 
 
+@pytest.mark.parametrize("option", TEACHER)
+def test_teacher_train(ask: Callable[[list[str]], Asked], folder: str, option: str) -> None:
+    words = ["teacher", "train", folder, "--out", "teacher"]
+    assert ask(words).arguments[1] == Path("teacher")
+    differs_as_it_says(ask, words, TEACHER[option])
+
+
+def test_teachers_reach_the_method_and_the_protocol(
+    summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path
+) -> None:
+    target = dd.load_data(folder)
+    taught = tuple(
+        train_teacher(
+            target, tmp_path / name, network="convnet(width=2,norm=batch)", training=Training(epochs=1), seed=seed
+        )
+        for seed, name in enumerate("ab")
+    )
+    given = ["--teacher", f"{tmp_path / 'a'},{tmp_path / 'b'}"]
+    asked = ask(["distill", folder, "--out", "x", "--method", "sre2l", "--ipc", "1", *given])
+    networks, labels = method(asked).networks, method(asked).labels
+    assert networks.teachers == labels.teachers == taught  # type: ignore[attr-defined, union-attr]
+    hard = ask(["distill", folder, "--out", "x", "--method", "rded", "--ipc", "1", "--labels", "hard", *given])
+    assert method(hard).labels is None
+    assert ask(["evaluate", str(tmp_path / "summary"), "--data", folder, *given]).teachers == taught
+    assert ask(["evaluate", str(tmp_path / "summary"), "--data", folder]).teachers == ()
+
+
 ELSEWHERE = {
     "distill": {
+        "--teacher",
         "--experts",
         "--out",
         "--overwrite",
@@ -221,6 +271,7 @@ ELSEWHERE = {
         "--length",
     },
     "evaluate": {
+        "--teacher",
         "--data",
         "--sizes",
         "--json",
@@ -233,6 +284,7 @@ ELSEWHERE = {
         "--length",
     },
     "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
+    "teacher train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "show": {"--out", "--debug", "--help"},
 }
 """Options whose effect other tests of this folder see.
@@ -250,7 +302,13 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_is_among_them() -> None:
-    here = {"distill": set(DISTILL), "evaluate": {*EVALUATE, *KERNEL}, "experts train": set(EXPERTS), "show": set()}
+    here = {
+        "distill": set(DISTILL),
+        "evaluate": {*EVALUATE, *KERNEL},
+        "experts train": set(EXPERTS),
+        "teacher train": set(TEACHER),
+        "show": set(),
+    }
     for command, elsewhere in ELSEWHERE.items():
         assert options_of(command) == here[command] | elsewhere, command
 

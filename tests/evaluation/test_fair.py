@@ -104,7 +104,7 @@ def test_a_protocol_keeps_labels_of_its_kind_and_makes_others(
     assert under_labels(few_digits, PROTOCOLS["hard"], ()) is few_digits
 
 
-def test_hard_labels_replace_learned_ones(few_digits: dd.TargetData, tmp_path: object) -> None:
+def test_hard_labels_replace_learned_ones(few_digits: dd.TargetData) -> None:
     learned = dd.distill(few_digits, dd.methods.frepo(ipc=2, preset="cpu"), steps=1, networks="convnet(width=4)")
     assert learned.tensors()[1].ndim == 2
     if learned.recipe.loss != "cross_entropy":

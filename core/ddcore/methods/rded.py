@@ -23,13 +23,13 @@ def rded(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     teacher during training, at temperature 20. Here each tile is an example; there a network
     trains on crops of whole mosaics.
 
-    Preset ``cpu``: no mosaics, crops of half the area at least, and one soft label per example.
+    Preset ``cpu``: no mosaics, crops of .95 of the area at least, and one soft label per example.
 
     It needs a teacher: ``method.with_teachers(teacher)``.
     """
     check_preset(preset)
     on_cpu = preset == "cpu"
-    crops = ScoredCrops(smallest=0.5) if on_cpu else ScoredCrops()
+    crops = ScoredCrops(smallest=0.95) if on_cpu else ScoredCrops()
     views = Chain((RandomResizedCrop(scale=(1.0, 1.0)), CutMix(1.0)))
     online = TeacherLabelling("teacher", temperature=TEMPERATURE, augmentation=views)
     return Method(

@@ -1,0 +1,181 @@
+"""CIFAR-10 under hard labels, soft labels and a teacher: every method beside random selection.
+
+python -m benchmarks.fair --data path/to/cifar10.npz
+python -m benchmarks.fair --data path/to/cifar10.npz --methods rded --ipcs 10
+python -m benchmarks.fair --data path/to/cifar10.npz --labels
+
+Networks and teacher are narrow, so that two cores train them; the table says how narrow. Methods
+have their preset ``cpu``, and the minutes that are asked for. Images are stored as bytes, so that
+random selection of equal bytes has as many. Every row has the same number of updates.
+
+``--labels`` measures instead how few bytes the labels of `random` can take, under labels per view.
+
+Rows of an earlier call at the same budget are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from tempfile import mkdtemp
+from typing import Any
+
+import ddcore as dd
+from benchmarks.common import load_or_explain, markdown
+from benchmarks.merging import MergedRows, merge_argument
+from ddcore.engine import TEACHING
+from ddcore.evaluation import FAIR_PROTOCOLS, PROTOCOLS, Report
+from ddcore.labels import TeacherLabelling
+from ddcore.parts import Method
+
+METHODS = ("random", "dm", "ncfm", "sre2l", "rded")
+STORED = (
+    ("float32, 300 epochs", {}),
+    ("fp16", {"storage": "fp16"}),
+    ("fp16, top 3", {"storage": "fp16", "top": 3}),
+    ("8bit", {"storage": "8bit"}),
+    ("4bit", {"storage": "4bit"}),
+    ("4bit, 60 epochs", {"storage": "4bit", "epochs": 60}),
+    ("4bit, 30 epochs", {"storage": "4bit", "epochs": 30}),
+    ("4bit, 10 epochs", {"storage": "4bit", "epochs": 10}),
+    ("2bit, 10 epochs", {"storage": "2bit", "epochs": 10}),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="cifar10", help="path of a .npz file, or a name (default: cifar10)")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--ipcs", default="10,50")
+    parser.add_argument("--network", default="convnet(width=32,norm=batch)", help="of teacher, distillation and tests")
+    parser.add_argument("--teacher", help="a teacher that is there already; else one is trained")
+    parser.add_argument("--epochs", type=int, default=15, help="of the teacher's training")
+    parser.add_argument("--minutes", type=float, default=3, help="of each distillation")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--labels", action="store_true", help="measure storage of labels instead")
+    merge_argument(parser)
+    options = parser.parse_args()
+    target = load_or_explain(options.data)
+    teacher = dd.train_teacher(
+        target,
+        options.teacher or mkdtemp(),
+        network=options.network,
+        training=dd.override(TEACHING, "epochs", options.epochs),
+        progress=print,
+    )
+    budget = {
+        "network": options.network,
+        "epochs of the teacher": options.epochs,
+        "updates": PROTOCOLS["hard"].training.updates_for(1),
+        "networks": options.runs,
+        "seed": 0,
+        "threads": 1,
+    }
+    if options.labels:
+        measure_labels(options, target, teacher, budget)
+    else:
+        measure_methods(options, target, teacher, {"minutes": options.minutes, **budget})
+
+
+def evaluated(
+    options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData, teacher: dd.Teacher, protocol: Any
+) -> Report:
+    return dd.evaluate(
+        summary,
+        target,
+        networks=options.network,
+        protocol=protocol,
+        runs=options.runs,
+        teachers=teacher,
+        workers=options.workers,
+        device="cpu",
+    )
+
+
+def method_of(name: str, ipc: int, options: argparse.Namespace, teacher: dd.Teacher) -> Method:
+    """Return a method whose images are bytes, with the labels that a protocol gives it."""
+    published = dd.methods.METHODS[name].at(ipc, "cpu", "cifar10")
+    method = dd.override(published, "factorization.storage", "uint8")
+    method = replace(method, factorization=method.factorization.clipped(), labels=None)
+    if follows(name):
+        return method.with_teachers(teacher)
+    return (
+        method
+        if method.matching is None
+        else method.on_networks(options.network.replace("norm=batch", "norm=instance"))
+    )
+
+
+def follows(name: str) -> bool:
+    return name in ("sre2l", "rded")
+
+
+def measure_methods(
+    options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, budget: dict[str, Any]
+) -> None:
+    rows = MergedRows("fair", budget, ("ipc", "method"), options.earlier)
+    assert target.test is not None
+    accuracy = teacher.scores(target.test, target.spec)["accuracy"]
+    for ipc in map(int, options.ipcs.split(",")):
+        for name in options.methods.split(","):
+            started = time.monotonic()
+            summary = dd.distill(
+                target, method_of(name, ipc, options, teacher), seed=0, device="cpu", max_seconds=60 * options.minutes
+            )
+            row: dict[str, Any] = {
+                "ipc": ipc,
+                "method": name,
+                "steps": summary.record["steps"],
+                "seconds": f"{time.monotonic() - started:.0f}",
+                "of the teacher": f"{teacher.record['seconds']:.0f} ({accuracy:.2f} %)" if follows(name) else "",
+            }
+            for protocol in FAIR_PROTOCOLS:
+                report = evaluated(options, summary, target, teacher, protocol)
+                (result,) = report.results
+                row[protocol] = f"{result.mean:.2f} ± {result.ci95:.2f}"
+                row[f"bytes of labels, {protocol}"] = report.details["label_bytes"]
+            row["bytes of images"] = summary.stored_bytes
+            rows.write([row], lambda row: (row["ipc"], METHODS.index(row["method"])), markdown, show=False)
+            print(row, flush=True)
+
+
+def measure_labels(
+    options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, budget: dict[str, Any]
+) -> None:
+    rows = MergedRows("fair_labels", budget, ("ipc", "labels"), options.earlier)
+    ipc = int(options.ipcs.split(",")[0])
+    plain = dd.distill(target, dd.methods.random(ipc=ipc), seed=0, device="cpu")
+    protocol = PROTOCOLS["teacher"]
+    assert isinstance(protocol.labels, TeacherLabelling)
+    whole = 0
+    for title, settings in STORED:
+        labelling = TeacherLabelling(
+            "soft-per-view",
+            (teacher,),
+            **{
+                "temperature": protocol.labels.temperature,
+                "storage": "float32",
+                "augmentation": protocol.training.augmentation,
+                **settings,
+            },
+        )
+        summary = plain.labelled(labelling)
+        report = evaluated(options, summary, target, teacher, protocol)
+        whole = whole or summary.label_bytes
+        (result,) = report.results
+        row = {
+            "ipc": ipc,
+            "labels": title,
+            "bytes": summary.label_bytes,
+            "times fewer": f"{whole / summary.label_bytes:.1f}",
+            "accuracy": f"{result.mean:.2f} ± {result.ci95:.2f}",
+        }
+        titles = [title for title, _ in STORED]
+        rows.write([row], lambda row: (row["ipc"], titles.index(row["labels"])), markdown, show=False)
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
