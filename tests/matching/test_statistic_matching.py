@@ -70,6 +70,7 @@ def test_a_batch_has_one_of_every_class_first(few_digits: dd.TargetData) -> None
 def test_matching_brings_the_statistics_of_noise_to_the_teachers(few_digits: dd.TargetData) -> None:
     method = dd.methods.sre2l(ipc=8, preset="cpu").with_teachers(untrained_teacher(few_digits.spec))
     method = replace(method, factorization=Pixels(ipc=8, init="noise"), labels=None, steps=40)
+    method = dd.override(method, "optimiser.learning_rate", 0.1)
     losses: list[float] = []
     dd.distill(few_digits, method, callbacks=[lambda progress: losses.append(float(progress.loss))])
     assert losses[-1] < 0.8 * losses[0]

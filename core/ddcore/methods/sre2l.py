@@ -41,7 +41,7 @@ CDA: Mapping[str, Recovery] = {
     "imagenet": Recovery(0.01, 0.25, 4000, 32),
     "tiny-imagenet": Recovery(0.05, 0.4, 4000, 4),
 }
-CPU = Recovery(0.1, 0.1, 300, 0, crops=False)
+CPU = Recovery(0.01, 0.02, 300, 0, crops=False)
 TEMPERATURE = 20.0
 
 
@@ -54,7 +54,7 @@ def sre2l(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     (``imagenet``), Tiny ImageNet or CIFAR-100; other data take CIFAR-100's. Labels are one per
     view of 300 epochs, at temperature 20, in batches of 1024.
 
-    Preset ``cpu``: 300 steps at .1 with weight .1 and no crops, from real images, and one soft
+    Preset ``cpu``: 300 steps at .02 with weight .01 and no crops, from real images, and one soft
     label per example.
 
     It needs a teacher with BatchNorm: ``method.with_teachers(teacher)``.
@@ -70,7 +70,7 @@ def cda(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
     Settings of the authors' code (Yin & Shen 2024, arXiv:2311.18838) for ImageNet-1K
     (``imagenet``) and Tiny ImageNet, which other data take too; else those of SRe2L.
 
-    Preset ``cpu``: 300 steps at .1 with weight .1, crops from the whole image to .5 of its area,
+    Preset ``cpu``: 300 steps at .02 with weight .01, crops from the whole image to .5 of its area,
     from real images, and one soft label per example.
     """
     check_preset(preset)

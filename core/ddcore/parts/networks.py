@@ -24,6 +24,11 @@ class Networks(ABC):
     episode: int = 0
     age: int = 0
 
+    @property
+    def turn(self) -> int:
+        """Which of several networks that stay the present one is, from 0."""
+        return 0
+
     @abstractmethod
     def current(self) -> Sequence[Network]:
         """Return the networks that this step matches on."""

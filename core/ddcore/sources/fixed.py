@@ -51,7 +51,11 @@ class InTurn(Networks):
                 network.compile_passes()
 
     def current(self) -> Sequence[Network]:
-        return (self._networks[self.episode % len(self._networks)],)
+        return (self._networks[self.turn],)
+
+    @property
+    def turn(self) -> int:
+        return self.episode % len(self._networks)
 
     def advance(self) -> None:
         self.episode += 1
