@@ -20,9 +20,7 @@ from ddcore.matching.meta_model.quadratic import FALLS, NEITHER, RISES, adam_des
 from ddcore.sources import FreshNetworks
 from tests.running import started
 
-EXACT = ConvexifiedTraining(
-    ridge=1e-2, inner_steps=300, inverse_steps=300, tolerance=1e-13, real_batch=4, clip=False, label_margin=False
-)
+EXACT = ConvexifiedTraining(ridge=1e-2, solver_steps=300, tolerance=1e-13, real_batch=4, clip=False, label_margin=False)
 SMALL = FreshNetworks(ConvNet(width=2, norm="none", activation="softplus"))
 
 
@@ -152,7 +150,7 @@ def test_learning_rates_are_raised_until_a_step_rises_and_follow_how_descents_we
 
 def test_both_solvers_distil_and_the_state_is_kept(few_digits: dd.TargetData) -> None:
     run = a_run(few_digits, precision="fp32")
-    adam = replace(EXACT, solver="adam", inner_steps=5, inverse_steps=5)
+    adam = replace(EXACT, solver="adam", solver_steps=5)
     state = adam.start(run)
     list(adam.terms(run, state))
     kept = state.state_dict()
@@ -166,7 +164,7 @@ def test_what_does_not_fit(few_digits: dd.TargetData) -> None:
     with pytest.raises(UnknownNameError, match="adam"):
         ConvexifiedTraining(solver="newton")
     with pytest.raises(SettingsError, match="2 steps"):
-        ConvexifiedTraining(solver="adam", inner_steps=1)
+        ConvexifiedTraining(solver="adam", solver_steps=1)
     with pytest.raises(SettingsError, match="positive"):
         ConvexifiedTraining(ridge=0.0)
     with pytest.raises(UnsupportedError, match="one at a time"):

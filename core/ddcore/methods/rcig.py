@@ -48,8 +48,7 @@ def rcig(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
         factorization=Pixels(ipc=ipc, init="random", labels="soft", label_init="centred"),
         matching=ConvexifiedTraining(
             solver="cg" if cpu else "adam",
-            inner_steps=10 if cpu else 20,
-            inverse_steps=10 if cpu else 20,
+            solver_steps=10 if cpu else 20,
             real_batch=32,
             real_total=None if cpu else 1024,
             mirrored=entry_for(MIRRORED.get(data or "", {1: True}), largest_ipc(ipc)),

@@ -64,8 +64,7 @@ class ConvexifiedTraining(Matching):
             fifth until the function no longer falls in every step, then multiplied by .7. That
             of :math:`\omega` goes on: every 50 steps of the run it is multiplied by .9 if .29 of
             its descents ended above their start, or by 1.05 if .7 fell in every step.
-        inner_steps: of the solver, for :math:`\omega`.
-        inverse_steps: of the solver, for :math:`v`.
+        solver_steps: of the solver, for each of :math:`\omega` and :math:`v`.
         tolerance: conjugate gradients end where the residual is this share of the right side.
         clip: whether the implicit gradient of a parameter is at most as long as its direct one.
         real_batch: real examples per class and step.
@@ -81,8 +80,7 @@ class ConvexifiedTraining(Matching):
 
     ridge: float = 5e-4
     solver: str = "cg"
-    inner_steps: int = 20
-    inverse_steps: int = 20
+    solver_steps: int = 20
     tolerance: float = 1e-4
     clip: bool = True
     real_batch: int = 100
@@ -98,9 +96,8 @@ class ConvexifiedTraining(Matching):
         if self.solver not in SOLVERS:
             raise UnknownNameError("solver", self.solver, SOLVERS)
         check_real_count(self.real_batch, self.real_total)
-        require_counts(inner_steps=self.inner_steps, inverse_steps=self.inverse_steps)
-        least = min(self.inner_steps, self.inverse_steps)
-        require(self.solver == "cg" or least > 1, "adam needs 2 steps or more to find its learning rates")
+        require_counts(solver_steps=self.solver_steps)
+        require(self.solver == "cg" or self.solver_steps > 1, "adam needs 2 steps or more to find its learning rates")
         require(0 < self.ridge < float("inf"), f"ridge must be positive and finite, not {self.ridge}")
         require(0 <= self.tolerance < 1, f"tolerance is a share, in [0, 1), not {self.tolerance}")
 
@@ -237,7 +234,7 @@ class _State(RegressionState):
     def solution(self, what: str, product: Product, right: Tensor, run: Run) -> Tensor:
         """Return the solution of ``inner`` or ``inverse``."""
         settings = self._settings
-        steps = settings.inner_steps if what == "inner" else settings.inverse_steps
+        steps = settings.solver_steps
         if settings.solver == "cg":
             return conjugate_gradients(product, right, steps, settings.tolerance)
         if what not in self._rates:
