@@ -146,9 +146,9 @@ class AnalyticKernel(Kernel):
         product = values.new_zeros(len(a), len(b)).index_put((rows, columns), values)
         return product.index_put((columns, rows), values) if a is b else product
 
-    def _variances(self, images: Tensor) -> tuple[Tensor, ...]:
+    def _variances(self, examples: Tensor) -> tuple[Tensor, ...]:
         """Return the variances of each pixel that each hidden layer's ReLU sees, ``n x h x w``."""
-        covariance, variances = self._after_layer(pixel_products(images, images)), list[Tensor]()
+        covariance, variances = self._after_layer(pixel_products(examples, examples)), list[Tensor]()
         for layer in range(self.depth):
             variance = same_pixels(covariance)
             variances.append(variance)
