@@ -42,7 +42,7 @@ def main() -> None:
     chosen = {"network": options.network, "steps": options.steps}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if chosen:
-        title += "_" + re.sub(r"\W+", "_", "_".join(f"{value}" for value in chosen.values())).strip("_")
+        title += "_" + re.sub(r"[\W_]+", "_", "_".join(f"{value}" for value in chosen.values())).strip("_")
     budget = {"preset": "cpu", **chosen, "networks per distillation": options.runs, "seeds": "from 0"}
     rows = MergedRows(title, budget, KEY, options.earlier)
     for name in options.methods.split(","):

@@ -119,7 +119,7 @@ METHODS: dict[str, Published] = {
         Published(kip, "Nguyen et al. 2021, arXiv:2011.00050", _DIGITS),
         Published(rfad, "Loo et al. 2022, arXiv:2210.12067", _DIGITS),
         Published(frepo, "Zhou et al. 2022, arXiv:2206.00719", _DIGITS),
-        Published(rcig, "Loo et al. 2023, arXiv:2302.06755", "digits, ipc 1 and 10, protocols quick, dc"),
+        Published(rcig, "Loo et al. 2023, arXiv:2302.06755", "digits, narrow network, 100 steps, quick"),
         Published(mtt, "Cazenavette et al. 2022, arXiv:2203.11932", _DIGITS),
         Published(tesla, "Cui et al. 2022, arXiv:2211.10586", _DIGITS),
         Published(ftd, "Du et al. 2023, arXiv:2211.11004", "digits, ipc 1, protocols dc, dsa, quick"),
