@@ -138,6 +138,11 @@ ENTRIES: dict[str, str] = {
   author={Loo, Noel and Hasani, Ramin and Amini, Alexander and Rus, Daniela},
   booktitle={Advances in Neural Information Processing Systems}, year={2022}
 }""",
+    "rcig": """@inproceedings{loo2023rcig,
+  title={Dataset Distillation with Convexified Implicit Gradients},
+  author={Loo, Noel and Hasani, Ramin and Lechner, Mathias and Rus, Daniela},
+  booktitle={International Conference on Machine Learning}, year={2023}
+}""",
     "frepo": """@inproceedings{zhou2022frepo,
   title={Dataset Distillation using Neural Feature Regression}, author={Zhou, Yongchao and Nezhadarya, Ehsan and Ba, Jimmy},
   booktitle={Advances in Neural Information Processing Systems}, year={2022}

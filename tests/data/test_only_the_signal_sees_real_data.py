@@ -98,6 +98,7 @@ EXPECTED: Mapping[str, set[str]] = {
     "kip": {"select", "batch"},
     "rfad": {"select", "batch"},
     "frepo": {"select", "batch"},
+    "rcig": {"select", "batch"},
     "mtt": {"select", "batch"},
     "tesla": {"select", "batch"},
     "ftd": {"select", "batch"},

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import ddcore as dd
+from ddcore.errors import UnknownNameError
 from ddcore.evaluation import PROTOCOLS
 from ddcore.images import FAMILIES, Chain, ConvNet, ImageSpec, Pixels, ResNet18, SiameseAugmentation
-from ddcore.matching import GradientMatching
+from ddcore.kernels import AnalyticKernel
+from ddcore.matching import GradientMatching, KernelRegression
 from ddcore.methods import METHODS, build_method
 from ddcore.parts import suited_architecture
 from tests.running import started
@@ -31,6 +33,7 @@ FTD = "AngusDujw/FTD-distillation docs/parameters.png; CIFAR is whitened in buff
 HABA = "Huage001/DatasetFactorization "
 LINBA = "princetonvisualai/RememberThePast-DatasetDistillation "
 FREPO = "yongchaoz/FRePo "
+RCIG = "yolky/RCIG "
 
 
 def loops(name: str, source: str, table: dict[int, tuple[int, int]]) -> list[Row]:
@@ -490,6 +493,47 @@ ROWS: list[Row] = [
         "yolky/RFAD run_distillation.py:26-32, models.py:140-169, distillation.py:37-72",
     ),
     (
+        "rcig",
+        "cifar10",
+        10,
+        {
+            "steps": 10_000,
+            "matching.ridge": 5e-4,
+            "matching.solver": "adam",
+            "matching.solver_steps": 20,
+            "matching.clip": True,
+            "matching.loss": "platt",
+            "matching.label_margin": True,
+            "matching.real_total": 1024,
+            "networks.size": 30,
+            "networks.max_age": 100,
+            "networks.most_updates": 15,
+            "networks.staggered": False,
+            "networks.learning_rate": 5e-5,
+            "networks.loss": "squared_error",
+            "networks.architecture": ConvNet(norm="none", widening=2, init="lecun", activation="softplus"),
+            "factorization.labels": "soft",
+            "factorization.label_init": "centred",
+            "optimiser.kind": "adabelief",
+            "optimiser.learning_rate": 3e-3,
+            "optimiser.group_learning_rates": {"platt": 0.03},
+            "optimiser.schedule": "constant",
+        },
+        RCIG + "configs_final/depth_3.txt, distill_dataset.py:87, 107, 193, algorithms.py:99-100, 265, 580-595",
+    ),
+    *(
+        ("rcig", data, ipc, {"matching.mirrored": mirrored, "normalisation": zca}, RCIG + source)
+        for data, ipc, mirrored, zca, source in (
+            ("mnist", 1, False, None, "configs_final/depth_3_no_flip.txt, dataloader.py:76"),
+            ("fashion-mnist", 10, False, None, "configs_final/depth_3_no_flip.txt, dataloader.py:76"),
+            ("cifar100", 10, True, "zca-standard", "configs_final/depth_3.txt, dataloader.py:79"),
+            ("cifar100", 50, False, "zca-standard", "configs_final/cifar100_50.txt, dataloader.py:79"),
+            ("tiny-imagenet", 1, True, "zca-standard", "configs_final/depth_4_200.txt, dataloader.py:79"),
+            ("tiny-imagenet", 10, False, "zca-standard", "configs_final/depth_4_big.txt, dataloader.py:79"),
+        )
+    ),
+    ("rcig", "tiny-imagenet", 1, {"networks.architecture.activation": "relu"}, RCIG + "configs_final/depth_4_200.txt"),
+    (
         "kip",
         "cifar10",
         10,
@@ -518,6 +562,7 @@ ROWS: list[Row] = [
             ("frepo", "cifar10", "frepo", FREPO + "script/eval.py:128-231"),
             ("frepo", "fashion-mnist", "frepo-grey", FREPO + "script/eval.py:164-166"),
             ("it_gan", "cifar10", "it-gan", "VICO-UoE/IT-GAN ITGAN_Evaluate.py:14-21"),
+            ("rcig", "cifar10", "frepo", RCIG + "eval.py:150-190, but for the learning rate"),
             ("kip", "cifar10", "krr", "google-research kip/KIP.ipynb"),
         )
     ),
@@ -654,6 +699,7 @@ def test_frepo_evaluates_by_the_number_of_examples() -> None:
         ("kip", 5000, "google-research kip/KIP.ipynb"),
         ("dd", 1024, "SsnL/dataset-distillation base_options.py:212"),
         ("frepo", 1024, FREPO + "script/distill.py:64"),
+        ("rcig", 1024, RCIG + "distill_dataset.py:87"),
         ("psg", 256, "DingfanChen/Private-Set main.py:48"),
         ("gtn", 128, "uber-research/GTN experiments/cgtn.json"),
     ],
@@ -702,3 +748,12 @@ def test_a_total_is_what_the_real_data_is_asked_for(few_digits: dd.TargetData) -
     asked.clear()
     list(few.terms(run, few.start(run)))
     assert asked == [1, 1, 1]
+
+
+def test_kip_with_pooling_has_the_kernel_of_the_second_paper() -> None:
+    """google-research kip/nn_training.ipynb: ConvNet with depth=3 and prepend_conv_layer."""
+    matching = dd.methods.METHODS["kip"].build(ipc=1, kernel="conv-pool").matching
+    kernel = AnalyticKernel("ntk", "conv", 4, 2**0.5, 0.1, 3, pooling="average", unpooled=1, readout="flatten")
+    assert isinstance(matching, KernelRegression) and matching.kernel == kernel
+    with pytest.raises(UnknownNameError, match="conv-pool"):
+        dd.methods.METHODS["kip"].build(ipc=1, kernel="rbf")

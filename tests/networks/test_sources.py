@@ -172,6 +172,30 @@ def test_the_pool_holds_staggered_ages_and_retires_at_the_limit(few_digits: dd.T
     assert first_lives == [102 - counter for counter in range(0, 100, 10)]
 
 
+def test_members_may_take_several_updates_and_begin_together(few_digits: dd.TargetData) -> None:
+    """As yolky/RCIG algorithms.py:265-280 has it, with 1 to 15 updates and an end at 100."""
+    source = NetworkPool(MLP(width=4), size=2, max_age=12, most_updates=3, staggered=False, learning_rate=0.1)
+    run = started(few_digits, networks=source)
+    assert [m._retires_at for m in run.networks._members] == [12, 12]  # type: ignore[attr-defined]
+    ages, moved = [], {}
+    for step in range(60):
+        run.step = step
+        member = run.networks._members[run.networks._picked]  # type: ignore[attr-defined]
+        age, episode = member.age, member.episode
+        before = torch.cat([p.flatten().clone() for p in member.current()[0].parameters()])
+        run.networks.advance()
+        if member.episode == episode:
+            ages.append(member.age - age)
+            # A first step of Adam moves no number by more than its rate: so several are seen.
+            if age == 0:
+                after = torch.cat([p.flatten() for p in member.current()[0].parameters()])
+                moved[ages[-1]] = float((after - before).abs().max())
+        else:
+            assert member.age == 0 and age + 3 >= 12
+    assert set(ages) == {1, 2, 3} and moved[1] <= 0.1001 < min(moved[n] for n in moved if n > 1)
+    assert NetworkPool(most_updates=1) == NetworkPool()
+
+
 def test_the_pool_trains_the_member_that_was_matched_on(few_digits: dd.TargetData) -> None:
     run = started(few_digits, networks=NetworkPool(MLP(width=4), size=3, max_age=50))
     for step in range(5):

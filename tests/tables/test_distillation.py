@@ -22,7 +22,7 @@ from tests.running import FOLLOWING, OF_IMAGES
 
 SHORT = Protocol("short", Training(epochs=60, learning_rate=0.05))
 ON_IMAGES = ("idc", "idc_i", "it_gan", "haba", "kfs", "linba", "gtn")
-ABOUT_CLASSES = ("cafe", "datm", "forgetting", "rfad")
+ABOUT_CLASSES = ("cafe", "datm", "forgetting", "rcig", "rfad")
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 from ddcore.matching.distribution import DistributionMatching, FeatureAlignment, StatisticMatching
 from ddcore.matching.gradient import GradientMatching
-from ddcore.matching.meta_model import KernelRegression, UnrolledTraining
+from ddcore.matching.meta_model import ConvexifiedTraining, KernelRegression, UnrolledTraining
 from ddcore.matching.trajectory import TrajectoryMatching
 from ddcore.matching.unrolling import StepSizes, unroll
 from ddcore.parts import Matching, MatchingState, Term
 
 __all__ = [
+    "ConvexifiedTraining",
     "DistributionMatching",
     "FeatureAlignment",
     "GradientMatching",

@@ -30,6 +30,7 @@ from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
 from ddcore.methods.psg import psg
+from ddcore.methods.rcig import rcig
 from ddcore.methods.rded import rded
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
@@ -122,6 +123,7 @@ METHODS: dict[str, Published] = {
         Published(kip, "Nguyen et al. 2021, arXiv:2011.00050", _DIGITS),
         Published(rfad, "Loo et al. 2022, arXiv:2210.12067", _DIGITS),
         Published(frepo, "Zhou et al. 2022, arXiv:2206.00719", _DIGITS),
+        Published(rcig, "Loo et al. 2023, arXiv:2302.06755", "digits, narrow network, 100 steps, quick"),
         Published(mtt, "Cazenavette et al. 2022, arXiv:2203.11932", _DIGITS),
         Published(tesla, "Cui et al. 2022, arXiv:2211.10586", _DIGITS),
         Published(ftd, "Du et al. 2023, arXiv:2211.11004", "digits, ipc 1, protocols dc, dsa, quick"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ddcore.errors import UnknownNameError
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Pixels
 from ddcore.kernels import AnalyticKernel
@@ -9,8 +10,14 @@ from ddcore.matching import KernelRegression
 from ddcore.methods.presets import check_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, NoNetworks
 
+KERNELS = {
+    "fc": AnalyticKernel("ntk", "fc", depth=1),
+    "conv-pool": AnalyticKernel("ntk", "conv", depth=4, pooling="average", unpooled=1),
+}
+"""The published kernels: that of the first paper, and ``ConvNet`` of the second."""
 
-def kip(ipc: Ipc = 10, preset: str = "paper") -> Method:
+
+def kip(ipc: Ipc = 10, preset: str = "paper", kernel: str = "fc") -> Method:
     """Learn images on which ridge regression with a neural tangent kernel predicts the real labels.
 
     Settings of the paper (arXiv:2011.00050, its public notebook): the kernel of one fully connected
@@ -18,9 +25,15 @@ def kip(ipc: Ipc = 10, preset: str = "paper") -> Method:
     examples, Adam at .04, hard labels, float64. The number of steps, 1000, is where the notebook's
     text sees convergence. ``factorization.labels=soft`` learns labels too.
 
+    ``kernel="conv-pool"`` is that of arXiv:2107.13034 (its notebook): a convolution, then three
+    with 2 x 2 average pooling, no norm, readout after flattening. Evaluation must name it too. A
+    step costs pixels squared for each pair of images.
+
     Preset ``cpu``: 300 steps of Adam at .01 on 1000 real examples, ridge .01.
     """
     check_preset(preset)
+    if kernel not in KERNELS:
+        raise UnknownNameError("kernel", kernel, KERNELS)
     cpu = preset == "cpu"
     return Method(
         name="kip",
@@ -28,7 +41,7 @@ def kip(ipc: Ipc = 10, preset: str = "paper") -> Method:
         cites=("kip",),
         factorization=Pixels(ipc=ipc, init="random", label_init="centred"),
         matching=KernelRegression(
-            AnalyticKernel("ntk", "fc", depth=1),
+            KERNELS[kernel],
             ridge=0.01 if cpu else 1e-6,
             real_batch=100,
             real_total=None if cpu else 5000,

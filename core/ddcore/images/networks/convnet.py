@@ -26,7 +26,8 @@ class ConvNet(Architecture):
         width: channels of every block.
         depth: number of blocks; None: 2 up to 16 pixels, 3 up to 32, 4 at 64.
         norm: ``instance``, ``batch``, ``layer``, ``group``, ``none``.
-        activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``.
+        activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``, ``softplus``
+            (60 times as steep).
         pooling: ``avg``, ``max``, ``none``.
         widening: what the width is multiplied by from one block to the next.
         init: ``uniform``: as torch draws weights. ``he``: weights are normal, of variance

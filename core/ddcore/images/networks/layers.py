@@ -80,6 +80,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.01),
     "sigmoid": nn.Sigmoid,
     "swish": nn.SiLU,
+    "softplus": lambda: nn.Softplus(beta=60),
 }
 _POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "avg": AveragePool,
@@ -102,7 +103,10 @@ def norm(name: str, channels: int) -> nn.Module:
 
 
 def activation(name: str) -> nn.Module:
-    """Return an activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``."""
+    """Return an activation: ``relu``, ``leaky_relu``, ``sigmoid``, ``swish``, ``softplus``.
+
+    The last is log(1 + exp(60 x)) / 60.
+    """
     if name not in _ACTIVATIONS:
         raise UnknownNameError("activation", name, _ACTIVATIONS)
     return _ACTIVATIONS[name]()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ddcore.errors import UnknownNameError, UnsupportedError
+from ddcore.errors import UnsupportedError
 from ddcore.kernels import AnalyticKernel, centred, ridge_solution
+from ddcore.matching.meta_model.regression import (
+    RegressionState,
+    check_loss,
+    label_margin,
+    regressed,
+    regression_recipe,
+)
 from ddcore.matching.real_count import check_real_count, real_count
-from ddcore.parts import Kernel, Matching, MatchingState, NetworkSource, Recipe, Run, Term, as_dense
+from ddcore.parts import Kernel, Matching, MatchingState, NetworkSource, Recipe, Run, Term
 from ddcore.settings import require, require_counts
-
-OUTER_LOSSES = ("squared", "platt", "multinomial")
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ class KernelRegression(Matching):
     trains_labels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.loss not in OUTER_LOSSES:
-            raise UnknownNameError("loss", self.loss, OUTER_LOSSES)
+        check_loss(self.loss)
         check_real_count(self.real_batch, self.real_total)
         for ridge in (self.ridge, *self.ridges):
             require(0 <= ridge < float("inf"), f"ridge must be finite and not negative, it is {ridge}")
@@ -84,10 +87,6 @@ class KernelRegression(Matching):
             raise UnsupportedError("an analytic kernel takes no networks: networks=NoNetworks()")
 
     def start(self, run: Run) -> MatchingState:
-        for network in run.networks.current():
-            network.require_independent_examples()
-        if run.spec.task.numeric and self.loss == "platt":
-            raise UnsupportedError(f"loss {self.loss!r} is about classes; the targets here are numbers: loss='squared'")
         return _KernelState(self.loss, self.ridge, run)
 
     def terms(self, run: Run, state: MatchingState) -> Iterator[Term]:
@@ -95,12 +94,7 @@ class KernelRegression(Matching):
         kernel, networks, classes = self.kernel, run.networks.current(), run.spec.num_classes
         real = run.real.batch(run.examples.classes, real_count(run, self.real_batch, self.real_total), "real")
         wanted = centred(real.targets, classes)
-        synthetic = run.examples.decode(generator=run.generator("decode"))
-        labels = centred(synthetic.targets, classes)
-        inputs = synthetic.inputs
-        mirrored = run.spec.mirrored(inputs) if self.mirrored else None
-        if mirrored is not None:
-            inputs, labels = torch.cat([inputs, mirrored]), torch.cat([labels, labels])
+        inputs, labels = regressed(run, self.mirrored)
         with run.autocast():
             support = kernel.embed(inputs, networks)
         checked = run.device.type == "cpu"
@@ -118,7 +112,9 @@ class KernelRegression(Matching):
         for part, targets in zip(real.inputs.split(size), wanted.split(size), strict=True):
             with torch.no_grad(), run.autocast():
                 tested = kernel.embed(part, networks)
-            loss = self._loss(kernel.product(tested, ends[0]).double() @ ends[1], targets, state) / len(wanted)
+            loss = state.loss_sum(
+                kernel.product(tested, ends[0]).double() @ ends[1], targets, mean_over_classes=self.mean_over_classes
+            ) / len(wanted)
             value += loss.detach()
             found = torch.autograd.grad(loss, ends)
             derivatives = [d + g for d, g in zip(derivatives, found, strict=True)]
@@ -127,7 +123,8 @@ class KernelRegression(Matching):
         ).sum()
         total = product - product.detach() + value
         yield Term(
-            total - _margin(labels) if self.label_margin and classes > 1 else total, classes=run.examples.classes
+            total - label_margin(labels, 1 / classes) if self.label_margin and classes > 1 else total,
+            classes=run.examples.classes,
         )
 
     def _chosen_ridge(self, run: Run, support: Tensor, gram: Tensor, labels: Tensor) -> float:
@@ -141,51 +138,22 @@ class KernelRegression(Matching):
             found[ridge] = run.real.validate(predict)[self.choose_by or run.spec.task.score]
         return max(found, key=lambda ridge: found[ridge])
 
-    def _loss(self, predictions: Tensor, targets: Tensor, state: _KernelState) -> Tensor:
-        """Return the loss summed over examples."""
-        if self.loss == "platt":
-            return F.cross_entropy(state.scale() * predictions, targets.argmax(dim=1), reduction="sum")
-        if self.loss == "multinomial":
-            return F.cross_entropy(predictions, as_dense(targets), reduction="sum")
-        squared = 0.5 * (predictions - as_dense(targets)).square().sum()
-        return squared / targets.shape[1] if self.mean_over_classes else squared
-
     def first_recipe(self, soft_labels: bool) -> Recipe:
-        return Recipe("squared_error" if soft_labels else "cross_entropy")
+        return regression_recipe(soft_labels)
 
     def recipe(self, state: MatchingState) -> Recipe:
         assert isinstance(state, _KernelState)
-        return self.first_recipe(state.soft_labels)
+        return state.recipe()
 
 
-class _KernelState(MatchingState):
+class _KernelState(RegressionState):
     def __init__(self, loss: str, ridge: float, run: Run) -> None:
+        super().__init__(loss, run)
         self.ridge = ridge
-        self.soft_labels = "labels" in run.examples.groups()
-        zero = torch.zeros((), dtype=torch.float64, device=run.device)
-        self._log_scale = nn.Parameter(zero) if loss == "platt" else None
-
-    def parameters(self) -> Sequence[nn.Parameter]:
-        return [] if self._log_scale is None else [self._log_scale]
-
-    def scale(self) -> Tensor:
-        assert self._log_scale is not None
-        return self._log_scale.exp()
-
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        return {} if self._log_scale is None else {"platt": [self._log_scale]}
 
     def state_dict(self) -> dict[str, Any]:
-        platt = {} if self._log_scale is None else {"platt": self._log_scale.detach().clone()}
-        return {"ridge": self.ridge, **platt}
+        return super().state_dict() | {"ridge": self.ridge}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         self.ridge = float(state["ridge"])
-        if self._log_scale is not None:
-            with torch.no_grad():
-                self._log_scale.copy_(state["platt"])
-
-
-def _margin(labels: Tensor) -> Tensor:
-    first, second = labels.topk(2, dim=1).values.unbind(dim=1)
-    return (first - second).clamp_max(1 / labels.shape[1]).mean()
