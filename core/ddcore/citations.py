@@ -23,6 +23,11 @@ ENTRIES: dict[str, str] = {
   title={Dataset Distillation via Curriculum Data Synthesis in Large Data Era}, author={Yin, Zeyuan and Shen, Zhiqiang},
   journal={Transactions on Machine Learning Research}, year={2024}
 }""",
+    "g_vbsm": """@inproceedings{shao2024gvbsm,
+  title={Generalized Large-Scale Data Condensation via Various Backbone and Statistical Matching},
+  author={Shao, Shitong and Yin, Zeyuan and Zhou, Muxin and Zhang, Xindong and Shen, Zhiqiang},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2024}
+}""",
     "rded": """@inproceedings{sun2024rded,
   title={On the Diversity and Realism of Distilled Dataset: An Efficient Dataset Distillation Paradigm},
   author={Sun, Peng and Shi, Bei and Yu, Daiwei and Lin, Tao},

@@ -114,6 +114,7 @@ EXPECTED: Mapping[str, set[str]] = {
     "forgetting": {"select"},
     "sre2l": {"select", "teacher"},
     "cda": {"select", "teacher"},
+    "g_vbsm": {"select", "batch", "teacher"},
     "rded": {"select", "teacher"},
 }
 

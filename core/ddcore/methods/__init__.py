@@ -11,6 +11,7 @@ from ddcore.methods.distill_cf import distill_cf
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
+from ddcore.methods.g_vbsm import g_vbsm
 from ddcore.methods.gtn import gtn
 from ddcore.methods.haba import haba
 from ddcore.methods.idc import idc, idc_i
@@ -48,6 +49,7 @@ __all__ = [
     "forgetting",
     "frepo",
     "ftd",
+    "g_vbsm",
     "gtn",
     "haba",
     "head_users",

@@ -19,6 +19,7 @@ from ddcore.methods.distill_cf import distill_cf
 from ddcore.methods.dm import dm
 from ddcore.methods.frepo import frepo
 from ddcore.methods.ftd import ftd
+from ddcore.methods.g_vbsm import g_vbsm
 from ddcore.methods.gcond import doscond, gcdm, gcond
 from ddcore.methods.gtn import gtn
 from ddcore.methods.haba import haba
@@ -142,6 +143,7 @@ METHODS: dict[str, Published] = {
         ),
         Published(sre2l, "Yin et al. 2023, arXiv:2306.13092", _FAIR),
         Published(cda, "Yin & Shen 2024, arXiv:2311.18838", "not yet"),
+        Published(g_vbsm, "Shao et al. 2024, arXiv:2311.17950", "not yet"),
         Published(rded, "Sun et al. 2024, arXiv:2312.03526", _FAIR),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
