@@ -137,6 +137,7 @@ def blocks(page: str) -> list[str]:
         ("docs/extending.md", ".distill("),
         ("docs/methods.md", ".distill("),
         ("docs/scaling.md", "dd.Workers("),
+        ("docs/teachers.md", ".labelled("),
         ("docs/tables.md", ".distill("),
         ("docs/graphs.md", ".distill("),
         ("docs/recommenders.md", ".distill("),
