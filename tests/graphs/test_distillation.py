@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 import ddcore as dd
 from ddcore.errors import BudgetError, InputDataError, SettingsError, UnsupportedError
-from ddcore.evaluation.evaluate import TrainingSource, train_one
+from ddcore.evaluation.evaluate import train_one
+from ddcore.evaluation.source import TrainingSource
 from ddcore.graphs import GCN, SGC, GraphBernoulli, GraphFeatures, GraphNodes, GraphSimilarity, Nodes
 from ddcore.graphs.factorizations import PairwiseSimilarity
 from ddcore.ground.optimiser import Optimiser

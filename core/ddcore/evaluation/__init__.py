@@ -4,12 +4,13 @@ from ddcore.evaluation.approximation import Approximation, epsilon_approximation
 from ddcore.evaluation.dd_ranking import augmentation_robust_score, label_robust_score
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
-from ddcore.evaluation.evaluate import TrainingSource, check_compatible, evaluate, held_out_split, predict, train_one
+from ddcore.evaluation.evaluate import evaluate, predict, train_one
 from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, evaluate_fairly, random_beside
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
 from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 from ddcore.evaluation.storage import Storage, storage
 from ddcore.training import PROTOCOLS, Protocol

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from ddcore.errors import SettingsError
-from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split, predict, train_one
+from ddcore.evaluation.evaluate import predict, train_one
 from ddcore.evaluation.protocols import as_protocol
+from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import resolve_device
 from ddcore.parts import (
     LOSSES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,32 +11,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, SettingsError, UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.learners import as_learner, usual_learners
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import (
     autocast,
     check_precision,
     dtype_of,
     matmul_precision,
     resolve_device,
-    to_device,
     usual_precision,
     warm_allocator,
 )
-from ddcore.ground.mapped import examples_at, placed
+from ddcore.ground.mapped import placed
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
     Architecture,
     Augmentation,
-    Batch,
-    Feed,
     Learner,
     Network,
-    Recipe,
     Spec,
     Split,
     TargetData,
@@ -47,12 +44,10 @@ from ddcore.parts import (
     scored,
     suited_architecture,
     suited_augmentation,
-    taken,
 )
 from ddcore.settings import describe
-from ddcore.summary import DataSummary, original_bytes
+from ddcore.summary import DataSummary
 from ddcore.training import Protocol, Teacher, Training, Watch, fit
-from ddcore.version import __version__
 
 LEARNED = "learners"
 """What a report calls the protocol where no network was trained."""
@@ -220,69 +215,6 @@ def _runs_of(learner: Architecture | Learner, runs: int) -> int:
     return 1 if isinstance(learner, Learner) and not learner.random else runs
 
 
-class TrainingSource:
-    """What a network is trained on: a summary's examples, or the whole training split."""
-
-    def __init__(self, batch_of: Callable[[Tensor], Batch], size: int, recipe: Recipe, labels: str) -> None:
-        self.batch_of, self.size, self.recipe, self.labels = batch_of, size, recipe, labels
-        self.members: dict[int, Tensor] = {}
-        self.data, self.method, self.ipc, self.stored_bytes = "?", "custom", float("nan"), 0
-        self.feed: Feed | None = None
-        self.label_bytes = 0
-
-    @classmethod
-    def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
-        """Put the examples on ``device``. Real bytes stay bytes until a batch needs them."""
-        if isinstance(data, TargetData):
-            inputs, targets = placed(data.train.inputs, device), data.train.targets.to(device)
-            apply = data.spec.normalisation.apply
-            recipe = Recipe(data.spec.task.loss("cross_entropy"))
-
-            def batch_of(indices: Tensor) -> Batch:
-                there = to_device(indices, device)
-                return Batch(apply(examples_at(inputs, there, device), dtype), targets[there])
-
-            source = cls(batch_of, len(targets), recipe, "hard")
-            per_class = len(targets) / len(data.spec.classes)
-            source.data, source.method = data.name, "full data"
-            source.ipc = int(per_class) if per_class == int(per_class) else round(per_class, 1)
-            source.stored_bytes = original_bytes(data.spec, len(targets))
-            return source
-        decoded, labels = data.tensors(device, dtype)
-        kind = "soft" if labels.ndim == 2 else "hard"
-        source = cls(partial(taken, Batch(decoded, labels)), len(labels), data.recipe, kind)
-        if data.labels is not None:
-            source.feed, source.labels = data.labels.feed(device, dtype), data.labels.kind
-            source.label_bytes = data.label_bytes
-        source.members = data.members()
-        source.data = str(data.record.get("data", "?"))
-        source.method = str(data.record.get("method", {}).get("name", "custom"))
-        source.ipc, source.stored_bytes = data.ipc, data.stored_bytes
-        return source
-
-    def report(
-        self,
-        protocol: str,
-        results: Sequence[Result],
-        target: TargetData,
-        split: str,
-        device: torch.device,
-        details: Mapping[str, Any],
-    ) -> Report:
-        """Return a report of ``results``, with the facts that every report states."""
-        facts = {
-            "labels": self.labels,
-            "normalisation": target.spec.normalisation.describe()["name"],
-            "tested_on": {"data": target.name, "split": split, "examples": len(held_out_split(target, split))},
-            "device": str(device),
-            "threads": details.get("threads", torch.get_num_threads()),
-            "versions": {"ddcore": __version__, "torch": torch.__version__},
-        }
-        return Report(
-            self.data, self.method, self.ipc, self.stored_bytes, protocol, tuple(results), {**details, **facts}
-        )
-
-
 def train_one(
     architecture: Architecture,
     source: TrainingSource,
@@ -376,32 +308,3 @@ def _fitting(chosen: Architecture | Learner, spec: Spec) -> Architecture | Learn
 def _suited(protocol: Protocol, summary: DataSummary | TargetData, target: TargetData) -> Augmentation:
     """Return the protocol's augmentation without what does not suit the summary or the target."""
     return suited_augmentation(suited_augmentation(protocol.training.augmentation, summary.spec), target.spec)
-
-
-def held_out_split(target: TargetData, split: str) -> Split:
-    """Return the test or validation split, or raise `InputDataError`."""
-    if split not in ("test", "validation"):
-        raise SettingsError(f"split must be 'test' or 'validation', not {split!r}")
-    held_out = target.test if split == "test" else target.validation
-    if held_out is None or not len(held_out):
-        raise InputDataError(f"{target.name} has no {split} split: load it with one (test=..., validation=0.1)")
-    return held_out
-
-
-def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> None:
-    """Raise `InputDataError` unless networks trained on ``summary`` can be tested on ``target``."""
-    ours, theirs = summary.spec, target.spec
-    ours.require_same(theirs)
-    if ours.shape != theirs.shape:
-        raise InputDataError(f"the summary's examples have shape {ours.shape}, the target's {theirs.shape}")
-    if ours.num_classes != theirs.num_classes:
-        raise InputDataError(f"the summary has {ours.num_classes} classes, the target {theirs.num_classes}")
-    if ours.class_names and theirs.class_names and ours.class_names != theirs.class_names:
-        raise InputDataError(
-            f"the summary's classes are {', '.join(ours.class_names[:5])}, ..., the target's are "
-            f"{', '.join(theirs.class_names[:5])}, ...: their ids do not mean the same"
-        )
-    if not ours.normalisation.same_as(theirs.normalisation):
-        raise InputDataError(
-            "the summary and the target differ in normalisation: load the target with like=summary.spec"
-        )

@@ -7,8 +7,8 @@ import time
 import torch
 
 from ddcore.errors import SettingsError
-from ddcore.evaluation.evaluate import TrainingSource, check_compatible, held_out_split
 from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import matmul_precision, resolve_device
 from ddcore.kernels import as_kernel, centred, kernel_label, ridge_solution
 from ddcore.parts import TargetData
