@@ -14,6 +14,11 @@ ENTRIES: dict[str, str] = {
   title={Dataset Condensation with Distribution Matching}, author={Zhao, Bo and Bilen, Hakan},
   booktitle={Winter Conference on Applications of Computer Vision}, year={2023}
 }""",
+    "ncfm": """@inproceedings{wang2025ncfm,
+  title={Dataset Distillation with Neural Characteristic Function: A Minmax Perspective},
+  author={Wang, Shaobo and Yang, Yicun and Liu, Zhiyuan and Sun, Chenghao and Hu, Xuming and He, Conghui and Zhang, Linfeng},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2025}
+}""",
     "dc": """@inproceedings{zhao2021dc,
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}

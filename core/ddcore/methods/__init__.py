@@ -20,6 +20,7 @@ from ddcore.methods.kip import kip
 from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
+from ddcore.methods.ncfm import ncfm
 from ddcore.methods.presets import PRESETS
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
@@ -59,6 +60,7 @@ __all__ = [
     "linba",
     "linba_no_factorization",
     "mtt",
+    "ncfm",
     "psg",
     "random",
     "rfad",

@@ -29,6 +29,7 @@ from ddcore.methods.kip import kip
 from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.mtt import mtt
+from ddcore.methods.ncfm import ncfm
 from ddcore.methods.psg import psg
 from ddcore.methods.rfad import rfad
 from ddcore.methods.selection import forgetting, head_users, herding, k_center, k_means, random, svp_cf
@@ -105,6 +106,9 @@ METHODS: dict[str, Published] = {
             dm,
             "Zhao & Bilen 2023, arXiv:2110.04181",
             f"{_DIGITS}; MNIST, 1000 (ipc 1) and 300 (ipc 10) of 20 000 steps",
+        ),
+        Published(
+            ncfm, "Wang et al. 2025, arXiv:2502.20653", "digits and MNIST (narrow network), ipc 1 and 10, protocol dc"
         ),
         Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
         Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
