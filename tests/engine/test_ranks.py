@@ -55,7 +55,7 @@ def alone(name: str) -> dd.DataSummary:
 def test_processes_together_equal_one(tmp_path: Path) -> None:
     ended = torchrun("all", tmp_path, 3)
     assert [code for code, _ in ended] == [0] * 3, ended[0][1]
-    for name in ("dm", "dsa", "dcc"):
+    for name in ("dm", "dsa", "dcc", "sampler"):
         together = dd.DataSummary.load(tmp_path / name)
         assert together.record["machine"]["processes"] == 3
         torch.testing.assert_close(images(together), images(alone(name)), rtol=1e-6, atol=1e-6)

@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 import ddcore as dd
+from ddcore.matching import CharacteristicFunction, FrequencySampler
 from tests.running import shrunk
 
 NETWORK = "convnet(width=8)"
 
 
 def method_of(name: str) -> dd.Method:
-    """Return a small method; that of DCC is joint from the first step."""
+    """Return a small method; that of DCC is joint from the first step, ``sampler`` has one."""
+    if name == "sampler":
+        distance = CharacteristicFunction(frequencies=4, sampler=FrequencySampler())
+        return dd.override(shrunk("dm", NETWORK, steps=6), "matching.distance", distance)
     method = shrunk(name, NETWORK, steps=6)
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
@@ -43,7 +47,7 @@ def main() -> None:
     """Do what the first word says, in the folder that the second names."""
     what, folder = sys.argv[1], Path(sys.argv[2])
     if what == "all":
-        for name in ("dm", "dsa", "dcc"):
+        for name in ("dm", "dsa", "dcc", "sampler"):
             distilled(name, distributed=True)
     elif what == "dying":
         distilled("dsa", distributed=True, checkpoint=folder / "checkpoint", dies_at=3)
