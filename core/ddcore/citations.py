@@ -19,6 +19,11 @@ ENTRIES: dict[str, str] = {
   author={Wang, Shaobo and Yang, Yicun and Liu, Zhiyuan and Sun, Chenghao and Hu, Xuming and He, Conghui and Zhang, Linfeng},
   booktitle={Conference on Computer Vision and Pattern Recognition}, year={2025}
 }""",
+    "linear_gradient_matching": """@inproceedings{cazenavette2025lgm,
+  title={Dataset Distillation for Pre-Trained Self-Supervised Vision Models},
+  author={Cazenavette, George and Torralba, Antonio and Sitzmann, Vincent},
+  booktitle={Advances in Neural Information Processing Systems}, year={2025}
+}""",
     "dc": """@inproceedings{zhao2021dc,
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}

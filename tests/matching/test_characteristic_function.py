@@ -39,9 +39,7 @@ def by_hand(first: Tensor, second: Tensor, frequencies: Tensor, amplitude: float
 @pytest.mark.parametrize(("amplitude", "phase"), [(0.5, 0.5), (0.9, 0.1), (0.1, 0.9), (1.0, 0.0), (0.0, 1.0)])
 def test_the_distance_is_that_of_complex_numbers(amplitude: float, phase: float) -> None:
     random = torch.Generator().manual_seed(0)
-    first, second, frequencies = (
-        torch.randn(n, 4, generator=random, dtype=torch.float64) for n in (5, 7, 9)
-    )
+    first, second, frequencies = (torch.randn(n, 4, generator=random, dtype=torch.float64) for n in (5, 7, 9))
     found = characteristic_distance(mean_waves(first, frequencies), mean_waves(second, frequencies), amplitude, phase)
     assert float(found) == pytest.approx(by_hand(first, second, frequencies, amplitude, phase), rel=1e-9)
 
@@ -60,8 +58,8 @@ def test_it_is_zero_for_equal_sets_alone_and_its_gradient_stays_finite() -> None
 
 
 def test_low_frequencies_see_the_difference_of_means() -> None:
-    # Phi(eu) = 1 + ie <u, mean> + O(e^2), so the distance is e sqrt(beta) |<u, difference>| + O(e^2). Its mean over
-    # standard normal u is e sqrt(2 beta / pi) times the length of the difference.
+    # Phi(eu) = 1 + ie <u, mean> + O(e^2), so the distance is e sqrt(beta) |<u, difference>| + O(e^2).
+    # Its mean over standard normal u is e sqrt(2 beta / pi) times the length of the difference.
     random = torch.Generator().manual_seed(0)
     first, second = (torch.randn(n, 3, generator=random, dtype=torch.float64) for n in (5, 7))
     directions = torch.randn(200_000, 3, generator=random, dtype=torch.float64)

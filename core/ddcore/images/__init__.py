@@ -14,6 +14,7 @@ from ddcore.images.factorizations import (
     LinearBases,
     MultiFormation,
     Pixels,
+    Pyramid,
     SmallGenerator,
     TrainedGenerator,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "MultiFormation",
     "OneMove",
     "Pixels",
+    "Pyramid",
     "ResNet18",
     "SiameseAugmentation",
     "SmallGenerator",

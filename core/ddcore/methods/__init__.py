@@ -19,6 +19,7 @@ from ddcore.methods.kfs import kfs
 from ddcore.methods.kip import kip
 from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
+from ddcore.methods.linear_gradient_matching import linear_gradient_matching
 from ddcore.methods.mtt import mtt
 from ddcore.methods.ncfm import ncfm
 from ddcore.methods.presets import PRESETS
@@ -59,6 +60,7 @@ __all__ = [
     "kip",
     "linba",
     "linba_no_factorization",
+    "linear_gradient_matching",
     "mtt",
     "ncfm",
     "psg",
