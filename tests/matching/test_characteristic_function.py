@@ -58,7 +58,8 @@ def test_it_is_zero_for_equal_sets_alone_and_its_gradient_stays_finite() -> None
 
 
 def test_low_frequencies_see_the_difference_of_means() -> None:
-    # Phi(eu) = 1 + ie <u, mean> + O(e^2), so the distance is e sqrt(beta) |<u, difference>| + O(e^2).
+    # Phi(eu) = 1 + ie <u, mean> + O(e^2), so the distance is
+    # e sqrt(beta) |<u, difference>| + O(e^2).
     # Its mean over standard normal u is e sqrt(2 beta / pi) times the length of the difference.
     random = torch.Generator().manual_seed(0)
     first, second = (torch.randn(n, 3, generator=random, dtype=torch.float64) for n in (5, 7))

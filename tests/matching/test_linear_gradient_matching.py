@@ -28,7 +28,7 @@ def backbone() -> nn.Module:
 
 
 def softmax_gradient(features: Tensor, targets: Tensor, classes: int, weight: Tensor) -> Tensor:
-    """Return the gradient of softmax regression at biases of 0: mean of (p - y) f^T, and of p - y."""
+    """Return the gradient of softmax regression at biases of 0: means of (p - y) f^T and p - y."""
     apart = (features @ weight.T).softmax(dim=1) - nn.functional.one_hot(targets, classes)
     return torch.cat([(apart.T @ features).flatten(), apart.sum(dim=0)]) / len(features)
 
