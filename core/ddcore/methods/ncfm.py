@@ -25,8 +25,8 @@ def ncfm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
 
     Ours: one update for all classes, where the code takes two per class; learning rates that stay
     as they are, where the code halves them at a plateau; no weight decay of images. Preset ``cpu``:
-    300 steps at .03, 256 real examples, 512 frequencies, 5 networks of 8 epochs, images that are not
-    cut into tiles: those of few pixels lose more than they win.
+    300 steps at .03, 256 real examples, 512 frequencies, 5 networks of 8 epochs. Images are not cut
+    into tiles, by which those of few pixels lose more than they win.
     """
     check_preset(preset)
     cpu = preset == "cpu"
