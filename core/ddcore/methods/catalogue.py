@@ -113,9 +113,7 @@ METHODS: dict[str, Published] = {
             "Cazenavette et al. 2025, arXiv:2511.16674",
             "digits, ipc 1, a ConvNet of width 16 as backbone",
         ),
-        Published(
-            ncfm, "Wang et al. 2025, arXiv:2502.20653", "digits, narrow network, ipc 1 and 10, protocol dc"
-        ),
+        Published(ncfm, "Wang et al. 2025, arXiv:2502.20653", "digits, narrow network, ipc 1 and 10, protocol dc"),
         Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
         Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
         Published(
