@@ -33,6 +33,16 @@ ENTRIES: dict[str, str] = {
   author={Sun, Peng and Shi, Bei and Yu, Daiwei and Lin, Tao},
   booktitle={Conference on Computer Vision and Pattern Recognition}, year={2024}
 }""",
+    "ncfm": """@inproceedings{wang2025ncfm,
+  title={Dataset Distillation with Neural Characteristic Function: A Minmax Perspective},
+  author={Wang, Shaobo and Yang, Yicun and Liu, Zhiyuan and Sun, Chenghao and Hu, Xuming and He, Conghui and Zhang, Linfeng},
+  booktitle={Conference on Computer Vision and Pattern Recognition}, year={2025}
+}""",
+    "linear_gradient_matching": """@inproceedings{cazenavette2025lgm,
+  title={Dataset Distillation for Pre-Trained Self-Supervised Vision Models},
+  author={Cazenavette, George and Torralba, Antonio and Sitzmann, Vincent},
+  booktitle={Advances in Neural Information Processing Systems}, year={2025}
+}""",
     "dc": """@inproceedings{zhao2021dc,
   title={Dataset Condensation with Gradient Matching}, author={Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
   booktitle={International Conference on Learning Representations}, year={2021}

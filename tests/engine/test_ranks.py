@@ -46,7 +46,7 @@ def alone(name: str) -> dd.DataSummary:
 def test_processes_together_equal_one(tmp_path: Path) -> None:
     found = torchrun("all", tmp_path, 3)
     assert [code for code, _ in found] == [0] * 3, found[0][1]
-    for name in ("dm", "dsa", "dcc"):
+    for name in ("dm", "dsa", "dcc", "sampler"):
         together = dd.DataSummary.load(tmp_path / name)
         assert together.record["machine"]["processes"] == 3
         torch.testing.assert_close(images(together), images(alone(name)), rtol=1e-6, atol=1e-6)

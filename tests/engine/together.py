@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import ddcore as dd
+from ddcore.matching import CharacteristicFunction, FrequencySampler
 from tests.running import shrunk
 
 NETWORK = "convnet(width=8)"
@@ -13,7 +14,10 @@ STEPS = 4
 
 
 def method_of(name: str) -> dd.Method:
-    """Return a small method; that of DCC is joint from the first step."""
+    """Return a small method; that of DCC is joint from the first step, ``sampler`` has one."""
+    if name == "sampler":
+        distance = CharacteristicFunction(frequencies=4, sampler=FrequencySampler())
+        return dd.override(shrunk("dm", NETWORK, steps=STEPS), "matching.distance", distance)
     method = shrunk(name, NETWORK, steps=STEPS)
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
@@ -42,7 +46,7 @@ def distilled(name: str, folder: Path, *, checkpoint: Path | None = None, dies_a
 def main(what: str, folder: Path) -> None:
     """Do what the word says, in a folder that processes share."""
     if what == "all":
-        for name in ("dm", "dsa", "dcc"):
+        for name in ("dm", "dsa", "dcc", "sampler"):
             distilled(name, folder)
     elif what == "dying":
         distilled("dsa", folder, checkpoint=folder / "checkpoint", dies_at=2)

@@ -44,6 +44,8 @@ def by_hand(name: str, synthetic: list[Tensor], real: list[Tensor]) -> float:
     pairs = list(zip(synthetic, real, strict=True))
     if name == "cosine":
         return sum(one_minus_cosine(a, b) for s, r in pairs for a, b in zip(rows(s), rows(r), strict=True))
+    if name == "vector_cosine":
+        return one_minus_cosine(*([x for t in side for x in t.flatten().tolist()] for side in (synthetic, real)))
     differences = [x - y for s, r in pairs for x, y in zip(s.flatten().tolist(), r.flatten().tolist(), strict=True)]
     if name == "l1":
         return sum(map(abs, differences))

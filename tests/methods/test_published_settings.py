@@ -108,6 +108,58 @@ ROWS: list[Row] = [
         {**SGD, "matching.real_total": 256, "factorization.init": "noise"},
         "DingfanChen/Private-Set main.py:46-50, 121",
     ),
+    (
+        "linear_gradient_matching",
+        None,
+        1,
+        {
+            "steps": 5000,
+            "optimiser.kind": "adam",
+            "optimiser.learning_rate": 2e-3,
+            "factorization.every": 200,
+            "factorization.decorrelated": True,
+            "factorization.init": "noise",
+            "matching.distance": "vector_cosine",
+            "matching.groups": "joint",
+            "matching.real_batch": 10,
+            "networks.std": 0.01,
+        },
+        "GeorgeCazenavette/linear-gradient-matching src/config/distill_config.py:18-33, src/distillation/linear_gm.py:39",
+    ),
+    # Characteristic functions.
+    *(
+        (
+            "ncfm",
+            data,
+            ipc,
+            {
+                "steps": 20_000,
+                "optimiser.kind": kind,
+                "optimiser.learning_rate": rate,
+                "matching.real_batch": 1024,
+                "matching.calibration": 1.0,
+                "matching.distance.frequencies": 4096,
+                "matching.distance.amplitude": 0.5,
+                "matching.distance.phase": 0.5,
+                "matching.distance.weight": 300.0,
+                "matching.distance.sampler": None,
+                "factorization.factor": 2,
+                "networks.count": 20,
+                "networks.length": 60,
+                "networks.last_start": 1,
+                "networks.mixed": True,
+                "networks.training.epochs": 60,
+                "networks.training.batch_size": 128,
+                "networks.training.learning_rate": 0.01,
+                "networks.training.momentum": 0.9,
+                "networks.training.weight_decay": 5e-4,
+            },
+            f"gszfwsb/NCFM config/ipc{ipc}/{data}.yaml, NCFM/NCFM.py:78, utils/utils.py:440",
+        )
+        for data in ("cifar10", "cifar100", "tinyimagenet")
+        for ipc in (1, 10, 50)
+        for kind, rate in (("sgd", 0.01) if (data, ipc) == ("cifar100", 10) else ("adam", 0.001),)
+    ),
     # Multi-formation.
     *(
         (

@@ -22,6 +22,7 @@ from ddcore.images.factorizations import (
     LinearBases,
     MultiFormation,
     Pixels,
+    Pyramid,
     SmallGenerator,
     TrainedGenerator,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "MultiFormation",
     "OneMove",
     "Pixels",
+    "Pyramid",
     "RandomResizedCrop",
     "RandomRoll",
     "ResNet18",

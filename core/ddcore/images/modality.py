@@ -18,6 +18,7 @@ from ddcore.images.factorizations import (
     LinearBases,
     MultiFormation,
     Pixels,
+    Pyramid,
 )
 from ddcore.images.loading import load_images
 from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
@@ -47,6 +48,7 @@ class Images(Modality):
         Hallucinators,
         LatentCodes,
         Frequencies,
+        Pyramid,
     )
     as_stored: ClassVar[type[Factorization]] = Pixels
     first: ClassVar[bool] = True

@@ -29,7 +29,9 @@ from ddcore.methods.kfs import kfs
 from ddcore.methods.kip import kip
 from ddcore.methods.linba import linba
 from ddcore.methods.linba_no_factorization import linba_no_factorization
+from ddcore.methods.linear_gradient_matching import linear_gradient_matching
 from ddcore.methods.mtt import mtt
+from ddcore.methods.ncfm import ncfm
 from ddcore.methods.psg import psg
 from ddcore.methods.rcig import rcig
 from ddcore.methods.rded import rded
@@ -112,6 +114,12 @@ METHODS: dict[str, Published] = {
             "Zhao & Bilen 2023, arXiv:2110.04181",
             f"{_DIGITS}; MNIST, 1000 (ipc 1) and 300 (ipc 10) of 20 000 steps",
         ),
+        Published(
+            linear_gradient_matching,
+            "Cazenavette et al. 2025, arXiv:2511.16674",
+            "digits, ipc 1, a ConvNet of width 16 as backbone",
+        ),
+        Published(ncfm, "Wang et al. 2025, arXiv:2502.20653", "digits, narrow network, ipc 1 and 10, protocol dc"),
         Published(cafe, "Wang et al. 2022, arXiv:2203.01531", _DIGITS),
         Published(it_gan, "Zhao & Bilen 2022, arXiv:2204.07513", _DIGITS),
         Published(

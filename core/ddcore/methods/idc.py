@@ -42,8 +42,8 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
     rate = 1e-4 if grey else 5e-3
     rate *= AREAS.get(data or "", 1.0)
     outer = 20 if cpu else 100
-    matched = _all_of("color", "crop") if without_cutmix else _all_of("color", "crop", "cutout")
-    training = _all_of("color", "crop") if without_cutmix else Chain((_all_of("color", "crop"), CutMix(0.5)))
+    matched = all_of("color", "crop") if without_cutmix else all_of("color", "crop", "cutout")
+    training = all_of("color", "crop") if without_cutmix else Chain((all_of("color", "crop"), CutMix(0.5)))
     return Method(
         name="idc" if tiles else "idc_i",
         preset=preset,
@@ -69,5 +69,6 @@ def idc_i(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     return idc(ipc, preset, data, factor=1)
 
 
-def _all_of(*families: str) -> Augmentation:
+def all_of(*families: str) -> Augmentation:
+    """Return siamese augmentation that applies all of these families, one after the other."""
     return Chain(tuple(SiameseAugmentation((family,)) for family in families))

@@ -1,5 +1,6 @@
 """Architectures that take examples of any modality, and all of them by name."""
 
+from ddcore.networks.linear_probe import LinearProbe
 from ddcore.networks.mlp import MLP
 from ddcore.parts import (
     ARCHITECTURES,
@@ -21,6 +22,7 @@ __all__ = [
     "MLP",
     "Architecture",
     "Factory",
+    "LinearProbe",
     "Network",
     "OneOf",
     "Redrawn",

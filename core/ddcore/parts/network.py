@@ -38,6 +38,7 @@ class Network(nn.Module):
         self._head_input: Tensor | None = None
         self._listening = False
         self._features: Callable[[Tensor], Tensor] = self._compute_features
+        self._map: tuple[Callable[[Tensor], Tensor], int] | None = None
         self._logits: Callable[[Tensor], Tensor] = self.forward
         module.get_submodule(head).register_forward_pre_hook(self._keep)
 
@@ -53,6 +54,10 @@ class Network(nn.Module):
     @property
     def feature_width(self) -> int:
         """Number of features of one example."""
+        return self._width if self._map is None else self._map[1]
+
+    @property
+    def _width(self) -> int:
         return int(self._head_module.in_features)  # type: ignore[arg-type]
 
     @property
@@ -60,8 +65,22 @@ class Network(nn.Module):
         return self.module.get_submodule(self.head)
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Return the classifier's input, flattened to ``n x d``."""
-        return self._features(inputs)
+        """Return the classifier's input, flattened to ``n x d``, or what `mapped` makes of it."""
+        features = self._features(inputs)
+        return features if self._map is None else self._map[0](features)
+
+    @contextmanager
+    def mapped(self, function: Callable[[Tensor], Tensor] | None, width: int) -> Iterator[None]:
+        """Inside the block `features` are ``function`` of the features: ``n x width``.
+
+        None leaves them as they are.
+        """
+        before = self._map
+        try:
+            self._map = None if function is None else (function, width)
+            yield
+        finally:
+            self._map = before
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits ``n x num_classes`` that can be differentiated once.
@@ -200,8 +219,8 @@ class FeaturesAndLogits(Network):
     """A network whose features end with its logits: ``n x (d + num_classes)``."""
 
     @property
-    def feature_width(self) -> int:
-        return super().feature_width + int(self._head_module.out_features)  # type: ignore[arg-type]
+    def _width(self) -> int:
+        return super()._width + int(self._head_module.out_features)  # type: ignore[arg-type]
 
     def _compute_features(self, inputs: Tensor) -> Tensor:
         return torch.cat(self.features_and_logits(inputs), dim=1)

@@ -5,6 +5,7 @@ from ddcore.sources.expert_segments import ExpertSegments
 from ddcore.sources.experts import ExpertBuffer, ExpertData, ExpertTraining, train_experts
 from ddcore.sources.fixed import FixedNetworks
 from ddcore.sources.fresh import FreshNetworks
+from ddcore.sources.fresh_heads import FreshHeads
 from ddcore.sources.given_segment import GivenSegment
 from ddcore.sources.perturbed import PerturbedNetworks
 from ddcore.sources.plateau import Plateau
@@ -19,6 +20,7 @@ __all__ = [
     "ExpertSegments",
     "ExpertTraining",
     "FixedNetworks",
+    "FreshHeads",
     "FreshNetworks",
     "GivenSegment",
     "NetworkPool",

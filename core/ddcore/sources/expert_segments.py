@@ -40,9 +40,11 @@ class ExpertSegments(SegmentSource):
         count: number of experts to train, or to use of a directory. There None means all.
         training: schedule of the experts that the run trains.
         directory: of experts that are there already, made by ``ddapps experts train``.
+        mixed: whether the network stands at a random point of the straight line from start to
+            target, not at the start.
 
     Source: Cazenavette et al. 2022 (arXiv:2203.11932), algorithm 1. For ``growth``: Guo et al. 2024
-    (arXiv:2310.05773).
+    (arXiv:2310.05773). For ``mixed``: Wang et al. 2025 (arXiv:2502.20653).
     """
 
     architecture: Architecture = field(default_factory=Usual)
@@ -54,6 +56,7 @@ class ExpertSegments(SegmentSource):
     count: int | None = 100
     training: ExpertTraining = field(default_factory=ExpertTraining)
     directory: str | None = None
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         require_counts(length=self.length, last_start=self.last_start, count=1 if self.count is None else self.count)
@@ -170,6 +173,9 @@ class _ExpertSegments(Segments):
         epoch = settings.first_start + int(torch.randint(starts, (1,), generator=random))
         rows = [self._checked(row) for row in self._buffer.rows(number, epoch, epoch + settings.length)]
         first, last = (self._unflatten(row) for row in together_to_device(rows, self._run.device))
+        if settings.mixed:
+            share = float(torch.rand((), generator=random))
+            first = [torch.lerp(start, end, share) for start, end in zip(first, last, strict=True)]
         self._network.copy_weights(first)
         self._target = last
         self.episode, self.age = step, 0

@@ -15,6 +15,7 @@ from ddcore.images.factorizations.latent_codes import LatentCodes
 from ddcore.images.factorizations.linear_bases import LinearBases
 from ddcore.images.factorizations.multi_formation import MultiFormation
 from ddcore.images.factorizations.pixels import Pixels
+from ddcore.images.factorizations.pyramid import Pyramid
 
 __all__ = [
     "Contrast",
@@ -28,6 +29,7 @@ __all__ = [
     "LinearBases",
     "MultiFormation",
     "Pixels",
+    "Pyramid",
     "SmallGenerator",
     "TrainedGenerator",
 ]

@@ -1,6 +1,6 @@
 """Gradient matching (survey, section 2.2)."""
 
-from ddcore.matching.gradient.distances import DISTANCES, cosine, l1, mse, relative_mse
+from ddcore.matching.gradient.distances import DISTANCES, cosine, l1, mse, relative_mse, vector_cosine
 from ddcore.matching.gradient.gradient_matching import GradientMatching
 from ddcore.matching.gradient.matched_weights import matched_weights
 
@@ -12,4 +12,5 @@ __all__ = [
     "matched_weights",
     "mse",
     "relative_mse",
+    "vector_cosine",
 ]

@@ -33,6 +33,16 @@ def cosine(synthetic: Gradient, real: Gradient) -> Tensor:
     return _total(_cosine(s.flatten(1), r.flatten(1)) for s, r in zip(synthetic, real, strict=True))
 
 
+def vector_cosine(synthetic: Gradient, real: Gradient) -> Tensor:
+    r"""Cosine distance of both gradients as one vector each.
+
+    .. math:: 1 - \frac{\sum_l \langle s_l, r_l \rangle}{\|s\| \|r\| + 10^{-6}}
+
+    Source: Cazenavette et al. 2025 (arXiv:2511.16674) and its code.
+    """
+    return _cosine(*(torch.cat([t.flatten() for t in gradient]).unsqueeze(0) for gradient in (synthetic, real)))
+
+
 def mse(synthetic: Gradient, real: Gradient) -> Tensor:
     r"""Squared error, :math:`\sum_l \|s_l - r_l\|^2`: summed, as IDC takes it.
 
@@ -59,7 +69,7 @@ def relative_mse(synthetic: Gradient, real: Gradient) -> Tensor:
     return mse(synthetic, real) / _total(r.square().sum() for r in real).clamp_min(1e-30)
 
 
-DISTANCES: dict[str, Distance] = {d.__name__: d for d in (cosine, mse, l1, relative_mse)}
+DISTANCES: dict[str, Distance] = {d.__name__: d for d in (cosine, vector_cosine, mse, l1, relative_mse)}
 
 
 def _cosine(synthetic: Tensor, real: Tensor) -> Tensor:

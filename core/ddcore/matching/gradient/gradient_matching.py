@@ -33,9 +33,10 @@ class GradientMatching(Matching):
     over groups :math:`g`: each class alone, or all classes jointly, each with the same weight.
 
     Attributes:
-        distance: a name in ``DISTANCES``: ``cosine``, ``mse``, ``l1``,
+        distance: a name in ``DISTANCES``: ``cosine``, ``vector_cosine``, ``mse``, ``l1``,
             ``relative_mse``.
-        layers: ``all`` weights, those of convolutions: ``conv``; or ``parameters``, biases too.
+        layers: ``all`` weights, those of convolutions: ``conv``; ``parameters``, biases too; or
+            ``head``: the classifier's weights and biases.
         groups: ``class``: one gradient per class (survey, equation 7); ``joint``: one for all
             (equation 8).
         warmup_networks, warmup_age: a joint matching goes class by class while the network is among

@@ -6,7 +6,7 @@ from ddcore.errors import UnsupportedError
 from ddcore.parts import Network
 
 LEAST_DIMENSIONS = {"parameters": 1, "all": 2, "conv": 4}
-LAYERS = tuple(LEAST_DIMENSIONS)
+LAYERS = (*LEAST_DIMENSIONS, "head")
 
 
 def matched_weights(network: Network, layers: str) -> list[str]:
@@ -15,13 +15,17 @@ def matched_weights(network: Network, layers: str) -> list[str]:
     Args:
         network: whose weights are meant.
         layers: ``all`` weights of two dimensions or more; ``conv``: those of convolutions (four
-            dimensions) alone; or ``parameters``: biases and the affine weights of norms, too.
+            dimensions) alone; ``parameters``: biases and the affine weights of norms, too; or
+            ``head``: weights and biases of the classifier alone.
 
     Raises:
         UnsupportedError: the network has none of that kind.
     """
-    least = LEAST_DIMENSIONS[layers]
-    names = [name for name, weight in network.module.named_parameters() if weight.ndim >= least]
+    weights = network.module.named_parameters()
+    if layers == "head":
+        names = [name for name, _ in weights if name.startswith(f"{network.head}.")]
+    else:
+        names = [name for name, weight in weights if weight.ndim >= LEAST_DIMENSIONS[layers]]
     if not names:
         wanted = "convolution" if layers == "conv" else "weight matrix"
         raise UnsupportedError(
