@@ -14,7 +14,17 @@ import pytest
 import ddcore as dd
 from ddcore.errors import UnknownNameError
 from ddcore.evaluation import PROTOCOLS
-from ddcore.images import FAMILIES, Chain, ConvNet, ImageSpec, Pixels, ResNet18, SiameseAugmentation
+from ddcore.images import (
+    FAMILIES,
+    Chain,
+    ConvNet,
+    ImageSpec,
+    Pixels,
+    RandomResizedCrop,
+    RandomRoll,
+    ResNet18,
+    SiameseAugmentation,
+)
 from ddcore.kernels import AnalyticKernel
 from ddcore.matching import GradientMatching, KernelRegression
 from ddcore.methods import METHODS, build_method
@@ -34,6 +44,10 @@ HABA = "Huage001/DatasetFactorization "
 LINBA = "princetonvisualai/RememberThePast-DatasetDistillation "
 FREPO = "yongchaoz/FRePo "
 RCIG = "yolky/RCIG "
+SRE2L = "VILA-Lab/SRe2L "
+GVBSM = "shaoshitong/G_VBSM_Dataset_Condensation "
+WHOLE = RandomResizedCrop(scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), mirror=0.5)
+SHRINKING = RandomResizedCrop(scale=(1.0, 1.0), ratio=(3 / 4, 4 / 3), mirror=0.5, ends_at=0.08, ends_by=1.0)
 
 
 def loops(name: str, source: str, table: dict[int, tuple[int, int]]) -> list[Row]:
@@ -41,6 +55,27 @@ def loops(name: str, source: str, table: dict[int, tuple[int, int]]) -> list[Row
         (name, None, ipc, {"networks.outer": outer, "networks.inner": inner, "steps": 1000 * outer}, source)
         for ipc, (outer, inner) in table.items()
     ]
+
+
+def recovered(
+    name: str, data: str, source: str, *, weight: float, rate: float, steps: int, moved: tuple[Any, ...]
+) -> Row:
+    wanted = {
+        "matching.weight": weight,
+        "matching.first": 10.0,
+        "matching.batch_size": 100,
+        "optimiser.kind": "adam",
+        "optimiser.betas": (0.5, 0.9),
+        "optimiser.learning_rate": rate,
+        "optimiser.schedule": "cosine",
+        "steps": steps,
+        "augmentation": Chain(moved),
+        "factorization.init": "noise",
+        "factorization.clip": True,
+    }
+    if data == "imagenet":
+        wanted |= {"labels.temperature": 20.0, "labels.epochs": 300, "labels.batch_size": 1024}
+    return (name, data, 50, wanted, SRE2L + source)
 
 
 def trajectory(
@@ -591,6 +626,72 @@ ROWS: list[Row] = [
         10,
         {"matching.real_total": 5000, "matching.ridge": 1e-6, "optimiser.learning_rate": 0.04},
         "google-research kip/KIP.ipynb",
+    ),
+    *(
+        recovered("sre2l", data, source, weight=weight, rate=rate, steps=steps, moved=moved)
+        for data, weight, rate, steps, moved, source in (
+            (
+                "imagenet",
+                0.01,
+                0.25,
+                4000,
+                (WHOLE, RandomRoll(32)),
+                "SRe2L/recover/recover.sh, data_synthesis.py:55-104",
+            ),
+            ("tiny-imagenet", 1.0, 0.1, 4000, (WHOLE, RandomRoll(4)), "*small_dataset/recover_tiny.sh, .py:49-58"),
+            ("cifar100", 0.01, 0.25, 1000, (RandomRoll(4),), "*small_dataset/recover_cifar.sh, .py:78-81"),
+        )
+    ),
+    *(
+        recovered("cda", data, source, weight=weight, rate=rate, steps=4000, moved=(SHRINKING, RandomRoll(roll)))
+        for data, weight, rate, roll, source in (
+            ("imagenet", 0.01, 0.25, 32, "CDA/README.md, recover_cda_in1k.py:54-66"),
+            ("tiny-imagenet", 0.05, 0.4, 4, "CDA/README.md, recover_cda_tiny.py:53-65"),
+        )
+    ),
+    *(
+        (
+            "g_vbsm",
+            data,
+            10,
+            {
+                "matching.weight": 0.01,
+                "matching.first": 10.0,
+                "matching.density": 1.0,
+                "matching.batch_size": batch,
+                "matching.momentum": momentum,
+                "matching.drop": drop,
+                "matching.patch": patch,
+                "optimiser.learning_rate": rate,
+                "optimiser.betas": (0.5, 0.9),
+                "optimiser.schedule": "cosine",
+                "steps": 4000,
+                "factorization.init": "noise",
+            },
+            GVBSM + source,
+        )
+        for data, rate, batch, momentum, drop, patch, source in (
+            ("cifar10", 0.05, 100, 0.8, 0.4, 4, "Branch_CIFAR_10/recover, :186-189, 296-312"),
+            ("tiny-imagenet", 0.05, 100, 0.8, 0.4, 4, "Branch_Tiny_ImageNet/recover"),
+            ("imagenet", 0.1, 80, 0.4, 0.0, 16, "Branch_full_ImageNet_1k/recover"),
+        )
+    ),
+    *(
+        (
+            "rded",
+            data,
+            10,
+            {
+                "factorization.factor": factor,
+                "factorization.init.candidates": 300,
+                "factorization.init.crops": 5,
+                "factorization.init.smallest": 0.08,
+                "labels.kind": "teacher",
+                "labels.temperature": 20.0,
+            },
+            "LINs-lab/RDED scripts/, synthesize/utils.py:54-70, argument.py:271-274",
+        )
+        for data, factor in (("cifar10", 1), ("cifar100", 1), ("tiny-imagenet", 1), ("imagenette", 2), ("imagenet", 2))
     ),
     # Evaluation.
     *(

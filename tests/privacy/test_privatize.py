@@ -29,9 +29,10 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from ddcore.labels import TeacherLabelling
 from ddcore.parts import Gradients
 from ddcore.sources import FixedNetworks, NetworkPool
-from tests.running import OF_IMAGES, shrunk
+from tests.running import OF_IMAGES, shrunk, untrained_teacher
 
 BUDGET: dict[str, Any] = {"epsilon": 5.0, "delta": 1e-3}
 PRIVATE = ("dc", "dsa", "dcc", "psg", "dm", "dd", "linba_no_factorization", "linba", "kfs", "gtn")
@@ -53,6 +54,12 @@ def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.T
     assert verify(summary).holds
     each = 2 if name != "kfs" else 4
     assert summary.counts == {0: each, 1: each, 7: each}
+
+
+def test_labels_by_a_teacher_are_no_part_of_a_private_method(private_digits: dd.TargetData) -> None:
+    labels = TeacherLabelling("soft", (untrained_teacher(private_digits.spec),))
+    with pytest.raises(UnsupportedError, match=r"the labelling asks for raw examples \(teacher\)"):
+        privatize(replace(shrunk("dc"), labels=labels), **BUDGET)
 
 
 def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData, small_psg: dd.Method) -> None:

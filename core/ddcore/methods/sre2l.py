@@ -51,8 +51,9 @@ def sre2l(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     Settings of the authors' code (Yin et al. 2023, arXiv:2306.13092): noise at first, Adam with
     betas .5 and .9, a cosine to zero, batches of 100, pixels clipped after every step, the first
     BatchNorm ten times. Weight, learning rate, steps and crops are those of ImageNet-1K
-    (``imagenet``), Tiny ImageNet or CIFAR-100; other data take CIFAR-100's. Labels are one per
-    view of 300 epochs, at temperature 20, in batches of 1024.
+    (``imagenet``), Tiny ImageNet or CIFAR-100; other data take CIFAR-100's. Labels are those of
+    ImageNet-1K for all data: one per view of 300 epochs, at temperature 20, in batches of 1024.
+    For the other two the code lets the teacher label during training.
 
     Preset ``cpu``: 300 steps at .02 with weight .01 and no crops, from real images, and one soft
     label per example.
