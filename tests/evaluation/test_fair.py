@@ -94,6 +94,9 @@ def test_a_protocol_keeps_labels_of_its_kind_and_makes_others(
     assert under_labels(soft, PROTOCOLS["fixed-soft"], ()) is soft
     assert under_labels(views, PROTOCOLS["teacher"], ()) is views
     assert under_labels(views, PROTOCOLS["dc"], ()) is views
+    assert under_labels(views, PROTOCOLS["teacher"], (teacher,)) is views
+    with pytest.raises(TeacherError, match="labels of another teacher"):
+        under_labels(views, PROTOCOLS["teacher"], (untrained_teacher(few_digits.spec, norm="instance"),))
     hard = under_labels(soft, PROTOCOLS["hard"], ())
     assert isinstance(hard, dd.DataSummary)
     assert (hard.labels, hard.recipe.temperature, hard.sha256()) == (None, 1.0, summary.sha256())

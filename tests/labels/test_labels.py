@@ -195,6 +195,8 @@ def test_labels_are_named_in_words() -> None:
         ({"augmentation": {"type": "RandomResizedCrop", "scale": "x"}}, "is of kind"),
         ({"augmentation": {"type": "RandomResizedCrop", "scales": 1}}, "no settings"),
         ({"augmentation": [1]}, "an augmentation belongs"),
+        ({"made_by": ["../.."]}, "made_by of labels"),
+        ({"made_by": "x"}, "made_by of labels"),
         ({"more": 1}, "labels record"),
     ],
 )

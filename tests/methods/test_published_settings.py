@@ -604,6 +604,7 @@ ROWS: list[Row] = [
             "optimiser.kind": "adabelief",
             "optimiser.learning_rate": 3e-3,
             "optimiser.group_learning_rates": {"platt": 0.03},
+            "optimiser.average": 0.99,
             "optimiser.schedule": "constant",
         },
         RCIG + "configs_final/depth_3.txt, distill_dataset.py:87, 107, 193, algorithms.py:99-100, 265, 580-595",

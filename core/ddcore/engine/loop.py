@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddcore.engine.average import Average
 from ddcore.engine.back_off import micro_batches, set_micro_batches, take
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.progress import Callback, Progress
@@ -50,6 +51,8 @@ class Loop:
         self._groups = {**run.examples.groups(), **self._state.groups()}
         self._optimiser = method.optimiser.build(self._groups)
         self._rates = method.optimiser
+        stored = [p for group in run.examples.groups().values() for p in group]
+        self._average = Average(stored, method.optimiser.average)
         self._make_summary = summarise
         self._checkpoint = checkpoint
         self._written = checkpoint if run.ranks.rank == 0 else None
@@ -130,6 +133,7 @@ class Loop:
         if pending:
             self._update(total)
         run.examples.after_step(run.step)
+        self._average.update()
         return total
 
     def _update(self, loss: Tensor) -> None:
@@ -172,7 +176,8 @@ class Loop:
 
     def summarise(self, step: int) -> DataSummary:
         """Return the present state as a summary."""
-        return self._make_summary(step, self._seconds, self._matching.recipe(self._state))
+        with self._average.applied():
+            return self._make_summary(step, self._seconds, self._matching.recipe(self._state))
 
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self._groups.values() for p in group]
@@ -197,7 +202,8 @@ class Loop:
         with torch.no_grad():
             for parameter, good in zip(self._parameters(), self._good, strict=True):
                 parameter.copy_(good)
-        return DivergenceError(step, self.summarise(self._good_step), reason)
+        recipe = self._matching.recipe(self._state)
+        return DivergenceError(step, self._make_summary(self._good_step, self._seconds, recipe), reason)
 
     def _state_dict(self, step: int) -> dict[str, Any]:
         return {
@@ -209,6 +215,7 @@ class Loop:
             "networks": self._run.networks.state_dict(),
             "real": self._run.real.state_dict(),
             "micro_batches": micro_batches(self._run),
+            "average": self._average.state_dict(),
         }
 
     def _resume(self) -> int:
@@ -220,6 +227,8 @@ class Loop:
         self._optimiser.load_state_dict(saved["optimiser"])
         self._state.load_state_dict(saved["matching"])
         self._run.networks.load_state_dict(saved["networks"])
+        if "average" in saved:
+            self._average.load_state_dict(saved["average"])
         self._run.real.load_state_dict(saved["real"])
         set_micro_batches(self._run, saved.get("micro_batches") or micro_batches(self._run))
         self._good, self._good_step = self._copy_parameters(), int(saved["step"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import TeacherError, UnsupportedError
 from ddcore.parts import TargetData
 from ddcore.settings import with_every
 from ddcore.summary import DataSummary
@@ -32,7 +32,8 @@ def under_labels(
         device: where labels are computed.
 
     Raises:
-        TeacherError: a teacher is needed, or one reads other data.
+        TeacherError: a teacher is needed; or one reads other data; or it is another than the one
+            that made the labels which the summary has.
         UnsupportedError: real data shall get other labels than their own.
     """
     wanted = protocol.labels
@@ -45,5 +46,10 @@ def under_labels(
     if isinstance(wanted, str):
         return summary.hard()
     if summary.labels is not None and summary.labels.kind in wanted.kinds():
+        if teachers and {teacher.sha256 for teacher in teachers} != set(summary.labels.made_by):
+            raise TeacherError(
+                f"the summary has {summary.labels.kind!r} labels of another teacher than the one given: leave the teacher "
+                "out, or label the summary anew (summary.labelled)"
+            )
         return summary
     return summary.labelled(with_every(wanted, "teachers", teachers), seed=seed, device=device)

@@ -37,6 +37,8 @@ class Optimiser:
         final: of the cosine: a share of the learning rates.
         turns: names of parameter groups and numbers of networks. Each group moves alone on so many
             networks, one group after the other, again and again. Empty: all move always.
+        average: decay of the running mean of the stored parameters over the steps. The summary then
+            holds that mean. 0: it holds the last ones.
         clip: largest norm of the gradient of all groups together. A longer one is shortened to it.
             None: none is.
     """
@@ -53,6 +55,7 @@ class Optimiser:
     final: float = 0.0
     turns: tuple[tuple[str, int], ...] = ()
     clip: float | None = None
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -61,6 +64,7 @@ class Optimiser:
             raise UnknownNameError("schedule", self.schedule, SCHEDULES)
         require(all(count > 0 for _, count in self.turns), f"a turn takes one network or more: {self.turns}")
         require(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
+        require(0 <= self.average < 1, f"average is a decay, in [0, 1), not {self.average}")
         for rate in (self.learning_rate, *self.group_learning_rates.values()):
             number = isinstance(rate, int | float)
             require(number and 0 < rate < float("inf"), f"a learning rate must be positive and finite, not {rate!r}")

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import SummaryFormatError
-from ddcore.labels.checks import check_entries, read_count, read_temperature
+from ddcore.labels.checks import MAX_TEACHERS, check_entries, read_count, read_temperature
 from ddcore.parts import Batch, Feed, Labels, Network, Spec
 from ddcore.training import Teacher
 from ddcore.training.teacher import read_facts
-
-MAX_TEACHERS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +23,10 @@ class TeacherLabels(Labels):
     teachers: tuple[Teacher, ...]
     temperature: float
     kind: ClassVar[str] = "teacher"
+
+    @property
+    def made_by(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(teacher.sha256 for teacher in self.teachers)
 
     def stored(self) -> dict[str, Tensor]:
         every = enumerate(self.teachers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from ddcore.errors import SummaryFormatError
 from ddcore.labels.logits import LogitStorage
 
 MAX_TEMPERATURE = 1e4
+MAX_TEACHERS = 64
 
 
 def check_entries(config: Mapping[str, Any], allowed: set[str]) -> None:
@@ -23,6 +25,16 @@ def read_temperature(config: Mapping[str, Any]) -> float:
     if type(value) not in (int, float) or not 0 < value <= MAX_TEMPERATURE:
         raise SummaryFormatError(f"a temperature lies in (0, {MAX_TEMPERATURE:g}], not {str(value)[:40]}")
     return float(value)
+
+
+def read_makers(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hashes of the teachers that made labels."""
+    makers = config["made_by"]
+    if not isinstance(makers, list) or len(makers) > MAX_TEACHERS:
+        raise SummaryFormatError(f"made_by of labels must be a list of at most {MAX_TEACHERS} hashes")
+    if not all(isinstance(maker, str) and re.fullmatch("[0-9a-f]{64}", maker) for maker in makers):
+        raise SummaryFormatError("made_by of labels must hold hashes")
+    return tuple(makers)
 
 
 def read_storage(config: Mapping[str, Any]) -> LogitStorage:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ddcore.errors import SummaryFormatError
 from ddcore.ground.devices import to_device
 from ddcore.ground.randomness import generator
-from ddcore.labels.checks import check_entries, read_count, read_storage, read_temperature
+from ddcore.labels.checks import check_entries, read_count, read_makers, read_storage, read_temperature
 from ddcore.labels.logits import LogitStorage
 from ddcore.parts import Augmentation, Batch, Feed, Labels, Spec, View, restored_augmentation
 from ddcore.settings import describe
@@ -59,6 +59,7 @@ class ViewLabels(Labels):
     views: Views
     count: int
     num_classes: int
+    made_by: tuple[str, ...] = ()
     kind: ClassVar[str] = "soft-per-view"
 
     def stored(self) -> dict[str, Tensor]:
@@ -69,6 +70,7 @@ class ViewLabels(Labels):
             "temperature": self.temperature,
             "storage": self.storage.storage,
             "top": self.storage.top,
+            "made_by": list(self.made_by),
             "epochs": self.views.epochs,
             "batch_size": self.views.batch_size,
             "seed": self.views.seed,
@@ -77,13 +79,16 @@ class ViewLabels(Labels):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> ViewLabels:
-        check_entries(config, {"temperature", "storage", "top", "epochs", "batch_size", "seed", "augmentation"})
+        check_entries(
+            config, {"temperature", "storage", "top", "made_by", "epochs", "batch_size", "seed", "augmentation"}
+        )
         epochs = read_count(config, "epochs", MAX_EPOCHS)
         if epochs * count * spec.num_classes > MAX_LOGITS or type(config["seed"]) is not int:
             raise SummaryFormatError(f"labels of {epochs} epochs are too many, or their seed is no whole number")
         augmentation = restored_augmentation(config["augmentation"])
         views = Views(epochs, read_count(config, "batch_size", 2**31), config["seed"], augmentation)
-        labels = cls(stored, read_storage(config), read_temperature(config), views, count, spec.num_classes)
+        storage, temperature = read_storage(config), read_temperature(config)
+        labels = cls(stored, storage, temperature, views, count, spec.num_classes, read_makers(config))
         labels.logits()
         return labels
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ddcore.labels.checks import check_entries, read_storage, read_temperature
+from ddcore.labels.checks import check_entries, read_makers, read_storage, read_temperature
 from ddcore.labels.logits import LogitStorage
 from ddcore.parts import Labels, Spec
 
@@ -22,18 +22,25 @@ class SoftLabels(Labels):
     temperature: float
     count: int
     num_classes: int
+    made_by: tuple[str, ...] = ()
     kind: ClassVar[str] = "soft"
 
     def stored(self) -> dict[str, Tensor]:
         return dict(self.packed)
 
     def config(self) -> dict[str, Any]:
-        return {"temperature": self.temperature, "storage": self.storage.storage, "top": self.storage.top}
+        return {
+            "temperature": self.temperature,
+            "storage": self.storage.storage,
+            "top": self.storage.top,
+            "made_by": list(self.made_by),
+        }
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> SoftLabels:
-        check_entries(config, {"temperature", "storage", "top"})
-        labels = cls(stored, read_storage(config), read_temperature(config), count, spec.num_classes)
+        check_entries(config, {"temperature", "storage", "top", "made_by"})
+        storage, temperature = read_storage(config), read_temperature(config)
+        labels = cls(stored, storage, temperature, count, spec.num_classes, read_makers(config))
         labels.fixed()
         return labels
 

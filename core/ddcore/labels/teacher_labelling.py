@@ -112,10 +112,10 @@ class TeacherLabelling(Labelling):
         if self.kind == "teacher":
             return TeacherLabels(self.teachers, self.temperature)
         networks = [teacher.network(device, examples.inputs.dtype) for teacher in self.teachers]
-        storage = self._stored_as()
+        storage, makers = self._stored_as(), tuple(teacher.sha256 for teacher in self.teachers)
         if self.kind == "soft":
             packed = storage.pack(_logits(networks, examples.inputs))
-            return SoftLabels(packed, storage, self.temperature, count, spec.num_classes)
+            return SoftLabels(packed, storage, self.temperature, count, spec.num_classes, makers)
         views = Views(
             self._epochs_for(count, spec), self.batch_size, seed, suited_augmentation(self.augmentation, spec)
         )
@@ -124,7 +124,8 @@ class TeacherLabelling(Labelling):
             for epoch in range(views.epochs)
             for indices, view in views.batches(epoch, count)
         ]
-        return ViewLabels(storage.pack(torch.cat(rows)), storage, self.temperature, views, count, spec.num_classes)
+        packed = storage.pack(torch.cat(rows))
+        return ViewLabels(packed, storage, self.temperature, views, count, spec.num_classes, makers)
 
 
 def parse_labelling(text: str) -> TeacherLabelling:

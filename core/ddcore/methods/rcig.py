@@ -29,8 +29,8 @@ def rcig(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     10 000 steps. A pool of 30: members take 1 to 15 updates of Adam at 5e-5 after they are matched
     on, and retire at 100. Widths double from block to block, weights have variance 1 / fan-in,
     there is no norm, and ReLUs are softened (but for Tiny ImageNet). Images stand mirrored too,
-    where `frepo` has them so, and at 10 per class of CIFAR-100. The code stores the average of the
-    images over steps; here it is the last ones. Its pool trains on mirrored copies too.
+    where `frepo` has them so, and at 10 per class of CIFAR-100. What is stored are averages over
+    the steps, with decay .99. Its pool trains on mirrored copies too.
 
     Preset ``cpu``: 5 steps of conjugate gradients, Adam at .1 along a cosine, 10 networks of
     constant width with instance norm, 32 real examples per class, 150 steps.
@@ -66,6 +66,7 @@ def rcig(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
             learning_rate=0.1 if cpu else 3e-3,
             group_learning_rates={"platt": 0.03},
             schedule="cosine" if cpu else "constant",
+            average=0.0 if cpu else 0.99,
         ),
         augmentation=NoAugmentation(),
         steps=150 if cpu else 10_000,

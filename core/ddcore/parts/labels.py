@@ -47,10 +47,12 @@ class Labels(ABC):
     Attributes:
         temperature: at which a teacher's logits became probabilities, and at which networks are
             trained on them.
+        made_by: hashes of the teachers whose labels they are.
     """
 
     kind: ClassVar[str]
     temperature: float
+    made_by: tuple[str, ...] = ()
 
     @abstractmethod
     def stored(self) -> dict[str, Tensor]:
