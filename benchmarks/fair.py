@@ -28,7 +28,10 @@ from ddcore.engine import TEACHING
 from ddcore.evaluation import FAIR_PROTOCOLS, PROTOCOLS, Report
 from ddcore.labels import TeacherLabelling
 from ddcore.parts import Method
+from ddcore.sources import ExpertSegments
 
+EPOCHS = 3
+"""Of the networks that ncfm mixes with fresh ones."""
 METHODS = ("random", "dm", "ncfm", "sre2l", "rded")
 STORED = (
     ("float32, 300 epochs", {}),
@@ -51,6 +54,7 @@ def main() -> None:
     parser.add_argument("--network", default="convnet(width=32,norm=batch)", help="of teacher, distillation and tests")
     parser.add_argument("--teacher", help="a teacher that is there already; else one is trained")
     parser.add_argument("--epochs", type=int, default=15, help="of the teacher's training")
+    parser.add_argument("--experts", help="networks of ncfm that are there already; else two of 3 epochs are trained")
     parser.add_argument("--minutes", type=float, default=3, help="of each distillation")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
@@ -101,11 +105,23 @@ def method_of(name: str, ipc: int, options: argparse.Namespace, teacher: dd.Teac
     method = replace(method, factorization=method.factorization.clipped(), labels=None)
     if follows(name):
         return method.with_teachers(teacher)
-    return (
-        method
-        if method.matching is None
-        else method.on_networks(options.network.replace("norm=batch", "norm=instance"))
-    )
+    if method.matching is None:
+        return method
+    method = method.on_networks(without_batch_norm(options.network))
+    if isinstance(method.networks, ExpertSegments):
+        given = {"directory": options.experts, "count": None, "length": EPOCHS, "training": training_of(method)}
+        method = replace(method, networks=replace(method.networks, **given))
+    return method
+
+
+def without_batch_norm(network: str) -> str:
+    return network.replace("norm=batch", "norm=instance")
+
+
+def training_of(method: Method) -> ExpertTraining:
+    """Return the short training of the networks that a method mixes with fresh ones."""
+    assert isinstance(method.networks, ExpertSegments)
+    return replace(method.networks.training, epochs=EPOCHS)
 
 
 def follows(name: str) -> bool:
@@ -116,6 +132,16 @@ def measure_methods(
     options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, budget: dict[str, Any]
 ) -> None:
     rows = MergedRows("fair", budget, ("ipc", "method"), options.earlier)
+    if "ncfm" in options.methods.split(",") and options.experts is None:
+        options.experts = mkdtemp()
+        dd.train_experts(
+            target,
+            options.experts,
+            network=without_batch_norm(options.network),
+            training=training_of(dd.methods.ncfm(preset="cpu")),
+            count=2,
+            progress=print,
+        )
     assert target.test is not None
     accuracy = teacher.scores(target.test, target.spec)["accuracy"]
     for ipc in map(int, options.ipcs.split(",")):

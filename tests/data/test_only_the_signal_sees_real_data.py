@@ -112,6 +112,8 @@ EXPECTED: Mapping[str, set[str]] = {
     "k_center": {"select"},
     "k_means": {"select"},
     "forgetting": {"select"},
+    "ncfm": {"features", "select", "batch"},
+    "linear_gradient_matching": {"gradients"},
     "sre2l": {"select", "teacher"},
     "cda": {"select", "teacher"},
     "g_vbsm": {"select", "batch", "teacher"},

@@ -21,7 +21,7 @@ from ddcore.training import Protocol, Training
 from tests.running import FOLLOWING, OF_IMAGES
 
 SHORT = Protocol("short", Training(epochs=60, learning_rate=0.05))
-ON_IMAGES = ("idc", "idc_i", "it_gan", "haba", "kfs", "linba", "gtn")
+ON_IMAGES = ("idc", "idc_i", "it_gan", "haba", "kfs", "linba", "gtn", "ncfm", "linear_gradient_matching")
 ABOUT_CLASSES = ("cafe", "datm", "forgetting", "rcig", "rfad")
 
 

@@ -13,7 +13,7 @@ from ddcore.factorization.owned import OwnedExamples, owners_of
 from ddcore.ground.devices import consecutive
 from ddcore.images.factorizations.pixels import PixelExamples, Pixels
 from ddcore.images.spec import image_shape
-from ddcore.parts import Batch, Examples, Run, Spec
+from ddcore.parts import Batch, Examples, Factorization, Run, Spec
 from ddcore.settings import require, require_counts
 
 NATURAL_COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
@@ -52,6 +52,9 @@ class Pyramid(Pixels):
             self.labels == "hard" and not self.transform and self.clip,
             "a pyramid's labels are hard, its pixels lie in [0, 1], and it has no transform",
         )
+
+    def as_kind(self, kind: type[Factorization]) -> Factorization | None:
+        return None  # levels are of images
 
     def learning_rates(self) -> dict[str, float]:
         return {"images": 0.05}

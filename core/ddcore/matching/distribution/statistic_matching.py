@@ -207,6 +207,6 @@ def densification(batch: Batch, classes: Sequence[int]) -> Tensor:
         rows = small[batch.targets == class_id].flatten(1)
         if len(rows) > 1:
             values = torch.linalg.eigvalsh(rows @ rows.T)
-            spread = (values.detach() / 4).softmax(dim=0)
-            total = total + (spread * (spread.log() - values.log_softmax(dim=0))).sum()
+            spread = (values.detach() / 4).log_softmax(dim=0)
+            total = total + (spread.exp() * (spread - values.log_softmax(dim=0))).sum()
     return total
