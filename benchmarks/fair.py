@@ -28,7 +28,7 @@ from ddcore.engine import TEACHING
 from ddcore.evaluation import FAIR_PROTOCOLS, PROTOCOLS, Report
 from ddcore.labels import TeacherLabelling
 from ddcore.parts import Method
-from ddcore.sources import ExpertSegments
+from ddcore.sources import ExpertSegments, ExpertTraining
 
 EPOCHS = 3
 """Of the networks that ncfm mixes with fresh ones."""
