@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from torch import nn
 
 import ddcore as dd
 from ddcore.engine import TEACHING
-from ddcore.errors import NumericalError, TeacherError, UnsupportedError
+from ddcore.errors import NumericalError, SettingsError, TeacherError, UnsupportedError
+from ddcore.ground import derive_seed, generator
+from ddcore.parts import Batch, parse_architecture, suited_augmentation
 from ddcore.training import teach as teaching
+from ddcore.training.fit import drawn_batches
 from tests.running import untrained_teacher
 
 SHORT = replace(TEACHING, epochs=3, batch_size=40)
@@ -110,10 +114,31 @@ def test_a_training_that_diverges_says_so(few_digits: dd.TargetData, tmp_path: P
 
 
 def test_only_methods_that_follow_a_teacher_take_one(few_digits: dd.TargetData) -> None:
-    from ddcore.errors import SettingsError
-
     teacher = untrained_teacher(few_digits.spec)
     with pytest.raises(SettingsError, match="dm follows no teacher"):
         dd.methods.dm(ipc=1).with_teachers(teacher)
     method = dd.methods.rded(ipc=1, preset="cpu").with_teachers(teacher)
     assert method.factorization.init.teachers == method.labels.teachers == (teacher,)  # type: ignore[attr-defined, union-attr]
+
+
+def test_a_training_is_the_loop_by_hand(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    """Order, views and learning rates of each epoch: the rate falls along a cosine to zero."""
+    taught = train(few_digits, tmp_path)
+    spec, pool = few_digits.spec, few_digits.train
+    module = parse_architecture(NETWORK).build(spec.shape, 10, seed=derive_seed(0, "teacher")).module.train()
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    schedule = replace(SHORT, augmentation=suited_augmentation(SHORT.augmentation, spec))
+    updates = [
+        (batch, view)
+        for epoch in range(3)
+        for batch, view in drawn_batches(len(pool), schedule, generator(0, "teacher-epoch", epoch))
+    ]
+    for number, (indices, view) in enumerate(updates):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 + math.cos(math.pi * number / len(updates))) / 2
+        batch = view(Batch(spec.normalisation.apply(pool.inputs[indices]), pool.targets[indices]))
+        loss = nn.functional.cross_entropy(module(batch.inputs), batch.targets)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for name, tensor in module.state_dict().items():
+        torch.testing.assert_close(taught.module.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
