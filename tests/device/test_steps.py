@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import ddcore as dd
-from tests.running import STEPPING, doubles, shrunk, with_experts
+from tests.running import FOLLOWING, STEPPING, doubles, shrunk, untrained_teacher, with_experts
 
 if "DDAPPS_DEVICE" not in os.environ or shutil.which("c++") is None:
     pytest.skip("needs DDAPPS_DEVICE and a C++ compiler", allow_module_level=True)
@@ -38,9 +38,10 @@ def images(classes: int, per_class: int) -> dd.TargetData:
     return dd.load_data((inputs, targets, inputs[::per_class], targets[::per_class]), num_classes=classes)
 
 
-def method_of(name: str, ipc: int = 2) -> dd.Method:
+def method_of(name: str, target: dd.TargetData, ipc: int = 2) -> dd.Method:
     frozen = "batch" if name == "dm" else "instance"
-    return replace(shrunk(name, f"convnet(width=4,norm={frozen})", ipc=ipc, steps=5), normalisation=None)
+    method = replace(shrunk(name, f"convnet(width=4,norm={frozen})", ipc=ipc, steps=5), normalisation=None)
+    return method.with_teachers(untrained_teacher(target.spec)) if name in FOLLOWING else method
 
 
 def watched(target: dd.TargetData, method: dd.Method) -> Counter[str]:
@@ -53,7 +54,8 @@ def watched(target: dd.TargetData, method: dd.Method) -> Counter[str]:
 
 @pytest.mark.parametrize("name", STEPPING)
 def test_a_steady_step_does_not_wait_and_hardly_talks(name: str) -> None:
-    counts = watched(images(4, 20), method_of(name))
+    target = images(4, 20)
+    counts = watched(target, method_of(name, target))
     assert counts["kernels"] > 50
     assert counts["waits"] == 0 or name in WAITING, counts
     assert counts["transfers"] <= MOST_TRANSFERS.get(name, 4), counts
@@ -62,13 +64,14 @@ def test_a_steady_step_does_not_wait_and_hardly_talks(name: str) -> None:
 @pytest.mark.parametrize("name", STEPPING)
 def test_the_values_are_those_of_a_cpu(name: str, tmp_path: Path) -> None:
     target = images(3, 12)
-    method = with_experts(method_of(name), target, tmp_path)
+    method = with_experts(method_of(name, target), target, tmp_path)
     found = [doubles(target, method, steps=3, device=device) for device in ("cpu", DEVICE)]
     torch.testing.assert_close(found[1], found[0], rtol=1e-8, atol=1e-9)
 
 
 def test_a_hundred_classes_cost_little_more_than_ten() -> None:
-    few, many = (watched(images(n, 400 // n), method_of("dm", ipc=100 // n)) for n in (10, 100))
+    some = {n: images(n, 400 // n) for n in (10, 100)}
+    few, many = (watched(target, method_of("dm", target, ipc=100 // n)) for n, target in some.items())
     assert many["kernels"] <= 3 * few["kernels"]
 
 

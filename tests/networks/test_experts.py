@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ddcore.errors import (
     SettingsError,
     UnsupportedError,
 )
-from ddcore.images import ConvNet
+from ddcore.images import ConvNet, CutMix
 from ddcore.networks import MLP
 from ddcore.parts import NoAugmentation
 from ddcore.sources import ExpertBuffer, ExpertSegments, ExpertTraining, FreshNetworks
@@ -74,6 +75,17 @@ def test_together_they_are_what_they_are_alone(
         for a, b in zip(alone.rows(number, 0, 3), together.rows(number, 0, 3), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     assert not torch.equal(alone.rows(0, 3)[0], alone.rows(1, 3)[0])
+
+
+def test_together_they_take_mixed_labels_beside_plain_ones(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    """CutMix mixes the batches of some networks, and leaves those of others."""
+    training = replace(SHORT, augmentation=CutMix(0.5))
+    alone, together = (
+        trained(few_digits, tmp_path / str(n), network="mlp(width=8)", training=training, count=3, together=n)
+        for n in (1, 3)
+    )
+    for number in range(3):
+        torch.testing.assert_close(together.rows(number, 3)[0], alone.rows(number, 3)[0], rtol=1e-4, atol=1e-6)
 
 
 def test_sharpness_aware_descent_by_its_formula() -> None:

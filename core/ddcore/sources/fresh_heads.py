@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ddcore.errors import UnsupportedError
+from ddcore.ground.devices import to_device
 from ddcore.parts import Architecture, Network, Networks, NetworkSource, Run, Usual, suited_architecture
 from ddcore.settings import require
 
@@ -55,7 +56,7 @@ class _FreshHeads(Networks):
         random = torch.Generator().manual_seed(self._run.derive_seed("head", self.episode))
         weight = self._head.weight
         with torch.no_grad():
-            weight.copy_(self._std * torch.randn(weight.shape, generator=random))
+            weight.copy_(to_device(self._std * torch.randn(weight.shape, generator=random), weight.device))
             if self._head.bias is not None:
                 self._head.bias.zero_()
 

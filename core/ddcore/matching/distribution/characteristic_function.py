@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddcore.errors import UnsupportedError
+from ddcore.ground.devices import to_device
 from ddcore.ground.randomness import default_generator_seeded
 from ddcore.matching.distribution.mean_difference import FeatureDistance
 from ddcore.parts import MatchingState, Network, Run
@@ -129,7 +130,8 @@ class CharacteristicFunction(FeatureDistance):
 
     def function(self, run: Run, network: Network, state: MatchingState) -> Callable[[Tensor], Tensor]:
         width = network.feature_width
-        noise = torch.randn(self.frequencies, width, generator=run.generator(GROUP)).to(run.device, run.dtype)
+        drawn = torch.randn(self.frequencies, width, generator=run.generator(GROUP))
+        noise = to_device(drawn.to(run.dtype), run.device)
         frequencies: Callable[[], Tensor] = lambda: noise  # noqa: E731
         if isinstance(state, SamplerState):
             module = state.module

@@ -21,20 +21,22 @@ def conjugate_gradients(product: Product, right: Tensor, steps: int, tolerance: 
         product: :math:`x \mapsto Hx`, of a symmetric positive definite :math:`H`.
         right: :math:`g`, a vector.
         steps: each costs one product.
-        tolerance: it ends where :math:`\|Hx - g\| \le` this share of :math:`\|g\|`.
+        tolerance: on a processor it ends where :math:`\|Hx - g\| \le` this share of
+            :math:`\|g\|`. On other devices, where a look at the residual makes the host wait, it
+            takes all steps.
     """
     x, residual = torch.zeros_like(right), right.clone()
     direction, size = residual.clone(), residual.dot(residual)
-    first = size
+    first, looks, tiny = size, right.device.type == "cpu", torch.finfo(right.dtype).tiny
     for _ in range(steps):
-        if float(size) <= tolerance**2 * float(first):
+        if looks and float(size) <= tolerance**2 * float(first):
             break
         moved = product(direction)
-        step = size / direction.dot(moved)
+        step = size / direction.dot(moved).clamp_min(tiny)
         x.add_(step * direction)
         residual.sub_(step * moved)
         before, size = size, residual.dot(residual)
-        direction = residual + size / before * direction
+        direction = residual + size / before.clamp_min(tiny) * direction
     return x
 
 

@@ -147,7 +147,7 @@ class Together:
         return self._loss([w[0] for w in weights], batch.inputs, batch.targets)
 
     def _vectorised(self, weights: Tensors, batches: Sequence[Batch]) -> Tensor:
-        inputs, targets = (torch.stack([getattr(b, part) for b in batches]) for part in ("inputs", "targets"))
+        inputs, targets = torch.stack([batch.inputs for batch in batches]), _alike([batch.targets for batch in batches])
         each: Callable[..., Tensor] = vmap(self._loss)
         return each(list(weights), inputs, targets).sum()
 
@@ -160,6 +160,13 @@ class Together:
     def flat(self) -> Tensor:
         """Return the weights as one row per network, on the CPU in float32."""
         return torch.cat([w.detach().flatten(1) for w in self.weights], dim=1).float().cpu()
+
+
+def _alike(targets: Tensors) -> Tensor:
+    """Return targets stacked: as weights of classes, if those of a network are (CutMix)."""
+    width = max((t.shape[1] for t in targets if t.ndim == 2), default=0)
+    dtype = next((t.dtype for t in targets if t.ndim == 2), torch.float32)
+    return torch.stack([t if t.ndim == 2 or not width else F.one_hot(t, width).to(dtype) for t in targets])
 
 
 def _inner(a: Tensors, b: Tensors) -> Tensor:
