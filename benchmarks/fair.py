@@ -49,7 +49,8 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10", help="path of a .npz file, or a name (default: cifar10)")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--ipcs", default="10,50")
-    parser.add_argument("--network", default="convnet(width=32,norm=batch)", help="of teacher, distillation and tests")
+    parser.add_argument("--network", default="convnet(width=16,norm=batch)", help="of distillation and tests")
+    parser.add_argument("--teacher-network", default="convnet(width=32,norm=batch)")
     parser.add_argument("--teacher", help="a teacher that is there already; else one is trained")
     parser.add_argument("--epochs", type=int, default=15, help="of the teacher's training")
     parser.add_argument("--experts", help="networks of ncfm that are there already; else two of 3 epochs are trained")
@@ -63,12 +64,13 @@ def main() -> None:
     teacher = dd.train_teacher(
         target,
         options.teacher or mkdtemp(),
-        network=options.network,
+        network=options.teacher_network,
         training=dd.override(TEACHING, "epochs", options.epochs),
         progress=print,
     )
     budget = {
         "network": options.network,
+        "network of the teacher": options.teacher_network,
         "epochs of the teacher": options.epochs,
         "updates": PROTOCOLS["hard"].training.updates_for(1),
         "networks": options.runs,
