@@ -24,9 +24,13 @@ OF_IMAGES = [
     name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).factorization.modality in (None, "images")
 ]
 """Methods that images can be distilled by."""
-FOLLOWING = [
-    name for name, m in dd.methods.METHODS.items() if with_every(m.build(ipc=1), "teachers", None) != m.build(ipc=1)
-]
+
+
+def follows(method: dd.Method) -> bool:
+    return with_every(method, "teachers", (None,)) is not method
+
+
+FOLLOWING = [name for name, m in dd.methods.METHODS.items() if follows(m.build(ipc=1))]
 """Methods that follow a teacher."""
 STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
 """Those of them that take steps."""

@@ -14,6 +14,10 @@ class DistillationError(Exception):
     """Root of the tree: catching it catches every deliberate error of ddcore and ddapps."""
 
 
+DAMAGES = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, MemoryError, OSError)
+"""What a damaged or hostile file may raise where it is read."""
+
+
 class InputDataError(DistillationError, ValueError):
     """Data that cannot be distilled as given: wrong shape, not finite, empty, mislabelled."""
 

@@ -65,6 +65,13 @@ def override(settings: S, path: str, value: object) -> S:
     return dataclasses.replace(settings, **{name: new})
 
 
+def with_settings(settings: S, **values: object) -> S:
+    """Return a copy of ``settings`` with several fields replaced (`override`)."""
+    for name, value in values.items():
+        settings = override(settings, name, value)
+    return settings
+
+
 def restored_settings(config: object, known: Mapping[str, type]) -> Any:
     """Return the settings that `describe` recorded, with those within them.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,10 +236,10 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
             target=target,
             budget=budget,
             storage=getattr(options, "storage", None),
+            adjust=partial(_labelled, options=options),
         )
     if options.preset is None and on_cpu and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
-    method = _labelled(method, options)
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]
         method = method.on_networks(names[0] if len(names) == 1 else names)
@@ -277,7 +278,7 @@ def _composed(
     data = Path(options.data).stem
     method = compose(matching, kind, ipc=options.ipc, preset=preset, data=data)
     spec = target if isinstance(target, dd.Spec) else target.spec
-    method = method.suited_to(spec)
+    method = _labelled(method.suited_to(spec), options)
     if options.storage is not None:
         method = dd.override(method, "factorization.storage", options.storage)
     if budget is None:
@@ -287,7 +288,7 @@ def _composed(
         raise SettingsError(f"--bytes chooses ipc, which --factorization gives too: {kind}")
     sized = budget.fit(method, target)
     # Other settings follow the number of items, which the budget has said.
-    return compose(matching, sized.factorization, preset=preset, data=data).suited_to(spec)
+    return _labelled(compose(matching, sized.factorization, preset=preset, data=data).suited_to(spec), options)
 
 
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
-from ddcore.evaluation import PAPER, PROTOCOLS, Beside, random_beside, recorded_protocol, references
+from ddcore.evaluation import (
+    PAPER,
+    PROTOCOLS,
+    Beside,
+    alike,
+    as_protocol,
+    random_beside,
+    recorded_protocol,
+    references,
+)
 from ddcore.parts import ARCHITECTURES, LEARNERS
 from ddcore.settings import split_names
 
@@ -62,16 +72,11 @@ def run(options: argparse.Namespace) -> None:
     """Evaluate and report."""
     summary = dd.DataSummary.load(options.summary)
     target = load(options, options.data, like=summary.spec)
-    report = (
-        _by_kernel(options, summary, target)
-        if _regresses(options.protocol, summary)
-        else _by_networks(options, summary, target)
-    )
+    report, random = _reports(options, summary, target)
     found = report.to_json()
-    beside = _references(options, target)
-    if beside is not None:
-        found["full_data"] = beside.to_json()
-    random = _random(options, summary, target)
+    whole = _references(options, target)
+    if whole is not None:
+        found["full_data"] = whole.to_json()
     if random is not None:
         found["random"] = random.to_json()
         found["over_random"] = Beside(report.protocol, report, random).over_random()
@@ -79,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
         found["storage"] = dd.storage(summary, target, compress_original=True).to_json()
     if options.json != "-":
         print(report)
-        for other in (beside, random):
+        for other in (whole, random):
             if other is not None:
                 print(other)
         if options.sizes:
@@ -88,20 +93,31 @@ def run(options: argparse.Namespace) -> None:
         write_json(found, options.json)
 
 
+def _reports(
+    options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData
+) -> tuple[dd.evaluation.Report, dd.evaluation.Report | None]:
+    """Return the report, and that of a random selection of as many bytes.
+
+    The second is there where the protocol says what labels are.
+    """
+    if _regresses(options.protocol, summary):
+        return _by_kernel(options, summary, target), None
+    protocol, teachers = as_protocol(options.protocol, summary), teachers_of(options)
+    if protocol.labels is None:
+        return _by_networks(options, summary, target, protocol, teachers), None
+    beside = random_beside(summary, target, seed=options.seed)
+    pair = alike(summary, beside, protocol, teachers, seed=options.seed)
+    plain = replace(protocol, labels=None)
+    ours, random = (_by_networks(options, labelled, target, plain) for labelled in pair)
+    return ours, random
+
+
 def _references(options: argparse.Namespace, target: dd.TargetData) -> dd.evaluation.Report | None:
     """Return what learners reach on all real data, where such data have learners, none named."""
     learners = references(target.spec)
     if options.networks is not None or not learners:
         return None
     return dd.evaluate(target, target, networks=list(learners), runs=options.runs, device=options.device)
-
-
-def _random(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report | None:
-    """Return what random selection of equal bytes reaches, where the protocol says the labels."""
-    protocol = PROTOCOLS.get(options.protocol)
-    if protocol is None or protocol.labels is None:
-        return None
-    return _by_networks(options, random_beside(summary, target, seed=options.seed), target)
 
 
 def _storage_text(sizes: dict[str, Any]) -> str:
@@ -116,17 +132,23 @@ def _regresses(protocol: str, summary: dd.DataSummary) -> bool:
     return protocol == "krr" or (protocol == PAPER and recorded_protocol(summary) == "krr")
 
 
-def _by_networks(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:
+def _by_networks(
+    options: argparse.Namespace,
+    summary: dd.DataSummary,
+    target: dd.TargetData,
+    protocol: dd.evaluation.Protocol,
+    teachers: tuple[dd.Teacher, ...] = (),
+) -> dd.evaluation.Report:
     return dd.evaluate(
         summary,
         target,
         networks=None if options.networks is None else split_names(options.networks),
-        protocol=options.protocol,
+        protocol=protocol,
         runs=options.runs,
         seed=options.seed,
         device=options.device,
         precision=options.precision,
-        teachers=teachers_of(options),
+        teachers=teachers,
         workers=workers_of(options),
         progress=None if options.quiet else say,
     )

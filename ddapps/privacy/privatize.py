@@ -54,6 +54,9 @@ class PrivateMethod:
     noise_multiplier: float | None = None
     signal: type[PrivateSignal] = PrivateSignal
 
+    def __post_init__(self) -> None:
+        require_noisy_questions(self.method)
+
     def mechanism(self, target: dd.TargetData, initialisation: str = "noise") -> Mechanism:
         """Return the public constants for this data; see `plan`."""
         networks = dd.describe(self.method.networks)
@@ -283,19 +286,6 @@ def privatize(
     if "select" in method.factorization.asks() and "batch" not in method.factorization.asks():
         changes = ("initialisation: noise, since real examples would be published",)
         method = dd.override(method, "factorization.init", "noise")
-    raw = {
-        "the factorization": method.factorization.asks() - {"features", "gradients"},
-        "the matching": matching.asks() - {"features", "gradients"},
-        "the network source": method.networks.asks() - {"features", "gradients"},
-        "the labelling": {"teacher"} if method.labels is not None else set(),
-    }
-    for part, asked in raw.items():
-        if asked:
-            raise UnsupportedError(
-                f"{method.name!r} cannot be private as it is: {part} asks for raw examples ({', '.join(sorted(asked))}). "
-                "Use psg, dc, dsa, dcc, dm, dd, linba, kfs or gtn, or replace that part: networks may be public, or trained by dp_sgd with the "
-                "same accountant (FixedNetworks)"
-            )
     return PrivateMethod(
         method,
         float(epsilon),
@@ -313,3 +303,21 @@ def privatize(
 def _remove(path: Path | None) -> None:
     if path is not None:
         path.unlink(missing_ok=True)
+
+
+def require_noisy_questions(method: dd.Method) -> None:
+    """Raise `UnsupportedError` if a part of a method asks for more than noise can answer."""
+    asked_by = {
+        "the factorization": method.factorization.asks(),
+        "the matching": frozenset() if method.matching is None else method.matching.asks(),
+        "the network source": method.networks.asks(),
+        "the labelling": frozenset({"teacher"}) if method.labels is not None else frozenset(),
+    }
+    for part, asked in asked_by.items():
+        raw = asked - {"features", "gradients"}
+        if raw:
+            raise UnsupportedError(
+                f"{method.name!r} cannot be private as it is: {part} asks for raw examples ({', '.join(sorted(raw))}). "
+                "Use psg, dc, dsa, dcc, dm, dd, linba, kfs or gtn, or replace that part: networks may be public, or trained by dp_sgd with the "
+                "same accountant (FixedNetworks)"
+            )

@@ -132,7 +132,7 @@ WORKERS: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
 }
 EVALUATE: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--networks": (["--networks", "mlp(width=5),lenet"], lambda asked: asked.networks, ["mlp(width=5)", "lenet"]),
-    "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol, "dsa"),
+    "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol.name, "dsa"),
     "--runs": (["--runs", "3"], lambda asked: asked.runs, 3),
     "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),

@@ -78,6 +78,32 @@ def test_both_are_trained_on_labels_of_the_same_kind_for_as_long(
     assert sizes == [0, soft, named.nbytes]
 
 
+def test_stored_views_are_those_of_random_selection_too(
+    few_digits: dd.TargetData, summary: dd.DataSummary, teacher: dd.Teacher
+) -> None:
+    """Batches, views, storage and temperature of the labels are the summary's, for both."""
+    views = TeacherLabelling("soft-per-view", (teacher,), temperature=3.0, epochs=2, batch_size=4, storage="8bit")
+    protocol = replace(PROTOCOLS["teacher"], training=SHORT)
+    found = dd.evaluate_fairly(
+        summary.labelled(views), few_digits, teachers=teacher, protocols=[protocol], networks="convnet(width=4)", runs=1
+    )
+    (row,) = found.rows
+    assert row.ours.details["labels"] == row.random.details["labels"] == "soft-per-view"
+    assert row.ours.details["training"] == row.random.details["training"]
+    assert row.ours.details["training"]["batch_size"] == 4
+    assert row.ours.details["label_bytes"] == row.random.details["label_bytes"]
+    with pytest.raises(TeacherError, match="a teacher is needed"):
+        dd.evaluate_fairly(summary.labelled(views), few_digits, protocols=[protocol], networks="convnet(width=4)")
+
+
+def test_a_protocol_that_needs_no_teacher_takes_none(
+    few_digits: dd.TargetData, summary: dd.DataSummary, teacher: dd.Teacher
+) -> None:
+    for protocol in ("quick", "hard"):
+        with pytest.raises(SettingsError, match="takes no teacher"):
+            dd.evaluate(summary, few_digits, protocol=protocol, teachers=teacher, networks="mlp(width=4)")
+
+
 def test_random_selection_has_as_many_bytes(few_digits: dd.TargetData) -> None:
     bases = dd.distill(few_digits, dd.Method(factorization=LinearBases(ipc=4, bases=8, storage="uint8")))
     beside = random_beside(bases, few_digits)

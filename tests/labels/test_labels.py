@@ -175,6 +175,43 @@ def test_what_cannot_be_labelled_says_so_before_work(few_digits: dd.TargetData, 
         dd.concat([dd.distill(few_digits, replace(method, labels=replace(labels, teachers=(teacher,))))] * 2)
 
 
+def test_labels_reach_every_way_of_reading(plain: dd.DataSummary, teacher: dd.Teacher) -> None:
+    summary = plain.labelled(TeacherLabelling("soft", (teacher,)))
+    wanted = summary.tensors()[1]
+    for lazy in (False, True):
+        found = torch.stack([summary.as_dataset(lazy=lazy)[i][1] for i in range(len(summary))])  # type: ignore[arg-type]
+        assert torch.equal(found, wanted)
+    other = plain.labelled(TeacherLabelling("soft", (teacher,), temperature=5.0))
+    assert other.sha256() != summary.sha256(), "the temperature is part of what labels are"
+    with pytest.raises(UnsupportedError, match="kernel regression is on the targets"):
+        dd.evaluate_kernel(summary, dd.load_data("digits"))
+
+
+def test_a_recipe_has_the_temperature_of_its_labels(plain: dd.DataSummary, teacher: dd.Teacher, tmp_path: Path) -> None:
+    folder = plain.labelled(TeacherLabelling("soft", (teacher,))).save(tmp_path / "summary")
+    config = json.loads((folder / "config.json").read_text())
+    for temperature, message in ((3.0, "the labels 4"), (1e200, "temperature lies in")):
+        config["recipe"]["temperature"] = temperature
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(SummaryFormatError, match=message):
+            dd.DataSummary.load(folder)
+
+
+def test_a_certificate_of_privacy_does_not_outlive_a_teacher(plain: dd.DataSummary, teacher: dd.Teacher) -> None:
+    private = replace(plain, record={**plain.record, "privacy": {"epsilon": 1.0}})
+    labelled = private.labelled(TeacherLabelling("soft", (teacher,)))
+    assert "privacy" not in labelled.record
+    assert labelled.record["labelled"]["by"]["teachers"] == [teacher.describe()]
+
+
+def test_labels_that_no_file_may_hold_are_refused_before_work(few_digits: dd.TargetData, teacher: dd.Teacher) -> None:
+    labelling = TeacherLabelling("soft-per-view", (teacher,), epochs=100_000, storage="float32")
+    with pytest.raises(BudgetError, match="more than a summary may hold"):
+        labelling.check(2000, few_digits.spec)
+    with pytest.raises(SettingsError, match="temperature lies in"):
+        TeacherLabelling(temperature=2e4)
+
+
 def test_labels_are_named_in_words() -> None:
     wanted = TeacherLabelling("soft-per-view", epochs=10, storage="4bit")
     assert parse_labelling("soft-per-view(epochs=10,storage=4bit)") == wanted
@@ -195,6 +232,10 @@ def test_labels_are_named_in_words() -> None:
         ({"augmentation": {"type": "RandomResizedCrop", "scale": "x"}}, "is of kind"),
         ({"augmentation": {"type": "RandomResizedCrop", "scales": 1}}, "no settings"),
         ({"augmentation": [1]}, "an augmentation belongs"),
+        ({"augmentation": {"type": "CutMix", "num_classes": 3}}, "not those of such data"),
+        ({"augmentation": {"type": "RandomRoll"}}, "cannot be drawn"),
+        ({"augmentation": {"type": "SiameseAugmentation", "families": ["crop"], "crop": 1e308}}, r"\[0, 1000\]"),
+        ({"augmentation": {"type": "Chain", "augmentations": [{"type": "NoAugmentation"}] * 65}}, "64 augmentations"),
         ({"made_by": ["../.."]}, "made_by of labels"),
         ({"made_by": "x"}, "made_by of labels"),
         ({"more": 1}, "labels record"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 
 import ddcore as dd
 from ddcore.errors import TeacherError
-from ddcore.images import Pixels
+from ddcore.images import Pixels, RandomResizedCrop
 from ddcore.matching import StatisticMatching
 from ddcore.matching.distribution.layer_statistics import patch_moments
 from ddcore.matching.distribution.statistic_matching import Moments, densification
@@ -155,6 +156,21 @@ def test_a_convolution_is_left_out_as_often_as_asked(few_digits: dd.TargetData) 
 def test_no_real_example_is_asked_for(few_digits: dd.TargetData) -> None:
     method = dd.methods.sre2l(ipc=2).with_teachers(untrained_teacher(few_digits.spec))
     assert method.asks() == {"teacher"}
+
+
+def test_the_curriculum_of_cda_reaches_its_crops(few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps see the areas that the formula says, through the chain of its augmentations."""
+    seen = []
+    original = RandomResizedCrop.draw
+
+    def draw(self: RandomResizedCrop, *arguments: object) -> object:
+        seen.append(self.scale[0])
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RandomResizedCrop, "draw", draw)
+    method = dd.methods.cda(ipc=1, preset="cpu").with_teachers(untrained_teacher(few_digits.spec)).with_steps(5)
+    dd.distill(few_digits, replace(method, labels=None))
+    assert seen == pytest.approx([0.5 + 0.25 * (1 + math.cos(math.pi * step / 4)) for step in range(5)])
 
 
 def test_a_teacher_without_batch_norm_is_refused_before_work(few_digits: dd.TargetData) -> None:

@@ -72,6 +72,9 @@ def test_labels_by_a_teacher_are_no_part_of_a_private_method(private_digits: dd.
     labels = TeacherLabelling("soft", (untrained_teacher(private_digits.spec),))
     with pytest.raises(UnsupportedError, match=r"the labelling asks for raw examples \(teacher\)"):
         privatize(replace(shrunk("dc"), labels=labels), **BUDGET)
+    private = privatize(shrunk("dc"), **BUDGET)
+    with pytest.raises(UnsupportedError, match="the labelling asks for raw examples"):
+        replace(private, method=replace(private.method, labels=labels))
 
 
 def test_the_seed_governs_public_randomness_alone(private_digits: dd.TargetData, small_psg: dd.Method) -> None:

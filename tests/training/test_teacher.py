@@ -77,7 +77,9 @@ def test_damaged_teachers_are_refused(few_digits: dd.TargetData, tmp_path: Path)
     for change, message in (
         ({"schema": 9}, "version"),
         ({"weights_sha256": "0" * 64}, "is not the file"),
-        ({"architecture": "convnet(width=5,norm=batch)"}, "is damaged"),
+        ({"architecture": "convnet(width=5,norm=batch)"}, "weights are not those of"),
+        ({"architecture": "convnet(width=99999)"}, "too large"),
+        ({"architecture": "convnet(width=1,depth=20000,pooling=none)"}, "too large"),
         ({"architecture": "os.system('true')"}, "is damaged"),
         ({"facts": {}}, "is damaged"),
         ({"facts": 3}, "is damaged"),
@@ -105,6 +107,15 @@ def test_a_module_of_ones_own_is_a_teacher(few_digits: dd.TargetData, tmp_path: 
         dd.Teacher.of(nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).eval(), spec)
     with pytest.raises(TeacherError, match="num_classes is 10, the run's is 11"):
         taught.require_fitting(replace(spec, num_classes=11, class_names=()))
+
+
+def test_a_teacher_is_finite_and_keeps_its_final_weights(few_digits: dd.TargetData, tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.constant_(module[1].bias, float("nan"))
+    with pytest.raises(TeacherError, match="must be finite"):
+        dd.Teacher.of(module.eval(), few_digits.spec)
+    with pytest.raises(SettingsError, match="keeps its final weights"):
+        train(few_digits, tmp_path, training=replace(SHORT, keep="best_validation"))
 
 
 def test_a_training_that_diverges_says_so(few_digits: dd.TargetData, tmp_path: Path) -> None:

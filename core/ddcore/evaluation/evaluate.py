@@ -47,7 +47,7 @@ from ddcore.parts import (
 )
 from ddcore.settings import describe
 from ddcore.summary import DataSummary
-from ddcore.training import Protocol, Teacher, Training, Watch, fit
+from ddcore.training import Protocol, Teacher, Training, Watch, fit, under_feed
 
 LEARNED = "learners"
 """What a report calls the protocol where no network was trained."""
@@ -121,10 +121,13 @@ def evaluate(
         raise SettingsError("networks is empty: name at least one architecture")
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    if given and (protocol.labels is None or isinstance(protocol.labels, str)):
+        raise SettingsError(f"protocol {protocol.name!r} takes no teacher: leave it out, or take fixed-soft or teacher")
     summary = under_labels(summary, protocol, given, seed=seed, device=place)
     crew = Workers(workers) if isinstance(workers, int) else workers
-    trials = _Trials(summary, target, split, training, seed, precision, crew.device_of_call(place))
     source = TrainingSource.of(summary, place, dtype_of(precision))
+    training = under_feed(training, source.feed)
+    trials = _Trials(summary, target, split, training, seed, precision, crew.device_of_call(place))
     results = trials.results(learners, runs, source, crew, progress)
     details: dict[str, Any] = {
         "training": describe(training),

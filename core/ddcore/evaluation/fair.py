@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,11 +11,14 @@ import torch
 from ddcore.budget import Budget
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.labels import under_labels
+from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
 from ddcore.parts import Method, TargetData, modality_named
-from ddcore.settings import override
+from ddcore.settings import override, with_every
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol, Teacher
 
@@ -145,23 +148,57 @@ def evaluate_fairly(
         workers: processes that take runs side by side.
         progress: called with a line of text about every run.
     """
-    beside = random_beside(summary, target, seed=seed)
-    options: Mapping[str, Any] = {
-        "teachers": teachers,
-        "networks": networks,
-        "runs": runs,
-        "seed": seed,
-        "device": device,
-        "precision": precision,
-        "split": split,
-        "workers": workers,
-        "progress": progress,
-    }
+    beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
+    given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    named = [as_protocol(protocol, summary) for protocol in protocols]
+    pairs = [alike(summary, beside, protocol, given, seed=seed, device=place) for protocol in named]
     rows = []
-    for protocol in protocols:
-        ours, random = (evaluate(data, target, protocol=protocol, **options) for data in (summary, beside))
-        rows.append(Beside(ours.protocol, ours, random))
+    for protocol, pair in zip(named, pairs, strict=True):
+        ours, random = (
+            evaluate(
+                data,
+                target,
+                networks=networks,
+                protocol=replace(protocol, labels=None),
+                runs=runs,
+                seed=seed,
+                device=device,
+                precision=precision,
+                split=split,
+                workers=workers,
+                progress=progress,
+            )
+            for data in pair
+        )
+        rows.append(Beside(protocol.name, ours, random))
     return FairReport(tuple(rows))
+
+
+def alike(
+    summary: DataSummary,
+    beside: DataSummary,
+    protocol: Protocol,
+    teachers: tuple[Teacher, ...],
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> tuple[DataSummary, DataSummary]:
+    """Return both summaries under a protocol's labels, those of the second made as the first's.
+
+    Views of stored labels have the same batches and augmentation for both.
+
+    Raises:
+        TeacherError: a teacher is needed, for one of them or for both.
+    """
+    ours = under_labels(summary, protocol, teachers, seed=seed, device=device)
+    assert isinstance(ours, DataSummary)
+    if protocol.labels is None:
+        return ours, beside
+    if isinstance(protocol.labels, str):
+        return ours, beside.hard()
+    assert ours.labels is not None
+    labelling = ours.labels.made_like(with_every(protocol.labels, "teachers", teachers))
+    return ours, beside.labelled(labelling, seed=seed, device=device)
 
 
 def random_beside(summary: DataSummary, target: TargetData, *, seed: int = 0) -> DataSummary:

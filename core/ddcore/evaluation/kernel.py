@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from ddcore.errors import SettingsError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import matmul_precision, resolve_device
@@ -55,6 +55,11 @@ def evaluate_kernel(
     chosen = [as_kernel(k) for k in (kernels if isinstance(kernels, list | tuple) else [kernels])]
     if not chosen:
         raise SettingsError("kernels is empty: name at least one")
+    if summary.labels is not None:
+        raise UnsupportedError(
+            f"kernel regression is on the targets of the examples, not on {summary.labels.kind!r} labels of a teacher: take "
+            "them away (summary.labelled(None))"
+        )
     source = TrainingSource.of(summary, place, torch.float64)
     examples = source.batch_of(torch.arange(source.size))
     labels = centred(examples.targets, summary.spec.num_classes)

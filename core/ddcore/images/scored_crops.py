@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import TeacherError, UnsupportedError
 from ddcore.images.augmentation import RandomResizedCrop
 from ddcore.images.spec import ImageSpec
 from ddcore.labels import mean_logits
@@ -89,10 +89,12 @@ class ScoredCrops(CoresetRule):
         """Return the best score of each image, and the part that has it."""
         batch, crop = pool.batch(indices), self._crop()
         best = torch.full((len(indices),), torch.inf)
-        parts = torch.empty(batch.inputs.shape)
+        parts = batch.inputs.cpu().clone()
         for _ in range(self.crops):
             part = crop.draw(generator, len(indices))(batch).inputs
             scores = F.cross_entropy(mean_logits(networks, part), batch.targets, reduction="none").cpu()
             better = scores < best
             best, parts[better] = torch.where(better, scores, best), part.cpu()[better]
+        if not bool(torch.isfinite(best).all()):
+            raise TeacherError("the teacher gives logits that are not finite: train it anew")
         return best, parts

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ddcore.errors import SummaryFormatError
 from ddcore.labels.checks import MAX_TEACHERS, check_entries, read_count, read_temperature
-from ddcore.parts import Batch, Feed, Labels, Network, Spec
+from ddcore.parts import Batch, Feed, Labelling, Labels, Network, Spec
+from ddcore.settings import with_settings
 from ddcore.training import Teacher
 from ddcore.training.teacher import read_facts
 
@@ -34,6 +35,9 @@ class TeacherLabels(Labels):
 
     def config(self) -> dict[str, Any]:
         return {"temperature": self.temperature, "networks": [teacher.architecture for teacher in self.teachers]}
+
+    def made_like(self, labelling: Labelling) -> Labelling:
+        return with_settings(labelling, kind=self.kind, temperature=self.temperature, teachers=self.teachers)
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> TeacherLabels:

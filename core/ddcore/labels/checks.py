@@ -8,8 +8,8 @@ from typing import Any
 
 from ddcore.errors import SummaryFormatError
 from ddcore.labels.logits import LogitStorage
+from ddcore.parts.recipe import MAX_TEMPERATURE
 
-MAX_TEMPERATURE = 1e4
 MAX_TEACHERS = 64
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,10 @@ class LogitStorage:
         if self.storage not in BITS:
             raise UnknownNameError("storage of labels", self.storage, BITS)
         require(self.top is None or (type(self.top) is int and self.top > 0), f"top must be above 0, not {self.top!r}")
+
+    def settings(self) -> dict[str, Any]:
+        """Return ``storage`` and ``top``."""
+        return {"storage": self.storage, "top": self.top}
 
     def numbers(self, num_classes: int) -> int:
         """Return how many gaps a row stores."""
@@ -79,6 +84,13 @@ class LogitStorage:
         Raises:
             SummaryFormatError: names, shapes, types or values are not what `pack` stores.
         """
+        return self.opened(stored, rows, num_classes).logits(slice(None))
+
+    def opened(self, stored: Mapping[str, Tensor], rows: int, num_classes: int) -> OpenLogits:
+        """Return rows that become logits when they are asked for, as `unpack` returns all of them.
+
+        Memory grows with what is stored, not with the number of classes.
+        """
         kept, numbers = self.kept(num_classes), self.numbers(num_classes)
         names = (
             {"gaps"} | ({"places"} if kept is not None else set()) | (set() if self.storage in _FLOATS else {"span"})
@@ -87,31 +99,60 @@ class LogitStorage:
             raise SummaryFormatError(
                 f"labels of storage {self.storage} are {sorted(names)}, found {sorted(stored)[:5]}"
             )
-        gaps = self._gaps(stored, rows * numbers).view(rows, numbers)
-        if not bool((gaps >= 0).all()) or not bool(torch.isfinite(gaps).all()):
+        codes, step = self._codes(stored, rows * numbers)
+        codes = codes.view(rows, numbers)
+        finite = not codes.is_floating_point() or bool(torch.isfinite(codes).all())
+        if not finite or bool((codes < 0).any()) or not 0 < step < math.inf:
             raise SummaryFormatError("stored labels hold gaps that are negative or not finite")
         if kept is None:
-            return -gaps
+            return OpenLogits(codes, step, None, num_classes)
         places = stored["places"]
         if tuple(places.shape) != (rows, kept) or places.dtype != _place(num_classes):
             raise SummaryFormatError(f"places of labels must be {rows} x {kept} of {_place(num_classes)}")
         where = places.long()
         if int(where.min()) < 0 or int(where.max()) >= num_classes or bool((where.diff(dim=1) <= 0).any()):
             raise SummaryFormatError(f"places of labels must ascend within 0..{num_classes - 1}")
-        return (-gaps[:, -1:]).expand(rows, num_classes).scatter(1, where, -gaps[:, :-1])
+        return OpenLogits(codes, step, places, num_classes)
 
-    def _gaps(self, stored: Mapping[str, Tensor], count: int) -> Tensor:
+    def _codes(self, stored: Mapping[str, Tensor], count: int) -> tuple[Tensor, float]:
+        """Return stored numbers, and the gap that one of them stands for."""
         gaps, bits = stored["gaps"], BITS[self.storage]
         dtype = _FLOATS.get(self.storage, torch.uint8)
         length = count if self.storage in _FLOATS else -(-count * bits // 8)
         if gaps.numel() != length or gaps.dtype != dtype:
             raise SummaryFormatError(f"labels must be {length} of {dtype}, found {gaps.numel()} of {gaps.dtype}")
         if self.storage in _FLOATS:
-            return gaps.float()
+            return gaps.flatten(), 1.0
         span = stored["span"]
         if tuple(span.shape) != (1,) or span.dtype != torch.float32:
             raise SummaryFormatError("the span of labels must be one float32")
-        return _unpacked(gaps, bits, count).float().mul(float(span) / (2**bits - 1))
+        return _unpacked(gaps, bits, count), float(span) / (2**bits - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenLogits:
+    """Rows of logits, as gaps: numbers that stand for multiples of one step.
+
+    Attributes:
+        codes: ``rows x k``.
+        step: of the codes.
+        places: class ids of all codes but the last of a row, ``rows x (k - 1)``; the last is that
+            of all others. None: a row has a code for each class.
+        num_classes: number of logits in a row.
+    """
+
+    codes: Tensor
+    step: float
+    places: Tensor | None
+    num_classes: int
+
+    def logits(self, rows: slice) -> Tensor:
+        """Return the logits of some rows, ``n x num_classes`` in float32."""
+        gaps = self.codes[rows].float().mul(self.step)
+        if self.places is None:
+            return -gaps
+        where = self.places[rows].long()
+        return (-gaps[:, -1:]).expand(len(gaps), self.num_classes).scatter(1, where, -gaps[:, :-1])
 
 
 def _place(num_classes: int) -> torch.dtype:

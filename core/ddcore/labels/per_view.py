@@ -9,16 +9,27 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import DAMAGES, SettingsError, SummaryFormatError, UnsupportedError
 from ddcore.ground.devices import to_device
 from ddcore.ground.randomness import generator
 from ddcore.labels.checks import check_entries, read_count, read_makers, read_storage, read_temperature
-from ddcore.labels.logits import LogitStorage
-from ddcore.parts import Augmentation, Batch, Feed, Labels, Spec, View, restored_augmentation
-from ddcore.settings import describe
+from ddcore.labels.logits import LogitStorage, OpenLogits
+from ddcore.parts import (
+    Augmentation,
+    Batch,
+    Feed,
+    Labelling,
+    Labels,
+    Spec,
+    View,
+    restored_augmentation,
+    suited_augmentation,
+)
+from ddcore.settings import describe, with_settings
 
 MAX_EPOCHS = 100_000
-MAX_LOGITS = 2**32
+TRIED = 12
+"""Draws of views that are tried before labels are trusted."""
 
 
 @dataclass(frozen=True)
@@ -77,40 +88,63 @@ class ViewLabels(Labels):
             "augmentation": describe(self.views.augmentation),
         }
 
+    def made_like(self, labelling: Labelling) -> Labelling:
+        views = {name: getattr(self.views, name) for name in ("epochs", "batch_size", "augmentation")}
+        return with_settings(
+            labelling, kind=self.kind, temperature=self.temperature, **self.storage.settings(), **views
+        )
+
     @classmethod
     def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> ViewLabels:
         check_entries(
             config, {"temperature", "storage", "top", "made_by", "epochs", "batch_size", "seed", "augmentation"}
         )
         epochs = read_count(config, "epochs", MAX_EPOCHS)
-        if epochs * count * spec.num_classes > MAX_LOGITS or type(config["seed"]) is not int:
-            raise SummaryFormatError(f"labels of {epochs} epochs are too many, or their seed is no whole number")
+        if type(config["seed"]) is not int:
+            raise SummaryFormatError("the seed of labels must be a whole number")
         augmentation = restored_augmentation(config["augmentation"])
+        _try(augmentation, spec)
         views = Views(epochs, read_count(config, "batch_size", 2**31), config["seed"], augmentation)
         storage, temperature = read_storage(config), read_temperature(config)
         labels = cls(stored, storage, temperature, views, count, spec.num_classes, read_makers(config))
-        labels.logits()
+        labels.opened()
         return labels
 
-    def logits(self) -> Tensor:
-        """Return the logits, ``epochs x n x num_classes``."""
-        rows = self.storage.unpack(self.packed, self.views.epochs * self.count, self.num_classes)
-        return rows.view(self.views.epochs, self.count, self.num_classes)
+    def opened(self) -> OpenLogits:
+        """Return the logits of ``epochs x n`` rows."""
+        return self.storage.opened(self.packed, self.views.epochs * self.count, self.num_classes)
 
     def feed(self, device: torch.device, dtype: torch.dtype) -> Feed:
         return _ViewFeed(self, device, dtype)
 
 
+def _try(augmentation: Augmentation, spec: Spec) -> None:
+    """Raise `SummaryFormatError` unless views of such data can be drawn."""
+    try:
+        if suited_augmentation(augmentation, spec) != augmentation:
+            raise SummaryFormatError("the views of labels are not those of such data")
+        blank = Batch(torch.zeros(2, *spec.shape), torch.zeros(2, dtype=torch.int64))
+        for draw in range(TRIED):
+            seen = augmentation.draw(generator(0, "tried-view", draw), 2)(blank)
+            if seen.inputs.shape != blank.inputs.shape or not bool(torch.isfinite(seen.inputs).all()):
+                raise SummaryFormatError("the views of labels are not finite, or of another shape")
+    except (UnsupportedError, SettingsError, *DAMAGES) as error:
+        if isinstance(error, SummaryFormatError):
+            raise
+        raise SummaryFormatError(f"the views of labels cannot be drawn: {error}") from error
+
+
 class _ViewFeed(Feed):
     def __init__(self, labels: ViewLabels, device: torch.device, dtype: torch.dtype) -> None:
         self._labels, self._device, self._dtype = labels, device, dtype
-        self._logits = labels.logits()
-        self.batch_size = labels.views.batch_size
+        self._logits = labels.opened()
+        self.batch_size, self.augmentation = labels.views.batch_size, labels.views.augmentation
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, View]]:
         return self._labels.views.batches(epoch, self._labels.count)
 
     def targets(self, epoch: int, number: int, viewed: Batch) -> Tensor:
         views, first = self._labels.views, number * self._labels.views.batch_size
-        rows = self._logits[epoch % views.epochs, first : first + len(viewed.targets)]
+        first += epoch % views.epochs * self._labels.count
+        rows = self._logits.logits(slice(first, first + len(viewed.targets)))
         return (to_device(rows, self._device).to(self._dtype) / self._labels.temperature).softmax(dim=1)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ddcore.labels.checks import check_entries, read_makers, read_storage, read_temperature
 from ddcore.labels.logits import LogitStorage
-from ddcore.parts import Labels, Spec
+from ddcore.parts import Labelling, Labels, Spec
+from ddcore.settings import with_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,9 @@ class SoftLabels(Labels):
             "top": self.storage.top,
             "made_by": list(self.made_by),
         }
+
+    def made_like(self, labelling: Labelling) -> Labelling:
+        return with_settings(labelling, kind=self.kind, temperature=self.temperature, **self.storage.settings())
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], stored: Mapping[str, Tensor], count: int, spec: Spec) -> SoftLabels:

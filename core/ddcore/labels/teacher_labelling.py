@@ -9,9 +9,11 @@ from torch import Tensor
 
 from ddcore.errors import BudgetError, UnknownNameError, UnsupportedError
 from ddcore.ground.devices import fitting_micro_batch
+from ddcore.ground.tensorfile import MAX_FILE
 from ddcore.labels.by_teachers import TeacherLabels, mean_logits
+from ddcore.labels.checks import MAX_TEACHERS
 from ddcore.labels.logits import LogitStorage
-from ddcore.labels.per_view import ViewLabels, Views
+from ddcore.labels.per_view import MAX_EPOCHS, ViewLabels, Views
 from ddcore.labels.soft import SoftLabels
 from ddcore.parts import (
     Augmentation,
@@ -25,6 +27,7 @@ from ddcore.parts import (
     suited_augmentation,
     taken,
 )
+from ddcore.parts.recipe import MAX_TEMPERATURE
 from ddcore.settings import require, require_counts, settings_from_text
 from ddcore.training import Teacher, require_teachers
 
@@ -64,7 +67,12 @@ class TeacherLabelling(Labelling):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UnknownNameError("kind of labels", self.kind, KINDS)
-        require(self.temperature > 0, f"a temperature is above 0, not {self.temperature}")
+        require(
+            0 < self.temperature <= MAX_TEMPERATURE and len(self.teachers) <= MAX_TEACHERS,
+            f"a temperature lies in (0, {MAX_TEMPERATURE:g}], and teachers are {MAX_TEACHERS} at most; they are "
+            f"{self.temperature} and {len(self.teachers)}",
+        )
+        require(self.epochs <= MAX_EPOCHS, f"epochs are {MAX_EPOCHS} at most, not {self.epochs}")
         require_counts(epochs=self.epochs, batch_size=self.batch_size, bytes=1 if self.bytes is None else self.bytes)
         self._stored_as()
 
@@ -76,9 +84,9 @@ class TeacherLabelling(Labelling):
 
     def max_bytes(self, count: int, spec: Spec) -> int:
         if self.kind == "teacher":
-            taken = sum(teacher.nbytes for teacher in self.teachers)
-            self._require(taken)
-            return taken
+            stored = sum(teacher.nbytes for teacher in self.teachers)
+            self._require(stored)
+            return stored
         return self._stored_as().nbytes(self._epochs_for(count, spec) * count, spec.num_classes)
 
     def _epochs_for(self, count: int, spec: Spec) -> int:
@@ -104,7 +112,11 @@ class TeacherLabelling(Labelling):
             raise UnsupportedError("a teacher labels examples that have a class each, one without the others")
         if self.kind == "teacher" and any(teacher.architecture is None for teacher in self.teachers):
             raise UnsupportedError("a teacher of a module of your own cannot be stored: take soft-per-view labels")
-        self.max_bytes(count, spec)
+        if self.max_bytes(count, spec) > MAX_FILE:
+            raise BudgetError(
+                f"{self.max_bytes(count, spec)} bytes of labels are more than a summary may hold ({MAX_FILE}): say bytes=, fewer "
+                "epochs, top= or fewer bits; or let the teacher label (kind='teacher')"
+            )
 
     def label(self, examples: Batch, spec: Spec, *, seed: int) -> Labels:
         count, device = len(examples.targets), examples.inputs.device

@@ -174,6 +174,7 @@ def build_method(
     budget: Budget | None = None,
     storage: str | None = None,
     clip: bool = False,
+    adjust: Callable[[Method], Method] | None = None,
 ) -> Method:
     """Return a published method by its name.
 
@@ -192,6 +193,7 @@ def build_method(
             ``uint8``.
         clip: whether pixels, where they are what is stored, are kept in [0, 1]. In bytes they then
             cost what real images cost.
+        adjust: changes the method before a budget chooses its sizes: its labels, say.
 
     Raises:
         BudgetError: the budget does not buy one item per class.
@@ -206,6 +208,8 @@ def build_method(
         method = published.at(items, preset, data or getattr(target, "name", None), modality)
         if spec is not None:
             method = method.suited_to(spec)
+        if adjust is not None:
+            method = adjust(method)
         if storage is not None:
             method = override(method, "factorization.storage", storage)
         return replace(method, factorization=method.factorization.clipped()) if clip else method

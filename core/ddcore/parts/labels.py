@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.parts.augmentation import View
+from ddcore.parts.augmentation import Augmentation, View
 from ddcore.parts.batch import Batch
 from ddcore.parts.spec import Spec
 
@@ -22,9 +22,11 @@ class Feed(ABC):
 
     Attributes:
         batch_size: examples per update, where the labels fix it; else None.
+        augmentation: of the views, where the labels fix them; else None.
     """
 
     batch_size: int | None = None
+    augmentation: Augmentation | None = None
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, View]] | None:
         """Return the indices and views of an epoch's batches, where the labels fix them."""
@@ -75,6 +77,14 @@ class Labels(ABC):
     def nbytes(self) -> int:
         """Bytes of the stored tensors."""
         return sum(t.numel() * t.element_size() for t in self.stored().values())
+
+    def made_like(self, labelling: Labelling) -> Labelling:
+        """Return the settings that make such labels of other examples.
+
+        Args:
+            labelling: settings whose teachers are those that made these labels.
+        """
+        return labelling
 
     def fixed(self) -> Tensor | None:
         """Return one distribution per example, ``n x num_classes``, if labels do not change."""

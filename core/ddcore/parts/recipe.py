@@ -34,6 +34,7 @@ def squared_error(logits: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * (logits - as_dense(targets)).square().sum(dim=1)
 
 
+MAX_TEMPERATURE = 1e4
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "squared_error": squared_error,
@@ -66,8 +67,9 @@ class Recipe:
             f"a recipe's learning rate must be positive, not {self.learning_rate}",
         )
         require(
-            0 < self.temperature < math.inf and (self.temperature == 1 or self.loss == "cross_entropy"),
-            f"a temperature is above 0, and is of cross_entropy alone; it is {self.temperature} of {self.loss}",
+            0 < self.temperature <= MAX_TEMPERATURE and (self.temperature == 1 or self.loss == "cross_entropy"),
+            f"a temperature lies in (0, {MAX_TEMPERATURE:g}], and is of cross_entropy alone; it is {self.temperature} of "
+            f"{self.loss}",
         )
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -97,8 +99,8 @@ class Recipe:
             SettingsError: there are none; or they differ in more than their learned rates: in
                 loss, in momentum, in number or size of steps.
         """
-        if len({(r.loss, _form(r)) for r in recipes}) != 1:
-            forms = ", ".join(sorted({f"{r.loss} with {_form(r)}" for r in recipes}))
+        if len({(r.loss, r.temperature, _form(r)) for r in recipes}) != 1:
+            forms = ", ".join(sorted({f"{r.loss} at temperature {r.temperature:g} with {_form(r)}" for r in recipes}))
             raise SettingsError(
                 f"no one recipe stands for these ({forms or 'none'}): say with recipe= how to train on the union"
             )
@@ -109,11 +111,11 @@ class Recipe:
         if steps is not None:
             each = zip(*(r.steps.rates for r in recipes if r.steps is not None), strict=True)
             steps = replace(steps, rates=tuple(_geometric_mean(rates) for rates in each))
-        return cls(first.loss, rate, steps)
+        return cls(first.loss, rate, steps, first.temperature)
 
     def same_form(self, other: Recipe) -> bool:
         """Whether two recipes are equal but for their learned rates."""
-        return (self.loss, _form(self)) == (other.loss, _form(other))
+        return (self.loss, self.temperature, _form(self)) == (other.loss, other.temperature, _form(other))
 
     def to_json(self) -> dict[str, Any]:
         """Return what a summary records of this recipe."""

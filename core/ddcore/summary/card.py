@@ -65,6 +65,7 @@ def _text(summary: Content, shown: str) -> str:
 | classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
 | per class | {summary.ipc} |
 | train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
+| labels | {_labels(summary)} |
 | seed | {record.get("seed", "not recorded")} |
 | differential privacy | {_claim(record.get("privacy"))} |
 
@@ -74,6 +75,14 @@ import ddcore as dd
 inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
 ```
 """
+
+
+def _labels(summary: Content) -> str:
+    labels = summary.labels
+    if labels is None:
+        return "as stored with the examples"
+    makers = f", by {len(labels.made_by)} teacher{'s' if len(labels.made_by) > 1 else ''}" if labels.made_by else ""
+    return f"`{labels.kind}`, temperature {labels.temperature:g}{makers}, {summary.label_bytes} bytes"
 
 
 def _schedule(recipe: Recipe) -> str:

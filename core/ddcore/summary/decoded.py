@@ -24,6 +24,7 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
         self._num_classes = summary.spec.num_classes
         sizes = [sum(examples.counts.values()) for examples in self._examples]
         self._ends = torch.tensor(sizes).cumsum(0)
+        self._fixed = None if summary.labels is None else summary.labels.fixed()
         with torch.no_grad():
             self._soft = any(e.decode(torch.tensor([0])).targets.ndim == 2 for e in self._examples)
 
@@ -51,5 +52,7 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
             with torch.no_grad():
                 batch = self._examples[number].decode(wanted[places] - before)
             targets = as_targets(batch.targets, self._soft, self._num_classes)
+            if self._fixed is not None:
+                targets = self._fixed[wanted[places]]
             found |= dict(zip(places.tolist(), zip(batch.inputs, targets, strict=True), strict=True))
         return [found[place] for place in range(len(indices))]

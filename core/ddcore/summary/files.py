@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.errors import DistillationError, OutputExistsError, SummaryFormatError
+from ddcore.errors import DAMAGES, DistillationError, OutputExistsError, SummaryFormatError
 from ddcore.ground.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
 from ddcore.parts import (
     FACTORIZATIONS,
@@ -113,18 +113,14 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Con
         check_examples(summary)
         of_labels = {n.removeprefix(LABELLED): t for n, t in stored.items() if n not in of_parts}
         summary = replace(summary, labels=_labels(config.get("labels"), of_labels, summary))
+        wanted = 1.0 if summary.labels is None else summary.labels.temperature
+        if summary.recipe.temperature != wanted:
+            raise SummaryFormatError(
+                f"the recipe has temperature {summary.recipe.temperature:g}, the labels {wanted:g}"
+            )
     except SummaryFormatError:
         raise
-    except (
-        DistillationError,
-        LookupError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        AttributeError,
-        RuntimeError,
-        MemoryError,
-    ) as error:
+    except (DistillationError, *DAMAGES) as error:
         raise SummaryFormatError(f"{CONFIG} does not describe a summary: {error}") from error
     return summary
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset, TensorDataset
 from ddcore.errors import UnsupportedError
 from ddcore.labels import ClassLabels
 from ddcore.parts import Batch, Factorization, Labelling, modality_named
+from ddcore.settings import describe
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
 from ddcore.summary.decoded import DecodedWhenAsked
@@ -66,6 +68,7 @@ class DataSummary(Content):
         """Return the summary stored as ``uint8`` or ``fp16``, as each factorization does it.
 
         Embedded sentences are also stored as ``words``: the nearest one in place of every vector.
+        Labels by teachers stay as they were made.
         """
         parts = tuple(Part(*part.factorization.quantize(part.stored, self.spec, to)) for part in self.parts)
         return replace(self, parts=parts, record={**self.record, "quantised": to})
@@ -74,6 +77,8 @@ class DataSummary(Content):
         self, labelling: Labelling | None, *, seed: int = 0, device: str | torch.device = "cpu"
     ) -> DataSummary:
         """Return the same examples with other labels. None takes `labels` away.
+
+        A certificate of privacy is not kept: what labels the examples has seen others.
 
         Args:
             labelling: what makes the labels, such as `ddcore.labels.TeacherLabelling`.
@@ -94,7 +99,10 @@ class DataSummary(Content):
             )
         examples = Batch(*self.as_stored(device))
         labels = labelling.label(examples, self.spec, seed=seed)
-        return replace(self, labels=labels, recipe=replace(self.recipe, temperature=labels.temperature))
+        record = {name: fact for name, fact in self.record.items() if name != "privacy"}
+        record["labelled"] = {"by": describe(labelling), "seed": seed}
+        recipe = replace(self.recipe, temperature=labels.temperature)
+        return replace(self, labels=labels, recipe=recipe, record=record)
 
     def hard(self) -> DataSummary:
         """Return the same examples under the class ids that they are stored with.
@@ -110,8 +118,10 @@ class DataSummary(Content):
         return replace(plain, labels=ClassLabels(self.decoded().owners, self.spec.num_classes))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the stored tensors, those of the labels included."""
+        """Return the SHA-256 of the stored tensors, and of what the labels are."""
         digest = hashlib.sha256()
+        if self.labels is not None:
+            digest.update(json.dumps([self.labels.kind, self.labels.config()], sort_keys=True).encode())
         for name, tensor in self.held():
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.contiguous().numpy().tobytes())

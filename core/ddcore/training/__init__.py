@@ -1,7 +1,7 @@
 """Training of one network on real or synthetic examples, by a schedule and a recipe."""
 
 from ddcore.parts import LOSSES, Recipe, Steps, mixed_batches, step_batches
-from ddcore.training.fit import Schedule, Training, Watch, fit, reproducible_dropout, take_step
+from ddcore.training.fit import Schedule, Training, Watch, fit, reproducible_dropout, take_step, under_feed
 from ddcore.training.protocol import HARD, PROTOCOLS, Protocol
 from ddcore.training.teacher import Teacher, require_teachers
 
@@ -22,4 +22,5 @@ __all__ = [
     "require_teachers",
     "step_batches",
     "take_step",
+    "under_feed",
 ]

@@ -153,7 +153,7 @@ def fit(
     recipe = recipe or Recipe()
     if feed is not None:
         require(recipe.steps is None, "a recipe with steps of its own is for its own labels: take none from elsewhere")
-        training = replace(training, batch_size=feed.batch_size or training.batch_size)
+        training = under_feed(training, feed)
     best = _Best(network, validate) if training.keep == "best_validation" else None
     plan = _by_epochs(network, size, training, recipe, generator, feed)
     if recipe.steps is not None:
@@ -175,6 +175,14 @@ def fit(
                 best.look()
     if best is not None:
         best.restore()
+
+
+def under_feed(training: Training, feed: Feed | None) -> Training:
+    """Return the schedule with the batches and views that labels fix."""
+    if feed is None:
+        return training
+    augmentation = feed.augmentation or training.augmentation
+    return replace(training, batch_size=feed.batch_size or training.batch_size, augmentation=augmentation)
 
 
 class _Best:

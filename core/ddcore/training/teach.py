@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +13,11 @@ import torch
 
 from ddcore.errors import CheckpointError, NumericalError, TeacherError, UnsupportedError
 from ddcore.ground.devices import dtype_of, matmul_precision, send_ahead
+from ddcore.ground.differences import difference
 from ddcore.ground.randomness import derive_seed, generator
 from ddcore.ground.statefile import read_state, write_state
-from ddcore.parts import Architecture, Network, Pool, Recipe, TargetData, suited_augmentation
-from ddcore.settings import describe
+from ddcore.parts import Architecture, Network, Pool, Recipe, TargetData, plain_copy, suited_augmentation
+from ddcore.settings import describe, require
 from ddcore.training.fit import Schedule, Training, drawn_batches, reproducible_dropout, take_step
 from ddcore.training.teacher import MANIFEST, Teacher, name_of, read_facts
 
@@ -38,6 +40,7 @@ def teach(
     name = name_of(architecture)
     if name is None:
         raise UnsupportedError("a teacher on disk is of a named network; of a module of your own take Teacher.of")
+    require(training.keep == "final", f"a teacher keeps its final weights, not {training.keep!r}: keep='final'")
     training = replace(training, augmentation=suited_augmentation(training.augmentation, target.spec))
     wanted = {"data": target.fingerprint(), "training": describe(training), "seed": seed}
     if (directory / MANIFEST).exists():
@@ -46,7 +49,7 @@ def teach(
     drawn = derive_seed(seed, "teacher")
     network = architecture.build(spec.shape, spec.num_classes, seed=drawn, dtype=dtype_of(precision)).to(device)
     seconds = _train(network, target, training, directory, {"network": name, **wanted}, device, precision, progress)
-    module = network.module.float().cpu().eval().requires_grad_(False)
+    module = plain_copy(network.module).float().cpu().eval().requires_grad_(False)
     record = {**wanted, "data_name": target.name, "seconds": round(seconds, 3), "precision": precision}
     teacher = Teacher(module, read_facts(spec), name, record)
     teacher.save(directory)
@@ -58,8 +61,9 @@ def _same(teacher: Teacher, name: str, wanted: dict[str, Any], directory: Path) 
     """Return the teacher that is there, if it is the one that is wanted."""
     theirs = {"network": teacher.architecture, **{key: teacher.record.get(key) for key in wanted}}
     for key, value in {"network": name, **wanted}.items():
-        if theirs[key] != value:
-            raise TeacherError(f"{directory} holds a teacher of another {key}: choose another directory")
+        found = difference(theirs[key], json.loads(json.dumps(value)), key)
+        if found:
+            raise TeacherError(f"{directory} holds a teacher of another {key} ({found}): choose another directory")
     return teacher
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddcore.errors import SettingsError, SummaryFormatError, TeacherError, UnsupportedError
+from ddcore.errors import DAMAGES, DistillationError, TeacherError, UnsupportedError
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.differences import difference
 from ddcore.ground.tensorfile import file_sha256, read_json, read_tensors, write_atomically, write_tensors
@@ -68,6 +69,8 @@ class Teacher:
         """
         if any(part.training for part in module.modules()):
             raise UnsupportedError("a teacher's statistics must be fixed: call module.eval() first")
+        if not all(bool(torch.isfinite(t).all()) for t in module.state_dict().values() if t.is_floating_point()):
+            raise TeacherError("a teacher's weights must be finite: train it anew")
         copied = plain_copy(module)
         find_head(copied, spec.shape, spec.num_classes)
         return cls(copied.requires_grad_(False), read_facts(spec))
@@ -156,7 +159,7 @@ class Teacher:
             )
         except TeacherError:
             raise
-        except (SummaryFormatError, SettingsError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (DistillationError, *DAMAGES) as error:
             raise TeacherError(f"the teacher in {folder} is damaged ({error}): train it again") from error
 
     @classmethod
@@ -169,6 +172,11 @@ class Teacher:
     ) -> Teacher:
         """Return the teacher of a named architecture with these weights and buffers."""
         shape, num_classes = tuple(int(side) for side in facts["shape"]), int(facts["num_classes"])
+        _check_size(architecture)
+        with torch.device("meta"):
+            like = parse_architecture(architecture).module(shape, num_classes).state_dict()
+        if {name: t.shape for name, t in like.items()} != {name: t.shape for name, t in weights.items()}:
+            raise TeacherError(f"the weights are not those of {architecture}")
         module = parse_architecture(architecture).build(shape, num_classes, seed=0).module
         module.load_state_dict(dict(weights))
         return cls(plain_copy(module).eval().requires_grad_(False), facts, architecture, record or {})
@@ -192,6 +200,15 @@ def read_facts(spec: Spec) -> dict[str, Any]:
         "num_classes": spec.num_classes,
         "normalisation": spec.normalisation.describe(),
     }
+
+
+def _check_size(architecture: str) -> None:
+    """Raise `TeacherError` if a network is named that is too large to be looked at."""
+    numbers = [int(number) for number in re.findall(r"\d+", architecture) if len(number) < 10]
+    depths = [int(number) for number in re.findall(r"depth\s*=\s*(\d{1,9})", architecture)]
+    digits = max(map(len, re.findall(r"\d+", architecture)), default=0)
+    if len(architecture) > 200 or digits > 9 or max(numbers, default=0) > 2**16 or max(depths, default=0) > 256:
+        raise TeacherError(f"{architecture[:60]!r} is no network of a teacher that this library reads: it is too large")
 
 
 def name_of(architecture: Architecture) -> str | None:

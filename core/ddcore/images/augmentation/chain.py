@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from ddcore.parts import Augmentation, Batch, Spec, View
+from ddcore.settings import require
+
+MOST = 64
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,15 @@ class Chain(Augmentation):
 
     augmentations: tuple[Augmentation, ...]
 
+    def __post_init__(self) -> None:
+        require(len(self.augmentations) <= MOST, f"a chain has {MOST} augmentations at most")
+
     @property
     def mixes_examples(self) -> bool:
         return any(a.mixes_examples for a in self.augmentations)
+
+    def at(self, progress: float) -> Augmentation:
+        return replace(self, augmentations=tuple(a.at(progress) for a in self.augmentations))
 
     def suited_to(self, spec: Spec) -> Augmentation:
         return replace(self, augmentations=tuple(a.suited_to(spec) for a in self.augmentations))

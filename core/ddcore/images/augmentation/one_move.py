@@ -42,7 +42,7 @@ class OneMove(Augmentation):
     modality: ClassVar[str | None] = "images"
 
     def __post_init__(self) -> None:
-        require(self.shift >= 0 and self.turn >= 0, "shift and turn must not be negative")
+        require(0 <= self.shift <= 2**16 and 0 <= self.turn <= 360, "shift lies in 0..65536, turn in [0, 360]")
         require(0 <= self.scale < 1, f"scale must lie in [0, 1), not {self.scale}")
 
     def suited_to(self, spec: Spec) -> Augmentation:

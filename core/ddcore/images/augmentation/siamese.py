@@ -55,6 +55,8 @@ class SiameseAugmentation(Augmentation):
             if family not in FAMILIES:
                 raise UnknownNameError("augmentation family", family, FAMILIES)
         require(len(self.families) > 0, "an augmentation needs at least one family; use NoAugmentation for none")
+        strengths = (self.brightness, self.saturation, self.contrast, self.crop, self.cutout, self.scale, self.rotate)
+        require(all(0 <= s <= 1000 for s in strengths), f"strengths lie in [0, 1000], not {strengths}")
         require(self.scale >= 1, f"scale is the largest factor and at least 1, not {self.scale}")
 
     def suited_to(self, spec: Spec) -> Augmentation:

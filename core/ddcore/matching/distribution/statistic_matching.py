@@ -52,7 +52,7 @@ class StatisticMatching(Matching):
 
     Attributes:
         weight: :math:`\alpha`.
-        first: :math:`w_1`, of the first layer that runs.
+        first: :math:`w_1`, of the first layer, in the order in which a network was made.
         batch_size: examples per batch.
         order: of the batches: ``ranks``, the first of every class, then the second ones; or
             ``classes``, all of a class, then those of the next.
@@ -90,6 +90,8 @@ class StatisticMatching(Matching):
     def start(self, run: Run) -> MatchingState:
         if run.spec.task.numeric:
             raise UnsupportedError("a teacher's classes are matched; the targets here are numbers")
+        if self.density and len(run.spec.shape) != 3:
+            raise UnsupportedError(f"densification is of images, not of examples of shape {run.spec.shape}: density=0")
         for network in run.networks.current():
             norms_of(network)
         return Moments()
@@ -184,7 +186,7 @@ class Moments(MatchingState):
         found = []
         for name, present in zip(names, seen, strict=True):
             before = self.means.get(name, [t.detach() for t in present])
-            now = [momentum * old + (1 - momentum) * t.detach() for old, t in zip(before, present, strict=True)]
+            now = [momentum * old.to(t) + (1 - momentum) * t.detach() for old, t in zip(before, present, strict=True)]
             self.means[name] = now
             found.append([mean + t - t.detach() for mean, t in zip(now, present, strict=True)])
         return found
@@ -202,7 +204,7 @@ def densification(batch: Batch, classes: Sequence[int]) -> Tensor:
     See `StatisticMatching`. Images are averaged to 32 pixels a side before.
     """
     total = torch.zeros((), dtype=batch.inputs.dtype, device=batch.inputs.device)
-    small = F.adaptive_avg_pool2d(batch.inputs, POOLED) if batch.inputs.shape[-1] > POOLED else batch.inputs
+    small = F.adaptive_avg_pool2d(batch.inputs, POOLED) if max(batch.inputs.shape[-2:]) > POOLED else batch.inputs
     for class_id in classes:
         rows = small[batch.targets == class_id].flatten(1)
         if len(rows) > 1:
