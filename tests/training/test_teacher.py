@@ -78,7 +78,7 @@ def test_damaged_teachers_are_refused(few_digits: dd.TargetData, tmp_path: Path)
         ({"schema": 9}, "version"),
         ({"weights_sha256": "0" * 64}, "is not the file"),
         ({"architecture": "convnet(width=5,norm=batch)"}, "weights are not those of"),
-        ({"architecture": "convnet(width=99999)"}, "too large"),
+        ({"architecture": "convnet(width=99999)"}, "too large a network"),
         ({"architecture": "convnet(width=1,depth=20000,pooling=none)"}, "too large"),
         ({"architecture": "os.system('true')"}, "is damaged"),
         ({"facts": {}}, "is damaged"),

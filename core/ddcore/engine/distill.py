@@ -190,7 +190,8 @@ def distill(
             record["start"] = {"sha256": start.sha256(), "steps": start.record.get("steps")}
         parts = (Part(method.factorization, run.examples.stored()),)
         recipe = replace(recipe, loss=signal.spec.task.loss(recipe.loss))
-        return DataSummary(parts, signal.spec, recipe, record)
+        initial = run.networks.initial() if hasattr(run, "networks") else None
+        return DataSummary(parts, signal.spec, recipe, record, initial=initial)
 
     def labelled(made: DataSummary) -> DataSummary:
         return made if method.labels is None else made.labelled(method.labels, seed=seed, device=place)

@@ -81,7 +81,7 @@ def evaluate(
             such data; else the protocol's network, for most protocols the usual one.
         protocol: a name in `PROTOCOLS`; ``paper``, that of the summary's method; or a `Protocol`.
         runs: networks per architecture, each with weights and order of its own. A learner with
-            nothing random is run once.
+            nothing random is run once, and so is the network whose first weights a summary holds.
         seed: of weights, order and augmentation.
         device: as in ``distill``.
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the usual one of the device,
@@ -104,6 +104,8 @@ def evaluate(
             those of the summary.
     """
     protocol = as_protocol(protocol, summary)
+    if networks is None and isinstance(summary, DataSummary) and summary.initial is not None:
+        networks = summary.initial.architecture
     if networks is None:
         usual = usual_learners(target.spec)
         networks = usual or suited_architecture(protocol.network, target.spec)
@@ -119,6 +121,10 @@ def evaluate(
     learners = [_fitting(as_learner(n) or as_architecture(n), target.spec) for n in named]
     if not learners:
         raise SettingsError("networks is empty: name at least one architecture")
+    if isinstance(summary, DataSummary) and summary.initial is not None:
+        for learner in learners:
+            summary.initial.require(learner)  # type: ignore[arg-type]
+        runs = 1
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
     if given and (protocol.labels is None or isinstance(protocol.labels, str)):
@@ -248,9 +254,12 @@ def train_one(
     """
     label = architecture_label(architecture)
     device = source.batch_of(torch.zeros(1, dtype=torch.int64)).inputs.device
-    network = architecture.build(
-        spec.shape, spec.num_classes, seed=derive_seed(seed, "weights", label, run), dtype=dtype_of(precision)
-    ).to(device)
+    if source.initial is None:
+        drawn = derive_seed(seed, "weights", label, run)
+        network = architecture.build(spec.shape, spec.num_classes, seed=drawn, dtype=dtype_of(precision)).to(device)
+    else:
+        source.initial.require(architecture)
+        network = source.initial.network(spec, dtype_of(precision)).to(device)
     fit(
         network,
         source.batch_of,

@@ -13,7 +13,7 @@ from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import to_device
 from ddcore.ground.mapped import examples_at, placed
-from ddcore.parts import Batch, Feed, Recipe, Split, TargetData, taken
+from ddcore.parts import Batch, Feed, InitialWeights, Recipe, Split, TargetData, taken
 from ddcore.summary import DataSummary, original_bytes
 from ddcore.version import __version__
 
@@ -27,6 +27,7 @@ class TrainingSource:
         self.data, self.method, self.ipc, self.stored_bytes = "?", "custom", float("nan"), 0
         self.feed: Feed | None = None
         self.label_bytes = 0
+        self.initial: InitialWeights | None = None
 
     @classmethod
     def of(cls, data: DataSummary | TargetData, device: torch.device, dtype: torch.dtype) -> TrainingSource:
@@ -52,7 +53,7 @@ class TrainingSource:
         if data.labels is not None:
             source.feed, source.labels = data.labels.feed(device, dtype), data.labels.kind
             source.label_bytes = data.label_bytes
-        source.members = data.members()
+        source.members, source.initial = data.members(), data.initial
         source.data = str(data.record.get("data", "?"))
         source.method = str(data.record.get("method", {}).get("name", "custom"))
         source.ipc, source.stored_bytes = data.ipc, data.stored_bytes

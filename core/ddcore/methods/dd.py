@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ddcore.errors import UnknownNameError
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
 from ddcore.methods.presets import check_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
-from ddcore.sources import FreshNetworks
+from ddcore.sources import FreshNetworks, OneNetwork
 
 EPOCHS = 3
 
 
-def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
-    """Learn images by which a random network does well on real data after a few steps.
+STARTS = ("random", "fixed")
+
+
+def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, start: str = "random") -> Method:
+    """Learn images by which a network does well on real data after a few steps.
 
     Each step has a learned step size.
 
@@ -28,8 +32,17 @@ def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
 
     Preset ``cpu``: 30 inner steps at any ipc, first step sizes of .1, outer Adam at .05 (step sizes
     .005), real initialisation, 150 steps.
+
+    Args:
+        ipc: images per class.
+        preset: ``paper`` or ``cpu``.
+        data: name of the data.
+        start: ``random``: of every network; ``fixed``: of one network, drawn once, whose weights
+            the summary then holds.
     """
     check_preset(preset)
+    if start not in STARTS:
+        raise UnknownNameError("start", start, STARTS)
     cpu, cifar10 = preset == "cpu", data == "cifar10"
     adam = Optimiser(
         "adam", learning_rate=0.01, betas=(0.5, 0.999), drops=tuple(i / 10 for i in range(1, 10)), drop=0.5
@@ -50,7 +63,7 @@ def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
             real_batch=32,
             real_total=None if cpu else 1024,
         ),
-        networks=FreshNetworks(ConvNet()),
+        networks=FreshNetworks(ConvNet()) if start == "random" else OneNetwork(ConvNet()),
         optimiser=adam,
         augmentation=NoAugmentation(),
         steps=150 if cpu else 19_600 if cifar10 else 23_600,

@@ -10,6 +10,7 @@ from ddcore.parts.architecture import (
     architecture_label,
     as_architecture,
     parse_architecture,
+    rebuilt,
 )
 from ddcore.parts.augmentation import (
     AUGMENTATIONS,
@@ -26,6 +27,7 @@ from ddcore.parts.context import Context
 from ddcore.parts.coreset_rule import RULES, CoresetRule, Pool
 from ddcore.parts.examples import Examples
 from ddcore.parts.factorization import FACTORIZATIONS, NOISE, Factorization
+from ddcore.parts.initial_weights import InitialWeights
 from ddcore.parts.inputs import StandIn, are_connected, tensors_of
 from ddcore.parts.ipc import Ipc, check_ipc, counts_within, largest_ipc, largest_size
 from ddcore.parts.kernel import Kernel
@@ -97,6 +99,7 @@ __all__ = [
     "Feed",
     "Gradients",
     "Identity",
+    "InitialWeights",
     "Ipc",
     "Kernel",
     "Labelling",
@@ -161,6 +164,7 @@ __all__ = [
     "parse_architecture",
     "places_of_classes",
     "plain_copy",
+    "rebuilt",
     "require_fitting",
     "restored_augmentation",
     "scored",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground.randomness import default_generator_seeded
@@ -176,6 +177,28 @@ def as_architecture(given: object) -> Architecture:
 def parse_architecture(text: str) -> Architecture:
     """Return the architecture that ``text`` names, such as ``convnet(width=64)``."""
     return settings_from_text(text, {name: kind() for name, kind in ARCHITECTURES.items()}, "network")
+
+
+def rebuilt(text: str, shape: tuple[int, ...], num_classes: int, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Return a module of the architecture that ``text`` names, with these weights and buffers.
+
+    Text and weights may come from a stranger: names and shapes are compared before memory is taken.
+
+    Raises:
+        SettingsError: the network is too large to be looked at, or the weights are not its own.
+    """
+    numbers = re.findall(r"\d+", text)
+    depths = re.findall(r"depth\s*=\s*(\d+)", text)
+    if len(text) > 200 or any(len(n) > 9 or int(n) > 2**16 for n in numbers) or any(int(d) > 256 for d in depths):
+        raise SettingsError(f"{text[:60]!r} is too large a network to be built for a file")
+    with torch.device("meta"):
+        like = parse_architecture(text).module(shape, num_classes).state_dict()
+    if {name: t.shape for name, t in like.items()} != {name: t.shape for name, t in weights.items()}:
+        raise SettingsError(f"the weights are not those of {text}")
+    with default_generator_seeded(0):
+        module = parse_architecture(text).module(shape, num_classes)
+    module.load_state_dict(dict(weights))
+    return module
 
 
 def architecture_label(architecture: Architecture) -> str:

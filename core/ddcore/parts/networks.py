@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ddcore.parts.initial_weights import InitialWeights
 from ddcore.parts.network import Network
 
 
@@ -36,6 +37,10 @@ class Networks(ABC):
     @abstractmethod
     def advance(self) -> None:
         """Move on between two steps."""
+
+    def initial(self) -> InitialWeights | None:
+        """Return the weights that what is learned here is for. None: it is for any weights."""
+        return None
 
     def record(self) -> dict[str, Any]:
         """Return entries for the records of this run's summaries: what networks cost, say."""

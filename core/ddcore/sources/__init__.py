@@ -7,6 +7,7 @@ from ddcore.sources.fixed import FixedNetworks
 from ddcore.sources.fresh import FreshNetworks
 from ddcore.sources.fresh_heads import FreshHeads
 from ddcore.sources.given_segment import GivenSegment
+from ddcore.sources.one_network import OneNetwork
 from ddcore.sources.perturbed import PerturbedNetworks
 from ddcore.sources.plateau import Plateau
 from ddcore.sources.pool import NetworkPool
@@ -27,6 +28,7 @@ __all__ = [
     "NetworkSource",
     "Networks",
     "NoNetworks",
+    "OneNetwork",
     "PerturbedNetworks",
     "Plateau",
     "SegmentSource",

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddcore.parts import Decoded, Examples, Factorization, Labels, Recipe, Spec
+from ddcore.parts import Decoded, Examples, Factorization, InitialWeights, Labels, Recipe, Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Content:
         spec: public facts of the target data.
         recipe: how to train on the examples.
         record: plain facts of how it was made: data, method, steps, seconds, seed, versions.
+        initial: the weights that the recipe's steps start from. None: any.
         labels: what takes the place of class ids, or of labels that a part stores. None: nothing.
     """
 
@@ -43,6 +44,7 @@ class Content:
     recipe: Recipe = field(default_factory=Recipe)
     record: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels | None = None
+    initial: InitialWeights | None = None
 
     def examples(self) -> list[Examples]:
         """Return live examples of every part. They are new ones at every call."""
@@ -80,9 +82,10 @@ class Content:
         return Decoded(self.spec, inputs, targets, owners)
 
     def held(self) -> list[tuple[str, Tensor]]:
-        """Return all stored tensors with their names: part after part, then those of the labels."""
-        labels = [] if self.labels is None else [self.labels.stored()]
-        return [(name, held[name]) for held in [*(p.stored for p in self.parts), *labels] for name in sorted(held)]
+        """Return all stored tensors with their names: part after part, then those beside them."""
+        beside = [] if self.labels is None else [self.labels.stored()]
+        beside += [] if self.initial is None else [dict(self.initial.weights)]
+        return [(name, held[name]) for held in [*(p.stored for p in self.parts), *beside] for name in sorted(held)]
 
     @property
     def counts(self) -> dict[int, int]:
@@ -117,9 +120,10 @@ class Content:
     def stored_bytes(self) -> int:
         """Bytes of all that decoding and training need.
 
-        These are the stored tensors, the labels and the recipe's learned numbers.
+        These are the stored tensors, labels, initial weights and the recipe's learned numbers.
         """
-        return sum(part.nbytes for part in self.parts) + self.label_bytes + self.recipe.stored_bytes
+        weights = 0 if self.initial is None else self.initial.nbytes
+        return sum(part.nbytes for part in self.parts) + self.label_bytes + self.recipe.stored_bytes + weights
 
     @property
     def label_bytes(self) -> int:

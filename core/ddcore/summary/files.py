@@ -25,6 +25,7 @@ from ddcore.parts import (
     LABELS,
     MODALITIES,
     Factorization,
+    InitialWeights,
     Labels,
     Recipe,
     Spec,
@@ -38,6 +39,8 @@ SCHEMA = 1
 TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
 LABELLED = "labels."
 """What the names of the labels' tensors begin with."""
+INITIAL = "initial."
+"""What the names of the initial weights begin with."""
 MAX_PARTS = 1024
 MAX_CONFIG = 2**24
 MAX_LABELS = 2**28
@@ -46,6 +49,7 @@ MAX_DECODED = 2**28
 """Most numbers that a part of a summary decodes to. `MAX_RATIO` may allow more."""
 MAX_RATIO = 16
 """A part may always decode to this many times the numbers that it stores."""
+_OPTIONAL = {"labels", "initial"}
 _KEYS = {"schema", "parts", "spec", "recipe", "record", "tensors_sha256"}
 
 
@@ -62,6 +66,8 @@ def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path
         stored = {f"part{i}.{name}": t for i, part in enumerate(summary.parts) for name, t in part.stored.items()}
         if summary.labels is not None:
             stored |= {LABELLED + name: tensor for name, tensor in summary.labels.stored().items()}
+        if summary.initial is not None:
+            stored |= {INITIAL + name: tensor for name, tensor in summary.initial.weights.items()}
         write_tensors(draft / TENSORS, stored)
         whitening = summary.spec.normalisation.tensors()
         if whitening:
@@ -87,6 +93,7 @@ def _config(summary: Content, directory: Path) -> dict[str, Any]:
         "record": describe(summary.record),
         "tensors_sha256": hashlib.sha256((directory / TENSORS).read_bytes()).hexdigest(),
         **({} if summary.labels is None else {"labels": {"kind": summary.labels.kind, **summary.labels.config()}}),
+        **({} if summary.initial is None else {"initial": {"architecture": summary.initial.architecture}}),
     }
 
 
@@ -95,9 +102,9 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Con
     config = read_json(directory / CONFIG, MAX_CONFIG)
     if config.get("schema") != SCHEMA:
         raise SummaryFormatError(f"{CONFIG} has schema {str(config.get('schema'))[:20]!r}; this version reads {SCHEMA}")
-    if set(config) - {"labels"} != _KEYS:
+    if set(config) - _OPTIONAL != _KEYS:
         raise SummaryFormatError(
-            f"{CONFIG} has unknown or missing entries: {sorted((set(config) - {'labels'}) ^ _KEYS)[:5]}"
+            f"{CONFIG} has unknown or missing entries: {sorted((set(config) - _OPTIONAL) ^ _KEYS)[:5]}"
         )
     digest = hashlib.sha256(read_limited(directory / TENSORS, 2**32)).hexdigest()
     if digest != config["tensors_sha256"]:
@@ -107,11 +114,16 @@ def read_summary(directory: Path, own: Mapping[str, type[Factorization]]) -> Con
     stored = read_tensors(directory / TENSORS)
     try:
         spec = _spec(config["spec"], directory)
-        of_parts = {name: tensor for name, tensor in stored.items() if not name.startswith(LABELLED)}
+        of_parts = {name: tensor for name, tensor in stored.items() if not name.startswith((LABELLED, INITIAL))}
         parts = _parts(config["parts"], of_parts, {**FACTORIZATIONS, **own})
         summary = Content(parts, spec, Recipe.restore(config["recipe"]), _record(config["record"]))
         check_examples(summary)
-        of_labels = {n.removeprefix(LABELLED): t for n, t in stored.items() if n not in of_parts}
+        of_labels = {n.removeprefix(LABELLED): t for n, t in stored.items() if n.startswith(LABELLED)}
+        of_weights = {n.removeprefix(INITIAL): t for n, t in stored.items() if n.startswith(INITIAL)}
+        if "initial" in config:
+            summary = replace(summary, initial=InitialWeights.restore(config["initial"], of_weights, spec))
+        elif of_weights:
+            raise SummaryFormatError(f"{TENSORS} holds initial weights that {CONFIG} does not describe")
         summary = replace(summary, labels=_labels(config.get("labels"), of_labels, summary))
         wanted = 1.0 if summary.labels is None else summary.labels.temperature
         if summary.recipe.temperature != wanted:

@@ -150,7 +150,7 @@ class DataSummary(Content):
                 the fault.
         """
         read = read_summary(Path(directory), factorizations or {})
-        return cls(read.parts, read.spec, read.recipe, read.record, read.labels)
+        return cls(read.parts, read.spec, read.recipe, read.record, read.labels, read.initial)
 
     def __repr__(self) -> str:
         name, data = self.record.get("method", {}).get("name", "custom"), self.record.get("data", "?")

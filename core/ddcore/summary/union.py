@@ -38,6 +38,8 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
                 f"the summaries' recipes do not go together ({_short(other.recipe)}; {_short(first.recipe)}): say with recipe= how to "
                 "train on their union (Recipe.merged, for those by one method)"
             )
+    if any(s.initial is not None for s in summaries):
+        raise SettingsError("the steps of a summary with initial weights are for it alone: it joins no union")
     if any(s.labels is not None for s in summaries):
         raise SettingsError(
             "labels by a teacher do not go together: take them away (labelled(None)), and label the union"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +24,8 @@ from ddcore.parts import (
     Split,
     architecture_label,
     find_head,
-    parse_architecture,
     plain_copy,
+    rebuilt,
     scored,
     weights_sha256,
 )
@@ -172,14 +171,8 @@ class Teacher:
     ) -> Teacher:
         """Return the teacher of a named architecture with these weights and buffers."""
         shape, num_classes = tuple(int(side) for side in facts["shape"]), int(facts["num_classes"])
-        _check_size(architecture)
-        with torch.device("meta"):
-            like = parse_architecture(architecture).module(shape, num_classes).state_dict()
-        if {name: t.shape for name, t in like.items()} != {name: t.shape for name, t in weights.items()}:
-            raise TeacherError(f"the weights are not those of {architecture}")
-        module = parse_architecture(architecture).build(shape, num_classes, seed=0).module
-        module.load_state_dict(dict(weights))
-        return cls(plain_copy(module).eval().requires_grad_(False), facts, architecture, record or {})
+        module = rebuilt(architecture, shape, num_classes, weights)
+        return cls(module.eval().requires_grad_(False), facts, architecture, record or {})
 
 
 def require_teachers(teachers: Sequence[Teacher], spec: Spec) -> None:
@@ -200,15 +193,6 @@ def read_facts(spec: Spec) -> dict[str, Any]:
         "num_classes": spec.num_classes,
         "normalisation": spec.normalisation.describe(),
     }
-
-
-def _check_size(architecture: str) -> None:
-    """Raise `TeacherError` if a network is named that is too large to be looked at."""
-    numbers = [int(number) for number in re.findall(r"\d+", architecture) if len(number) < 10]
-    depths = [int(number) for number in re.findall(r"depth\s*=\s*(\d{1,9})", architecture)]
-    digits = max(map(len, re.findall(r"\d+", architecture)), default=0)
-    if len(architecture) > 200 or digits > 9 or max(numbers, default=0) > 2**16 or max(depths, default=0) > 256:
-        raise TeacherError(f"{architecture[:60]!r} is no network of a teacher that this library reads: it is too large")
 
 
 def name_of(architecture: Architecture) -> str | None:
