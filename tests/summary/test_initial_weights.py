@@ -81,10 +81,9 @@ def test_other_networks_unions_and_names_are_refused(few_digits: dd.TargetData, 
         dd.concat([summary, summary], recipe=dd.Recipe())
     with pytest.raises(UnknownNameError, match="start"):
         dd.methods.dd(start="known")
-    method = replace(
-        dd.methods.dd(ipc=1, preset="cpu"), networks=OneNetwork(dd.parts.as_architecture(torch.nn.Flatten))
-    )
-    with pytest.raises(UnsupportedError):
+    own = dd.parts.as_architecture(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)))
+    method = replace(dd.methods.dd(ipc=1, preset="cpu"), networks=OneNetwork(own))
+    with pytest.raises(UnsupportedError, match="named networks alone"):
         dd.distill(few_digits, method, steps=1)
 
 
