@@ -29,7 +29,7 @@ demo: $(VENV)/installed  ## distil the embedded digits to one image per class, e
 	$(BIN)/ddapps show out/demo/dm --out out/demo/dm.png
 
 test: $(VENV)/installed-dev  ## run all tests, in two processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 device: $(VENV)/installed-dev  ## every method on a pretend device: mixed devices, waits, transfers (needs a C++ compiler)
 	DDAPPS_DEVICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/device

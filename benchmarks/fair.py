@@ -84,15 +84,16 @@ def main() -> None:
 
 
 def evaluated(
-    options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData, teacher: dd.Teacher, protocol: Any
+    options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData, teacher: dd.Teacher, protocol: str
 ) -> Report:
+    follows_one = isinstance(PROTOCOLS[protocol].labels, TeacherLabelling)
     return dd.evaluate(
         summary,
         target,
         networks=options.network,
         protocol=protocol,
         runs=options.runs,
-        teachers=teacher,
+        teachers=teacher if follows_one else (),
         workers=options.workers,
         device="cpu",
     )
@@ -188,7 +189,7 @@ def measure_labels(
             },
         )
         summary = plain.labelled(labelling)
-        report = evaluated(options, summary, target, teacher, protocol)
+        report = evaluated(options, summary, target, teacher, "teacher")
         whole = whole or summary.label_bytes
         (result,) = report.results
         row = {
