@@ -28,7 +28,7 @@ demo: $(VENV)/installed  ## distil the embedded digits to one image per class, e
 	$(BIN)/ddapps show out/demo/dm
 	$(BIN)/ddapps show out/demo/dm --out out/demo/dm.png
 
-test: $(VENV)/installed-dev  ## run all tests, in two processes of one thread each
+test: $(VENV)/installed-dev  ## run all tests, in three processes of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 device: $(VENV)/installed-dev  ## every method on a pretend device: mixed devices, waits, transfers (needs a C++ compiler)

@@ -17,7 +17,6 @@ import ddcore as dd
 from ddcore.data import ExactSignal
 from ddcore.images import ConvNet, Pixels
 from ddcore.parts import Augmentation, Examples, Factorization, NetworkSource, NoAugmentation, NoNetworks
-from ddcore.settings import with_every
 from ddcore.sources import ExpertSegments, FreshNetworks, Teachers
 
 OF_IMAGES = [
@@ -26,11 +25,7 @@ OF_IMAGES = [
 """Methods that images can be distilled by."""
 
 
-def follows(method: dd.Method) -> bool:
-    return with_every(method, "teachers", (None,)) is not method
-
-
-FOLLOWING = [name for name, m in dd.methods.METHODS.items() if follows(m.build(ipc=1))]
+FOLLOWING = [name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).follows_teachers()]
 """Methods that follow a teacher."""
 STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
 """Those of them that take steps."""

@@ -262,7 +262,13 @@ def _labelled(method: dd.Method, options: argparse.Namespace) -> dd.Method:
     labels, teachers = getattr(options, "labels", None), getattr(options, "teacher", None)
     if labels is not None:
         method = replace(method, labels=None if labels == HARD else parse_labelling(labels))
-    return method if teachers is None else method.with_teachers(*teachers_of(options))
+    if teachers is None:
+        return method
+    if not method.follows_teachers():
+        if not options.quiet:
+            say(f"{method.name} follows no teacher: it is distilled without the one given")
+        return method
+    return method.with_teachers(*teachers_of(options))
 
 
 def _composed(

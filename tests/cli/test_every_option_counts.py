@@ -341,3 +341,10 @@ def test_what_evaluate_prints_and_writes_is_what_the_library_returns(
         return json.loads(json.dumps({**found, "results": results}))  # type: ignore[no-any-return]
 
     assert without_times(json.loads(written.read_text())) == without_times(report.to_json())
+
+
+def test_a_teacher_that_no_part_follows_is_said_to_be_unused(
+    ask: Callable[[list[str]], Asked], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(["distill", folder, "--out", "x", "--method", "dm", "--ipc", "1", "--teacher", "nowhere"])
+    assert "dm follows no teacher" in capsys.readouterr().err

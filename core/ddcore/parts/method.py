@@ -141,10 +141,13 @@ class Method:
         Raises:
             SettingsError: no part follows a teacher.
         """
-        made = with_every(self, "teachers", teachers)
-        if made is self:
+        if not self.follows_teachers():
             raise SettingsError(f"{self.name} follows no teacher: leave it out")
-        return made
+        return with_every(self, "teachers", teachers)
+
+    def follows_teachers(self) -> bool:
+        """Whether a part follows teachers, or labels by them are asked for."""
+        return with_every(self, "teachers", (None,)) is not self
 
     def with_steps(self, steps: int | None) -> Method:
         """Return a copy with another number of steps. None keeps the number."""
