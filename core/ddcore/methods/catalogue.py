@@ -97,7 +97,7 @@ _MATRIX = "its factorization and family: digits, 2560 bytes, quick"
 _SIXTEEN = f"{_MATRIX}; MNIST, 16 kB, 1.5 minutes"
 _DIGITS = "digits, ipc 1 and 10, protocols dc, dsa, quick"
 
-_FAIR = "CIFAR-10, ipc 10 and 50, protocols hard, fixed-soft and teacher"
+_FAIR = "CIFAR-10, ipc 10, narrow network, protocols hard, fixed-soft and teacher"
 
 METHODS: dict[str, Published] = {
     method.name: method
@@ -150,8 +150,8 @@ METHODS: dict[str, Published] = {
             sucholutsky, "Sucholutsky & Schonlau 2021, arXiv:1910.02551", "SMS spam, preset cpu; Banking77, 60 steps"
         ),
         Published(sre2l, "Yin et al. 2023, arXiv:2306.13092", _FAIR),
-        Published(cda, "Yin & Shen 2024, arXiv:2311.18838", "not yet"),
-        Published(g_vbsm, "Shao et al. 2024, arXiv:2311.17950", "not yet"),
+        Published(cda, "Yin & Shen 2024, arXiv:2311.18838", "works; not measured"),
+        Published(g_vbsm, "Shao et al. 2024, arXiv:2311.17950", "works; not measured"),
         Published(rded, "Sun et al. 2024, arXiv:2312.03526", _FAIR),
         Published(random, "baseline", _DIGITS),
         Published(herding, "Welling 2009", _DIGITS),
