@@ -59,8 +59,7 @@ class PrivateMethod:
 
     def mechanism(self, target: dd.TargetData, initialisation: str = "noise") -> Mechanism:
         """Return the public constants for this data; see `plan`."""
-        networks = dd.describe(self.method.networks)
-        given = [f"weights of {name} {sha[:12]}" for name, sha in networks.get("modules", [])]
+        given = [f"weights of {name} {sha[:12]}" for name, sha in self.method.networks.given_weights()]
         return plan(
             target,
             epsilon=self.epsilon,

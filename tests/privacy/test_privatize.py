@@ -68,6 +68,13 @@ def test_every_method_is_private_or_refused_with_the_reason(private_digits: dd.T
     assert summary.counts == {0: each, 1: each, 7: each}
 
 
+def test_a_given_backbone_stands_among_what_is_public(private_digits: dd.TargetData) -> None:
+    body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5))
+    method = dd.methods.linear_gradient_matching(ipc=1, preset="cpu", backbone=body).with_steps(1)
+    public = privatize(method, **BUDGET).mechanism(private_digits).assumed_public
+    assert any("weights of Sequential" in fact for fact in public)
+
+
 def test_labels_by_a_teacher_are_no_part_of_a_private_method(private_digits: dd.TargetData) -> None:
     labels = TeacherLabelling("soft", (untrained_teacher(private_digits.spec),))
     with pytest.raises(UnsupportedError, match=r"the labelling asks for raw examples \(teacher\)"):

@@ -29,6 +29,10 @@ class NetworkSource(ABC):
         """Return how many networks it gives for one step."""
         return 1
 
+    def given_weights(self) -> list[tuple[str, str]]:
+        """Return class and hash of every module that was given with its weights."""
+        return []
+
     @abstractmethod
     def start(self, run: Run) -> Networks:
         """Return the networks of one run."""

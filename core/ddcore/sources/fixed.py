@@ -35,7 +35,10 @@ class FixedNetworks(NetworkSource):
 
     def describe(self) -> dict[str, Any]:
         """Record every module's class and the hash of its weights."""
-        return {"type": "FixedNetworks", "modules": [[type(m).__name__, weights_sha256(m)] for m in self.modules]}
+        return {"type": "FixedNetworks", "modules": [list(given) for given in self.given_weights()]}
+
+    def given_weights(self) -> list[tuple[str, str]]:
+        return [(type(module).__name__, weights_sha256(module)) for module in self.modules]
 
 
 class InTurn(Networks):

@@ -10,7 +10,7 @@ from torch import nn
 
 from ddcore.errors import UnsupportedError
 from ddcore.ground.devices import to_device
-from ddcore.parts import Architecture, Network, Networks, NetworkSource, Run, Usual, suited_architecture
+from ddcore.parts import Architecture, Network, Networks, NetworkSource, Run, Usual, suited_architecture, weights_sha256
 from ddcore.settings import require
 
 
@@ -31,6 +31,10 @@ class FreshHeads(NetworkSource):
 
     def __post_init__(self) -> None:
         require(0 < self.std < float("inf"), f"std must be above 0, not {self.std}")
+
+    def given_weights(self) -> list[tuple[str, str]]:
+        body = getattr(self.architecture, "body", None)
+        return [] if body is None else [(type(body).__name__, weights_sha256(body))]
 
     def start(self, run: Run) -> Networks:
         return _FreshHeads(self, run)
