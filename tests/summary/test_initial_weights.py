@@ -167,6 +167,7 @@ def test_the_approximation_starts_both_networks_from_the_stored_weights(
     resting = replace(summary, recipe=replace(summary.recipe, steps=still))
     training = Training(epochs=1, learning_rate=1e-12)
     found = dd.epsilon_approximation(resting, few_digits, protocol=Protocol("still", training))
-    assert (found.network, found.epsilon) == (NETWORK, pytest.approx(0, abs=1e-5))
+    assert found.network == NETWORK
+    assert found.epsilon < 1e-5
     with pytest.raises(UnsupportedError, match="stored weights"):
         dd.epsilon_approximation(summary, few_digits, network="convnet(width=4)", protocol=Protocol("still", training))
