@@ -26,9 +26,10 @@ from ddcore.images import (
     SiameseAugmentation,
 )
 from ddcore.kernels import AnalyticKernel
-from ddcore.matching import GradientMatching, KernelRegression
+from ddcore.matching import GradientMatching, KernelRegression, UnrolledTraining
 from ddcore.methods import METHODS, build_method
 from ddcore.parts import suited_architecture
+from ddcore.sources import OneNetwork
 from tests.running import started
 
 Row = tuple[str, str | None, int, dict[str, Any], str]
@@ -911,3 +912,21 @@ def test_kip_with_pooling_has_the_kernel_of_the_second_paper() -> None:
     assert isinstance(matching, KernelRegression) and matching.kernel == kernel
     with pytest.raises(UnknownNameError, match="conv-pool"):
         dd.methods.METHODS["kip"].build(ipc=1, kernel="rbf")
+
+
+@pytest.mark.parametrize(
+    ("data", "ipc", "inner_steps", "first", "steps"),
+    [("mnist", 1, 1 * 3, 0.02, 400 * 59), ("cifar10", 10, 10 * 3, 0.001, 400 * 49)],
+)
+def test_dd_with_a_fixed_initialisation(data: str, ipc: int, inner_steps: int, first: float, steps: int) -> None:
+    """SsnL/dataset-distillation README.md:77-91: one known network, distill_steps times epochs."""
+    method = dd.methods.METHODS["dd"].build(ipc=ipc, data=data, start="fixed")
+    matching = method.matching
+    assert isinstance(method.networks, OneNetwork)
+    assert isinstance(matching, UnrolledTraining)
+    assert (matching.inner_steps, matching.synthetic_batch, matching.order) == (inner_steps, 1, "fixed")
+    assert (matching.step_sizes.initial, matching.step_sizes.learned, method.steps) == (first, "per_step", steps)
+    assert (matching.momentum, matching.real_total, matching.loss) == (0.0, 1024, "cross_entropy")
+    assert isinstance(method.factorization, Pixels) and method.factorization.init == "noise"
+    assert (method.optimiser.learning_rate, method.optimiser.betas) == (0.01, (0.5, 0.999))
+    assert (method.optimiser.drops, method.optimiser.drop) == (tuple(i / 10 for i in range(1, 10)), 0.5)

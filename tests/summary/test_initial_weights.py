@@ -12,8 +12,9 @@ import torch.nn.functional as F
 
 import ddcore as dd
 from ddcore.errors import SettingsError, SummaryFormatError, UnknownNameError, UnsupportedError
+from ddcore.evaluation import Protocol
 from ddcore.images import ConvNet
-from ddcore.sources import OneNetwork
+from ddcore.training import Training
 
 NETWORK = "convnet(width=3)"
 
@@ -22,6 +23,10 @@ NETWORK = "convnet(width=3)"
 def summary(few_digits: dd.TargetData) -> dd.DataSummary:
     method = dd.override(dd.methods.dd(ipc=1, preset="cpu", start="fixed"), "matching.inner_steps", 6)
     return dd.distill(few_digits, method.on_networks(NETWORK).with_steps(8), seed=2)
+
+
+def unnamed() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 
 
 def trained_by_hand(summary: dd.DataSummary) -> torch.nn.Module:
@@ -77,14 +82,11 @@ def test_their_bytes_count(summary: dd.DataSummary) -> None:
 def test_other_networks_unions_and_names_are_refused(few_digits: dd.TargetData, summary: dd.DataSummary) -> None:
     with pytest.raises(UnsupportedError, match=r"stored weights of convnet\(width=3\)"):
         dd.evaluate(summary, few_digits, networks="convnet(width=4)")
-    with pytest.raises(SettingsError, match="joins no union"):
-        dd.concat([summary, summary], recipe=dd.Recipe())
+    for recipe in (dd.Recipe(), None):
+        with pytest.raises(SettingsError, match="joins no union"):
+            dd.concat([summary, summary], recipe=recipe)
     with pytest.raises(UnknownNameError, match="start"):
         dd.methods.dd(start="known")
-    own = dd.parts.as_architecture(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)))
-    method = replace(dd.methods.dd(ipc=1, preset="cpu"), networks=OneNetwork(own))
-    with pytest.raises(UnsupportedError, match="named networks alone"):
-        dd.distill(few_digits, method, steps=1)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +112,62 @@ def test_hostile_weights_are_refused(
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(SummaryFormatError, match=message):
         dd.DataSummary.load(folder)
+
+
+def test_the_loss_that_was_minimised_is_that_of_training_by_hand(few_digits: dd.TargetData) -> None:
+    """Step n + 1 reports the loss at the summary that step n left, on all real examples here."""
+    method = dd.override(dd.methods.dd(ipc=1, preset="cpu", start="fixed"), "matching.inner_steps", 6)
+    method = dd.override(method, "matching.real_batch", 40)
+    losses, snapshots = [], []
+
+    def keep(progress: dd.engine.Progress) -> None:
+        losses.append(float(progress.loss))
+        snapshots.append(progress.snapshot())
+
+    dd.distill(few_digits, method.on_networks(NETWORK).with_steps(4), seed=2, callbacks=[keep])
+    images = few_digits.spec.normalisation.apply(few_digits.train.inputs)
+    networks = [trained_by_hand(s) for s in snapshots[:-1]]
+    with torch.no_grad():
+        by_hand = [float(F.cross_entropy(network(images), few_digits.train.targets)) for network in networks]
+    assert losses[1:] == pytest.approx(by_hand, rel=1e-4)
+    assert len(set(losses)) == 4
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float64])
+def test_weights_of_another_type_are_refused(summary: dd.DataSummary, tmp_path: Path, kind: torch.dtype) -> None:
+    assert summary.initial is not None
+    name, weight = next(iter(summary.initial.weights.items()))
+    initial = replace(summary.initial, weights={**summary.initial.weights, name: weight.to(kind)})
+    with pytest.raises(SummaryFormatError, match="must be float32"):
+        replace(summary, initial=initial).save(tmp_path / "summary")
+
+
+def test_the_hash_tells_networks_of_equal_shapes_apart(summary: dd.DataSummary) -> None:
+    assert summary.initial is not None
+    other = replace(summary.initial, architecture="convnet(width=3,activation=sigmoid)")
+    assert replace(summary, initial=other).sha256() != summary.sha256()
+
+
+@pytest.mark.parametrize("networks", [[NETWORK, "mlp(width=2)"], unnamed], ids=["several", "unnamed"])
+def test_what_cannot_be_stored_is_refused_before_any_step(few_digits: dd.TargetData, networks: object) -> None:
+    """Of several networks, or of one without a name, a summary could not hold the weights."""
+    steps: list[int] = []
+    method = dd.methods.dd(ipc=1, preset="cpu", start="fixed").with_steps(1)
+    with pytest.raises(UnsupportedError, match="named networks alone"):
+        dd.distill(few_digits, method, networks=networks, callbacks=[lambda p: steps.append(p.step)])
+    assert not steps
+
+
+def test_the_approximation_starts_both_networks_from_the_stored_weights(
+    few_digits: dd.TargetData, summary: dd.DataSummary
+) -> None:
+    """Steps too small to move a weight leave equal networks, if they began as one."""
+    assert summary.recipe.steps is not None
+    still = replace(summary.recipe.steps, rates=(1e-12,))
+    resting = replace(summary, recipe=replace(summary.recipe, steps=still))
+    training = Training(epochs=1, learning_rate=1e-12)
+    found = dd.epsilon_approximation(resting, few_digits, protocol=Protocol("still", training))
+    assert found.network == NETWORK
+    assert found.epsilon < 1e-5
+    with pytest.raises(UnsupportedError, match="stored weights"):
+        dd.epsilon_approximation(summary, few_digits, network="convnet(width=4)", protocol=Protocol("still", training))

@@ -79,15 +79,21 @@ def epsilon_approximation(
     .. math::
         \sup_{x, y} |\,l(\Phi_{\theta_D}(x), y) - l(\Phi_{\theta_{D_{syn}}}(x), y)\,|
 
-    The points (x, y) are held out. Both networks of a run start from the same weights. The loss is
-    that of the task, such as the cross-entropy of the true class. The supremum over a finite
-    sample is a lower bound of that over the distribution. So quantiles stand beside it.
+    The points (x, y) are held out. Both networks of a run start from the same weights: those that
+    the summary holds, if it holds any. The loss is that of the task, such as the cross-entropy of
+    the true class. The supremum over a finite sample is a lower bound of that over the
+    distribution. So quantiles stand beside it.
 
     Source: survey, Definition 2.
     """
     if runs < 1:
         raise SettingsError(f"runs must be at least 1, not {runs}")
+    initial = summary.initial if isinstance(summary, DataSummary) else None
+    if network is None and initial is not None:
+        network = initial.architecture
     protocol, place, architecture = as_protocol(protocol), resolve_device(device), _architecture(network, target)
+    if initial is not None:
+        initial.require(architecture)
     held_out = held_out_split(target, split)
     check_compatible(summary, target)
     training = replace(protocol.training, augmentation=suited_augmentation(protocol.training.augmentation, target.spec))
@@ -96,6 +102,7 @@ def epsilon_approximation(
         losses = []
         for data in (target, summary):
             source = TrainingSource.of(data, place, torch.float32)
+            source.initial = initial
             trained = train_one(architecture, source, training, target.spec, seed=seed, run=run)
             logits = predict(trained, held_out, target.spec, place).double()
             losses.append(LOSSES[target.spec.task.loss("cross_entropy")](logits, held_out.targets))

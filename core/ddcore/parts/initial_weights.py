@@ -69,8 +69,9 @@ class InitialWeights:
         """
         if set(config) != {"architecture"} or not isinstance(config["architecture"], str):
             raise SummaryFormatError(f"initial weights name their architecture, found {sorted(map(str, config))[:5]}")
-        if any(t.dtype != torch.float32 and t.is_floating_point() for t in stored.values()):
-            raise SummaryFormatError("initial weights must be float32")
         found = cls(config["architecture"], stored)
-        found.network(spec)
+        own = found.network(spec).module.state_dict()
+        wrong = sorted(name for name, tensor in stored.items() if tensor.dtype != own[name].dtype)
+        if wrong:
+            raise SummaryFormatError(f"initial weights must be float32, buffers as the network has them: {wrong[:5]}")
         return found

@@ -23,7 +23,14 @@ class OneNetwork(NetworkSource):
     architecture: Architecture = field(default_factory=Usual)
 
     def start(self, run: Run) -> Networks:
-        return _One(self.architecture, run)
+        """Return the network.
+
+        Raises:
+            UnsupportedError: the architecture has no name. A summary could not hold its weights.
+        """
+        one = _One(self.architecture, run)
+        one.initial()
+        return one
 
 
 class _One(DrawnNetworks):

@@ -118,10 +118,12 @@ class DataSummary(Content):
         return replace(plain, labels=ClassLabels(self.decoded().owners, self.spec.num_classes))
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the stored tensors, and of what the labels are."""
+        """Return the SHA-256 of the stored tensors, and of what labels and initial weights are."""
         digest = hashlib.sha256()
         if self.labels is not None:
             digest.update(json.dumps([self.labels.kind, self.labels.config()], sort_keys=True).encode())
+        if self.initial is not None:
+            digest.update(json.dumps(["initial", self.initial.architecture]).encode())
         for name, tensor in self.held():
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.contiguous().numpy().tobytes())

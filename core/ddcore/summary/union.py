@@ -20,12 +20,14 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
             of their own, since those are for one summary alone.
 
     Raises:
-        SettingsError: there is no summary; or one has labels by a teacher; or their recipes do not
-            go together, and none is given.
+        SettingsError: there is no summary; or one has labels by a teacher, or initial weights; or
+            their recipes do not go together, and none is given.
         InputDataError: their shapes, normalisations or class names differ.
     """
     if not summaries:
         raise SettingsError("concat needs at least one summary")
+    if any(s.initial is not None for s in summaries):
+        raise SettingsError("the steps of a summary with initial weights are for it alone: it joins no union")
     first = summaries[0]
     for other in summaries[1:]:
         first.spec.require_same(other.spec)
@@ -38,8 +40,6 @@ def concat(summaries: Sequence[DataSummary], *, recipe: Recipe | None = None) ->
                 f"the summaries' recipes do not go together ({_short(other.recipe)}; {_short(first.recipe)}): say with recipe= how to "
                 "train on their union (Recipe.merged, for those by one method)"
             )
-    if any(s.initial is not None for s in summaries):
-        raise SettingsError("the steps of a summary with initial weights are for it alone: it joins no union")
     if any(s.labels is not None for s in summaries):
         raise SettingsError(
             "labels by a teacher do not go together: take them away (labelled(None)), and label the union"
