@@ -54,20 +54,13 @@ def main() -> None:
     parser.add_argument("--teacher", help="a teacher that is there already; else one is trained")
     parser.add_argument("--epochs", type=int, default=15, help="of the teacher's training")
     parser.add_argument("--experts", help="networks of ncfm that are there already; else two of 3 epochs are trained")
-    parser.add_argument("--minutes", type=float, default=3, help="of each distillation")
+    parser.add_argument("--minutes", type=float, default=2, help="of each distillation")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--labels", action="store_true", help="measure storage of labels instead")
     merge_argument(parser)
     options = parser.parse_args()
     target = load_or_explain(options.data)
-    teacher = dd.train_teacher(
-        target,
-        options.teacher or mkdtemp(),
-        network=options.teacher_network,
-        training=dd.override(TEACHING, "epochs", options.epochs),
-        progress=print,
-    )
     budget = {
         "network": options.network,
         "network of the teacher": options.teacher_network,
@@ -77,10 +70,18 @@ def main() -> None:
         "seed": 0,
         "threads": 1,
     }
-    if options.labels:
-        measure_labels(options, target, teacher, budget)
-    else:
-        measure_methods(options, target, teacher, {"minutes": options.minutes, **budget})
+    budget = budget if options.labels else {"minutes": options.minutes, **budget}
+    named, key = ("fair_labels", ("ipc", "labels")) if options.labels else ("fair", ("ipc", "method"))
+    rows = MergedRows(named, budget, key, options.earlier)
+    teacher = dd.train_teacher(
+        target,
+        options.teacher or mkdtemp(),
+        network=options.teacher_network,
+        training=dd.override(TEACHING, "epochs", options.epochs),
+        progress=print,
+    )
+    measure = measure_labels if options.labels else measure_methods
+    measure(options, target, teacher, rows)
 
 
 def evaluated(
@@ -129,10 +130,7 @@ def follows(name: str) -> bool:
     return name in ("sre2l", "rded")
 
 
-def measure_methods(
-    options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, budget: dict[str, Any]
-) -> None:
-    rows = MergedRows("fair", budget, ("ipc", "method"), options.earlier)
+def measure_methods(options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, rows: MergedRows) -> None:
     if "ncfm" in options.methods.split(",") and options.experts is None:
         options.experts = mkdtemp()
         dd.train_experts(
@@ -168,10 +166,7 @@ def measure_methods(
             print(row, flush=True)
 
 
-def measure_labels(
-    options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, budget: dict[str, Any]
-) -> None:
-    rows = MergedRows("fair_labels", budget, ("ipc", "labels"), options.earlier)
+def measure_labels(options: argparse.Namespace, target: dd.TargetData, teacher: dd.Teacher, rows: MergedRows) -> None:
     ipc = int(options.ipcs.split(",")[0])
     plain = dd.distill(target, dd.methods.random(ipc=ipc), seed=0, device="cpu")
     protocol = PROTOCOLS["teacher"]
