@@ -69,6 +69,24 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
     return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
 
 
+def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str) -> None:
+    """Add how networks are trained on real data, and where ``kept``, what is kept of them, goes."""
+    parser.add_argument("--epochs", type=int, default=epochs, help=f"passes over the data (default: {epochs})")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of training, such as learning_rate=0.02",
+    )
+    parser.add_argument("--normalisation", help="as in distill (default: standard)")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"where {kept} kept")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_data_options(parser)
+
+
 def add_teacher_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the teachers that a command follows. ``what`` says which runs need one."""
     parser.add_argument(

@@ -24,8 +24,8 @@ from ddcore.evaluation import (
     PAPER,
     PROTOCOLS,
     Beside,
-    alike,
     as_protocol,
+    labelled_alike,
     random_beside,
     recorded_protocol,
     references,
@@ -106,7 +106,7 @@ def _reports(
     if protocol.labels is None:
         return _by_networks(options, summary, target, protocol, teachers), None
     beside = random_beside(summary, target, seed=options.seed)
-    pair = alike(summary, beside, protocol, teachers, seed=options.seed)
+    pair = labelled_alike(summary, beside, protocol, teachers, seed=options.seed)
     plain = replace(protocol, labels=None)
     ours, random = (_by_networks(options, labelled, target, plain) for labelled in pair)
     return ours, random

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, add_worker_options, load, parse_settings, say, workers_of
+from ddapps.cli.arguments import (
+    DATA_HELP,
+    add_training_options,
+    add_worker_options,
+    load,
+    parse_settings,
+    say,
+    workers_of,
+)
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -18,24 +25,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
     train.add_argument("--network", help="such as 'convnet(width=64)' (default: convnet, of tables mlp)")
     train.add_argument("--count", type=int, default=100, help="how many there shall be (default: 100)")
-    train.add_argument("--epochs", type=int, default=50, help="passes over the data (default: 50)")
-    train.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
     train.add_argument(
         "--together", type=int, metavar="N", help="networks that take each step at once (default: what is faster)"
     )
     add_worker_options(train, "experts")
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of training, such as learning_rate=0.02",
-    )
-    train.add_argument("--normalisation", help="as in distill (default: standard)")
-    train.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the experts are kept")
-    train.add_argument("--quiet", action="store_true", help="no progress")
-    add_data_options(train)
+    add_training_options(train, 50, "the experts are")
     return parser
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import DATA_HELP, add_data_options, load, parse_settings, say
+from ddapps.cli.arguments import DATA_HELP, add_training_options, load, parse_settings, say
 from ddcore.engine import TEACHING
 
 
@@ -20,20 +19,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     train.add_argument(
         "--network", help="such as 'convnet(norm=batch)', which sre2l needs (default: convnet, of tables mlp)"
     )
-    train.add_argument("--epochs", type=int, default=TEACHING.epochs, help="passes over the data (default: 30)")
-    train.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of training, such as learning_rate=0.02",
-    )
-    train.add_argument("--normalisation", help="as in distill (default: standard)")
-    train.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the teacher is kept")
-    train.add_argument("--quiet", action="store_true", help="no progress")
-    add_data_options(train)
+    add_training_options(train, TEACHING.epochs, "the teacher is")
     return parser
 
 

@@ -5,7 +5,7 @@ from ddcore.evaluation.dd_ranking import augmentation_robust_score, label_robust
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
 from ddcore.evaluation.evaluate import evaluate, predict, train_one
-from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, alike, evaluate_fairly, random_beside
+from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, evaluate_fairly, labelled_alike, random_beside
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
@@ -29,7 +29,6 @@ __all__ = [
     "Result",
     "Storage",
     "TrainingSource",
-    "alike",
     "as_estimator",
     "as_learner",
     "as_protocol",
@@ -42,6 +41,7 @@ __all__ = [
     "evaluate_kernel",
     "held_out_split",
     "label_robust_score",
+    "labelled_alike",
     "mean_std_ci95",
     "predict",
     "random_beside",

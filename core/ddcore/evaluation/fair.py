@@ -151,7 +151,7 @@ def evaluate_fairly(
     beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
     named = [as_protocol(protocol, summary) for protocol in protocols]
-    pairs = [alike(summary, beside, protocol, given, seed=seed, device=place) for protocol in named]
+    pairs = [labelled_alike(summary, beside, protocol, given, seed=seed, device=place) for protocol in named]
     rows = []
     for protocol, pair in zip(named, pairs, strict=True):
         ours, random = (
@@ -174,7 +174,7 @@ def evaluate_fairly(
     return FairReport(tuple(rows))
 
 
-def alike(
+def labelled_alike(
     summary: DataSummary,
     beside: DataSummary,
     protocol: Protocol,

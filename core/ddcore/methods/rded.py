@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ddcore.images import MultiFormation, RandomResizedCrop, ScoredCrops
-from ddcore.images.augmentation import Chain, CutMix
+from ddcore.images import MultiFormation, ScoredCrops
 from ddcore.labels import TeacherLabelling
 from ddcore.methods.presets import check_preset
 from ddcore.methods.sre2l import TEMPERATURE, soft_labels
@@ -30,8 +29,7 @@ def rded(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     check_preset(preset)
     on_cpu = preset == "cpu"
     crops = ScoredCrops(smallest=0.95) if on_cpu else ScoredCrops()
-    views = Chain((RandomResizedCrop(scale=(1.0, 1.0)), CutMix(1.0)))
-    online = TeacherLabelling("teacher", temperature=TEMPERATURE, augmentation=views)
+    online = TeacherLabelling("teacher", temperature=TEMPERATURE)
     return Method(
         name="rded",
         preset=preset,

@@ -65,6 +65,7 @@ class Teacher:
         Raises:
             UnsupportedError: it is in training mode, takes no such examples, has no linear layer,
                 or does not give one logit for each class.
+            TeacherError: a weight or a statistic is not finite.
         """
         if any(part.training for part in module.modules()):
             raise UnsupportedError("a teacher's statistics must be fixed: call module.eval() first")
