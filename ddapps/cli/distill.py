@@ -20,6 +20,7 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
+from ddcore.engine import Callback
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
 from ddcore.ground import launched, resolve_device
@@ -30,6 +31,7 @@ from ddcore.settings import split_names
 from ddcore.training import HARD
 
 CHECKPOINT = "checkpoint.safetensors"
+PROGRESS, SNAPSHOTS = "progress.csv", "snapshots"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -70,6 +72,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
     parser.set_defaults(ipc=None)
+    parser.add_argument(
+        "--snapshots",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep N evenly spread states in DIR/snapshots (default: 0)",
+    )
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="write loss, time and pictures of the examples for TensorBoard"
+    )
     parser.add_argument(
         "--normalisation",
         help="standard, none, zca, zca-unit, zca-standard, zca-uncentred, or 'zca-unit(regularisation=100)' (default: the method's in preset paper, else "
@@ -138,6 +150,7 @@ def run(options: argparse.Namespace) -> None:
     if options.overwrite:
         checkpoint.unlink(missing_ok=True)
         shutil.rmtree(experts, ignore_errors=True)
+        _remove_observed(options)
     elif (out / "config.json").exists() and _is_complete(out, target, method, options):
         if together.rank == 0:
             print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
@@ -152,6 +165,7 @@ def run(options: argparse.Namespace) -> None:
             max_seconds=options.max_seconds,
             checkpoint=checkpoint,
             checkpoint_seconds=options.checkpoint_seconds,
+            callbacks=[] if together.rank > 0 else _observers(options),
             progress=not options.quiet,
             compile=options.compile,
             distributed=together.size > 1,
@@ -173,6 +187,25 @@ def run(options: argparse.Namespace) -> None:
         print(
             f"its experts ({spent:.0f} s of training) lie in {experts}: use them again with --experts, or delete them"
         )
+
+
+def _observers(options: argparse.Namespace) -> list[Callback]:
+    """Return what looks on: the table of losses, and what else the options name."""
+    found: list[Callback] = [dd.callbacks.CSVLog(options.out / PROGRESS)]
+    if options.snapshots:
+        found.append(dd.callbacks.Snapshots(options.out / SNAPSHOTS, options.snapshots))
+    if options.tensorboard is not None:
+        found.append(dd.callbacks.TensorBoard(options.tensorboard))
+    return found
+
+
+def _remove_observed(options: argparse.Namespace) -> None:
+    """Remove what an earlier run was observed to do."""
+    (options.out / PROGRESS).unlink(missing_ok=True)
+    shutil.rmtree(options.out / SNAPSHOTS, ignore_errors=True)
+    if options.tensorboard is not None:
+        for events in options.tensorboard.glob("events.out.tfevents.*"):
+            events.unlink()
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:

@@ -15,7 +15,7 @@ import torch
 from ddcore.data import ExactSignal
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.loop import Loop
-from ddcore.engine.progress import Callback, ProgressBar
+from ddcore.engine.progress import Callback, ProgressBar, closing, watched
 from ddcore.errors import InputDataError, SettingsError, UnsupportedError
 from ddcore.ground.devices import (
     check_precision,
@@ -46,7 +46,7 @@ def distill(
     networks: object = None,
     real: RealSignal | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     micro_batch: int | None = None,
     compile: bool = False,
     distributed: bool = False,
@@ -75,8 +75,10 @@ def distill(
             or its name, a function that builds a new module, a module as a template whose weights
             are drawn anew, or a list of these to draw from.
         real: answers for the target data, such as a private signal; default: the data itself.
-        callbacks: called with a `Progress` after every step.
-        progress: whether to show a bar on standard error.
+        callbacks: called with a `Progress` after every step, such as those of `ddcore.callbacks`.
+            One that has a method ``close()`` is closed when the run has ended or failed.
+        progress: whether to show a bar on standard error. None: where that is a terminal, or this
+            is a notebook.
         micro_batch: most examples in one forward pass. The default keeps activations in a
             processor's cache, and in half of the free memory of a GPU. Another number changes the
             last digits of the result only. It is halved where a step does not fit the memory; the
@@ -121,7 +123,8 @@ def distill(
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
-    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress and method.steps > 0 and ranks.rank == 0 else []
+    shown = watched() if progress is None else progress
+    bar = [ProgressBar(f"{method.name} on {signal.name}")] if shown and method.steps > 0 and ranks.rank == 0 else []
     run = Run(
         spec=signal.spec,
         real=signal,
@@ -196,14 +199,13 @@ def distill(
     def labelled(made: DataSummary) -> DataSummary:
         return made if method.labels is None else made.labelled(method.labels, seed=seed, device=place)
 
-    if method.matching is None or method.steps == 0:
-        return labelled(summarise(0, time.monotonic() - started, Recipe()))
-    loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
-    try:
-        summary = loop.run(max_seconds, spent=time.monotonic() - started)
-    finally:
-        for shown in bar:
-            shown.close()
+    observers: list[Callback] = [*callbacks, *bar]
+    with closing(observers):
+        if method.matching is None or method.steps == 0:
+            summary = summarise(0, time.monotonic() - started, Recipe())
+        else:
+            loop = Loop(method, run, summarise, saver, observers)
+            summary = loop.run(max_seconds, spent=time.monotonic() - started)
     return labelled(summary)
 
 
