@@ -25,7 +25,7 @@ from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
 from ddcore.ground import launched, resolve_device
 from ddcore.labels import KINDS, parse_labelling
-from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
+from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose, settled_preset
 from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
 from ddcore.training import HARD
@@ -243,8 +243,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
 
     Sizes that depend on the data, or on its public facts, are those of this data.
     """
-    on_cpu = resolve_device(options.device).type == "cpu"
-    preset = options.preset or ("cpu" if on_cpu else "paper")
+    preset = settled_preset(options.preset, options.device, say=False)
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
     ratio, users = getattr(options, "ratio", None), getattr(options, "users", None)
@@ -271,7 +270,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
             storage=getattr(options, "storage", None),
             adjust=partial(_labelled, options=options),
         )
-    if options.preset is None and on_cpu and not options.quiet:
+    if options.preset is None and preset == "cpu" and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]

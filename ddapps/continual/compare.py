@@ -143,7 +143,7 @@ def compare(
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 
 
 def in_bytes(memory: MemoryBudget, spec: dd.Spec) -> MemoryBudget:

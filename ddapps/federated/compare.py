@@ -29,7 +29,7 @@ from ddcore.methods import METHODS
 from ddcore.parts import architecture_label, as_architecture, require_fitting
 from ddcore.settings import require_counts
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 WEIGHTS = {
     "fedavg": ("fedavg", "float32"),
     "fedavg-8bit": ("fedavg", "uint8"),

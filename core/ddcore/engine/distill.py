@@ -26,15 +26,18 @@ from ddcore.ground.devices import (
     warm_allocator,
 )
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, local_device
-from ddcore.parts import Examples, Method, RealSignal, Recipe, Run, TargetData
+from ddcore.methods import build_method, settled_preset
+from ddcore.parts import Examples, Ipc, Method, RealSignal, Recipe, Run, TargetData
 from ddcore.summary import DataSummary, Part
 from ddcore.version import __version__
 
 
 def distill(
     target: TargetData | None,
-    method: Method,
+    method: Method | str,
     *,
+    ipc: Ipc | None = None,
+    preset: str | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     precision: str | None = None,
@@ -55,7 +58,11 @@ def distill(
 
     Args:
         target: the data; None if ``real`` is given.
-        method: settings only. It is not changed, and serves any number of runs.
+        method: settings only. It is not changed, and serves any number of runs. Or the name of a
+            published method (`ddcore.methods.METHODS`), with its settings for such data.
+        ipc: examples per class of a method given by its name; default: 10.
+        preset: ``paper`` or ``cpu``, of a method given by its name; default: ``cpu`` on a
+            processor, ``paper`` on a GPU (`ddcore.methods.settled_preset`).
         seed: of every random number of the run. On a CPU the same seed, machine and number of
             threads give the same stored bytes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
@@ -93,6 +100,7 @@ def distill(
     Raises:
         DeviceMemoryError: a step does not fit the memory with one example per micro-batch.
         DivergenceError: the loss was not finite. The error holds the last good state.
+        UnknownNameError: no method has this name.
         BudgetError: a class has fewer examples than the method stores.
         CheckpointError: the checkpoint is of another run, or damaged.
         ProcessGroupError: another process has ended, or was told other settings.
@@ -102,6 +110,12 @@ def distill(
         place = local_device(place)
         ranks = join_process_group(place)
     signal = real or _exact(target)
+    if isinstance(method, str):
+        preset = settled_preset(preset, place, say=ranks.rank == 0)
+        about = signal.spec if target is None else target
+        method = build_method(method, ipc=10 if ipc is None else ipc, preset=preset, data=signal.name, target=about)
+    elif ipc is not None or preset is not None:
+        raise SettingsError(f"ipc and preset are of a method given by its name: {method.name} was built with its own")
     method = method.with_steps(steps).at_precision(precision, place)
     if networks is not None:
         method = method.on_networks(networks)
