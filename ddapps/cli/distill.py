@@ -173,9 +173,9 @@ def run(options: argparse.Namespace) -> None:
     except DivergenceError as error:
         if together.rank > 0:
             raise
-        error.summary.save(out / "last-good", overwrite=True)
+        told = error.saved_in(out / "last-good")
         checkpoint.unlink(missing_ok=True)
-        raise
+        raise told from error
     if together.rank > 0:
         return
     summary.save(out, overwrite=True)

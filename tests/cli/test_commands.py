@@ -249,7 +249,8 @@ def test_a_diverging_run_keeps_its_last_good_state(
     out = tmp_path / "out"
     words = ["--steps", "60", "--set", "optimiser.learning_rate=1e30", "--quiet", *SMALL]
     assert main(["distill", npz, "--ipc", "1", "--out", str(out), *words]) == 1
-    assert "not finite" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not finite" in said and f"kept in {out / 'last-good'}. Lower the learning rate" in said
     assert dd.DataSummary.load(out / "last-good").counts == {0: 1, 1: 1, 2: 1}
 
 

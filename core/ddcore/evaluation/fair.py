@@ -146,7 +146,7 @@ def evaluate_fairly(
         precision: at which they are trained.
         split: on which they are tested.
         workers: processes that take runs side by side.
-        progress: called with a line of text about every run.
+        progress: as in ``evaluate``.
     """
     beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
