@@ -67,7 +67,7 @@ def child(mode: str, steps: int) -> None:
     if name == "plain":
         report_seconds(timed(Plain().step, steps))
     else:
-        report_seconds(time_ours(dd.methods.dm(ipc=IPC), steps, precision, name == "compiled"))
+        report_seconds(time_ours(dd.methods.dm(ipc=IPC, preset="paper"), steps, precision, name == "compiled"))
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(target: dd.TargetData, name: str, ipc: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    method = dd.methods.kip(ipc=ipc).with_steps(options.steps)
+    method = dd.methods.kip(ipc=ipc, preset="paper").with_steps(options.steps)
     method = dd.override(method, "factorization.labels", options.labels)
     marks = {20, 100, 200, 300, 1000, 3000, options.steps}
     found: dict[int, tuple[float, float]] = {}

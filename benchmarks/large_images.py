@@ -110,7 +110,7 @@ def measured(folder: Path, steps: int) -> dict[str, Any]:
     stage("load, from the cache", lambda: dd.load_data(folder, size=SIDE))
     stage("hash of the data", target.fingerprint)
     stage("a tenth for validation", lambda: target.with_validation(0.1))
-    method = dd.override(dd.methods.dm(ipc=1), "matching.real_batch", REAL_BATCH)
+    method = dd.override(dd.methods.dm(ipc=1, preset="paper"), "matching.real_batch", REAL_BATCH)
     stage(f"dm, {steps} steps", lambda: dd.distill(target, method, networks=NETWORK, steps=steps))
     protocol = dd.evaluation.PROTOCOLS["quick"]
     protocol = replace(protocol, training=replace(protocol.training, epochs=EPOCHS))

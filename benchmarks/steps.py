@@ -87,7 +87,9 @@ def matching_step_alone(name: str, ipc: int) -> dd.Method:
 
     There is no inner training, and no warm-up class by class.
     """
-    method = dd.override(dd.methods.build_method(name, ipc=ipc, data="mnist"), "networks", dd.sources.FreshNetworks())
+    method = dd.override(
+        dd.methods.build_method(name, ipc=ipc, preset="paper", data="mnist"), "networks", dd.sources.FreshNetworks()
+    )
     return dd.override(method, "matching.warmup_networks", 0) if name == "dcc" else method
 
 

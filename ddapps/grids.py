@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -49,19 +50,32 @@ class Best:
     at_edge: tuple[str, ...]
 
 
-def search(axes: Mapping[str, Axis], cost: Callable[[dict[str, Any]], Any]) -> Best:
+def combinations(axes: Mapping[str, Axis]) -> int:
+    """Return how many combinations are tried in any case."""
+    return math.prod(len(axis.values) for axis in axes.values())
+
+
+def search(
+    axes: Mapping[str, Axis], cost: Callable[[dict[str, Any]], Any], beyond: Callable[[], None] = lambda: None
+) -> Best:
     """Return the combination of the least cost; of equals the first.
 
     All combinations are tried. While the best lies at an end of an axis, the value beyond is tried
     beside the best's others.
+
+    Args:
+        axes: by the names of their settings.
+        cost: of a combination.
+        beyond: called before every trial beyond the axes.
     """
     known = {name: list(axis.values) for name, axis in axes.items()}
-    combinations = (dict(zip(axes, values, strict=True)) for values in product(*known.values()))
-    least, best = min(((cost(values), values) for values in combinations), key=lambda tried: tried[0])
+    every = (dict(zip(axes, values, strict=True)) for values in product(*known.values()))
+    least, best = min(((cost(values), values) for values in every), key=lambda tried: tried[0])
     while (following := _beyond(axes, known, best)) is not None:
         name, place, value = following
         known[name].insert(place, value)
         tried = {**best, name: value}
+        beyond()
         found = cost(tried)
         if found < least:
             least, best = found, tried

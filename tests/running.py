@@ -20,14 +20,16 @@ from ddcore.parts import Augmentation, Examples, Factorization, NetworkSource, N
 from ddcore.sources import ExpertSegments, FreshNetworks, Teachers
 
 OF_IMAGES = [
-    name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).factorization.modality in (None, "images")
+    name
+    for name, m in dd.methods.METHODS.items()
+    if m.build(ipc=1, preset="paper").factorization.modality in (None, "images")
 ]
 """Methods that images can be distilled by."""
 
 
-FOLLOWING = [name for name, m in dd.methods.METHODS.items() if m.build(ipc=1).follows_teachers()]
+FOLLOWING = [name for name, m in dd.methods.METHODS.items() if m.build(ipc=1, preset="paper").follows_teachers()]
 """Methods that follow a teacher."""
-STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1).matching is not None]
+STEPPING = [name for name in OF_IMAGES if dd.methods.METHODS[name].build(ipc=1, preset="paper").matching is not None]
 """Those of them that take steps."""
 FEW: dict[str, dict[str, int]] = {
     "it_gan": {"factorization.generator.steps": 5, "factorization.inversion_steps": 5},

@@ -36,7 +36,7 @@ def test_what_an_ipc_costs_buys_it_back(few_digits: dd.TargetData) -> None:
     assert dd.Budget(10**9).fit(Pixels(), few_digits).ipc == 40, "not more than there are"
 
 
-@pytest.mark.parametrize("name", [name for name in OF_IMAGES if METHODS[name].build(ipc=1).matching])
+@pytest.mark.parametrize("name", [name for name in OF_IMAGES if METHODS[name].build(ipc=1, preset="paper").matching])
 def test_no_method_ever_exceeds_its_budget(few_digits: dd.TargetData, name: str) -> None:
     """The recipe's learned numbers are part of it, and what is stored is known before."""
     smallest = shrunk(name, ipc=1, steps=1)
@@ -85,7 +85,7 @@ def test_what_a_budget_buys_a_larger_one_buys_too(kind: type[SharedDecoder], sto
 @pytest.mark.parametrize("ipc", [1, 10, 50])
 def test_published_sizes_are_sizes_that_can_be_decoded(name: str, ipc: int) -> None:
     spec = dd.images.ImageSpec(shape=(3, 32, 32), num_classes=10, classes=tuple(range(10)))
-    factorization = build_method(name, ipc=ipc).factorization
+    factorization = build_method(name, ipc=ipc, preset="paper").factorization
     assert isinstance(factorization, SharedDecoder)
     items = sum(factorization.counts_for(dict.fromkeys(range(10), 5000)).values()) // factorization.each
     assert factorization._excess(items, spec) == ""
@@ -121,11 +121,11 @@ def test_methods_that_count_numbers_store_as_many_as_images(few_digits: dd.Targe
         method = build_method(name, ipc=4, preset="paper", target=few_digits, data="mnist")
         images = dd.Budget.of(Pixels(ipc=4), few_digits).bytes
         assert 0.8 * images < dd.Budget.of(method, few_digits).bytes <= images
-    assert build_method("linba", ipc=1).factorization == LinearBases(ipc=113, init="noise")
+    assert build_method("linba", ipc=1, preset="paper").factorization == LinearBases(ipc=113, init="noise")
     with pytest.raises(SettingsError, match="one number"):
-        build_method("linba", ipc={0: 1})
+        build_method("linba", ipc={0: 1}, preset="paper")
 
 
 def test_a_recipe_larger_than_the_budget_is_refused(few_digits: dd.TargetData) -> None:
     with pytest.raises(BudgetError, match="recipe"):
-        dd.Budget(100).fit(dd.methods.gtn(), few_digits)
+        dd.Budget(100).fit(dd.methods.gtn(preset="paper"), few_digits)

@@ -10,6 +10,7 @@ print(dd.evaluate(summary, target))
 """
 
 from ddcore import (
+    callbacks,
     coresets,
     data,
     engine,
@@ -67,6 +68,7 @@ __all__ = [
     "Teacher",
     "Workers",
     "__version__",
+    "callbacks",
     "cite",
     "concat",
     "coresets",

@@ -7,6 +7,7 @@ allowed and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -92,14 +93,23 @@ class DivergenceError(NumericalError):
     Attributes:
         step: the step at which it happened, counted from 0.
         summary: the last good state, a `ddcore.DataSummary`.
+        reason: what was not defined. None: the loss was not finite.
     """
 
-    def __init__(self, step: int, summary: Any, reason: str | None = None) -> None:
+    def __init__(
+        self, step: int, summary: Any, reason: str | None = None, *, kept_in: object = "the error's `summary`"
+    ) -> None:
         happened = f"step {step}: {reason}" if reason else f"the loss of step {step} is not finite"
         advice = "" if reason else ". Lower the learning rate, or check the data for extreme values"
-        super().__init__(f"{happened}; the state before it is kept in the error's `summary`{advice}")
+        super().__init__(f"{happened}; the state before it is kept in {kept_in}{advice}")
         self.step = step
         self.summary = summary
+        self.reason = reason
+
+    def saved_in(self, directory: Path) -> DivergenceError:
+        """Save the last good state, and return this error with a message that says where."""
+        place = self.summary.save(directory, overwrite=True)
+        return DivergenceError(self.step, self.summary, self.reason, kept_in=place)
 
 
 class ExpertsError(DistillationError, ValueError):

@@ -20,16 +20,18 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
+from ddcore.engine import Callback
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
 from ddcore.ground import launched, resolve_device
 from ddcore.labels import KINDS, parse_labelling
-from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
+from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose, settled_preset
 from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
 from ddcore.training import HARD
 
 CHECKPOINT = "checkpoint.safetensors"
+PROGRESS, SNAPSHOTS = "progress.csv", "snapshots"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -70,6 +72,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--storage", choices=list(STORAGE), help="how numbers are stored, instead of the preset's way")
     add_run_options(parser)
     parser.set_defaults(ipc=None)
+    parser.add_argument(
+        "--snapshots",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep N evenly spread states in DIR/snapshots (default: 0)",
+    )
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="write loss, time and pictures of the examples for TensorBoard"
+    )
     parser.add_argument(
         "--normalisation",
         help="standard, none, zca, zca-unit, zca-standard, zca-uncentred, or 'zca-unit(regularisation=100)' (default: the method's in preset paper, else "
@@ -138,6 +150,7 @@ def run(options: argparse.Namespace) -> None:
     if options.overwrite:
         checkpoint.unlink(missing_ok=True)
         shutil.rmtree(experts, ignore_errors=True)
+        _remove_observed(options)
     elif (out / "config.json").exists() and _is_complete(out, target, method, options):
         if together.rank == 0:
             print(f"{dd.DataSummary.load(out)} -> {out} (was finished already; --overwrite distills again)")
@@ -152,6 +165,7 @@ def run(options: argparse.Namespace) -> None:
             max_seconds=options.max_seconds,
             checkpoint=checkpoint,
             checkpoint_seconds=options.checkpoint_seconds,
+            callbacks=[] if together.rank > 0 else _observers(options),
             progress=not options.quiet,
             compile=options.compile,
             distributed=together.size > 1,
@@ -159,9 +173,9 @@ def run(options: argparse.Namespace) -> None:
     except DivergenceError as error:
         if together.rank > 0:
             raise
-        error.summary.save(out / "last-good", overwrite=True)
+        told = error.saved_in(out / "last-good")
         checkpoint.unlink(missing_ok=True)
-        raise
+        raise told from error
     if together.rank > 0:
         return
     summary.save(out, overwrite=True)
@@ -173,6 +187,25 @@ def run(options: argparse.Namespace) -> None:
         print(
             f"its experts ({spent:.0f} s of training) lie in {experts}: use them again with --experts, or delete them"
         )
+
+
+def _observers(options: argparse.Namespace) -> list[Callback]:
+    """Return what looks on: the table of losses, and what else the options name."""
+    found: list[Callback] = [dd.callbacks.CSVLog(options.out / PROGRESS)]
+    if options.snapshots:
+        found.append(dd.callbacks.Snapshots(options.out / SNAPSHOTS, options.snapshots))
+    if options.tensorboard is not None:
+        found.append(dd.callbacks.TensorBoard(options.tensorboard))
+    return found
+
+
+def _remove_observed(options: argparse.Namespace) -> None:
+    """Remove what an earlier run was observed to do."""
+    (options.out / PROGRESS).unlink(missing_ok=True)
+    shutil.rmtree(options.out / SNAPSHOTS, ignore_errors=True)
+    if options.tensorboard is not None:
+        for events in options.tensorboard.glob("events.out.tfevents.*"):
+            events.unlink()
 
 
 def _ipc(text: str) -> dd.factorization.Ipc:
@@ -210,8 +243,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
 
     Sizes that depend on the data, or on its public facts, are those of this data.
     """
-    on_cpu = resolve_device(options.device).type == "cpu"
-    preset = options.preset or ("cpu" if on_cpu else "paper")
+    preset = settled_preset(options.preset, options.device, say=False)
     words = getattr(options, "bytes", None)
     budget = None if words is None else dd.Budget.parse(words)
     ratio, users = getattr(options, "ratio", None), getattr(options, "users", None)
@@ -238,7 +270,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
             storage=getattr(options, "storage", None),
             adjust=partial(_labelled, options=options),
         )
-    if options.preset is None and on_cpu and not options.quiet:
+    if options.preset is None and preset == "cpu" and not options.quiet:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]

@@ -117,7 +117,14 @@ def _references(options: argparse.Namespace, target: dd.TargetData) -> dd.evalua
     learners = references(target.spec)
     if options.networks is not None or not learners:
         return None
-    return dd.evaluate(target, target, networks=list(learners), runs=options.runs, device=options.device)
+    return dd.evaluate(
+        target,
+        target,
+        networks=list(learners),
+        runs=options.runs,
+        device=options.device,
+        progress=None if options.quiet else say,
+    )
 
 
 def _storage_text(sizes: dict[str, Any]) -> str:

@@ -17,11 +17,18 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
 from ddapps.continual.streams import benchmark, class_incremental
-from ddapps.grids import numbers, search
+from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
-from ddcore.ground import default_generator_seeded, derive_seed, matmul_precision, precision_facts, resolve_device
+from ddcore.ground import (
+    Tally,
+    default_generator_seeded,
+    derive_seed,
+    matmul_precision,
+    precision_facts,
+    resolve_device,
+)
 from ddcore.methods import METHODS
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require_counts
@@ -52,6 +59,13 @@ class Grid:
     epochs: tuple[int, ...] = (1, 5, 20)
     validation: float = 0.2
     most_epochs: int = 100
+
+    def axes(self) -> dict[str, Axis]:
+        """Return what is searched."""
+        return {
+            "learning_rate": numbers(self.learning_rates, LEAST_RATE, MOST_RATE),
+            "epochs": numbers(self.epochs, 1, self.most_epochs),
+        }
 
 
 def compare(
@@ -103,7 +117,8 @@ def compare(
         device: as in ``ddcore.distill``.
         directory: where memories and outcomes are written as they come. A comparison that was
             killed goes on from there.
-        progress: called with a line of text before every run.
+        progress: called with lines of text as experiences are done: how many of how many, and what
+            time is left (`ddcore.ground.Tally`). Searches that leave their grid add to them.
     """
     require_counts(tasks=tasks, seeds=seeds)
     known = {*BUFFERS, *ONLINE, *SELECTION, "naive"}
@@ -127,7 +142,11 @@ def compare(
     grid, rows = grid or Grid(), []
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
-        work = _Work(target, tasks, range(seed, seed + seeds), split, split, Path(place), progress)
+        tally = Tally(progress, 0, "experiences")
+        work = _Work(target, tasks, range(seed, seed + seeds), split, split, Path(place), tally)
+        plain = len(made) + bool(float32 and made) + sum(name in SELECTION for name in baselines)
+        tuned = sum(replayed.values()) + sum(name not in SELECTION for name in baselines)
+        tally.expect(tasks * (seeds * (plain + tuned) + combinations(grid.axes()) * tuned))
         for index, recall in enumerate(made):
             name = recall.name
             rows.append(work.row(name, recall, setting))
@@ -143,7 +162,7 @@ def compare(
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 
 
 def in_bytes(memory: MemoryBudget, spec: dd.Spec) -> MemoryBudget:
@@ -163,7 +182,7 @@ class _Work:
     split: str
     stage: str
     directory: Path
-    progress: Callable[[str], None] | None
+    tally: Tally
 
     def row(self, name: str, strategy: Strategy, setting: Setting) -> Row:
         outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
@@ -184,11 +203,7 @@ class _Work:
             title = f"{name} at {values['learning_rate']:g}, {values['epochs']} epochs"
             return -tuning._outcome(title, with_settings(values), setting, self.seeds[0]).accuracies[-1]
 
-        axes = {
-            "learning_rate": numbers(grid.learning_rates, LEAST_RATE, MOST_RATE),
-            "epochs": numbers(grid.epochs, 1, grid.most_epochs),
-        }
-        best = search(axes, cost)
+        best = search(grid.axes(), cost, lambda: self.tally.expect(self.tasks))
         return replace(self.row(name, with_settings(best.values), setting), at_edge=best.at_edge)
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
@@ -206,15 +221,17 @@ class _Work:
         }
 
         def run() -> dict[str, Any]:
-            if self.progress is not None:
-                self.progress(f"{name}: classes in order {seed}")
-            return asdict(self._run(strategy, setting, seed))
+            self.tally.note(f"{name}, order {seed} begins")
+            return asdict(self._run(name, strategy, setting, seed))
 
+        before = self.tally.done_so_far
         found = KeptResults(self.directory / "outcomes").get(f"{name} {self.stage} {seed}", facts, run)
+        if self.tally.done_so_far == before:
+            self.tally.found(self.tasks)
         matrix = tuple(tuple(map(float, after)) for after in found["by_experience"])
         return Outcome(**{**found, "accuracies": tuple(map(float, found["accuracies"])), "by_experience": matrix})
 
-    def _run(self, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
+    def _run(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         memories = self.directory / "memories"
         started, accuracies, matrix = time.monotonic(), [], []
         stream = benchmark(class_incremental(self.target, self.tasks, seed=seed), split=self.split)
@@ -228,5 +245,7 @@ class _Work:
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))
                 matrix.append(tuple(100 * float(metrics[OF_EXPERIENCE.format(seen)]) for seen in range(index + 1)))
+                told = f"{name}, order {seed}, {index + 1} of {self.tasks}, accuracy {accuracies[-1]:.2f}"
+                self.tally.done(told, always=index + 1 == self.tasks)
         seconds = time.monotonic() - started + memory.seconds_saved
         return Outcome(tuple(accuracies), tuple(matrix), memory.stored_bytes, seconds)

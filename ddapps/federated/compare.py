@@ -21,15 +21,16 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Task
-from ddapps.grids import Axis, numbers, search
+from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
+from ddcore.ground import Tally
 from ddcore.methods import METHODS
 from ddcore.parts import architecture_label, as_architecture, require_fitting
 from ddcore.settings import require_counts
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1).matching is None)
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 WEIGHTS = {
     "fedavg": ("fedavg", "float32"),
     "fedavg-8bit": ("fedavg", "uint8"),
@@ -122,7 +123,8 @@ def compare(
         rounds: most rounds of baselines that send weights.
         grid: what tuning tries.
         directory: where results are kept as they come; the same comparison goes on from there.
-        progress: called with a line of text before every run.
+        progress: called with lines of text as runs are done: how many of how many, and what time is
+            left (`ddcore.ground.Tally`). Searches that leave their grid add to them.
     """
     require_counts(clients=clients, seeds=seeds, rounds=rounds)
     for name in baselines:
@@ -143,7 +145,11 @@ def compare(
         )
     with TemporaryDirectory() as temporary:
         place = Path(temporary if directory is None else directory)
-        work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, progress)
+        tally = Tally(progress, seeds * len(names), "runs")
+        for name in set(baselines) & set(WEIGHTS):
+            axes = (grid or Grid.usual(settings, target.spec)).axes(WEIGHTS[name][0] == "fedprox")
+            tally.expect(1 + combinations(axes))
+        work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, tally)
         rows = [work.row(settings.chosen_method, settings)]
         rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
         for name in baselines:
@@ -169,7 +175,7 @@ class _Work:
     alpha: float
     seeds: range
     directory: Path
-    progress: Callable[[str], None] | None
+    tally: Tally
     split: str = "test"
 
     def row(self, name: str, settings: Settings, until: Sequence[float] | None = None) -> Row:
@@ -214,7 +220,7 @@ class _Work:
             fewest = min(fewest, NEVER if reached is None else reached)
             return NEVER if reached is None else reached, -max(course.accuracies)
 
-        best = search(grid.axes(settings.form == "fedprox"), cost)
+        best = search(grid.axes(settings.form == "fedprox"), cost, lambda: self.tally.expect(1))
         return replace(settings, **best.values), best.at_edge
 
     def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
@@ -235,23 +241,28 @@ class _Work:
         }
 
         def run() -> dict[str, Any]:
-            if self.progress is not None:
-                self.progress(f"{name}: partition {settings.seed}, {self.split} split")
+            title = f"{name}, partition {settings.seed}, {self.split} split"
             data = ServerData.of(self.target, self.split)
             stop = None
             if until is not None:
                 stop = partial(_over, until, most_bytes)
-            outcome = simulate(settings, self.parts(settings.seed), data, stop=stop)
+            parts = self.parts(settings.seed)
+            outcome = simulate(
+                settings, parts, data, stop=stop, progress=lambda text: self.tally.note(f"{title}: {text}")
+            )
             if math.isnan(outcome.accuracy):
                 reason = outcome.rejections[0].reason if outcome.rejections else "no client was asked"
                 raise SettingsError(f"{name}: nothing came of partition {settings.seed}: {reason}")
-            if outcome.rejections and self.progress is not None:
-                self.progress(
-                    f"{name}: {len(outcome.rejections)} replies did not count: {outcome.rejections[0].reason}"
-                )
+            refused = ""
+            if outcome.rejections:
+                refused = f", {len(outcome.rejections)} replies did not count: {outcome.rejections[0].reason}"
+            self.tally.done(f"{title}, accuracy {outcome.accuracy:.2f}{refused}", always=True)
             return asdict(Course.of(outcome.history, outcome.seconds, len(outcome.rejections)))
 
+        before = self.tally.done_so_far
         kept = KeptResults(self.directory).get(f"{name} {self.split} {settings.seed}", facts, run)
+        if self.tally.done_so_far == before:
+            self.tally.found(1)
         return Course(
             tuple(kept["accuracies"]),
             tuple(kept["bytes_up"]),

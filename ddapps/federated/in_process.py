@@ -131,6 +131,7 @@ def simulate(
     directory: Any = None,
     *,
     stop: Stop | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run all rounds in this process.
 
@@ -142,10 +143,18 @@ def simulate(
         data: of the server.
         directory: as in `run_server`.
         stop: as in `run_server`.
+        progress: called with a line of text before a client begins.
     """
     settings = replace(settings, min_clients=min(settings.min_clients, len(parts)))
     method = settings.method if isinstance(settings.method, dd.Method) else None
-    app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
+
+    def part(context: Context) -> dd.TargetData:
+        number = int(context.node_config["partition-id"])
+        if progress is not None:
+            progress(f"client {number + 1} of {len(parts)}")
+        return parts[number]
+
+    app = client_app(part, method=method)
     with TemporaryDirectory(prefix="clients-") as place:
         folders = {node: {"directory": f"{place}/{node}"} for node in range(len(parts))}
         grid = InProcessGrid(app, len(parts), settings.to_config(), folders.__getitem__ if settings.private else None)

@@ -16,7 +16,7 @@ from ddapps.kept_results import KeptResults
 from ddapps.nas.evaluator import Measurement, ProxyEvaluator
 from ddapps.nas.search_space import Candidate
 from ddcore.errors import CandidateError
-from ddcore.ground import Workers, one_thread, resolve_device
+from ddcore.ground import Tally, Workers, one_thread, resolve_device
 from ddcore.settings import require
 
 Progress = Callable[[str], None]
@@ -98,7 +98,8 @@ def measure(
         kept: where results are found and written.
         workers: processes that measure.
         device: where candidates are trained.
-        progress: called with a line of text whenever one is done.
+        progress: called with lines of text as they are done: how many of how many, and what time
+            is left (`ddcore.ground.Tally`).
     """
     found: dict[tuple[int, int], Mapping[str, Any]] = {}
     missing = []
@@ -111,15 +112,14 @@ def measure(
     calls = [partial(outcome_of, evaluation.evaluator) for evaluation in evaluations]
     work = [(calls[place], (candidates[index],)) for place, index in missing]
     measured = workers.calls(work, torch.device(device), died=lambda reason: Outcome(None, reason, lasting=False))
-    for done, (number, outcome) in enumerate(measured, start=1):
+    tally = Tally(progress, len(missing), "trainings")
+    for number, outcome in measured:
         job = missing[number]
         found[job] = outcome.to_json()
         if outcome.lasting:
             kept.keep(*_key(evaluations, candidates, job), outcome.to_json())
-        if progress is not None:
-            told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
-            name, label = evaluations[job[0]].name, candidates[job[1]].label
-            progress(f"{done} of {len(missing)}: {name}, {label}: {told}")
+        told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
+        tally.done(f"{evaluations[job[0]].name}, {candidates[job[1]].label}: {told}")
     return {
         evaluation.name: [Outcome.from_json(found[place, index]) for index in range(len(candidates))]
         for place, evaluation in enumerate(evaluations)

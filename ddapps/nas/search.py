@@ -23,7 +23,7 @@ from ddapps.nas.spaces import as_space, space_label
 from ddapps.nas.truth import FULL
 from ddcore.errors import CandidateError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
-from ddcore.ground import one_thread
+from ddcore.ground import Tally, one_thread
 from ddcore.settings import require, require_counts
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ def search(
         full: how.
         seed: of the strategy.
         directory: where scores are kept as they come; the same search goes on from there.
-        progress: called with a line of text when a candidate is done.
+        progress: called with lines of text as candidates are done: how many of how many, and what
+            time is left (`ddcore.ground.Tally`).
 
     Raises:
         InputDataError: every candidate failed.
@@ -194,7 +195,7 @@ def search(
     chosen = strategy_by_name(strategy, trials, seed) if isinstance(strategy, str) else _multi_trial(strategy)
     with TemporaryDirectory() as temporary, one_thread():
         kept = KeptResults(Path(temporary if directory is None else directory))
-        scoring = _Scoring(space, evaluator, kept, progress)
+        scoring = _Scoring(space, evaluator, kept, Tally(progress, trials, "candidates"))
         scoring.run(chosen, trials)
         sound = [tried for tried in scoring.tried if not tried.failure]
         if not sound:
@@ -244,11 +245,9 @@ def _multi_trial(strategy: object) -> Strategy:
 class _Scoring:
     """Scores what a strategy proposes, and remembers it."""
 
-    def __init__(
-        self, space: SearchSpace, evaluator: ProxyEvaluator, kept: KeptResults, progress: Callable[[str], None] | None
-    ) -> None:
+    def __init__(self, space: SearchSpace, evaluator: ProxyEvaluator, kept: KeptResults, tally: Tally) -> None:
         self.tried: list[Tried] = []
-        self._space, self._evaluator, self._kept, self._progress = space, evaluator, kept, progress
+        self._space, self._evaluator, self._kept, self._tally = space, evaluator, kept, tally
         self._facts = evaluator.facts()
         self._error: Exception | None = None
 
@@ -303,8 +302,7 @@ class _Scoring:
         failure = str(result["failure"])
         tried = Tried(candidate, math.nan if failure else float(result["score"]), float(result["seconds"]), failure)
         self.tried.append(tried)
-        if self._progress is not None:
-            self._progress(f"{len(self.tried)}: {candidate.label}: {failure or f'{tried.score:.2f}'}")
+        self._tally.done(f"{candidate.label}: {failure or f'{tried.score:.2f}'}")
         return tried
 
     def _scored(self, candidate: Candidate) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ddapps.privacy.privatize import privatize
 from ddapps.privacy.subspace import public_subspace
 from ddcore.errors import SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict, sample_statistics
+from ddcore.ground import Tally
 from ddcore.methods import METHODS, build_method
 from ddcore.settings import require_counts
 
@@ -110,7 +111,8 @@ def compare(
         seed: of public random numbers.
         device: as in ``ddcore.distill``.
         training: settings of ``dp_sgd``.
-        progress: called with a line of text before every run.
+        progress: called with lines of text as runs are done: how many of how many, and what time is
+            left (`ddcore.ground.Tally`).
     """
     require_counts(runs=runs, ipc=ipc)
     if not methods:
@@ -120,12 +122,10 @@ def compare(
         raise UnknownNameError("method", unknown[0], (*METHODS, *BASELINES))
     held_out_split(target, split)
     protocol = as_protocol(protocol)
-    rows = []
+    rows, tally = [], Tally(progress, runs * len(methods), "runs")
     for name in methods:
         started, accuracies, spent, stored = time.monotonic(), [], 0.0, None
         for run in range(seed, seed + runs):
-            if progress is not None:
-                progress(f"{name}: run {run - seed + 1} of {runs}")
             if name == "dp_sgd":
                 trained, certificate = dp_sgd(
                     target,
@@ -139,6 +139,7 @@ def compare(
                 )
                 spent = certificate.epsilon
                 accuracies.append(accuracy(trained, target, split))
+                tally.done(f"{name}, run {run - seed + 1}, accuracy {accuracies[-1]:.2f}")
                 continue
             summary = _distilled(name, target, epsilon, delta, ipc, run, device)
             stored = summary.stored_bytes
@@ -147,6 +148,7 @@ def compare(
                 summary, target, networks=network, protocol=protocol, runs=1, seed=run, split=split, device=device
             )
             accuracies.extend(report.results[0].accuracies)
+            tally.done(f"{name}, run {run - seed + 1}, accuracy {accuracies[-1]:.2f}")
         rows.append(Row(name, spent, stored, tuple(accuracies), time.monotonic() - started))
     return Comparison(target.name, epsilon, delta, ipc, protocol.name, network, tuple(rows))
 

@@ -177,11 +177,10 @@ class PrivateMethod:
                     micro_batch=micro_batch,
                 )
             except DivergenceError as error:
-                if place is not None:
-                    error.summary.save(place / "last-good", overwrite=True)
+                told = error if place is None else error.saved_in(place / "last-good")
                 signal.finish()
                 _remove(checkpoint)
-                raise
+                raise told from error.__cause__
             if place is not None:
                 summary.save(place, overwrite=True)
             if signal.exhausted() or summary.record["steps"] == method.steps:

@@ -58,6 +58,25 @@ def test_distill_evaluate_and_show_work_together(npz: str, tmp_path: Path, capsy
     assert as_text(dd.DataSummary.load(out)) in capsys.readouterr().out
 
 
+def test_a_run_leaves_its_losses_and_what_else_was_asked_for_and_overwrite_removes_them(
+    npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, events = tmp_path / "out", tmp_path / "events"
+    words = ["distill", npz, "--ipc", "1", "--quiet", "--out", str(out), *SMALL]
+    more = ["--snapshots", "3", "--tensorboard", str(events)]
+    assert main([*words, "--steps", "5", *more]) == 0
+    assert [row.split(",")[0] for row in (out / "progress.csv").read_text().split()] == ["step", *"12345"]
+    assert sorted(p.name for p in (out / "snapshots").iterdir()) == ["00000001", "00000003", "00000005"]
+    assert dd.DataSummary.load(out / "snapshots" / "00000005").sha256() == dd.DataSummary.load(out).sha256()
+    (old,) = events.iterdir()
+    assert main([*words, "--steps", "2", "--overwrite", "--tensorboard", str(events)]) == 0
+    assert [row.split(",")[0] for row in (out / "progress.csv").read_text().split()] == ["step", *"12"]
+    assert not (out / "snapshots").exists()
+    assert len(list(events.iterdir())) == 1 and not old.exists()
+    assert main([*words, "--snapshots", "-1", "--overwrite"]) == 1
+    assert "count" in capsys.readouterr().err
+
+
 def test_the_same_command_again_is_done_and_another_is_refused(
     npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,7 +249,8 @@ def test_a_diverging_run_keeps_its_last_good_state(
     out = tmp_path / "out"
     words = ["--steps", "60", "--set", "optimiser.learning_rate=1e30", "--quiet", *SMALL]
     assert main(["distill", npz, "--ipc", "1", "--out", str(out), *words]) == 1
-    assert "not finite" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not finite" in said and f"kept in {out / 'last-good'}. Lower the learning rate" in said
     assert dd.DataSummary.load(out / "last-good").counts == {0: 1, 1: 1, 2: 1}
 
 

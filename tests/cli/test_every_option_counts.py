@@ -118,6 +118,16 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--quiet": (["--quiet"], lambda asked: asked.progress, False),
     "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
     "--compile": (["--compile"], lambda asked: asked.compile, True),
+    "--snapshots": (
+        ["--snapshots", "3"],
+        lambda asked: [c.count for c in asked.callbacks if isinstance(c, dd.callbacks.Snapshots)],
+        [3],
+    ),
+    "--tensorboard": (
+        ["--tensorboard", "events"],
+        lambda asked: [c.directory for c in asked.callbacks if isinstance(c, dd.callbacks.TensorBoard)],
+        [Path("events")],
+    ),
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
     **DATA,

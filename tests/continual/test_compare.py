@@ -62,9 +62,15 @@ def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: d
         assert entry["after_each_experience"][-1] == pytest.approx(entry["final_accuracy"]["mean"])
         average = sum(entry["after_each_experience"]) / 2
         assert entry["average_incremental_accuracy"]["mean"] == pytest.approx(average, abs=1e-2)
-    assert len(started) == 8 * 2 + 4
+    # Eight rows of two orders, and one trial of each of four tuned rows, each of two experiences.
+    assert started[0] == "0 of 40 experiences; dm, order 0 begins"
+    ended = [line for line in started if ", 2 of 2, accuracy " in line]
+    assert [line.split(":")[0] for line in ended] == [f"{n} of 40 experiences" for n in range(2, 41, 2)]
+    assert ended[0].startswith("2 of 40 experiences: dm, order 0, 2 of 2") and ended[0].endswith(" left")
+    assert ended[-1].startswith("40 of 40 experiences: naive, order 1, 2 of 2") and "left" not in ended[-1]
+    said = len(started)
     again = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
-    assert len(started) == 8 * 2 + 4
+    assert len(started) == said
     assert again.to_json() == found.to_json()
     assert four_classes.test is not None
     blank = replace(four_classes, test=replace(four_classes.test, inputs=four_classes.test.inputs * 0))

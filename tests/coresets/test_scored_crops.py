@@ -40,7 +40,7 @@ def test_the_best_crop_of_each_image_then_the_best_images(few_digits: dd.TargetD
 
 
 def test_mosaics_have_a_crop_in_each_tile(few_digits: dd.TargetData) -> None:
-    method = dd.methods.rded(ipc=1).with_teachers(untrained_teacher(few_digits.spec))
+    method = dd.methods.rded(ipc=1, preset="paper").with_teachers(untrained_teacher(few_digits.spec))
     assert (method.factorization.factor, method.factorization.init.crops) == (2, 5)  # type: ignore[attr-defined]
     small = dd.override(dd.override(method, "labels", None), "factorization.init.candidates", 8)
     summary = dd.distill(few_digits, small)
@@ -53,4 +53,4 @@ def test_a_teacher_and_images_are_needed(few_digits: dd.TargetData) -> None:
     table = dd.load_data((torch.rand(20, 3).numpy(), torch.arange(20).numpy() % 2), name="table")
     teacher = dd.Teacher.of(torch.nn.Sequential(torch.nn.Linear(3, 2)).eval(), table.spec)
     with pytest.raises(UnsupportedError, match="images"):
-        dd.distill(table, dd.methods.rded(ipc=1).with_teachers(teacher).suited_to(table.spec))
+        dd.distill(table, dd.methods.rded(ipc=1, preset="paper").with_teachers(teacher).suited_to(table.spec))

@@ -57,7 +57,7 @@ def reports(target: dd.TargetData) -> list[Any]:
             workers=count,
             progress=told.append,
         )
-        found.append([[[r.network, r.scores, r.parameters] for r in report.results], sorted(told)])
+        found.append([[[r.network, r.scores, r.parameters] for r in report.results], [told[0], told[-1][:14]]])
     return found
 
 

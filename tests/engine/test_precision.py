@@ -169,7 +169,7 @@ def test_the_usual_precision_is_the_devices(few_digits: dd.TargetData, small_dm:
     assert small_dm.precision is None
     assert small_dm.at_precision(None, GPU).precision == "tf32"
     assert small_dm.at_precision("bf16", GPU).precision == "bf16"
-    assert dd.methods.kip().at_precision(None, GPU).precision == "fp64"
+    assert dd.methods.kip(preset="paper").at_precision(None, GPU).precision == "fp64"
     record = dd.distill(few_digits, small_dm.with_steps(1)).record
     assert record["precision"] == record["method"]["precision"] == "fp32"
     report = dd.evaluate(few_digits, few_digits, networks="mlp(width=4)", runs=1, protocol="quick")

@@ -90,6 +90,6 @@ def test_what_cannot_be_shared_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         dd.distill(target, shrunk("dm", NETWORK, steps=1), distributed=True)
     signal = dd.data.ExactSignal(target)
     with pytest.raises(UnsupportedError, match="10 classes cannot be shared by 11 processes"):
-        engine._require_shared(dd.methods.dm(ipc=1), signal, Ranks(0, 11))
+        engine._require_shared(dd.methods.dm(ipc=1, preset="paper"), signal, Ranks(0, 11))
     with pytest.raises(UnsupportedError, match="a step of mtt is no sum over classes, so 2 processes cannot share it"):
-        engine._require_shared(dd.methods.mtt(ipc=1), signal, Ranks(0, 2))
+        engine._require_shared(dd.methods.mtt(ipc=1, preset="paper"), signal, Ranks(0, 2))

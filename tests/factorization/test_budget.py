@@ -37,7 +37,7 @@ def test_a_budget_beyond_a_class_an_empty_class_and_a_stranger_are_refused_befor
     with pytest.raises(SettingsError, match="does not have"):
         Pixels(ipc={5: 1}).counts_for(AVAILABLE)
     with_empty = replace(few_digits, spec=replace(few_digits.spec, classes=(0, 1, 3, 7)))
-    for method in (dd.methods.dsa(ipc=1), dd.methods.idc(ipc=1), dd.methods.it_gan(ipc=1)):
+    for method in (build(ipc=1, preset="paper") for build in (dd.methods.dsa, dd.methods.idc, dd.methods.it_gan)):
         with pytest.raises(BudgetError, match="class 3 has no example"):
             dd.distill(with_empty, method)
 

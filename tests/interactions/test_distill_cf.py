@@ -218,7 +218,7 @@ def test_weights_of_one_byte_keep_the_heaviest_and_drop_what_rounds_to_nothing()
 
 def test_the_papers_settings_are_those_of_its_code() -> None:
     """hyper_params.py, model.py, eval.py and distill.py of the authors."""
-    method = dd.methods.distill_cf()
+    method = dd.methods.distill_cf(preset="paper")
     kind, matching = method.factorization, method.matching
     assert isinstance(kind, SampledInteractions)
     assert isinstance(matching, dd.matching.KernelRegression)

@@ -144,4 +144,4 @@ def test_networks_and_kernels_must_fit() -> None:
     with pytest.raises(SettingsError, match="ridge"):
         KernelRegression(ridge=float("inf"))
     with pytest.raises(UnsupportedError, match="without networks"):
-        dd.methods.kip(ipc=1).on_networks("convnet")
+        dd.methods.kip(ipc=1, preset="paper").on_networks("convnet")

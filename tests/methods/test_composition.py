@@ -56,7 +56,7 @@ def test_every_factorization_runs_under_every_family(
     assert method.name.endswith(f" of {method.factorization.name}") and dd.cite(end)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1).matching])
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].build(ipc=1, preset="paper").matching])
 def test_any_methods_matching_takes_latent_codes_or_says_why_not(name: str) -> None:
     if name == "datm":
         with pytest.raises(UnsupportedError, match="soft labels"):
@@ -75,7 +75,9 @@ def test_names_and_settings_that_are_not_there_are_refused() -> None:
         compose("gradient", "latent-codes(depth=3)")
     with pytest.raises(UnsupportedError, match="selects"):
         compose("herding", "pixels")
-    assert compose("meta_model", "linear_bases(factor=1)").factorization == dd.images.LinearBases(factor=1)
+    assert compose("meta_model", "linear_bases(factor=1)", preset="paper").factorization == dd.images.LinearBases(
+        factor=1
+    )
 
 
 @pytest.mark.parametrize("ipc", [{0: 1, 7: 2}, "clip:3"])

@@ -867,7 +867,8 @@ def test_the_real_batch_does_not_grow_with_the_classes(
 
     Write down how many real examples it wants of each class.
     """
-    method = build_method(name, ipc=1).on_networks("mlp(width=2)") if name != "kip" else build_method(name, ipc=1)
+    method = build_method(name, ipc=1, preset="paper")
+    method = method if name == "kip" else method.on_networks("mlp(width=2)")
     if hasattr(method.matching, "inner_steps"):
         method = dd.override(method, "matching.inner_steps", 1)
     assert method.matching is not None
@@ -907,11 +908,11 @@ def test_a_total_is_what_the_real_data_is_asked_for(few_digits: dd.TargetData) -
 
 def test_kip_with_pooling_has_the_kernel_of_the_second_paper() -> None:
     """google-research kip/nn_training.ipynb: ConvNet with depth=3 and prepend_conv_layer."""
-    matching = dd.methods.METHODS["kip"].build(ipc=1, kernel="conv-pool").matching
+    matching = dd.methods.METHODS["kip"].build(ipc=1, preset="paper", kernel="conv-pool").matching
     kernel = AnalyticKernel("ntk", "conv", 4, 2**0.5, 0.1, 3, pooling="average", unpooled=1, readout="flatten")
     assert isinstance(matching, KernelRegression) and matching.kernel == kernel
     with pytest.raises(UnknownNameError, match="conv-pool"):
-        dd.methods.METHODS["kip"].build(ipc=1, kernel="rbf")
+        dd.methods.METHODS["kip"].build(ipc=1, preset="paper", kernel="rbf")
 
 
 @pytest.mark.parametrize(
@@ -920,7 +921,7 @@ def test_kip_with_pooling_has_the_kernel_of_the_second_paper() -> None:
 )
 def test_dd_with_a_fixed_initialisation(data: str, ipc: int, inner_steps: int, first: float, steps: int) -> None:
     """SsnL/dataset-distillation README.md:77-91: one known network, distill_steps times epochs."""
-    method = dd.methods.METHODS["dd"].build(ipc=ipc, data=data, start="fixed")
+    method = dd.methods.METHODS["dd"].build(ipc=ipc, preset="paper", data=data, start="fixed")
     matching = method.matching
     assert isinstance(method.networks, OneNetwork)
     assert isinstance(matching, UnrolledTraining)

@@ -234,7 +234,7 @@ def test_networks_are_drawn_from_a_list_of_architectures(few_digits: dd.TargetDa
         seen["conv" if any(isinstance(m, nn.Conv2d) for m in network.modules()) else "mlp"] += 1
         run.networks.advance()
     assert min(seen["conv"], seen["mlp"]) > 8
-    method = dd.methods.dsa(ipc=1).on_networks(["convnet(width=4)", "mlp(width=4)"])
+    method = dd.methods.dsa(ipc=1, preset="paper").on_networks(["convnet(width=4)", "mlp(width=4)"])
     assert isinstance(method.networks, TrainedOnSynthetic) and isinstance(method.networks.architecture, OneOf)
 
 

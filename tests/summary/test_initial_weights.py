@@ -86,7 +86,7 @@ def test_other_networks_unions_and_names_are_refused(few_digits: dd.TargetData, 
         with pytest.raises(SettingsError, match="joins no union"):
             dd.concat([summary, summary], recipe=recipe)
     with pytest.raises(UnknownNameError, match="start"):
-        dd.methods.dd(start="known")
+        dd.methods.dd(preset="paper", start="known")
 
 
 @pytest.mark.parametrize(

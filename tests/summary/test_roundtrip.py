@@ -189,7 +189,7 @@ def test_a_union_mirrors_only_where_all_of_it_may_be_mirrored(few_digits: dd.Tar
 
 
 def test_a_union_remembers_what_it_is_made_of(few_digits: dd.TargetData) -> None:
-    a, b = selected(few_digits, ipc=1), dd.distill(few_digits, dd.methods.herding(ipc=1))
+    a, b = selected(few_digits, ipc=1), dd.distill(few_digits, dd.methods.herding(ipc=1, preset="paper"))
     both = dd.concat([a, b])
     assert [part["method"]["name"] for part in both.record["union_of"]] == ["custom", "herding"]
     assert both.record["method"] == {"name": "union"} and both.record["data"] == few_digits.name
@@ -260,7 +260,7 @@ def test_citations_name_survey_method_and_data(small_dm: dd.Method, digits: dd.T
     text = dd.cite(dd.distill(digits, small_dm, steps=1))
     for title in ("Data Distillation: A Survey", "Distribution Matching", "Siamese", "Optical Recognition"):
         assert title in text
-    keys = {key for m in dd.methods.METHODS.values() for key in m.build(ipc=1).cites}
+    keys = {key for m in dd.methods.METHODS.values() for key in m.build(ipc=1, preset="paper").cites}
     from ddcore.citations import ENTRIES
 
     assert keys <= set(ENTRIES)

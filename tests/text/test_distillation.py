@@ -211,7 +211,7 @@ def test_settings_that_words_cannot_have_are_refused() -> None:
 
 def test_the_papers_settings_are_those_of_its_code() -> None:
     """base_options.py, train_distilled_image.py and the README's call for IMDB."""
-    method = dd.methods.sucholutsky(ipc=10)
+    method = dd.methods.sucholutsky(ipc=10, preset="paper")
     matching = method.matching
     assert isinstance(matching, dd.matching.UnrolledTraining)
     assert (matching.inner_steps, matching.synthetic_batch, matching.order, matching.momentum) == (5, None, "fixed", 0)

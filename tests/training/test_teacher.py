@@ -127,7 +127,7 @@ def test_a_training_that_diverges_says_so(few_digits: dd.TargetData, tmp_path: P
 def test_only_methods_that_follow_a_teacher_take_one(few_digits: dd.TargetData) -> None:
     teacher = untrained_teacher(few_digits.spec)
     with pytest.raises(SettingsError, match="dm follows no teacher"):
-        dd.methods.dm(ipc=1).with_teachers(teacher)
+        dd.methods.dm(ipc=1, preset="paper").with_teachers(teacher)
     method = dd.methods.rded(ipc=1, preset="cpu").with_teachers(teacher)
     assert method.factorization.init.teachers == method.labels.teachers == (teacher,)  # type: ignore[attr-defined, union-attr]
 

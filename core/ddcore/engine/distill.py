@@ -15,7 +15,7 @@ import torch
 from ddcore.data import ExactSignal
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.loop import Loop
-from ddcore.engine.progress import Callback, ProgressBar
+from ddcore.engine.progress import Callback, ProgressBar, closing, watched
 from ddcore.errors import InputDataError, SettingsError, UnsupportedError
 from ddcore.ground.devices import (
     check_precision,
@@ -26,15 +26,18 @@ from ddcore.ground.devices import (
     warm_allocator,
 )
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, local_device
-from ddcore.parts import Examples, Method, RealSignal, Recipe, Run, TargetData
+from ddcore.methods import build_method, settled_preset
+from ddcore.parts import Examples, Ipc, Method, RealSignal, Recipe, Run, TargetData
 from ddcore.summary import DataSummary, Part
 from ddcore.version import __version__
 
 
 def distill(
     target: TargetData | None,
-    method: Method,
+    method: Method | str,
     *,
+    ipc: Ipc | None = None,
+    preset: str | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     precision: str | None = None,
@@ -46,7 +49,7 @@ def distill(
     networks: object = None,
     real: RealSignal | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: bool = False,
+    progress: bool | None = None,
     micro_batch: int | None = None,
     compile: bool = False,
     distributed: bool = False,
@@ -55,7 +58,11 @@ def distill(
 
     Args:
         target: the data; None if ``real`` is given.
-        method: settings only. It is not changed, and serves any number of runs.
+        method: settings only. It is not changed, and serves any number of runs. Or the name of a
+            published method (`ddcore.methods.METHODS`), with its settings for such data.
+        ipc: examples per class of a method given by its name; default: 10.
+        preset: ``paper`` or ``cpu``, of a method given by its name; default: ``cpu`` on a
+            processor, ``paper`` on a GPU (`ddcore.methods.settled_preset`).
         seed: of every random number of the run. On a CPU the same seed, machine and number of
             threads give the same stored bytes.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
@@ -75,8 +82,10 @@ def distill(
             or its name, a function that builds a new module, a module as a template whose weights
             are drawn anew, or a list of these to draw from.
         real: answers for the target data, such as a private signal; default: the data itself.
-        callbacks: called with a `Progress` after every step.
-        progress: whether to show a bar on standard error.
+        callbacks: called with a `Progress` after every step, such as those of `ddcore.callbacks`.
+            One that has a method ``close()`` is closed when the run has ended or failed.
+        progress: whether to show a bar on standard error. None: where that is a terminal, or this
+            is a notebook.
         micro_batch: most examples in one forward pass. The default keeps activations in a
             processor's cache, and in half of the free memory of a GPU. Another number changes the
             last digits of the result only. It is halved where a step does not fit the memory; the
@@ -91,6 +100,7 @@ def distill(
     Raises:
         DeviceMemoryError: a step does not fit the memory with one example per micro-batch.
         DivergenceError: the loss was not finite. The error holds the last good state.
+        UnknownNameError: no method has this name.
         BudgetError: a class has fewer examples than the method stores.
         CheckpointError: the checkpoint is of another run, or damaged.
         ProcessGroupError: another process has ended, or was told other settings.
@@ -100,6 +110,12 @@ def distill(
         place = local_device(place)
         ranks = join_process_group(place)
     signal = real or _exact(target)
+    if isinstance(method, str):
+        preset = settled_preset(preset, place, say=ranks.rank == 0)
+        about = signal.spec if target is None else target
+        method = build_method(method, ipc=10 if ipc is None else ipc, preset=preset, data=signal.name, target=about)
+    elif ipc is not None or preset is not None:
+        raise SettingsError(f"ipc and preset are of a method given by its name: {method.name} was built with its own")
     method = method.with_steps(steps).at_precision(precision, place)
     if networks is not None:
         method = method.on_networks(networks)
@@ -121,7 +137,8 @@ def distill(
     if micro_batch < 1:
         raise SettingsError(f"micro_batch must be at least 1, not {micro_batch}")
     warm_allocator(place)
-    bar = [ProgressBar(f"{method.name} on {signal.name}")] if progress and method.steps > 0 and ranks.rank == 0 else []
+    shown = watched() if progress is None else progress
+    bar = [ProgressBar(f"{method.name} on {signal.name}")] if shown and method.steps > 0 and ranks.rank == 0 else []
     run = Run(
         spec=signal.spec,
         real=signal,
@@ -196,14 +213,13 @@ def distill(
     def labelled(made: DataSummary) -> DataSummary:
         return made if method.labels is None else made.labelled(method.labels, seed=seed, device=place)
 
-    if method.matching is None or method.steps == 0:
-        return labelled(summarise(0, time.monotonic() - started, Recipe()))
-    loop = Loop(method, run, summarise, saver, [*callbacks, *bar])
-    try:
-        summary = loop.run(max_seconds, spent=time.monotonic() - started)
-    finally:
-        for shown in bar:
-            shown.close()
+    observers: list[Callback] = [*callbacks, *bar]
+    with closing(observers):
+        if method.matching is None or method.steps == 0:
+            summary = summarise(0, time.monotonic() - started, Recipe())
+        else:
+            loop = Loop(method, run, summarise, saver, observers)
+            summary = loop.run(max_seconds, spent=time.monotonic() - started)
     return labelled(summary)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ddcore.engine.average import Average
 from ddcore.engine.back_off import micro_batches, set_micro_batches, take
 from ddcore.engine.checkpoint import Checkpoint
-from ddcore.engine.progress import Callback, Progress
+from ddcore.engine.progress import Callback, Progress, flush
 from ddcore.errors import DivergenceError, NumericalError, SettingsError
 from ddcore.ground.devices import matmul_precision
 from ddcore.parts import Method, Recipe, Run
@@ -31,7 +31,7 @@ class Loop:
         summarise: takes steps done, seconds and a recipe. Returns a summary of the present
             parameters.
         checkpoint: where state is kept, or None.
-        callbacks: called after every step.
+        callbacks: called after every step; told to write what they hold before every checkpoint.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Loop:
         if step > 0:
             self._raise_if_bad(last=step - 1)
         if self._written is not None:
-            self._written.write(self._state_dict(step))
+            self._write(step)
         return self.summarise(step)
 
     def _step(self) -> Tensor:
@@ -169,10 +169,21 @@ class Loop:
 
     def _observe(self, step: int, loss: Tensor) -> None:
         for callback in self._callbacks:
-            callback(Progress(step, self._steps, loss, self._seconds, lambda: self.summarise(step)))
+            callback(Progress(step, self._steps, loss, self._seconds, lambda: self._snapshot(step)))
         if self._written is not None and step < self._steps and self._written.due():
             self._raise_if_bad(last=step - 1)
-            self._written.write(self._state_dict(step))
+            self._write(step)
+
+    def _write(self, step: int) -> None:
+        """Write a checkpoint, once the callbacks have written what they hold of its steps."""
+        assert self._written is not None
+        flush(self._callbacks)
+        self._written.write(self._state_dict(step))
+
+    def _snapshot(self, step: int) -> DataSummary:
+        """Return the state after ``step`` steps, or raise `DivergenceError` if it is not finite."""
+        self._raise_if_bad(last=step - 1)
+        return self.summarise(step)
 
     def summarise(self, step: int) -> DataSummary:
         """Return the present state as a summary."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor
 from tqdm import tqdm
 
 from ddcore.summary import DataSummary
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,41 @@ class Progress:
 
 
 Callback = Callable[[Progress], None]
+"""What is called after every step.
+
+It may have two methods without arguments. ``flush()`` is called before every checkpoint: what a
+callback holds back must then be written, since a resumed run does not see those steps again.
+``close()`` is called when the run has ended, also where it has failed.
+"""
+
+
+def flush(callbacks: Sequence[Callback]) -> None:
+    """Let all callbacks write what they hold back."""
+    for callback in callbacks:
+        getattr(callback, "flush", _nothing)()
+
+
+@contextmanager
+def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Close all callbacks after the block, the last one first, whatever the others raise."""
+    with ExitStack() as stack:
+        for callback in callbacks:
+            stack.callback(getattr(callback, "close", _nothing))
+        yield
+
+
+def _nothing() -> None:
+    pass
+
+
+def watched() -> bool:
+    """Whether somebody looks: standard error is a terminal, or this is a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", _nothing)()
+    return sys.stderr.isatty() or type(shell).__name__ == "ZMQInteractiveShell"
 
 
 class ProgressBar:
-    """A bar on standard error with the loss and the time left.
+    """A bar on standard error with the loss, the seconds per step and the time left.
 
     It looks at the loss twice a second at most.
     """
@@ -45,15 +79,20 @@ class ProgressBar:
         self._title = title
         self._bar: tqdm[None] | None = None
         self._next = 0.0
+        self._before = (0, 0.0)
 
     def __call__(self, progress: Progress) -> None:
         """Show a step."""
         if self._bar is None:
-            self._bar = tqdm(total=progress.steps, initial=progress.step - 1, desc=self._title, unit="step")
+            first = progress.step - 1
+            self._bar = tqdm(total=progress.steps, initial=first, desc=self._title, bar_format=BAR)
+        now = time.monotonic()
+        if now >= self._next or progress.step == progress.steps:
+            step, seconds = self._before
+            pace = "" if step == 0 else f", {(progress.seconds - seconds) / (progress.step - step):.3g} s/step"
+            self._bar.set_postfix_str(f"loss {float(progress.loss):.4g}{pace}", refresh=False)
+            self._before, self._next = (progress.step, progress.seconds), now + 0.5
         self._bar.update(progress.step - self._bar.n)
-        if time.monotonic() >= self._next:
-            self._bar.set_postfix(loss=f"{float(progress.loss):.4g}", refresh=False)
-            self._next = time.monotonic() + 0.5
 
     def say(self, text: str) -> None:
         """Write a line about what happens before the first step."""

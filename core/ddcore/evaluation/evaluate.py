@@ -28,6 +28,7 @@ from ddcore.ground.devices import (
 )
 from ddcore.ground.mapped import placed
 from ddcore.ground.randomness import derive_seed, generator
+from ddcore.ground.tally import Tally
 from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
     Architecture,
@@ -90,8 +91,8 @@ def evaluate(
         teachers: that label the examples, where the protocol wants labels that the summary lacks.
         workers: processes of Ray that take runs side by side, each on one thread: how many, or
             `Workers` of a cluster. 0: this process takes all.
-        progress: called with a line of text about every run: before it, or after it where there
-            are workers.
+        progress: called with lines of text: how many models will be trained, beforehand, and how
+            many are done and what time is left, as they are done (`ddcore.ground.Tally`).
 
     Returns:
         A `Report` of final iterates, or of the best on *validation* data where the protocol keeps
@@ -172,25 +173,33 @@ class _Trials:
         every = [(n, run) for n, learner in enumerate(learners) for run in range(_runs_of(learner, runs))]
         labels = [n.label if isinstance(n, Learner) else architecture_label(n) for n in learners]
 
-        def tell(job: tuple[int, int], when: str) -> None:
-            if progress is not None and when == ("done" if workers else "begun"):
-                progress(f"{labels[job[0]]}: run {job[1] + 1} of {runs}")
-
         def jobs() -> Iterator[Job[tuple[dict[str, float], int, float]]]:
-            for job in every:
-                tell(job, "begun")
-                yield self.run, (learners[job[0]], job[1], None if workers else source)
+            for learner, run in every:
+                yield self.run, (learners[learner], run, None if workers else source)
 
+        tally = Tally(progress, len(every), "models")
+        if progress is not None:
+            each = ", ".join(f"{label} x {_runs_of(n, runs)}" for n, label in zip(learners, labels, strict=True))
+            progress(f"{len(every)} models will be trained on {self.title}: {each}")
         found = {}
         for number, outcome in workers.calls(jobs(), self.device):
             found[every[number]] = outcome
-            tell(every[number], "done")
+            learner, run = every[number]
+            name, score = next(iter(outcome[0].items()))
+            tally.done(f"{labels[learner]}, run {run + 1}, {name} {score:.2f}")
         results = []
         for n, label in enumerate(labels):
             scores, weights, seconds = zip(*(found[job] for job in every if job[0] == n), strict=True)
             by_name = {name: tuple(score[name] for score in scores) for name in scores[0]}
             results.append(Result(label, by_name, sum(seconds), weights[0]))
         return results
+
+    @property
+    def title(self) -> str:
+        """What is trained on, in words."""
+        if isinstance(self.summary, TargetData):
+            return f"all of {self.summary.name}"
+        return f"{self.summary.record.get('method', {}).get('name', 'a summary')} of {self.target.name}"
 
     def run(
         self, learner: Architecture | Learner, run: int, source: TrainingSource | None

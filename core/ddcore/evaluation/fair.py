@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from ddcore import markup
 from ddcore.budget import Budget
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
-from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.report import Report, Result, with_interval
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
@@ -98,21 +99,38 @@ class FairReport:
         """Return all rows, and the shares of examples and labels."""
         return {"rows": [row.to_json() for row in self.rows], "shares": self.shares()}
 
-    def __str__(self) -> str:
-        head = f"{'protocol':<12} {'score':>14} {'random':>14} {'difference':>14} {'bytes':>9} {'of labels':>9}"
-        lines, shares = [head], self.shares()
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the table, line by line, its head first."""
+        lines: list[tuple[str, ...]] = [("protocol", "score", "random", "difference", "bytes", "of labels")]
         for row in self.rows:
             ours, random = (_text(_pooled(report.results)) for report in (row.ours, row.random))
             labels = int(row.ours.details["label_bytes"])
-            apart = _text(row.differences())
             lines.append(
-                f"{row.protocol:<12} {ours:>14} {random:>14} {apart:>14} {row.ours.stored_bytes:>9} {labels:>9}"
+                (row.protocol, ours, random, _text(row.differences()), str(row.ours.stored_bytes), str(labels))
             )
-        lines += [
+        return lines
+
+    def _share_lines(self) -> list[str]:
+        return [
             f"{protocol}: over random selection under hard labels, examples give {share['examples']:+.2f}, labels {share['labels']:+.2f}"
-            for protocol, share in shares.items()
+            for protocol, share in self.shares().items()
         ]
-        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: every protocol beside random selection, as a table."""
+        head, *rows = self._cells()
+        first = self.rows[0].ours
+        facts = f"beside random selection of as many bytes, {first.ipc} per class"
+        shares = [markup.text("\n".join(lines))] if (lines := self._share_lines()) else []
+        return markup.card(f"{first.method} of {first.data}", facts, markup.table(head, rows), *shares)
+
+    def __str__(self) -> str:
+        widths = (-12, 14, 14, 14, 9, 9)
+        lines = [
+            " ".join(f"{cell:<{-w}}" if w < 0 else f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+            for cells in self._cells()
+        ]
+        return "\n".join([*lines, *self._share_lines()])
 
 
 def evaluate_fairly(
@@ -146,7 +164,7 @@ def evaluate_fairly(
         precision: at which they are trained.
         split: on which they are tested.
         workers: processes that take runs side by side.
-        progress: called with a line of text about every run.
+        progress: as in ``evaluate``.
     """
     beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
@@ -224,4 +242,4 @@ def _mean(results: Sequence[Result]) -> float:
 
 def _text(values: Sequence[float]) -> str:
     mean, _, ci95 = mean_std_ci95(values)
-    return f"{mean:.2f} ± {ci95:.2f}"
+    return with_interval(mean, ci95)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ddcore import markup
 from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
 
 NOT_SHARES = ("r2", "rmse")
@@ -112,6 +114,16 @@ class Report:
             "details": dict(self.details),
         }
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the results as a table."""
+        head = ("network", score_title(self.results), "std", "runs", "seconds")
+        rows = [
+            (r.network, with_interval(r.mean, r.ci95), _number(r.std), str(len(r.values)), f"{r.seconds:.1f}")
+            for r in self.results
+        ]
+        facts = f"{self.ipc} per class, {self.stored_bytes} bytes, protocol {self.protocol}"
+        return markup.card(f"{self.method} of {self.data}", facts, markup.table(head, rows))
+
     def __str__(self) -> str:
         width = max(24, *(len(r.network) for r in self.results))
         lines = [
@@ -123,6 +135,15 @@ class Report:
             for r in self.results
         ]
         return "\n".join(lines)
+
+
+def with_interval(mean: float, ci95: float) -> str:
+    """Return a mean with half the width of its 95 % interval; one run has none."""
+    return _number(mean) if math.isnan(ci95) else f"{_number(mean)} ± {_number(ci95)}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def score_title(results: Sequence[Result]) -> str:

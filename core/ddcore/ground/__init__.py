@@ -21,6 +21,7 @@ from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
 from ddcore.ground.statefile import read_state, write_state
+from ddcore.ground.tally import Tally
 from ddcore.ground.tensorfile import (
     MAX_FILE,
     MAX_HEADER,
@@ -46,6 +47,7 @@ __all__ = [
     "Lamb",
     "Optimiser",
     "Ranks",
+    "Tally",
     "Workers",
     "autocast",
     "check_precision",

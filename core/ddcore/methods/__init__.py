@@ -23,7 +23,7 @@ from ddcore.methods.linba_no_factorization import linba_no_factorization
 from ddcore.methods.linear_gradient_matching import linear_gradient_matching
 from ddcore.methods.mtt import mtt
 from ddcore.methods.ncfm import ncfm
-from ddcore.methods.presets import PRESETS
+from ddcore.methods.presets import PRESETS, settled_preset
 from ddcore.methods.psg import psg
 from ddcore.methods.rded import rded
 from ddcore.methods.rfad import rfad
@@ -72,6 +72,7 @@ __all__ = [
     "random",
     "rded",
     "rfad",
+    "settled_preset",
     "sre2l",
     "sucholutsky",
     "svp_cf",

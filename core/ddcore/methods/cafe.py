@@ -5,12 +5,12 @@ from __future__ import annotations
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import FeatureAlignment
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation
 from ddcore.sources import Plateau, TrainedOnSynthetic
 
 
-def cafe(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def cafe(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Align class means of all layers, on networks that train on the synthetic set.
 
     Accuracy on real data says how long a network is kept.
@@ -22,7 +22,7 @@ def cafe(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
     Preset ``cpu``: 200 steps, checks on 16 examples per class, real initialisation.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     plateau = Plateau(examples=16, max_inner=20) if cpu else Plateau(carried=True)
     return Method(

@@ -67,7 +67,7 @@ class Published:
         """The name by which the method is chosen."""
         return self.build.__name__
 
-    def at(self, ipc: Ipc | None, preset: str, data: str | None, modality: str | None = None) -> Method:
+    def at(self, ipc: Ipc | None, preset: str | None, data: str | None, modality: str | None = None) -> Method:
         """Return the method.
 
         Data and modality reach those that have settings for some data sets, or modalities.
@@ -168,7 +168,7 @@ def build_method(
     name: str,
     *,
     ipc: Ipc = 10,
-    preset: str = "paper",
+    preset: str | None = None,
     data: str | None = None,
     target: TargetData | Spec | None = None,
     budget: Budget | None = None,
@@ -182,7 +182,7 @@ def build_method(
         name: a key of ``METHODS``.
         ipc: examples per class. For a method whose source counts stored numbers: the images per
             class that would have as many.
-        preset: ``paper`` or ``cpu``.
+        preset: ``paper`` or ``cpu``; default: `settled_preset`.
         data: name of the data, for methods whose source has settings of its own for some data sets;
             default: the target's.
         target: the data, for sizes that depend on its shape: those of methods that count stored

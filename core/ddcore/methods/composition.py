@@ -8,6 +8,7 @@ from ddcore.errors import UnknownNameError, UnsupportedError
 from ddcore.factorization import STORAGE
 from ddcore.ground.optimiser import Optimiser
 from ddcore.methods.catalogue import METHODS
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import FACTORIZATIONS, Factorization, Ipc, Method
 from ddcore.settings import override, settings_from_text
 
@@ -35,7 +36,7 @@ def compose(
     factorization: str | Factorization,
     *,
     ipc: Ipc | None = None,
-    preset: str = "paper",
+    preset: str | None = None,
     data: str | None = None,
 ) -> Method:
     """Return the method that optimises a factorization by a matching.
@@ -49,12 +50,13 @@ def compose(
             ``"latent-codes(decoders=3)"``. Given by its name, preset ``cpu`` stores its numbers in
             one byte, unless it says ``storage=``.
         ipc: items per class; None: the factorization's own.
-        preset: ``paper`` or ``cpu``: of the published method.
+        preset: ``paper`` or ``cpu``: of the published method; default: `settled_preset`.
         data: name of the data.
 
     Example:
         ``compose("trajectory", "latent-codes", ipc=4, preset="cpu")``
     """
+    preset = settled_preset(preset)
     name = FAMILIES.get(matching.replace("_", "-"), matching)
     if name not in METHODS:
         raise UnknownNameError("matching", matching, [*FAMILIES, *METHODS])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.methods.mtt import Segment, mtt, on_cpu, with_segment
-from ddcore.methods.presets import check_preset, entry_for
+from ddcore.methods.presets import entry_for, settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.settings import override
 from ddcore.sources import ExpertSegments
@@ -57,7 +57,7 @@ PUBLISHED: Mapping[str, Mapping[int, Difficulty]] = {
 }
 
 
-def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def datm(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """MTT with learned soft labels, on segments as difficult as the size of the set allows.
 
     It begins with easy segments.
@@ -69,7 +69,7 @@ def datm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
 
     Preset ``cpu``: starts before epoch 3, later 6, else MTT's.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     published = entry_for(PUBLISHED.get(data or "", PUBLISHED["cifar10"]), largest_ipc(ipc))
     base = mtt(ipc, "paper", data)
     assert isinstance(base.networks, ExpertSegments) and isinstance(base.matching, TrajectoryMatching)

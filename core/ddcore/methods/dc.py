@@ -9,14 +9,14 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
 from ddcore.methods.loops import loops_for
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import TrainedOnSynthetic
 
 NETWORKS = 1000
 
 
-def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def dc(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Match each class's gradient on networks that train on the synthetic set.
 
     Settings of the paper (arXiv:2006.05929, section 4.1 and its code): 1000 networks, matching
@@ -24,7 +24,7 @@ def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     .1, momentum .5, noise initialisation. MNIST has an evaluation of its own. Preset ``cpu``: 500
     steps up to 1 per class, else 200.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     outer, inner = loops_for(largest_ipc(ipc))
     return Method(
         name="dc",
@@ -40,12 +40,12 @@ def dc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
     )
 
 
-def dsa(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def dsa(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """DC under siamese augmentation, initialised with real examples.
 
     Source: arXiv:2102.08259, section 4.1 and its code.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     outer, inner = loops_for(largest_ipc(ipc))
     return Method(
         name="dsa",

@@ -7,12 +7,12 @@ from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import GradientMatching
 from ddcore.methods.dc import NETWORKS
 from ddcore.methods.loops import DCC_LOOPS, loops_for
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import TrainedOnSynthetic
 
 
-def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def dcc(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Match one gradient of all classes together, under siamese augmentation.
 
     Such a gradient holds what tells classes apart. The source calls this DSAC; its DCC has no
@@ -22,7 +22,7 @@ def dcc(ipc: Ipc = 10, preset: str = "paper") -> Method:
     first 10 matching steps on each of the first 250 networks go class by class. Preset ``cpu``: 300
     steps, joint from the fifth network on.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     outer, inner = loops_for(largest_ipc(ipc), DCC_LOOPS)
     return Method(

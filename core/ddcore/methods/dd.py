@@ -8,7 +8,7 @@ from ddcore.errors import UnknownNameError
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import FreshNetworks, OneNetwork
 
@@ -18,7 +18,7 @@ EPOCHS = 3
 STARTS = ("random", "fixed")
 
 
-def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, start: str = "random") -> Method:
+def dd(ipc: Ipc = 10, preset: str | None = None, data: str | None = None, start: str = "random") -> Method:
     """Learn images by which a network does well on real data after a few steps.
 
     Each step has a learned step size.
@@ -40,7 +40,7 @@ def dd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, start: str
         start: ``random``: of every network; ``fixed``: of one network, drawn once, whose weights
             the summary then holds.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     if start not in STARTS:
         raise UnknownNameError("start", start, STARTS)
     cpu, cifar10 = preset == "cpu", data == "cifar10"

@@ -8,14 +8,14 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.interactions import SampledInteractions
 from ddcore.kernels import AnalyticKernel
 from ddcore.matching import KernelRegression
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoNetworks
 
 RIDGES = (1e-5, 1e-3, 0.1, 1.0, 5.0, 50.0)
 ALL_USERS = 1_000_000
 
 
-def distill_cf(ipc: Ipc = 500, preset: str = "paper") -> Method:
+def distill_cf(ipc: Ipc = 500, preset: str | None = None) -> Method:
     """Learn users whose sampled items teach an infinite autoencoder to recommend to real ones.
 
     Settings of the code for ML-1M (arXiv:2206.02626): logits start as rows of random users, rows
@@ -29,7 +29,7 @@ def distill_cf(ipc: Ipc = 500, preset: str = "paper") -> Method:
     Preset ``cpu``: one noise that counts for 200 draws, Adam at .5, 100 steps, logits that start
     40 times as large, and the 100 largest weights of a row stay. The ridge is chosen by nDCG@10.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     method = Method(
         name="distill_cf",
         preset=preset,

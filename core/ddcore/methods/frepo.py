@@ -6,7 +6,7 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.kernels import FeatureKernel
 from ddcore.matching import KernelRegression
-from ddcore.methods.presets import WHITENED_DATA, check_preset, entry_for
+from ddcore.methods.presets import WHITENED_DATA, entry_for, settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import NetworkPool
 
@@ -18,7 +18,7 @@ MIRRORED = {
 """Whether images stand mirrored too, where the source does not always do so. Digits never are."""
 
 
-def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def frepo(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Ridge regression on the features of a pool of networks that train on the synthetic set.
 
     The networks of the pool are of all ages.
@@ -33,7 +33,7 @@ def frepo(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
 
     Preset ``cpu``: Adam at .03, 400 steps, constant width, instance norm.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     network = ConvNet(width=128) if cpu else ConvNet(width=128, norm="none", widening=2, init="lecun")
     mirrored = entry_for(MIRRORED.get(data or "", {1: True}), largest_ipc(ipc))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ddcore.methods.mtt import Segment, Table, mtt, published_segment, with_segment
-from ddcore.methods.presets import entry_for
+from ddcore.methods.presets import entry_for, settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import ExpertSegments
 
@@ -28,7 +28,7 @@ PUBLISHED: Table = {
 CIFAR10_GAP = {1: 0.3, 10: 0.3, 50: 1.0}
 
 
-def ftd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def ftd(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """MTT whose experts train towards flat regions.
 
     Errors along the trajectory then do not add up.
@@ -41,6 +41,7 @@ def ftd(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
 
     Preset ``cpu``: gap .4, else MTT's.
     """
+    preset = settled_preset(preset)
     method, cpu = mtt(ipc, preset, data), preset == "cpu"
     assert isinstance(method.networks, ExpertSegments)
     of_cifar10 = data not in PUBLISHED or data == "cifar10"

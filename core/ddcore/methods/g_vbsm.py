@@ -10,7 +10,7 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Chain, Pixels, RandomResizedCrop, RandomRoll, SiameseAugmentation
 from ddcore.labels import TeacherLabelling
 from ddcore.matching import StatisticMatching
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.methods.sre2l import soft_labels
 from ddcore.parts import Augmentation, Ipc, Method
 from ddcore.sources import Teachers
@@ -47,7 +47,7 @@ PUBLISHED: Mapping[str, Recovery] = {
 STEPS, ROLL = 4000, 32
 
 
-def g_vbsm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def g_vbsm(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Match the statistics before every BatchNorm and convolution of several teachers in turn.
 
     Settings of the authors' code (Shao et al. 2024, arXiv:2311.17950) for CIFAR, Tiny ImageNet and
@@ -61,7 +61,7 @@ def g_vbsm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Met
 
     It needs teachers with BatchNorm: ``method.with_teachers(first, second)``.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     on_cpu = preset == "cpu"
     paper = PUBLISHED.get(data or "", PUBLISHED["cifar10"])
     shifted: Augmentation = SiameseAugmentation(("crop", "flip"), crop=paper.padding)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ddcore.graphs import GCN, SGC, BernoulliGraphs, GraphBernoulli, GraphSimilarity
 from ddcore.ground.optimiser import Optimiser
 from ddcore.matching import DistributionMatching, GradientMatching
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method
 from ddcore.sources import FreshNetworks, TrainedOnSynthetic
 
@@ -17,7 +17,7 @@ DRAWN_EDGES = Optimiser("adam", group_learning_rates={"features": 1e-4, "edges":
 """Where edges have learned probabilities. Chosen on the validation nodes of Cora."""
 
 
-def gcond(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def gcond(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Match each class's gradient on graph networks that train on the synthetic graph.
 
     Settings of the paper's code for Cora and Citeseer (arXiv:2110.07580): SGC of two products, 601
@@ -32,7 +32,7 @@ def gcond(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
     Preset ``cpu``: 100 networks.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     return Method(
         name="gcond",
         preset=preset,
@@ -57,7 +57,7 @@ EDGE_RATES: Mapping[str, float] = {
 """Learning rates of the edges' logits, by data (the code of arXiv:2206.07746, its script)."""
 
 
-def doscond(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, modality: str | None = None) -> Method:
+def doscond(ipc: Ipc = 10, preset: str | None = None, data: str | None = None, modality: str | None = None) -> Method:
     """Match each class's gradient once on every fresh network.
 
     Nodes of one graph: settings of the code for Cora (arXiv:2206.07746): GCN, squared distance,
@@ -71,7 +71,7 @@ def doscond(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, modal
     data without a published rate) to 2; a tenth of both from two fifths of the run on. The code
     starts Adam anew there. Preset ``cpu``: the same.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     if modality == "graph_sets":
         return _doscond_of_sets(ipc, preset, data)
     method = Method(
@@ -105,14 +105,14 @@ def _doscond_of_sets(ipc: Ipc, preset: str, data: str | None) -> Method:
     )
 
 
-def gcdm(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def gcdm(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Match the class means of a fresh graph network's embeddings.
 
     The idea is of arXiv:2206.13697 (survey, equation 11 on graphs). Its code is not public: edges
     of learned probabilities, learning rates and the number of networks are ours, chosen on the
     validation nodes of Cora. Preset ``cpu``: 500 networks instead of 2000.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     return Method(
         name="gcdm",
         preset=preset,

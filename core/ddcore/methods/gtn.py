@@ -5,14 +5,14 @@ from __future__ import annotations
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, FreshGenerator, GeneratorLatents
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import FreshNetworks
 
 INNER_STEPS = 32
 
 
-def gtn(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def gtn(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """A generator that is told the class, learned together with its inputs.
 
     Both are learned by unrolling the training of networks on its images.
@@ -28,7 +28,7 @@ def gtn(ipc: Ipc = 10, preset: str = "paper") -> Method:
 
     Preset ``cpu``: 16 latents, 16 channels, 300 steps, Adam at .005 (latents .05), half precision.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     generator = FreshGenerator(16, 16, conditional=True) if cpu else FreshGenerator(128, 64, conditional=True)
     rates = {"latents": 0.05, "step_sizes": 0.01} if cpu else {}

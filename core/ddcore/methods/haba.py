@@ -8,7 +8,7 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Contrast, ConvNet, Hallucinators
 from ddcore.matching import StepSizes, TrajectoryMatching
 from ddcore.methods.mtt import Segment, Table, mtt, on_cpu, published_segment, with_segment
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import ExpertSegments
 
@@ -23,7 +23,7 @@ FLOOR = 0.001
 """The step size is set back to this where an update left it below."""
 
 
-def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method:
+def haba(ipc: Ipc = 1, preset: str | None = None, data: str | None = None) -> Method:
     """Bases and hallucinators by matching trajectories, with an adversarial contrast.
 
     Settings of the paper (arXiv:2210.16774 and its code): ``ipc`` bases per class, and beside them
@@ -38,7 +38,7 @@ def haba(ipc: Ipc = 1, preset: str = "paper", data: str | None = None) -> Method
     Preset ``cpu``: hallucinators start near the identity, an adversary of width 32, Adam, bytes;
     else as MTT's.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     size, cpu = largest_ipc(ipc), preset == "cpu"
     base = mtt(ipc=ipc, preset="paper", data=data)
     assert isinstance(base.matching, TrajectoryMatching) and isinstance(base.networks, ExpertSegments)

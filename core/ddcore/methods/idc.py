@@ -8,7 +8,7 @@ from __future__ import annotations
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Chain, ConvNet, CutMix, MultiFormation, SiameseAugmentation
 from ddcore.matching import GradientMatching
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Augmentation, Ipc, Method, largest_ipc
 from ddcore.sources import TrainedOnReal
 
@@ -18,7 +18,7 @@ AREAS = {"fashion-mnist": (28 / 32) ** 2, "tiny-imagenet": (64 / 32) ** 2}
 """Area of the images over the area that the source's learning rates are for, where they differ."""
 
 
-def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: int = 2) -> Method:
+def idc(ipc: Ipc = 10, preset: str | None = None, data: str | None = None, factor: int = 2) -> Method:
     """Match convolutions' gradients class by class, on networks that train on real data.
 
     The examples are tiles of stored images.
@@ -35,7 +35,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
     ``data`` names the data whose settings are taken. Digits, which the paper does not have, take
     MNIST's. Preset ``cpu``: 300 steps, 20 on each network.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu, tiles = preset == "cpu", factor > 1
     grey, handwriting, cifar = data in _GREY, data in _HANDWRITING, (data or "cifar10").startswith("cifar")
     without_cutmix = handwriting and tiles
@@ -64,7 +64,7 @@ def idc(ipc: Ipc = 10, preset: str = "paper", data: str | None = None, factor: i
     )
 
 
-def idc_i(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def idc_i(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """IDC without multi-formation: stored images are the examples."""
     return idc(ipc, preset, data, factor=1)
 

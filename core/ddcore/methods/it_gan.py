@@ -6,12 +6,12 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, GeneratorLatents, SiameseAugmentation
 from ddcore.images.factorizations.generator.sources import TrainedGenerator
 from ddcore.matching import DistributionMatching
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method
 from ddcore.sources import FreshNetworks
 
 
-def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def it_gan(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Distribution matching over the latents of a frozen generator, which is stored and counted.
 
     The paper (arXiv:2204.07513) published no training code. Its matching, siamese augmentation and
@@ -19,7 +19,7 @@ def it_gan(ipc: Ipc = 10, preset: str = "paper") -> Method:
     latents that move by Adam at .01; and the number of steps. Preset ``cpu``: 500 steps, a
     generator of 16 channels.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     return Method(
         name="it_gan",

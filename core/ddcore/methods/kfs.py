@@ -6,12 +6,12 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, LatentCodes, SiameseAugmentation
 from ddcore.matching import DistributionMatching
 from ddcore.methods.images import as_many_numbers_as_images
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method
 from ddcore.sources import FreshNetworks
 
 
-def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
+def kfs(ipc: Ipc | None = 1, preset: str | None = None) -> Method:
     """Latent codes per class and a few decoders that all classes share, by distribution matching.
 
     The paper (arXiv:2208.10494) published no code. From it are codes smaller than the data, small
@@ -19,7 +19,7 @@ def kfs(ipc: Ipc | None = 1, preset: str = "paper") -> Method:
     (decoders take 40 % of the stored numbers), the fit to real images at the start, Adam along a
     cosine and the number of steps. Preset ``cpu``: 500 steps, bytes.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     factorization = LatentCodes(storage="uint8" if cpu else "float32")
     method = Method(

@@ -7,7 +7,7 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Pixels
 from ddcore.kernels import AnalyticKernel
 from ddcore.matching import KernelRegression
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, NoNetworks
 
 KERNELS = {
@@ -17,7 +17,7 @@ KERNELS = {
 """The published kernels: that of the first paper, and ``ConvNet`` of the second."""
 
 
-def kip(ipc: Ipc = 10, preset: str = "paper", kernel: str = "fc") -> Method:
+def kip(ipc: Ipc = 10, preset: str | None = None, kernel: str = "fc") -> Method:
     """Learn images on which ridge regression with a neural tangent kernel predicts the real labels.
 
     Settings of the paper (arXiv:2011.00050, its public notebook): the kernel of one fully connected
@@ -31,7 +31,7 @@ def kip(ipc: Ipc = 10, preset: str = "paper", kernel: str = "fc") -> Method:
 
     Preset ``cpu``: 300 steps of Adam at .01 on 1000 real examples, ridge .01.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     if kernel not in KERNELS:
         raise UnknownNameError("kernel", kernel, KERNELS)
     cpu = preset == "cpu"

@@ -8,11 +8,11 @@ from ddcore.images import LinearBases
 from ddcore.matching import UnrolledTraining
 from ddcore.methods.images import as_many_numbers_as_images
 from ddcore.methods.linba_no_factorization import linba_no_factorization
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method
 
 
-def linba(ipc: Ipc | None = 1, preset: str = "paper", data: str | None = None) -> Method:
+def linba(ipc: Ipc | None = 1, preset: str | None = None, data: str | None = None) -> Method:
     """Linear bases and coefficients, through long unrolled training with momentum.
 
     Settings of the paper (arXiv:2206.02916 and its code): bases of half resolution, which take 40 %
@@ -26,7 +26,7 @@ def linba(ipc: Ipc | None = 1, preset: str = "paper", data: str | None = None) -
     Preset ``cpu``: bases start as principal directions of real images, of full resolution on
     digits. 100 inner steps of 3 examples per class, Adam at .05 (bases .02), 60 steps, bytes.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     base, cpu = linba_no_factorization(ipc=1, preset=preset), preset == "cpu"
     assert isinstance(base.matching, UnrolledTraining)
     factorization = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import FreshNetworks
 
 WHITENED = {"cifar10": "zca-unit", "cifar100": "zca-unit", "svhn": "zca-unit(regularisation=100)"}
 
 
-def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def linba_no_factorization(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """DD with inner momentum .9 over 150 steps, differentiated exactly by the sweep back.
 
     Settings of the paper (arXiv:2206.02916, section 4 and its code): all examples in every inner
@@ -24,7 +24,7 @@ def linba_no_factorization(ipc: Ipc = 10, preset: str = "paper", data: str | Non
     Preset ``cpu``: 100 inner steps of one example per class, Adam at .05, real initialisation, 60
     steps.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     adam = Optimiser("adam", learning_rate=0.05, betas=(0.5, 0.999), drops=(0.5, 0.75, 0.9), drop=0.5, clip=2.0)
     return Method(

@@ -8,13 +8,13 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Pyramid
 from ddcore.matching import GradientMatching
 from ddcore.methods.idc import all_of
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.networks import LinearProbe
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import FreshHeads
 
 
-def linear_gradient_matching(ipc: Ipc = 1, preset: str = "paper", backbone: nn.Module | None = None) -> Method:
+def linear_gradient_matching(ipc: Ipc = 1, preset: str | None = None, backbone: nn.Module | None = None) -> Method:
     """Match the gradient of a random linear classifier on a frozen backbone. Images are pyramids.
 
     Settings of the paper's code (arXiv:2511.16674): 5000 steps, a new classifier each (standard
@@ -32,7 +32,7 @@ def linear_gradient_matching(ipc: Ipc = 1, preset: str = "paper", backbone: nn.M
         backbone: maps normalised images to features. A run needs it: give it here, or put a source
             in place of the networks (`Method.on_networks`).
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     return Method(
         name="linear_gradient_matching",

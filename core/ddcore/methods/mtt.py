@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels, SiameseAugmentation
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.methods.presets import check_preset, entry_for
+from ddcore.methods.presets import entry_for, settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import ExpertSegments, ExpertTraining
 
@@ -59,7 +59,7 @@ PUBLISHED: Table = {
 }
 
 
-def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def mtt(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Train on the synthetic set from an expert's weights, towards that expert's later weights.
 
     Settings of the paper (arXiv:2203.11932, its table of commands): 100 experts of 50 epochs, a
@@ -71,7 +71,7 @@ def mtt(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
     start before epoch 6, with 30 inner steps of up to 3 examples per class. Adam at .05 (step size
     .01, through a softplus). 200 steps up to 1 per class, else 100.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     segment = published_segment(PUBLISHED, ipc, data)
     method = Method(
         name="mtt",

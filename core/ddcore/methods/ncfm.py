@@ -6,12 +6,12 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Chain, ConvNet, CutMix, MultiFormation
 from ddcore.matching import CharacteristicFunction, DistributionMatching
 from ddcore.methods.idc import all_of
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import ExpertSegments, ExpertTraining
 
 
-def ncfm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def ncfm(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Match characteristic functions of features, class by class, and what trained networks say.
 
     Networks stand between their first weights and those trained on real data. The examples are
@@ -28,7 +28,7 @@ def ncfm(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     300 steps at .03, 256 real examples, 512 frequencies, 5 networks of 8 epochs. Images are not cut
     into tiles, by which those of few pixels lose more than they win.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     training = ExpertTraining(
         epochs=8 if cpu else 60,

@@ -7,14 +7,14 @@ from ddcore.images import ConvNet, Pixels
 from ddcore.matching import GradientMatching
 from ddcore.methods.dc import NETWORKS
 from ddcore.methods.loops import loops_for
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import TrainedOnSynthetic
 
 STEPS_PER_STATE = 10
 
 
-def psg(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def psg(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Match one gradient of a class-mixed batch with that of the whole synthetic set.
 
     A step asks one question of the real data. The method is made for `ddapps.privacy`, where every
@@ -28,7 +28,7 @@ def psg(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
     class, two updates of rate 3 on each real gradient. These were chosen on a validation split of
     digits, at epsilon 10.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     outer, inner = (1, 1) if cpu else loops_for(largest_ipc(ipc))
     return Method(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.matching import ConvexifiedTraining
-from ddcore.methods.presets import WHITENED_DATA, check_preset, entry_for
+from ddcore.methods.presets import WHITENED_DATA, entry_for, settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation, largest_ipc
 from ddcore.sources import NetworkPool
 
@@ -18,7 +18,7 @@ MIRRORED = {
 """Whether images stand mirrored too, where the source does not always do so. Digits never are."""
 
 
-def rcig(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def rcig(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Differentiate implicitly through the training of linearised networks.
 
     The networks come from a pool that trains on the synthetic set.
@@ -35,7 +35,7 @@ def rcig(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
     Preset ``cpu``: 5 steps of conjugate gradients, Adam at .1 along a cosine, 10 networks of
     constant width with instance norm, 32 real examples per class, 150 steps.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     activation = "relu" if data == "tiny-imagenet" else "softplus"
     network = (

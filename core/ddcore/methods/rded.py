@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ddcore.images import MultiFormation, ScoredCrops
 from ddcore.labels import TeacherLabelling
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.methods.sre2l import TEMPERATURE, soft_labels
 from ddcore.parts import Ipc, Method
 
@@ -14,7 +14,7 @@ FACTORS: Mapping[str, int] = {"cifar10": 1, "cifar100": 1, "tiny-imagenet": 1}
 """Tiles along a side of a mosaic. Data of larger images have 2."""
 
 
-def rded(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def rded(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Crop real images, keep the crops of lowest loss, and let the teacher label them. No step.
 
     Settings of the authors' code (Sun et al. 2024, arXiv:2312.03526): of each class 300 images,
@@ -26,7 +26,7 @@ def rded(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
 
     It needs a teacher: ``method.with_teachers(teacher)``.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     on_cpu = preset == "cpu"
     crops = ScoredCrops(smallest=0.95) if on_cpu else ScoredCrops()
     online = TeacherLabelling("teacher", temperature=TEMPERATURE)

@@ -6,12 +6,12 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import ConvNet, Pixels
 from ddcore.kernels import FeatureKernel
 from ddcore.matching import KernelRegression
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation
 from ddcore.sources import FreshNetworks
 
 
-def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def rfad(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Ridge regression with the features of random networks, under a cross-entropy.
 
     The networks are drawn anew in every step.
@@ -24,7 +24,7 @@ def rfad(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Metho
 
     Preset ``cpu``: Adam at .02, 4 networks of width 128 with instance norm, 300 steps.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     cpu = preset == "cpu"
     image, transform = (0.02, 1e-3) if cpu else (1e-3, 5e-5)
     network = ConvNet(width=128, init="he") if cpu else ConvNet(width=256, norm="none", init="he", pad_grey=False)

@@ -9,7 +9,7 @@ from ddcore.coresets import FeatureSpace, Herding, KCenter
 from ddcore.graphs import GCN, GraphFeatures
 from ddcore.ground.optimiser import Optimiser
 from ddcore.matching import StepSizes, TrajectoryMatching
-from ddcore.methods.presets import check_preset, entry_for
+from ddcore.methods.presets import entry_for, settled_preset
 from ddcore.parts import Ipc, Method, largest_ipc
 from ddcore.sources import ExpertSegments, ExpertTraining
 
@@ -19,7 +19,7 @@ per class of Cora (the code's configuration)."""
 SPACE = FeatureSpace("network", protocol="gcond")
 
 
-def sfgc(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def sfgc(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Train on nodes without edges from an expert's weights, towards its later weights.
 
     Settings of the code for Cora (arXiv:2306.02664): 200 experts, GCN without dropout, 2500 updates
@@ -32,7 +32,7 @@ def sfgc(ipc: Ipc = 10, preset: str = "paper") -> Method:
     Preset ``cpu``: 5 experts of 400 updates, 50 steps for 200 updates of the expert, step size 2,
     80 steps. Features start at herded nodes and are sent along two edges first.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     inner, length, last = entry_for(SEGMENTS, largest_ipc(ipc))
     training = ExpertTraining(epochs=250, passes=10, learning_rate=0.4)
     rates = {"step_sizes": 1e-6}

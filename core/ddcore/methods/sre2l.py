@@ -9,7 +9,7 @@ from ddcore.ground.optimiser import Optimiser
 from ddcore.images import Chain, CutMix, Pixels, RandomResizedCrop, RandomRoll
 from ddcore.labels import TeacherLabelling
 from ddcore.matching import StatisticMatching
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Augmentation, Ipc, Method
 from ddcore.sources import Teachers
 
@@ -45,7 +45,7 @@ CPU = Recovery(0.01, 0.02, 300, 0, crops=False)
 TEMPERATURE = 20.0
 
 
-def sre2l(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def sre2l(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """Match a teacher's BatchNorm statistics with images that it takes for their class.
 
     Settings of the authors' code (Yin et al. 2023, arXiv:2306.13092): noise at first, Adam with
@@ -60,12 +60,12 @@ def sre2l(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
 
     It needs a teacher with BatchNorm: ``method.with_teachers(teacher)``.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     paper = SRE2L.get(data or "", SRE2L["cifar100"])
     return _recovered("sre2l", ipc, preset, CPU if preset == "cpu" else paper, RandomResizedCrop())
 
 
-def cda(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def cda(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """SRe2L with a curriculum of crops: from whole images to parts of .08 of their area.
 
     Settings of the authors' code (Yin & Shen 2024, arXiv:2311.18838) for ImageNet-1K
@@ -74,7 +74,7 @@ def cda(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method
     Preset ``cpu``: 300 steps at .02 with weight .01, crops from the whole image to .5 of its area,
     from real images, and one soft label per example.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     paper = CDA.get(data or "", CDA["tiny-imagenet"])
     small = CPU._replace(crops=True)
     crop = RandomResizedCrop(scale=(1.0, 1.0), ends_at=0.5 if preset == "cpu" else 0.08)

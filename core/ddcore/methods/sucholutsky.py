@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ddcore.ground.optimiser import Optimiser
 from ddcore.matching import StepSizes, UnrolledTraining
-from ddcore.methods.presets import check_preset
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method, NoAugmentation
 from ddcore.sources import FreshNetworks
 from ddcore.text import EmbeddedSequences, TextCNN
@@ -14,7 +14,7 @@ from ddcore.text import EmbeddedSequences, TextCNN
 EPOCHS = 5
 
 
-def sucholutsky(ipc: Ipc = 10, preset: str = "paper") -> Method:
+def sucholutsky(ipc: Ipc = 10, preset: str | None = None) -> Method:
     """Learn embedded sentences and soft labels, on which a random network trains in few steps.
 
     Settings of the code for text (arXiv:1910.02551): noise for vectors, one-hot labels, all
@@ -29,7 +29,7 @@ def sucholutsky(ipc: Ipc = 10, preset: str = "paper") -> Method:
     of .03 at first, outer Adam at .02 (labels .01, step sizes .001) along a cosine, 256 real
     sentences, 300 steps.
     """
-    check_preset(preset)
+    preset = settled_preset(preset)
     method = Method(
         name="sucholutsky",
         preset=preset,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ddcore.matching import TrajectoryMatching
 from ddcore.methods.mtt import PUBLISHED as MTT_PUBLISHED
 from ddcore.methods.mtt import Segment, Table, mtt, published_segment, with_segment
+from ddcore.methods.presets import settled_preset
 from ddcore.parts import Ipc, Method
 
 PUBLISHED: Table = {
@@ -25,7 +26,7 @@ Ours is whole, at half the published learning rate.
 """
 
 
-def tesla(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Method:
+def tesla(ipc: Ipc = 10, preset: str | None = None, data: str | None = None) -> Method:
     """MTT whose gradient takes the weights of every inner step as given.
 
     The paper (arXiv:2211.10586) derives an exact gradient in constant memory. Its code leaves out
@@ -34,6 +35,7 @@ def tesla(ipc: Ipc = 10, preset: str = "paper", data: str | None = None) -> Meth
     expert at every step, set ``matching.labels=assigned`` with ``factorization.labels=soft``.
     Settings of the paper's code: 10 000 steps. Preset ``cpu``: MTT's.
     """
+    preset = settled_preset(preset)
     method = mtt(ipc, preset, data)
     assert isinstance(method.matching, TrajectoryMatching)
     method = replace(

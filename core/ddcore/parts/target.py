@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ddcore import markup
 from ddcore.errors import BudgetError, InputDataError, UnknownNameError, UnsupportedError
 from ddcore.ground.mapped import chosen, lots
 from ddcore.ground.randomness import generator
 from ddcore.parts.inputs import are_connected, tensors_of
 from ddcore.parts.spec import Spec
+
+MOST_CLASSES = 20
+"""How many a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __repr__(self) -> str:
+        return f"Split({len(self)} examples, {_sides(self.inputs.shape[1:])})"
+
     def take(self, indices: Tensor) -> Split:
         """Return the examples at ``indices``."""
         return Split(chosen(self.inputs, indices), self.targets[indices])
@@ -60,6 +67,10 @@ class Split:
         if self.targets.ndim != 1:
             raise InputDataError("these targets are numbers: there are no classes to choose")
         return self.take(places_of_classes(self.targets, classes))
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def places_of_classes(ids: Tensor, classes: Sequence[int]) -> Tensor:
@@ -116,6 +127,26 @@ class TargetData:
                     f"{self.name}: {title} labels {sorted(strangers)[:5]} lie outside 0..{self.spec.num_classes - 1}; "
                     "declare num_classes"
                 )
+
+    def __repr__(self) -> str:
+        return f"TargetData({self.name}: {self._facts()})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: sizes, and the number of training examples of classes."""
+        counts = list(self.counts().items())
+        rows = [(self.spec.name_of(class_id), str(count)) for class_id, count in counts[:MOST_CLASSES]]
+        more = [(f"and {len(counts) - len(rows)} more", "")] if len(rows) < len(counts) else []
+        title = "class" if not self.spec.task.numeric else self.spec.task.name
+        return markup.card(self.name, self._facts(), markup.table((title, "training examples"), [*rows, *more]))
+
+    def _facts(self) -> str:
+        splits = (("training", self.train), ("validation", self.validation), ("test", self.test))
+        sizes = ", ".join(f"{len(split)} {title}" for title, split in splits if split is not None)
+        task = self.spec.task.name if self.spec.task.numeric else f"{len(self.spec.classes)} classes"
+        return (
+            f"{self.spec.modality}, {sizes} examples, {task}, {_sides(self.spec.input_shape)}, "
+            f"normalisation {self.spec.normalisation.name}"
+        )
 
     def counts(self) -> dict[int, int]:
         """Return the number of training examples of each class that the data has."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from ddcore.errors import UnsupportedError
 from ddcore.ground.tensorfile import write_atomically
+from ddcore.markup import as_png
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
 
@@ -44,9 +42,7 @@ def _picture(summary: Content) -> bytes | None:
     picture = modality_named(summary.spec.modality).picture(summary.decoded())
     if picture is None:
         return None
-    buffer = io.BytesIO()
-    Image.fromarray(picture.numpy()).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return as_png(picture)
 
 
 def _text(summary: Content, shown: str) -> str:

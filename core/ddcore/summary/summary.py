@@ -21,6 +21,7 @@ from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
 from ddcore.summary.decoded import DecodedWhenAsked
 from ddcore.summary.files import read_summary, write_summary
+from ddcore.summary.gallery import as_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,10 @@ class DataSummary(Content):
         """
         read = read_summary(Path(directory), factorizations or {})
         return cls(read.parts, read.spec, read.recipe, read.record, read.labels, read.initial)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: facts, and the examples by class."""
+        return as_html(self)
 
     def __repr__(self) -> str:
         name, data = self.record.get("method", {}).get("name", "custom"), self.record.get("data", "?")

@@ -14,7 +14,7 @@ from ddapps.privacy.audit.bound import epsilon_lower_bound
 from ddapps.privacy.audit.canaries import Canaries
 from ddapps.privacy.certificate import Certificate
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, check_compatible, held_out_split, train_one
-from ddcore.ground import resolve_device
+from ddcore.ground import Tally, resolve_device
 from ddcore.parts import as_architecture
 from ddcore.settings import require, require_counts
 
@@ -80,7 +80,8 @@ def audit(
         confidence: of the bound on epsilon.
         seed: of the models.
         device: as in ``ddcore.distill``.
-        progress: called with a line of text before every model.
+        progress: called with lines of text as models are trained: how many of how many, and what
+            time is left (`ddcore.ground.Tally`).
 
     Raises:
         InputDataError: no test split, or data that does not fit the summary.
@@ -94,11 +95,10 @@ def audit(
     augmentation = schedule.training.augmentation.suited_to(summary.spec).suited_to(target.spec)
     training = replace(schedule.training, augmentation=augmentation)
     source = TrainingSource.of(summary, place, torch.float32)
-    trained = []
+    trained, tally = [], Tally(progress, models, "models")
     for run in range(models):
-        if progress is not None:
-            progress(f"model {run + 1} of {models}")
         trained.append(train_one(architecture, source, training, target.spec, seed=seed, run=run))
+        tally.done("trained")
     attacks = {
         "nearest_example": success(nearness_scores(summary, target.train), nearness_scores(summary, others)),
         "model_loss": success(loss_scores(trained, target, target.train), loss_scores(trained, target, others)),

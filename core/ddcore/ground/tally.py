@@ -1,0 +1,67 @@
+"""How many pieces of long work are done, in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SAY_SECONDS = 5.0
+"""Least time between two lines that need not be said."""
+
+
+class Tally:
+    """Says ``3 of 20 networks: ..., about 2 min left`` as pieces of work are done.
+
+    A line is said for the first and the last piece, and else every five seconds at most. The time
+    left is that of the pieces done so far, for as many as are left.
+
+    Args:
+        say: takes a line of text. None: nothing is said.
+        total: pieces of work. It may grow (`expect`).
+        what: they are, in the plural.
+    """
+
+    def __init__(self, say: Callable[[str], None] | None, total: int, what: str) -> None:
+        self._say, self.total, self._what = say, total, what
+        self.done_so_far = self._worked = 0
+        self._started = time.monotonic()
+        self._next = self._started
+
+    def expect(self, more: int) -> None:
+        """Take note of further pieces."""
+        self.total += more
+
+    def found(self, pieces: int) -> None:
+        """Take note of pieces that were done before, and took no time now."""
+        self.done_so_far += pieces
+
+    def done(self, text: str, *, always: bool = False) -> None:
+        """Take note of a piece that is done, and say so if it is time, or ``always``."""
+        self.done_so_far += 1
+        self._worked += 1
+        if always or self.done_so_far == self.total or time.monotonic() >= self._next:
+            self._line(f"{self.done_so_far} of {self.total} {self._what}: {text}{self._left()}")
+
+    def note(self, text: str) -> None:
+        """Say something of a piece that goes on, if it is time."""
+        if time.monotonic() >= self._next:
+            self._line(f"{self.done_so_far} of {self.total} {self._what}; {text}")
+
+    def _line(self, text: str) -> None:
+        self._next = time.monotonic() + SAY_SECONDS
+        if self._say is not None:
+            self._say(text)
+
+    def _left(self) -> str:
+        left = self.total - self.done_so_far
+        if left <= 0:
+            return ""
+        return f", about {in_words((time.monotonic() - self._started) / self._worked * left)} left"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as people say it: ``42 s``, ``7 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,53 @@
+"""HTML for notebooks: tables, pictures and text without scripts, in the colours of the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+from PIL import Image
+from torch import Tensor
+
+MUTED = "opacity:.75"
+
+
+def card(title: str, facts: str, *parts: str) -> str:
+    """Return a block: a title, a line of facts, and parts that are HTML already."""
+    head = f'<strong>{escape(title)}</strong><br><span style="{MUTED}">{escape(facts)}</span>'
+    return f'<div style="max-width:60em;overflow-x:auto">{head}{"".join(parts)}</div>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of plain texts, the first column aligned left, the others right."""
+    aligned = ["left", *["right"] * (len(head) - 1)]
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        written = (
+            f'<{tag} style="text-align:{side};padding:.2em .8em .2em 0">{escape(cell)}</{tag}>'
+            for side, cell in zip(aligned, cells, strict=True)
+        )
+        return f"<tr>{''.join(written)}</tr>"
+
+    body = "".join(row("td", cells) for cells in rows)
+    return f"<table><thead>{row('th', head)}</thead><tbody>{body}</tbody></table>"
+
+
+def labelled(name: str, picture: Tensor) -> str:
+    """Return a picture, ``height x width x 3`` bytes, under its name."""
+    data = base64.b64encode(as_png(picture)).decode()
+    image = f'<img src="data:image/png;base64,{data}" alt="{escape(name)}" style="max-width:100%;display:block">'
+    return f'<div style="margin:.4em 0">{escape(name)}{image}</div>'
+
+
+def text(lines: str) -> str:
+    """Return text in letters of one width."""
+    return f'<pre style="background:none;color:inherit">{escape(lines)}</pre>'
+
+
+def as_png(picture: Tensor) -> bytes:
+    """Return a picture, ``height x width x 3`` bytes, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture.numpy()).save(buffer, format="PNG")
+    return buffer.getvalue()
