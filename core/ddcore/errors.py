@@ -65,6 +65,10 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class ClaimError(DistillationError, ValueError):
+    """A summary's card that says what is not true."""
+
+
 class CertificateError(SummaryFormatError):
     """A privacy certificate that is missing, damaged, or contradicts itself."""
 
