@@ -58,7 +58,7 @@ class Verification:
     def __str__(self) -> str:
         lines = [str(check) for check in self.checks]
         if self.measured is not None:
-            lines += ["no evaluation was claimed; measured now:", str(self.measured)]
+            lines += ["no evaluation of these data was claimed; measured now:", str(self.measured)]
         claimed = sum(check.holds is not None for check in self.checks)
         lines.append(f"{claimed - len(self.failed)} of {claimed} claims hold")
         return "\n".join(lines)
