@@ -65,6 +65,10 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class AddressError(DistillationError, OSError):
+    """A file at an address that cannot be fetched or written within its bounds."""
+
+
 class ClaimError(DistillationError, ValueError):
     """A summary's card that says what is not true."""
 

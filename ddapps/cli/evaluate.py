@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
@@ -39,7 +38,7 @@ from ddcore.settings import split_names
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("evaluate", help="measure what networks learn from a summary")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
     parser.add_argument(
         "--networks",
@@ -102,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         write_json(found, options.json)
 
 
-def _keep(directory: Path, summary: dd.DataSummary, target: dd.TargetData, report: dd.evaluation.Report) -> None:
+def _keep(directory: str, summary: dd.DataSummary, target: dd.TargetData, report: dd.evaluation.Report) -> None:
     """Keep the report with the summary. Where that cannot be done, the report is none the worse."""
     try:
         keep_evaluation(directory, summary, target, report)

@@ -23,7 +23,7 @@ from ddcore.errors import ClaimError
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("verify", help="measure a summary again: is its card true?")
-    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
     parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {DATA_HELP}")
     add_teacher_option(parser, "kept evaluations by protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import AddressError, SummaryFormatError
 from ddcore.evaluation.report import Report
+from ddcore.ground.addresses import is_address
 from ddcore.ground.tensorfile import write_atomically
 from ddcore.parts import TargetData
 from ddcore.summary import EVALUATIONS, DataSummary, check_evaluation, read_evaluations, write_card
@@ -34,6 +35,8 @@ def keep_evaluation(directory: str | Path, summary: DataSummary, target: TargetD
         SummaryFormatError: the file is there and damaged, or the report holds no finite score.
         OSError: the directory cannot be written.
     """
+    if is_address(directory):
+        raise AddressError(f"{directory} is an address: evaluations are kept in directories")
     place = Path(directory)
     known = None if withholds_data(summary.record) else target.fingerprint()
     entry = {**report.to_json(), "data_sha256": known, "summary_sha256": summary.sha256()}

@@ -19,6 +19,7 @@ from ddcore.ground.workers import Workers
 from ddcore.parts import TargetData
 from ddcore.summary import DataSummary, card_claims, measured_table, read_evaluations
 from ddcore.summary.files import TENSORS
+from ddcore.summary.travel import at_hand
 from ddcore.training import Teacher
 
 
@@ -86,7 +87,7 @@ def verify(
     claimed then.
 
     Args:
-        directory: where the summary lies.
+        directory: where the summary lies: a path, or an address as `DataSummary.load` takes.
         data: a `TargetData`, or what `load_data` takes.
         teachers: that label the examples, where a kept protocol needs them.
         device: as in ``evaluate``, and so are the arguments that follow.
@@ -94,22 +95,23 @@ def verify(
         progress: called with a line of text about every run.
         loading: options of `load_data`.
     """
-    place = Path(directory)
-    try:
-        summary, evaluations = DataSummary.load(place), read_evaluations(place)
-    except SummaryFormatError as error:
-        return Verification(str(directory), (Check("files", "a whole summary", str(error), False, "does not hold"),))
+    with at_hand(directory) as place:
+        try:
+            summary, evaluations = DataSummary.load(place), read_evaluations(place)
+            checks = [*_of_files(place, summary, evaluations)]
+        except SummaryFormatError as error:
+            amiss = Check("files", "a whole summary", str(error), False, "does not hold")
+            return Verification(str(directory), (amiss,))
     target = data if isinstance(data, TargetData) else load_data(data, like=summary.spec, **loading)
+    checks.append(_of_data(summary, target))
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
     remaking = Remaking(given, device, workers, progress)
-    checks = [*_of_files(place, summary, evaluations), _of_data(summary, target)]
     made, measured = 0, None
     for entry in evaluations:
         if _of_other_data(entry, target):
             other = entry["details"]["tested_on"]["data"]
-            checks.append(
-                Check(f"protocol {entry['protocol']}", f"scores on {other}", "other data", None, "not checked")
-            )
+            what = f"protocol {entry['protocol']}"
+            checks.append(Check(what, f"scores on {other}", "other data", None, "not checked"))
             continue
         made += 1
         checks += check_entry(summary, target, entry, remaking)
