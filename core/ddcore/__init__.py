@@ -46,6 +46,7 @@ from ddcore.evaluation import (
     evaluate_fairly,
     evaluate_kernel,
     storage,
+    verify,
 )
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
@@ -103,4 +104,5 @@ __all__ = [
     "train_experts",
     "train_teacher",
     "training",
+    "verify",
 ]

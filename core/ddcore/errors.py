@@ -66,6 +66,14 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class AddressError(DistillationError, OSError):
+    """A file at an address that cannot be fetched or written within its bounds."""
+
+
+class ClaimError(DistillationError, ValueError):
+    """A summary's card that says what is not true."""
+
+
 class CertificateError(SummaryFormatError):
     """A privacy certificate that is missing, damaged, or contradicts itself."""
 

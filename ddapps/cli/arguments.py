@@ -53,6 +53,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
     """Load the data that the options describe."""
+    return dd.load_data(source, **loading(options, **settings))
+
+
+def loading(options: argparse.Namespace, **settings: Any) -> dict[str, Any]:
+    """Return the options of `load_data` that were given, ``settings`` among them."""
     words = {
         "modality": options.modality,
         "size": options.size,
@@ -66,7 +71,7 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
         "embeddings": options.embeddings,
         "length": options.length,
     }
-    return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
+    return {key: value for key, value in (words | settings).items() if value is not None}
 
 
 def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
@@ -20,11 +19,13 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
+from ddcore.errors import SummaryFormatError
 from ddcore.evaluation import (
     PAPER,
     PROTOCOLS,
     Beside,
     as_protocol,
+    keep_evaluation,
     labelled_alike,
     random_beside,
     recorded_protocol,
@@ -37,7 +38,7 @@ from ddcore.settings import split_names
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("evaluate", help="measure what networks learn from a summary")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
     parser.add_argument(
         "--networks",
@@ -62,6 +63,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="report bytes too, as stored and after lossless compression, beside those of the original (which takes minutes for large data)",
     )
     parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument(
+        "--no-keep",
+        action="store_true",
+        help="do not keep the report in DIR (evaluations.json, and a table in its card)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_device_options(parser)
     add_data_options(parser)
@@ -73,6 +79,8 @@ def run(options: argparse.Namespace) -> None:
     summary = dd.DataSummary.load(options.summary)
     target = load(options, options.data, like=summary.spec)
     report, random = _reports(options, summary, target)
+    if not options.no_keep:
+        _keep(options.summary, summary, target, report)
     found = report.to_json()
     whole = _references(options, target)
     if whole is not None:
@@ -91,6 +99,15 @@ def run(options: argparse.Namespace) -> None:
             print(_storage_text(found["storage"]))
     if options.json is not None:
         write_json(found, options.json)
+
+
+def _keep(directory: str, summary: dd.DataSummary, target: dd.TargetData, report: dd.evaluation.Report) -> None:
+    """Keep the report with the summary. Where that cannot be done, the report is none the worse."""
+    try:
+        keep_evaluation(directory, summary, target, report)
+    except (OSError, SummaryFormatError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        say(f"this evaluation is not kept in {directory} ({reason}); --no-keep does not try")
 
 
 def _reports(

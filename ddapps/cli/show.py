@@ -14,7 +14,7 @@ from ddcore.summary import as_text, save_picture
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser: argparse.ArgumentParser = commands.add_parser("show", help="show the examples of a summary")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
     parser.add_argument(
         "--out",
         type=Path,

@@ -16,6 +16,8 @@ from ddcore.settings import describe
 from ddcore.summary import DataSummary
 
 PROTOCOL = "krr"
+WIDTH = ", infinite width"
+"""What the name of a result ends with."""
 
 
 def evaluate_kernel(
@@ -75,7 +77,7 @@ def evaluate_kernel(
                 tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
                 predicted.append((kernel.product(tested, support) @ dual).cpu())
         scores = target.spec.task.scores(torch.cat(predicted), held_out.targets)
-        label = f"{kernel_label(kernel)}, infinite width"
+        label = kernel_label(kernel) + WIDTH
         results.append(Result(label, {n: (v,) for n, v in scores.items()}, time.monotonic() - started, 0))
     details = {"kernels": [describe(k) for k in chosen], "ridge": ridge, "precision": "fp64"}
     return source.report(PROTOCOL, results, target, split, place, details)

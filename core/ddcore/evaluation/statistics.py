@@ -42,3 +42,26 @@ def sample_statistics(values: Sequence[float]) -> dict[str, float | int | None]:
         "ci95": round(ci95, 3) if several else None,
         "runs": len(values),
     }
+
+
+def welch_difference(first: tuple[float, float, int], second: tuple[float, float, int]) -> tuple[float, float]:
+    r"""Return the difference of two means, and half of its 95 % interval.
+
+    Welch's interval does not take the two variances for equal. With
+    :math:`v_i = s_i^2 / n_i`, half of its width is
+
+    .. math:: t_{0.975,\,\nu} \sqrt{v_1 + v_2}, \qquad
+       \nu = \frac{(v_1 + v_2)^2}{v_1^2 / (n_1 - 1) + v_2^2 / (n_2 - 1)}
+
+    Args:
+        first: mean, sample standard deviation s, and number n of the values, two at least.
+        second: those that are subtracted.
+    """
+    (mean, std, n), (other_mean, other_std, m) = first, second
+    if min(n, m) < 2:
+        raise SettingsError("an interval needs two values of each at least")
+    v, w = std**2 / n, other_std**2 / m
+    if v + w == 0:
+        return mean - other_mean, 0.0
+    freedom = (v + w) ** 2 / (v**2 / (n - 1) + w**2 / (m - 1))
+    return mean - other_mean, float(stdtrit(freedom, 0.975)) * math.sqrt(v + w)

@@ -126,6 +126,13 @@ def read_json(path: Path, limit: int = MAX_HEADER) -> dict[str, Any]:
     return _object(read_limited(path, limit), path.name)
 
 
+def checked_text(value: object, file: str, longest: int = 200) -> str:
+    """Return a text that a stranger's file holds, or raise `SummaryFormatError`."""
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise SummaryFormatError(f"{file}: a name must be printable text of at most {longest} characters")
+    return value
+
+
 def _object(content: bytes, name: str) -> dict[str, Any]:
     def refuse(constant: str) -> None:
         raise SummaryFormatError(f"{name} holds {constant}, which is not a JSON number")

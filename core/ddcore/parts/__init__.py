@@ -11,6 +11,7 @@ from ddcore.parts.architecture import (
     as_architecture,
     parse_architecture,
     rebuilt,
+    require_buildable,
 )
 from ddcore.parts.augmentation import (
     AUGMENTATIONS,
@@ -165,6 +166,7 @@ __all__ = [
     "places_of_classes",
     "plain_copy",
     "rebuilt",
+    "require_buildable",
     "require_fitting",
     "restored_augmentation",
     "scored",

@@ -187,10 +187,7 @@ def rebuilt(text: str, shape: tuple[int, ...], num_classes: int, weights: Mappin
     Raises:
         SettingsError: the network is too large to be looked at, or the weights are not its own.
     """
-    numbers = re.findall(r"\d+", text)
-    depths = re.findall(r"depth\s*=\s*(\d+)", text)
-    if len(text) > 200 or any(len(n) > 9 or int(n) > 2**16 for n in numbers) or any(int(d) > 256 for d in depths):
-        raise SettingsError(f"{text[:60]!r} is too large a network to be built for a file")
+    require_buildable(text)
     with torch.device("meta"):
         like = parse_architecture(text).module(shape, num_classes).state_dict()
     if {name: t.shape for name, t in like.items()} != {name: t.shape for name, t in weights.items()}:
@@ -199,6 +196,14 @@ def rebuilt(text: str, shape: tuple[int, ...], num_classes: int, weights: Mappin
         module = parse_architecture(text).module(shape, num_classes)
     module.load_state_dict(dict(weights))
     return module
+
+
+def require_buildable(text: str) -> None:
+    """Raise `SettingsError` if a stranger's text names a network that is too large to be built."""
+    numbers = re.findall(r"\d+", text)
+    depths = re.findall(r"depth\s*=\s*(\d+)", text)
+    if len(text) > 200 or any(len(n) > 9 or int(n) > 2**16 for n in numbers) or any(int(d) > 256 for d in depths):
+        raise SettingsError(f"{text[:60]!r} is too large a network to be built for a file")
 
 
 def architecture_label(architecture: Architecture) -> str:

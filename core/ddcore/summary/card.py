@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ddcore.errors import UnsupportedError
-from ddcore.ground.tensorfile import write_atomically
+from ddcore.ground.tensorfile import read_limited, write_atomically
 from ddcore.markup import as_png
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
+from ddcore.summary.measured import HEADING, measured_table, read_evaluations
+
+CARD = "README.md"
+MAX_CARD = 2**22
+_COUNTED = re.compile(r"^(?P<examples>\d+) examples of (?P<classes>\d+) classes, (?P<bytes>\d+) bytes stored\.", re.M)
 
 
 def write_card(summary: Content, directory: Path) -> None:
-    """Write ``README.md``, and ``examples.png`` if the examples have a picture."""
+    """Write ``README.md``, and ``examples.png`` if the examples have a picture.
+
+    Kept evaluations of the directory are a table in it.
+    """
     drawn = _picture(summary)
     if drawn is not None:
         write_atomically(directory / "examples.png", drawn)
     shown = "![the synthetic examples](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
-    write_atomically(directory / "README.md", _text(summary, shown).encode())
+    text = _text(summary, shown, measured_table(read_evaluations(directory)))
+    write_atomically(directory / CARD, text.encode())
+
+
+def card_claims(directory: Path) -> dict[str, str] | None:
+    """Return what a card says that can be checked: examples, classes, bytes, measurements.
+
+    None: there is no card.
+    """
+    if not (directory / CARD).exists():
+        return None
+    text = read_limited(directory / CARD, MAX_CARD).decode("utf-8", errors="replace")
+    counted = _COUNTED.search(text)
+    counts = dict.fromkeys(("examples", "classes", "bytes"), "nothing") if counted is None else counted.groupdict()
+    start = text.find(HEADING)
+    return {**counts, "measured": "" if start < 0 else text[start:].partition("\n```python")[0]}
 
 
 def as_text(summary: Content, *, per_class: int = 5) -> str:
@@ -45,7 +69,7 @@ def _picture(summary: Content) -> bytes | None:
     return as_png(picture)
 
 
-def _text(summary: Content, shown: str) -> str:
+def _text(summary: Content, shown: str, measured: str) -> str:
     record, spec = summary.record, summary.spec
     method = record.get("method", {}).get("name", "custom")
     made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
@@ -65,7 +89,7 @@ def _text(summary: Content, shown: str) -> str:
 | seed | {record.get("seed", "not recorded")} |
 | differential privacy | {_claim(record.get("privacy"))} |
 
-```python
+{measured and measured + chr(10)}```python
 import ddcore as dd
 
 inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -20,8 +20,9 @@ from ddcore.settings import describe
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
 from ddcore.summary.decoded import DecodedWhenAsked
-from ddcore.summary.files import read_summary, write_summary
+from ddcore.summary.files import read_summary
 from ddcore.summary.gallery import as_html
+from ddcore.summary.travel import FOR_LOADING, at_hand, save_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +131,23 @@ class DataSummary(Content):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the summary to a directory (docs/summary.md).
+    @overload
+    def save(self, directory: Path, *, overwrite: bool = False) -> Path: ...
+    @overload
+    def save(self, directory: str, *, overwrite: bool = False) -> Path | str: ...
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path | str:
+        """Write the summary to a directory (docs/summary.md), and return its path.
 
-        A summary that is there already is an error unless ``overwrite``.
+        Args:
+            directory: a path; or an address that fsspec writes to, such as ``s3://bucket/name`` or
+                ``memory://name``, which is returned as it is.
+            overwrite: whether a summary that is there already is replaced. Else it is an error.
+
+        Raises:
+            OutputExistsError: there is a summary already.
+            AddressError: the address cannot be written.
         """
-        return write_summary(self, Path(directory), overwrite=overwrite)
+        return save_at(self, directory, overwrite=overwrite)
 
     @classmethod
     def load(
@@ -144,15 +156,19 @@ class DataSummary(Content):
         """Read a summary from a directory. Everything in it is checked before use.
 
         Args:
-            directory: where `save` wrote it.
+            directory: where `save` wrote it: a path; or an address that fsspec reads, such as
+                ``https://example.org/summary``. Its files are fetched first, each within the
+                loader's limits, whatever the server says of their lengths.
             factorizations: the caller's own classes by their ``name``. Beside the library's own
                 the file can name no other code.
 
         Raises:
             SummaryFormatError: it is damaged, hostile, or of an unknown version. The message names
                 the fault.
+            AddressError: an address has no summary, or a file of it is too large, cut off or slow.
         """
-        read = read_summary(Path(directory), factorizations or {})
+        with at_hand(directory, FOR_LOADING) as place:
+            read = read_summary(place, factorizations or {})
         return cls(read.parts, read.spec, read.recipe, read.record, read.labels, read.initial)
 
     def _repr_html_(self) -> str:
