@@ -11,8 +11,8 @@ import torch
 
 from ddcore.errors import DAMAGES, DistillationError
 from ddcore.evaluation.evaluate import LEARNED, evaluate
-from ddcore.evaluation.kernel import PROTOCOL, WIDTH, evaluate_kernel
-from ddcore.evaluation.protocols import as_protocol
+from ddcore.evaluation.kernel import WIDTH, evaluate_kernel
+from ddcore.evaluation.protocols import KERNEL, as_protocol
 from ddcore.evaluation.report import Report
 from ddcore.evaluation.statistics import sample_statistics, welch_difference
 from ddcore.ground.devices import resolve_device
@@ -76,7 +76,7 @@ class Remaking:
         """
         details, named = entry["details"], [result["network"] for result in entry["results"]]
         split = details["tested_on"]["split"]
-        if entry["protocol"] == PROTOCOL:
+        if entry["protocol"] == KERNEL:
             kernels = [name.removesuffix(WIDTH) for name in named]
             for name in kernels:
                 require_buildable(name)
