@@ -15,6 +15,7 @@ from ddapps.cli.arguments import (
     say,
     workers_of,
 )
+from ddcore.ground import counted
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -52,5 +53,5 @@ def run(options: argparse.Namespace) -> None:
         progress=None if options.quiet else say,
     )
     print(
-        f"{len(buffer.present())} experts of {buffer.epochs} epochs, {buffer.seconds:.0f} s of training -> {options.out}"
+        f"{counted(len(buffer.present()), 'expert')} of {counted(buffer.epochs, 'epoch')}, {buffer.seconds:.0f} s of training -> {options.out}"
     )

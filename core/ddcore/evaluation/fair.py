@@ -14,7 +14,7 @@ from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.evaluation.statistics import Measured
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
 from ddcore.parts import Method, TargetData, modality_named
@@ -48,7 +48,7 @@ class Beside:
 
     def over_random(self) -> dict[str, float | int | None]:
         """Return mean, deviation and interval of `differences`, as JSON data."""
-        return sample_statistics(self.differences())
+        return Measured(self.differences()).statistics()
 
     def to_json(self) -> dict[str, Any]:
         """Return both reports and the paired difference."""
@@ -102,9 +102,9 @@ class FairReport:
         head = f"{'protocol':<12} {'score':>14} {'random':>14} {'difference':>14} {'bytes':>9} {'of labels':>9}"
         lines, shares = [head], self.shares()
         for row in self.rows:
-            ours, random = (_text(_pooled(report.results)) for report in (row.ours, row.random))
+            ours, random = (str(Measured(_pooled(report.results))) for report in (row.ours, row.random))
             labels = int(row.ours.details["label_bytes"])
-            apart = _text(row.differences())
+            apart = str(Measured(row.differences()))
             lines.append(
                 f"{row.protocol:<12} {ours:>14} {random:>14} {apart:>14} {row.ours.stored_bytes:>9} {labels:>9}"
             )
@@ -219,9 +219,4 @@ def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
 
 
 def _mean(results: Sequence[Result]) -> float:
-    return mean_std_ci95(_pooled(results))[0]
-
-
-def _text(values: Sequence[float]) -> str:
-    mean, _, ci95 = mean_std_ci95(values)
-    return f"{mean:.2f} ± {ci95:.2f}"
+    return Measured(_pooled(results)).mean

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.evaluation.statistics import Measured
+from ddcore.ground import shown
 
 NOT_SHARES = ("r2", "rmse")
 """Scores that are not shares, so not in percent."""
@@ -45,35 +45,36 @@ class Result:
         """Accuracy of every run, in percent."""
         return self.scores["accuracy"]
 
-    @cached_property
-    def _statistics(self) -> tuple[float, float, float]:
-        return mean_std_ci95(self.values)
+    @property
+    def measured(self) -> Measured:
+        """The main score of every run, with its statistics."""
+        return Measured(self.values, self.score)
 
     @property
     def mean(self) -> float:
         """Mean of the main score."""
-        return self._statistics[0]
+        return self.measured.mean
 
     @property
     def std(self) -> float:
         """Sample standard deviation over runs; NaN for one run."""
-        return self._statistics[1]
+        return self.measured.std
 
     @property
     def ci95(self) -> float:
         """Half the width of the 95 % interval of the mean; NaN for one run."""
-        return self._statistics[2]
+        return self.measured.ci95
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented entry of ``results``. What one run leaves undefined is null."""
-        others = {name: sample_statistics(values) for name, values in self.scores.items()}
+        others = {name: Measured(values, name).statistics() for name, values in self.scores.items()}
         for statistics in others.values():
             del statistics["runs"]
         every = {"accuracies": [round(a, 3) for a in self.accuracies]} if "accuracy" in self.scores else {}
         return {
+            "name": self.network,
             "network": self.network,
-            "score": self.score,
-            **sample_statistics(self.values),
+            **self.measured.to_json(),
             "scores": others,
             "seconds": round(self.seconds, 2),
             **every,
@@ -119,7 +120,7 @@ class Report:
             f"{'network':<{width}} {score_title(self.results):>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
         ]
         lines += [
-            f"{r.network:<{width}} {r.mean:>10.2f} {r.std:>6.2f} {r.ci95:>6.2f} {len(r.values):>5} {r.seconds:>8.1f}"
+            f"{r.network:<{width}} {r.mean:>10.2f} {shown(r.std):>6} {shown(r.ci95):>6} {len(r.values):>5} {r.seconds:>8.1f}"
             for r in self.results
         ]
         return "\n".join(lines)

@@ -33,6 +33,7 @@ from ddcore.ground.tensorfile import (
     write_atomically,
     write_tensors,
 )
+from ddcore.ground.words import UNDEFINED, counted, shown
 from ddcore.ground.workers import Workers, one_thread
 
 __all__ = [
@@ -43,12 +44,14 @@ __all__ = [
     "MAX_TENSORS",
     "PRECISIONS",
     "SCHEDULES",
+    "UNDEFINED",
     "Lamb",
     "Optimiser",
     "Ranks",
     "Workers",
     "autocast",
     "check_precision",
+    "counted",
     "default_generator_seeded",
     "default_generators_seeded",
     "derive_seed",
@@ -72,6 +75,7 @@ __all__ = [
     "read_state",
     "read_tensors",
     "resolve_device",
+    "shown",
     "to_device",
     "unpack_tensors",
     "usual_precision",
