@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from ddapps.grids import edges
-from ddcore.evaluation import Measured
+from ddcore.evaluation import Measured, sample_statistics
 from ddcore.ground import shown
 
 
@@ -81,8 +81,8 @@ class Row:
             "name": self.name,
             **self.measured.to_json(),
             "memory_bytes": self.memory_bytes,
-            "final_accuracy": self.measured.statistics(),
-            "average_incremental_accuracy": self.average.statistics(),
+            "final_accuracy": sample_statistics(self.final),
+            "average_incremental_accuracy": sample_statistics(self.average.values),
             "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
             "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from ddapps.grids import edges
-from ddcore.evaluation import Measured
+from ddcore.evaluation import Measured, sample_statistics
 from ddcore.ground import counted, shown
 
 
@@ -83,7 +83,7 @@ class Row:
             "name": self.name,
             **self.measured.to_json(),
             "rounds": max(len(course.accuracies) for course in self.courses),
-            "accuracy": self.measured.statistics(),
+            "accuracy": sample_statistics(self.final),
             "bytes_up": round(fmean(course.bytes_up[-1] for course in self.courses)),
             "bytes_down": round(fmean(course.bytes_down[-1] for course in self.courses)),
             "seconds": round(fmean(course.seconds for course in self.courses), 1),

@@ -156,7 +156,7 @@ def test_the_command_writes_the_documented_object(
     printed = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in printed["results"]] == ["random", "random replay", "herding"]
     assert set(printed["results"][0]) == {
-        "name", "memory_bytes", "final_accuracy", "average_incremental_accuracy", "forgetting", "after_each_experience",
+        "name", "score", "mean", "std", "ci95", "runs", "memory_bytes", "final_accuracy", "average_incremental_accuracy", "forgetting", "after_each_experience",
         "seconds", "settings", "at_edge",
     }  # fmt: skip
     assert set(printed["results"][0]["final_accuracy"]) == {"mean", "std", "ci95", "runs"}

@@ -11,7 +11,7 @@ from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
-from ddcore.evaluation.statistics import Measured, mean_std_ci95
+from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics
 from ddcore.evaluation.storage import Storage, storage
 from ddcore.training import PROTOCOLS, Protocol
 
@@ -48,6 +48,7 @@ __all__ = [
     "random_beside",
     "recorded_protocol",
     "references",
+    "sample_statistics",
     "storage",
     "train_one",
 ]

@@ -14,7 +14,7 @@ from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
-from ddcore.evaluation.statistics import Measured
+from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
 from ddcore.parts import Method, TargetData, modality_named
@@ -48,7 +48,7 @@ class Beside:
 
     def over_random(self) -> dict[str, float | int | None]:
         """Return mean, deviation and interval of `differences`, as JSON data."""
-        return Measured(self.differences()).statistics()
+        return sample_statistics(self.differences())
 
     def to_json(self) -> dict[str, Any]:
         """Return both reports and the paired difference."""
@@ -219,4 +219,4 @@ def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
 
 
 def _mean(results: Sequence[Result]) -> float:
-    return Measured(_pooled(results)).mean
+    return mean_std_ci95(_pooled(results))[0]

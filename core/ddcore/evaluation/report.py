@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddcore.evaluation.statistics import Measured
+from ddcore.evaluation.statistics import Measured, sample_statistics
 from ddcore.ground import shown
 
 NOT_SHARES = ("r2", "rmse")
@@ -67,7 +67,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented entry of ``results``. What one run leaves undefined is null."""
-        others = {name: Measured(values, name).statistics() for name, values in self.scores.items()}
+        others = {name: sample_statistics(values) for name, values in self.scores.items()}
         for statistics in others.values():
             del statistics["runs"]
         every = {"accuracies": [round(a, 3) for a in self.accuracies]} if "accuracy" in self.scores else {}

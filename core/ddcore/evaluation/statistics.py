@@ -31,6 +31,21 @@ def mean_std_ci95(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, std, float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
 
 
+def sample_statistics(values: Sequence[float]) -> dict[str, float | int | None]:
+    """Return ``mean``, ``std``, ``ci95`` and ``runs`` as JSON data, rounded to three digits.
+
+    What one value leaves undefined is None.
+    """
+    mean, std, ci95 = mean_std_ci95(values)
+    several = len(values) > 1
+    return {
+        "mean": round(mean, 3),
+        "std": round(std, 3) if several else None,
+        "ci95": round(ci95, 3) if several else None,
+        "runs": len(values),
+    }
+
+
 @dataclass(frozen=True)
 class Measured:
     """One score, measured once or several times.
@@ -65,19 +80,9 @@ class Measured:
         """Half the width of the 95 % interval of the mean (Student's); NaN for one run."""
         return self._statistics[2]
 
-    def statistics(self) -> dict[str, float | int | None]:
-        """Return ``mean``, ``std``, ``ci95`` and ``runs`` as JSON data, rounded to three digits.
-
-        What one run leaves undefined is None.
-        """
-        found = {"mean": self.mean, "std": self.std, "ci95": self.ci95}
-        rounded = {name: None if math.isnan(value) else round(value, 3) for name, value in found.items()}
-        return {**rounded, "runs": len(self.values)}
-
     def to_json(self) -> dict[str, str | float | int | None]:
-        """Return `statistics`, and before them the name of the score."""
-        return {"score": self.score, **self.statistics()}
+        """Return the name of the score, and its `sample_statistics`."""
+        return {"score": self.score, **sample_statistics(self.values)}
 
     def __str__(self) -> str:
-        width = "" if math.isnan(self.ci95) else f" ± {self.ci95:.2f}"
-        return f"{self.mean:.2f}{width}"
+        return f"{self.mean:.2f}" if math.isnan(self.ci95) else f"{self.mean:.2f} ± {self.ci95:.2f}"

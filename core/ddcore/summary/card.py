@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image
 
 from ddcore.errors import UnsupportedError
-from ddcore.ground import counted
 from ddcore.ground.tensorfile import write_atomically
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
@@ -56,7 +55,7 @@ def _text(summary: Content, shown: str) -> str:
     made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
     return f"""# {method} summary of {record.get("data", "a dataset")}
 
-{counted(len(summary), "example")} of {counted(len(summary.counts), "class", "classes")}, {summary.stored_bytes} bytes stored. {", ".join(made)}
+{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}
 
 {shown}
 
@@ -82,7 +81,7 @@ def _labels(summary: Content) -> str:
     labels = summary.labels
     if labels is None:
         return "as stored with the examples"
-    makers = f", by {counted(len(labels.made_by), 'teacher')}" if labels.made_by else ""
+    makers = f", by {len(labels.made_by)} teacher{'s' if len(labels.made_by) > 1 else ''}" if labels.made_by else ""
     return f"`{labels.kind}`, temperature {labels.temperature:g}{makers}, {summary.label_bytes} bytes"
 
 
