@@ -7,6 +7,7 @@ allowed and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -30,11 +31,28 @@ class BudgetError(DistillationError, ValueError):
     """A budget that the data cannot fill, such as more examples per class than a class has."""
 
 
+def did_you_mean(given: object, known: Iterable[object]) -> str:
+    """Return `` (did you mean 'dm'?)`` for the known name that is most like the given one.
+
+    Case does not count, nor do settings in brackets after the name. The text is empty where no name
+    is like it. It is meant to stand right behind the given name in a message.
+
+    Args:
+        given: what a user wrote.
+        known: the names that there are. Those with a slash, such as ``path/to/file``, are no names.
+    """
+    by_lower = {name.lower(): name for name in map(str, known) if "/" not in name}
+    wanted = str(given).partition("(")[0].strip().lower()[:100]
+    found = get_close_matches(wanted, by_lower, n=1)
+    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
+
+
 class UnknownNameError(DistillationError, ValueError):
     """A name that nothing carries."""
 
-    def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {kind} {given!r}: choose one of {', '.join(sorted(known))}")
+    def __init__(self, kind: str, given: object, known: Iterable[object]) -> None:
+        names = sorted(map(str, known))
+        super().__init__(f"unknown {kind} {given!r}{did_you_mean(given, names)}: choose one of {', '.join(names)}")
 
 
 class UnsupportedError(DistillationError, TypeError):

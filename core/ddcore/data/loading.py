@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError, UnknownNameError, did_you_mean
 from ddcore.parts import MODALITIES, Modality, Spec, TargetData, modality_named
 
 
@@ -32,7 +32,10 @@ def load_data(source: object, *, modality: str | None = None, like: Spec | None 
     known = [name for name in inspect.signature(load).parameters if name != "source"]
     strangers = [name for name in options if name not in known]
     if strangers:
-        raise SettingsError(f"{chosen.name} are loaded without {strangers[0]!r}: choose of {', '.join(known)}")
+        raise SettingsError(
+            f"{chosen.name} are loaded without {strangers[0]!r}{did_you_mean(strangers[0], known)}: "
+            f"choose of {', '.join(known)}"
+        )
     return load(source, **options) if like is None else load(source, like=like, **options)
 
 
