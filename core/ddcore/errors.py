@@ -23,6 +23,10 @@ class InputDataError(DistillationError, ValueError):
     """Data that cannot be distilled as given: wrong shape, not finite, empty, mislabelled."""
 
 
+class NotFoundError(InputDataError, FileNotFoundError):
+    """A file or a folder of data that was named, and is not there."""
+
+
 class SettingsError(DistillationError, ValueError):
     """A setting outside of what it allows, or parts that do not fit together."""
 
@@ -96,7 +100,7 @@ class MissingExtraError(DistillationError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {package}: pip install 'ddapps[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+            f"{what} needs {package}: pip install -e '.[{extra}]' in a checkout, pip install 'FILE.whl[{extra}]' of a wheel"
         )
 
 

@@ -152,7 +152,7 @@ def test_without_opacus_one_is_told_what_to_install(
     monkeypatch.delattr(ddapps, "privacy", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert distill(tmp_path) == 1
-    assert "pip install 'ddapps[privacy]'" in capsys.readouterr().err
+    assert "pip install -e '.[privacy]'" in capsys.readouterr().err
     assert main(["methods"]) == 0
 
 

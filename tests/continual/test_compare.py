@@ -169,5 +169,5 @@ def test_the_command_writes_the_documented_object(
 def test_without_avalanche_the_command_says_what_to_install(tmp_path: Path) -> None:
     said = tmp_path / "said"
     assert ended(fork(command_without, "avalanche", ["continual", "run", "digits"], said=said)) == 1
-    assert "pip install 'ddapps[continual]'" in said.read_text()
+    assert "pip install -e '.[continual]'" in said.read_text()
     assert said.read_text().count("\n") == 1
