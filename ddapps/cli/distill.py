@@ -29,7 +29,6 @@ from ddcore.labels import KINDS, parse_labelling
 from ddcore.methods import FAMILIES, METHODS, PRESETS, build_method, compose
 from ddcore.parts import FACTORIZATIONS, parse_architecture
 from ddcore.settings import split_names
-from ddcore.summary import original_bytes
 from ddcore.training import HARD
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -200,17 +199,6 @@ def _with_nodes(target: dd.TargetData | dd.Spec) -> dd.TargetData:
     return target
 
 
-def _require_smaller(budget: dd.Budget, target: dd.TargetData | dd.Spec) -> None:
-    """Refuse a budget that the data themselves would fill."""
-    if isinstance(target, dd.TargetData):
-        original = original_bytes(target.spec, len(target.train))
-        if budget.bytes >= original:
-            raise SettingsError(
-                f"--bytes {budget.bytes} is no less than the {original} bytes of the {len(target.train)} training examples "
-                "themselves: give less, so that there is something to distill"
-            )
-
-
 def _of_users(target: dd.TargetData | dd.Spec, users: int) -> int:
     spec = target if isinstance(target, dd.Spec) else target.spec
     if not isinstance(spec, dd.interactions.InteractionSpec):
@@ -236,8 +224,6 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
     given = [word for word, value in words_for.items() if value is not None]
     if len(given) > 1 and (budget, ratio, users) != (None, None, None):
         raise SettingsError(f"{' and '.join(given)} both say how much is stored: give one of them")
-    if budget is not None:
-        _require_smaller(budget, target)
     if users is not None:
         options = argparse.Namespace(**vars(options) | {"ipc": _of_users(target, users)})
     if ratio is not None:

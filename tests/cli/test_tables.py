@@ -43,7 +43,7 @@ def test_distill_evaluate_and_show_work_on_a_file(csv: str, tmp_path: Path, caps
     assert main(["show", out]) == 0
     shown = capsys.readouterr().out
     assert summary.to_dataframe()["city"][0] in shown and "label" in shown
-    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 1
+    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 2
     assert "tables have no picture" in capsys.readouterr().err
     assert main(["distill", csv, *words]) == 0
     assert "was finished already" in capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_bad_words_are_one_line(
         with pytest.raises(SystemExit):
             main(["distill", csv, *words, "--out", str(tmp_path / "out")])
         return
-    assert main(["distill", csv, *words, "--quiet", "--out", str(tmp_path / "out")]) == 1
+    assert main(["distill", csv, *words, "--quiet", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.strip()
     assert message in said and said.count("\n") == 0
     assert not (tmp_path / "out" / "config.json").exists()
@@ -96,7 +96,7 @@ def test_bad_words_are_one_line(
     ids=lambda words: words[0],
 )
 def test_applications_of_images_alone_say_what_they_take(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 1
+    assert main(words) == 2
     said = capsys.readouterr().err
     assert "unknown data 'wine': choose one of" in said and "digits" in said and "csv" not in said
 
