@@ -15,6 +15,10 @@ class DistillationError(Exception):
     """Root of the tree: catching it catches every deliberate error of ddcore and ddapps."""
 
 
+class DistillationWarning(UserWarning):
+    """What runs, but hardly as it was meant. The text says what to do."""
+
+
 DAMAGES = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, MemoryError, OSError)
 """What a damaged or hostile file may raise where it is read."""
 

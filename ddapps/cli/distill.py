@@ -305,7 +305,7 @@ def _composed(
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:
     """Whether ``out`` holds the finished summary of the same words; refuse to replace any other."""
     record = dd.DataSummary.load(out).record
-    described = method.at_precision(options.precision, resolve_device(options.device)).describe()
+    described = method.at_precision(options.precision, resolve_device(options.device)).described_after(method.steps)
     wanted = {"data_sha256": target.fingerprint(), "method": described, "seed": options.seed}
     if any(record.get(key) != value for key, value in wanted.items()):
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")

@@ -137,7 +137,7 @@ def test_methods_are_listed_with_family_paper_and_what_is_measured(capsys: pytes
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["distill", "nothing.npz", "--out", "{out}"], "unknown data"),
+        (["distill", "nothing.npz", "--out", "{out}"], "no such file or folder: nothing.npz"),
         (["distill", "{npz}", "--method", "dmm", "--out", "{out}"], "choose one of cafe"),
         (["distill", "{npz}", "--ipc", "1000", "--out", "{out}"], "lower ipc"),
         (["distill", "{npz}", "--ipc", "0", "--out", "{out}"], "above 0"),

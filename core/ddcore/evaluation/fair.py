@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from ddcore.budget import Budget
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.given import given_summary
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
@@ -116,8 +118,8 @@ class FairReport:
 
 
 def evaluate_fairly(
-    summary: DataSummary,
-    target: TargetData,
+    summary: DataSummary | str | Path,
+    target: TargetData | str | Path,
     *,
     teachers: Teacher | Sequence[Teacher] = (),
     protocols: Sequence[str | Protocol] = FAIR_PROTOCOLS,
@@ -148,10 +150,11 @@ def evaluate_fairly(
         workers: processes that take runs side by side.
         progress: called with a line of text about every run.
     """
+    summary, target = given_summary(summary, target)
     beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
-    given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    labellers = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
     named = [as_protocol(protocol, summary) for protocol in protocols]
-    pairs = [labelled_alike(summary, beside, protocol, given, seed=seed, device=place) for protocol in named]
+    pairs = [labelled_alike(summary, beside, protocol, labellers, seed=seed, device=place) for protocol in named]
     rows = []
     for protocol, pair in zip(named, pairs, strict=True):
         ours, random = (
@@ -210,7 +213,7 @@ def random_beside(summary: DataSummary, target: TargetData, *, seed: int = 0) ->
     storage = getattr(summary.parts[0].factorization, "storage", None)
     if storage in getattr(kind, "storages", ()):
         kind = override(kind, "storage", storage)
-    sized = Budget(summary.stored_bytes - summary.label_bytes).fit(kind.clipped(), target)
+    sized = Budget(summary.stored_bytes - summary.label_bytes, beyond=True).fit(kind.clipped(), target)
     return distill(target, Method(factorization=sized, name="random"), seed=seed, device="cpu")
 
 

@@ -1,12 +1,10 @@
 """Where images come from.
 
-Scikit-learn's digits, torchvision's sets, ``.npz`` files.
+Scikit-learn's digits, and torchvision's sets.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +110,3 @@ NAMED: dict[str, Callable[[Path], Arrays]] = {
     "cifar100": _torchvision("CIFAR100", train={"train": True}, test={"train": False}),
     "svhn": _torchvision("SVHN", train={"split": "train"}, test={"split": "test"}),
 }
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read a ``.npz`` file; pickled objects in it are refused."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-        raise InputDataError(f"{path.name} is not a readable .npz file of plain arrays: {error}") from error

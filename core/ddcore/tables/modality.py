@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from ddcore.data.frames import READERS
+from ddcore.data.hugging_face import has_column, is_hugging_face
 from ddcore.networks import MLP
 from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
 from ddcore.tables import show
@@ -37,6 +38,8 @@ class Tables(Modality):
             return str(source) in NAMED or Path(source).suffix in READERS
         if isinstance(source, tuple) and len(source) in (2, 4):
             return getattr(source[0], "ndim", 0) == 2
+        if is_hugging_face(source):
+            return not has_column(source, ("Image",))
         return isinstance(source, pd.DataFrame) or is_bunch(source)
 
     def loader(self) -> Callable[..., TargetData]:

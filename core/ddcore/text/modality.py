@@ -14,7 +14,7 @@ from ddcore.text import show
 from ddcore.text.factorizations import EmbeddedSequences, ProjectedWords
 from ddcore.text.loading import load_text
 from ddcore.text.networks import BiLSTM, TextCNN, TinyTransformer
-from ddcore.text.sources import is_dataset, is_table_of_sentences, is_text_source
+from ddcore.text.sources import is_dataset_of_sentences, is_table_of_sentences, is_text_source
 from ddcore.text.spec import TextSpec
 
 
@@ -37,7 +37,7 @@ class Sentences(Modality):
             return is_text_source(Path(source))
         if isinstance(source, pd.DataFrame):
             return is_table_of_sentences(source)
-        return is_dataset(source)
+        return is_dataset_of_sentences(source)
 
     def loader(self) -> Callable[..., TargetData]:
         return load_text
