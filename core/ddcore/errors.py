@@ -27,10 +27,6 @@ class InputDataError(DistillationError, ValueError):
     """Data that cannot be distilled as given: wrong shape, not finite, empty, mislabelled."""
 
 
-class NotFoundError(InputDataError, FileNotFoundError):
-    """A file or a folder of data that was named, and is not there."""
-
-
 class SettingsError(DistillationError, ValueError):
     """A setting outside of what it allows, or parts that do not fit together."""
 

@@ -13,7 +13,7 @@ from ddcore import __version__
 from ddcore.errors import (
     BudgetError,
     DistillationError,
-    NotFoundError,
+    InputDataError,
     OutputExistsError,
     SettingsError,
     UnknownNameError,
@@ -23,8 +23,8 @@ from ddcore.ground import launched
 
 COMMANDS = (distill, evaluate, show, methods, experts, teacher, privacy, continual, federated, nas)
 
-WRONG_WORDS = (BudgetError, NotFoundError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError)
-"""Errors that another command spares: unknown names, values out of range, contradictions."""
+WRONG_WORDS = (BudgetError, InputDataError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError)
+"""What another command, or other data, would spare: nothing was begun."""
 
 DESCRIPTION = "Distill a dataset into a tiny synthetic one, and evaluate it honestly."
 FIRST_STEPS = f"""{DESCRIPTION}

@@ -162,7 +162,7 @@ def test_the_command_writes_the_documented_object(
     assert set(printed["results"][0]["final_accuracy"]) == {"mean", "std", "ci95", "runs"}
     assert printed["results"][0]["memory_bytes"] == 650
     assert picture.stat().st_size > 1000
-    assert main(["continual", "run", "digits", "--tasks", "20"]) == 1
+    assert main(["continual", "run", "digits", "--tasks", "20"]) == 2
     assert "cannot be split into 20" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, MissingExtraError, NotFoundError
+from ddcore.errors import InputDataError, MissingExtraError
 from ddcore.parts import stratified_split
 
 SPLIT = "split"
@@ -30,13 +30,12 @@ def read_frame(path: Path, readers: Mapping[str, Reader] | None = None) -> pd.Da
         readers: of other endings.
 
     Raises:
-        NotFoundError: it is not there.
-        InputDataError: it is of an unknown kind, or cannot be read.
+        InputDataError: it is not there, is of an unknown kind, or cannot be read.
         MissingExtraError: a package that reads it is not installed.
     """
     known = {**READERS, **(readers or {})}
     if not path.is_file():
-        raise NotFoundError(f"{path} is not there: give the path of a table")
+        raise InputDataError(f"{path} is not there: give the path of a table")
     if path.suffix not in known:
         raise InputDataError(f"{path} is of an unknown kind: give {', '.join(filter(None, known))}")
     try:

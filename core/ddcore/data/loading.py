@@ -9,7 +9,7 @@ from typing import Any
 
 from ddcore.data.hugging_face import is_hugging_face
 from ddcore.data.unlearnable import tell_unlearnable
-from ddcore.errors import InputDataError, NotFoundError, SettingsError, UnknownNameError, did_you_mean
+from ddcore.errors import InputDataError, SettingsError, UnknownNameError, did_you_mean
 from ddcore.parts import MODALITIES, Modality, Spec, TargetData, modality_named
 
 
@@ -30,8 +30,7 @@ def load_data(
 
     Raises:
         UnknownNameError: no such name or modality.
-        NotFoundError: there is no such file.
-        InputDataError: the data cannot be used as given.
+        InputDataError: there is no such file, or the data cannot be used as given.
         SettingsError: the loader has no such option.
 
     Warns:
@@ -74,7 +73,7 @@ def _found(source: object) -> object:
     """Return the source; of a path, with the home folder in place of ``~``.
 
     Raises:
-        NotFoundError: it looks like a path, and nothing is there.
+        InputDataError: it looks like a path, and nothing is there.
     """
     if isinstance(source, tuple) and len(source) == 2 and all(map(is_hugging_face, source)):
         return whole(source[0], source[1:])
@@ -84,7 +83,7 @@ def _found(source: object) -> object:
     named = any(str(source) in modality.sources for modality in MODALITIES.values())
     looks = isinstance(source, Path) or "/" in source or os.sep in source or path.suffix in _ENDINGS
     if looks and not named and not path.exists():
-        raise NotFoundError(f"there is no file or folder {path}: give the path of one, or a name such as digits")
+        raise InputDataError(f"no such file or folder: {path}")
     return type(source)(path) if path != Path(source) else source
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddcore.errors import InputDataError, NotFoundError
+from ddcore.errors import InputDataError
 from ddcore.ground.randomness import default_generator_seeded, derive_seed, generator
 from ddcore.text.embedding import FIRST_WORD, PADDING
 
@@ -49,7 +49,7 @@ def vectors_of(embeddings: Any, tokenizer: Any) -> Mapping[str, np.ndarray]:
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
-        raise NotFoundError(f"{path} is not there: give the path of word vectors")
+        raise InputDataError(f"{path} is not there: give the path of word vectors")
     try:
         if path.suffix == ".npz":
             with np.load(path) as held:
