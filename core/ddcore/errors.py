@@ -119,7 +119,7 @@ class MissingExtraError(DistillationError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {package}: pip install 'ddapps[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+            f"{what} needs {package}: pip install -e '.[{extra}]' in a checkout, pip install 'FILE.whl[{extra}]' of a wheel"
         )
 
 

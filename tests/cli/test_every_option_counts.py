@@ -100,7 +100,7 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
         lambda asked: method(asked).factorization.name,
         "linear_bases",
     ),
-    "--bytes": (["--bytes", "5000"], lambda asked: method(asked).factorization.ipc, 2),  # type: ignore[attr-defined]
+    "--bytes": (["--bytes", "3000"], lambda asked: method(asked).factorization.ipc, 1),  # type: ignore[attr-defined]
     "--labels": (
         ["--labels", "soft(storage=4bit)"],
         lambda asked: method(asked).labels,

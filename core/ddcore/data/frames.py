@@ -35,7 +35,7 @@ def read_frame(path: Path, readers: Mapping[str, Reader] | None = None) -> pd.Da
     """
     known = {**READERS, **(readers or {})}
     if not path.is_file():
-        raise InputDataError(f"{path} is not there")
+        raise InputDataError(f"{path} is not there: give the path of a table")
     if path.suffix not in known:
         raise InputDataError(f"{path} is of an unknown kind: give {', '.join(filter(None, known))}")
     try:

@@ -13,7 +13,7 @@ from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics, welch_difference
+from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics, welch_difference
 from ddcore.evaluation.storage import Storage, storage
 from ddcore.evaluation.verify import Verification, verify
 from ddcore.summary import read_evaluations
@@ -29,6 +29,7 @@ __all__ = [
     "EfficiencyCurve",
     "Estimator",
     "FairReport",
+    "Measured",
     "Protocol",
     "Report",
     "Result",

@@ -16,8 +16,8 @@ from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.given import given_summary
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
-from ddcore.evaluation.report import Report, Result, with_interval
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
 from ddcore.parts import Method, TargetData, modality_named
@@ -105,10 +105,10 @@ class FairReport:
         """Return the table, line by line, its head first."""
         lines: list[tuple[str, ...]] = [("protocol", "score", "random", "difference", "bytes", "of labels")]
         for row in self.rows:
-            ours, random = (_text(_pooled(report.results)) for report in (row.ours, row.random))
+            ours, random = (str(Measured(_pooled(report.results))) for report in (row.ours, row.random))
             labels = int(row.ours.details["label_bytes"])
             lines.append(
-                (row.protocol, ours, random, _text(row.differences()), str(row.ours.stored_bytes), str(labels))
+                (row.protocol, ours, random, str(Measured(row.differences())), str(row.ours.stored_bytes), str(labels))
             )
         return lines
 
@@ -241,8 +241,3 @@ def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
 
 def _mean(results: Sequence[Result]) -> float:
     return mean_std_ci95(_pooled(results))[0]
-
-
-def _text(values: Sequence[float]) -> str:
-    mean, _, ci95 = mean_std_ci95(values)
-    return with_interval(mean, ci95)

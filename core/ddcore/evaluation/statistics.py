@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtrit
@@ -65,3 +67,45 @@ def welch_difference(first: tuple[float, float, int], second: tuple[float, float
         return mean - other_mean, 0.0
     freedom = (v + w) ** 2 / (v**2 / (n - 1) + w**2 / (m - 1))
     return mean - other_mean, float(stdtrit(freedom, 0.975)) * math.sqrt(v + w)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score, measured once or several times.
+
+    Every command's JSON says its rows in these words: ``score``, ``mean``, ``std``, ``ci95``,
+    ``runs``.
+
+    Attributes:
+        values: one per run.
+        score: its name.
+    """
+
+    values: tuple[float, ...]
+    score: str = "accuracy"
+
+    @cached_property
+    def _statistics(self) -> tuple[float, float, float]:
+        return mean_std_ci95(self.values)
+
+    @property
+    def mean(self) -> float:
+        """Mean over runs."""
+        return self._statistics[0]
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over runs; NaN for one run."""
+        return self._statistics[1]
+
+    @property
+    def ci95(self) -> float:
+        """Half the width of the 95 % interval of the mean (Student's); NaN for one run."""
+        return self._statistics[2]
+
+    def to_json(self) -> dict[str, str | float | int | None]:
+        """Return the name of the score, and its `sample_statistics`."""
+        return {"score": self.score, **sample_statistics(self.values)}
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if math.isnan(self.ci95) else f"{self.mean:.2f} ± {self.ci95:.2f}"

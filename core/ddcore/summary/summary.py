@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from ddcore.errors import InputDataError, UnsupportedError
+from ddcore.ground import counted
 from ddcore.labels import ClassLabels
 from ddcore.parts import Batch, Factorization, Labelling, modality_named
 from ddcore.settings import describe
@@ -223,4 +224,4 @@ class DataSummary(Content):
 
     def __repr__(self) -> str:
         name, data = self.record.get("method", {}).get("name", "custom"), self.record.get("data", "?")
-        return f"DataSummary({name} of {data}: {len(self)} examples, {len(self.counts)} classes, {self.stored_bytes} bytes)"
+        return f"DataSummary({name} of {data}: {counted(len(self), 'example')}, {counted(len(self.counts), 'class', 'classes')}, {self.stored_bytes} bytes)"
