@@ -1,6 +1,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What pip installs first, such as TORCH="torch==2.13.0". docs/install.md says where builds for the CPU alone are.
+TORCH ?=
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test device check mutants bench gpu clean
@@ -13,11 +16,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable ".[dev]"
 	touch $(VENV)/installed $@
 
 demo: $(VENV)/installed  ## distil the embedded digits to one image per class, evaluate, show

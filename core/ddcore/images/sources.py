@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, MissingExtraError
 
 GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -79,17 +83,30 @@ def digits(root: Path) -> Arrays:
     return Arrays((pixels, bunch.target), split_test=True, split_seed=0)
 
 
+_OWN_FILE = "the path of a .npz file with x_train, y_train, x_test, y_test"
+
+
+def _torchvision_datasets(name: str) -> ModuleType:
+    """Import them when a set is asked for: nothing else of the library needs torchvision."""
+    if find_spec("torchvision") is None:
+        raise MissingExtraError(f"downloading {name}", "torchvision", "images")
+    try:
+        return import_module("torchvision.datasets")
+    except (ImportError, RuntimeError) as error:  # its operators are compiled for one build of torch
+        raise InputDataError(
+            f"downloading {name} needs torchvision, and the one here does not import beside torch {torch.__version__} "
+            f"({error}). Install both in one command from one place, or pass {_OWN_FILE}"
+        ) from error
+
+
 def _torchvision(name: str, **splits: Mapping[str, Any]) -> Callable[[Path], Arrays]:
     def load(root: Path) -> Arrays:
-        import torchvision.datasets
-
-        kind = getattr(torchvision.datasets, name)
+        kind = getattr(_torchvision_datasets(name), name)
         try:
             train, test = (kind(root=str(root), download=True, **splits[s]) for s in ("train", "test"))
         except (RuntimeError, OSError) as error:
             raise InputDataError(
-                f"torchvision could not provide {name} under {root} ({error}). "
-                "Without a network, pass the path of a .npz file with x_train, y_train, x_test, y_test"
+                f"torchvision could not provide {name} under {root} ({error}). Without a network, pass {_OWN_FILE}"
             ) from error
         labels = "labels" if name == "SVHN" else "targets"
         names = tuple(getattr(train, "classes", ()))
