@@ -7,12 +7,25 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show, teacher, verify
+from ddapps.cli import (
+    continual,
+    distill,
+    evaluate,
+    experts,
+    export,
+    federated,
+    methods,
+    nas,
+    privacy,
+    show,
+    teacher,
+    verify,
+)
 from ddcore import __version__
 from ddcore.errors import DistillationError, SettingsError
 from ddcore.ground import launched
 
-COMMANDS = (distill, evaluate, verify, show, methods, experts, teacher, privacy, continual, federated, nas)
+COMMANDS = (distill, evaluate, verify, show, export, methods, experts, teacher, privacy, continual, federated, nas)
 
 
 class _Parser(argparse.ArgumentParser):
