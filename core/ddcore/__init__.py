@@ -51,7 +51,7 @@ from ddcore.evaluation import (
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
 from ddcore.settings import describe, override
-from ddcore.summary import DataSummary, concat
+from ddcore.summary import DataSummary, concat, summaries
 from ddcore.training import Teacher
 from ddcore.version import __version__
 
@@ -99,6 +99,7 @@ __all__ = [
     "parts",
     "sources",
     "storage",
+    "summaries",
     "tables",
     "text",
     "train_experts",

@@ -7,7 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show, teacher, verify
+from ddapps.cli import (
+    continual,
+    distill,
+    evaluate,
+    experts,
+    export,
+    federated,
+    methods,
+    nas,
+    privacy,
+    show,
+    teacher,
+    verify,
+)
 from ddapps.cli.parser import Parser
 from ddcore import __version__
 from ddcore.errors import (
@@ -21,7 +34,7 @@ from ddcore.errors import (
 )
 from ddcore.ground import launched
 
-COMMANDS = (distill, evaluate, verify, show, methods, experts, teacher, privacy, continual, federated, nas)
+COMMANDS = (distill, evaluate, verify, show, export, methods, experts, teacher, privacy, continual, federated, nas)
 
 WRONG_WORDS = (BudgetError, InputDataError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError)
 """What another command, or other data, would spare: nothing was begun."""

@@ -39,6 +39,7 @@ from ddcore.parts.method import Method
 from ddcore.parts.modality import (
     MODALITIES,
     Decoded,
+    Export,
     Modality,
     add_modality,
     modality_named,
@@ -93,6 +94,7 @@ __all__ = [
     "Counts",
     "Decoded",
     "Examples",
+    "Export",
     "Factorization",
     "Factory",
     "Features",

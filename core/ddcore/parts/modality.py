@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -34,6 +35,19 @@ class Decoded:
     inputs: Tensor
     targets: Tensor
     owners: Tensor
+
+
+@dataclass(frozen=True)
+class Export:
+    """A form of files: what writes examples in it.
+
+    Attributes:
+        write: takes the examples, the path of a file or of a new folder, and the summary's card.
+        ending: that the path of a file must have. Empty: a folder is written.
+    """
+
+    write: Callable[[Decoded, Path, str], None]
+    ending: str = ""
 
 
 class Modality(ABC):
@@ -109,8 +123,11 @@ class Modality(ABC):
         """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""
         return None
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        """Return functions that turn examples into types of the modality's users, by name."""
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        """Return what examples become, by name.
+
+        Functions turn them into types of the modality's users. An `Export` writes them to disk.
+        """
         return {}
 
 

@@ -1,5 +1,6 @@
 """Summaries: the results of distillation, on disk and in memory."""
 
+from ddcore.summary import summaries
 from ddcore.summary.card import as_text, card_claims, save_picture, write_card
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part, original_bytes
@@ -24,5 +25,6 @@ __all__ = [
     "original_bytes",
     "read_evaluations",
     "save_picture",
+    "summaries",
     "write_card",
 ]

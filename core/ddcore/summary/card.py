@@ -70,24 +70,11 @@ def _picture(summary: Content) -> bytes | None:
 
 
 def _text(summary: Content, shown: str, measured: str) -> str:
-    record, spec = summary.record, summary.spec
-    method = record.get("method", {}).get("name", "custom")
-    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
-    return f"""# {method} summary of {record.get("data", "a dataset")}
-
-{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}
+    return f"""{_heading(summary)}
 
 {shown}
 
-| | |
-|---|---|
-| example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
-| classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
-| per class | {summary.ipc} |
-| train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
-| labels | {_labels(summary)} |
-| seed | {record.get("seed", "not recorded")} |
-| differential privacy | {_claim(record.get("privacy"))} |
+{_facts(summary)}
 
 {measured and measured + chr(10)}```python
 import ddcore as dd
@@ -95,6 +82,37 @@ import ddcore as dd
 inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
 ```
 """
+
+
+def card_of_export(summary: Content, form: str) -> str:
+    """Return the card of a summary that is written in another form."""
+    return f"""{_heading(summary)}
+
+Written as `{form}` by ddapps: what a summary stores may be smaller than this, or more exact.
+
+{_facts(summary)}
+"""
+
+
+def _heading(summary: Content) -> str:
+    record = summary.record
+    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
+    title = f"{record.get('method', {}).get('name', 'custom')} summary of {record.get('data', 'a dataset')}"
+    counts = f"{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored."
+    return f"# {title}\n\n{counts} {', '.join(made)}"
+
+
+def _facts(summary: Content) -> str:
+    record, spec = summary.record, summary.spec
+    return f"""| | |
+|---|---|
+| example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
+| classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
+| per class | {summary.ipc} |
+| train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
+| labels | {_labels(summary)} |
+| seed | {record.get("seed", "not recorded")} |
+| differential privacy | {_claim(record.get("privacy"))} |"""
 
 
 def _labels(summary: Content) -> str:

@@ -63,9 +63,7 @@ def check_evaluation(entry: Any) -> dict[str, Any]:
     )
     for text in texts:
         checked_text(text, EVALUATIONS)
-    _require(
-        _is_number(entry.get("ipc")) and type(entry.get("stored_bytes")) is int, "ipc and stored_bytes are numbers"
-    )
+    _require(is_number(entry.get("ipc")) and type(entry.get("stored_bytes")) is int, "ipc and stored_bytes are numbers")
     for name in ("data_sha256", "summary_sha256"):
         digest = entry.get(name)
         fits = digest is None or (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest))
@@ -85,16 +83,15 @@ def _check_result(result: Any) -> None:
     _require(isinstance(scores, dict) and result.get("score") in scores, "the main score is among the scores")
     for name, statistics in (*scores.items(), (result["score"], result)):
         checked_text(name, EVALUATIONS)
-        _require(isinstance(statistics, dict) and _is_number(statistics.get("mean")), "a score has a mean")
+        _require(isinstance(statistics, dict) and is_number(statistics.get("mean")), "a score has a mean")
         spread = [statistics.get(key) for key in ("std", "ci95")]
-        _require(all(s is None or (_is_number(s) and s >= 0) for s in spread), "std and ci95 are numbers, or null")
+        _require(all(s is None or (is_number(s) and s >= 0) for s in spread), "std and ci95 are numbers, or null")
     each = result.get("accuracies", [])
-    _require(
-        isinstance(each, list) and len(each) in (0, runs) and all(map(_is_number, each)), "accuracies: one per run"
-    )
+    _require(isinstance(each, list) and len(each) in (0, runs) and all(map(is_number, each)), "accuracies: one per run")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a finite number."""
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 

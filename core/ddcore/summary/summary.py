@@ -16,11 +16,12 @@ from torch.utils.data import Dataset, TensorDataset
 from ddcore.errors import InputDataError, UnsupportedError
 from ddcore.ground import counted
 from ddcore.labels import ClassLabels
-from ddcore.parts import Batch, Factorization, Labelling, modality_named
+from ddcore.parts import Batch, Export, Factorization, Labelling, modality_named
 from ddcore.settings import describe
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
 from ddcore.summary.decoded import DecodedWhenAsked, Transformed
+from ddcore.summary.export import write_export
 from ddcore.summary.files import read_summary
 from ddcore.summary.gallery import as_html
 from ddcore.summary.travel import FOR_LOADING, at_hand, save_at
@@ -101,10 +102,36 @@ class DataSummary(Content):
         return self._as("pyg")
 
     def _as(self, form: str) -> Any:
-        forms = modality_named(self.spec.modality).forms()
+        forms = {
+            name: made
+            for name, made in modality_named(self.spec.modality).forms().items()
+            if not isinstance(made, Export)
+        }
         if form not in forms:
             raise UnsupportedError(f"{self.spec.modality} do not become {form}: choose of {', '.join(forms) or 'none'}")
         return forms[form](self.decoded())
+
+    def export(self, path: str | Path, form: str) -> Path:
+        """Write all examples as files that others read (docs/summary.md).
+
+        Labels that are distributions are written beside the likeliest class. Labels that change
+        from view to view cannot be: the class ids that the examples are stored with are written,
+        and a warning says so.
+
+        Args:
+            path: of a file that ends as its form does, or of a folder. It must not be there yet.
+            form: ``image-folder``, ``npz`` or ``huggingface`` of images; ``csv``, ``parquet`` or
+                ``huggingface`` of tables, interactions and sentences.
+
+        Returns:
+            The path.
+
+        Raises:
+            UnsupportedError: such examples have no such form.
+            OutputExistsError: the path is there already.
+            MissingExtraError: a package that writes the form is not installed.
+        """
+        return write_export(self, Path(path), form)
 
     def compressed_bytes(self) -> int:
         """Return the bytes after lossless compression.

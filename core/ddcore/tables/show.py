@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from torch import Tensor
 
+from ddcore.data.frames import answers_of
 from ddcore.parts import Decoded
 from ddcore.tables.columns import places_of
 from ddcore.tables.spec import TableSpec, scale_of
@@ -35,11 +36,7 @@ def dataframe_of(decoded: Decoded) -> pd.DataFrame:
 def _answers(spec: TableSpec, targets: Tensor) -> dict[str, object]:
     if spec.task.numeric:
         return {spec.target: (targets[:, 0].double() * scale_of(spec) + spec.target_mean).tolist()}
-    if targets.ndim == 1:
-        return {spec.target: [spec.name_of(c) for c in targets.tolist()]}
-    likeliest = [spec.name_of(c) for c in targets.argmax(dim=1).tolist()]
-    shares = {f"{spec.target}={spec.name_of(c)}": targets[:, c].tolist() for c in range(spec.num_classes)}
-    return {spec.target: likeliest, **shares}
+    return dict(answers_of(spec.target, spec, targets))
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:

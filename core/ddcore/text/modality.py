@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.data.exports import exports_of
+from ddcore.parts import Architecture, Decoded, Export, Factorization, Modality, Spec, TargetData
 from ddcore.text import show
 from ddcore.text.factorizations import EmbeddedSequences, ProjectedWords
 from ddcore.text.loading import load_text
@@ -52,3 +53,6 @@ class Sentences(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, lambda spec: show.LABEL)}

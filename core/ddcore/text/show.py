@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from torch import Tensor
 
+from ddcore.data.frames import answers_of
 from ddcore.parts import Decoded
 from ddcore.text.embedding import PADDING
 from ddcore.text.spec import TextSpec
 
+LABEL = "label"
 LABELS_SHOWN = 3
 FAR = 0.05
+
+
+def dataframe_of(decoded: Decoded) -> pd.DataFrame:
+    """Return columns ``text``, the nearest words of each sentence, and ``label``, its class.
+
+    A label that is a distribution has a column ``label=class`` for each class beside it.
+    """
+    spec = decoded.spec
+    assert isinstance(spec, TextSpec)
+    numbers = spec.embedding.invert(decoded.inputs)
+    texts = [" ".join(spec.words[n] for n in row if n != PADDING) for row in numbers.tolist()]
+    return pd.DataFrame({"text": texts, **answers_of(LABEL, spec, decoded.targets)})
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
