@@ -48,6 +48,7 @@ from ddcore.evaluation import (
 )
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
+from ddcore.report import Page, report
 from ddcore.settings import describe, override
 from ddcore.summary import DataSummary, concat
 from ddcore.training import Teacher
@@ -59,6 +60,7 @@ __all__ = [
     "DataSummary",
     "Method",
     "Optimiser",
+    "Page",
     "Progress",
     "Recipe",
     "Run",
@@ -94,6 +96,7 @@ __all__ = [
     "networks",
     "override",
     "parts",
+    "report",
     "sources",
     "storage",
     "tables",

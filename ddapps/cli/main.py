@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show, teacher
+from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, report, show, teacher
 from ddcore import __version__
 from ddcore.errors import DistillationError, SettingsError
 from ddcore.ground import launched
 
-COMMANDS = (distill, evaluate, show, methods, experts, teacher, privacy, continual, federated, nas)
+COMMANDS = (distill, evaluate, report, show, methods, experts, teacher, privacy, continual, federated, nas)
 
 
 class _Parser(argparse.ArgumentParser):

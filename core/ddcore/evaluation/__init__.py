@@ -5,7 +5,16 @@ from ddcore.evaluation.dd_ranking import augmentation_robust_score, label_robust
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
 from ddcore.evaluation.evaluate import evaluate, predict, train_one
-from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, evaluate_fairly, labelled_alike, random_beside
+from ddcore.evaluation.fair import (
+    FAIR_PROTOCOLS,
+    Beside,
+    FairReport,
+    evaluate_fairly,
+    labelled_alike,
+    paired_differences,
+    random_beside,
+    selected_beside,
+)
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.learners import as_learner, references
 from ddcore.evaluation.protocols import PAPER, as_protocol, recorded_protocol
@@ -43,11 +52,13 @@ __all__ = [
     "label_robust_score",
     "labelled_alike",
     "mean_std_ci95",
+    "paired_differences",
     "predict",
     "random_beside",
     "recorded_protocol",
     "references",
     "sample_statistics",
+    "selected_beside",
     "storage",
     "train_one",
 ]

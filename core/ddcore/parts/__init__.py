@@ -37,6 +37,7 @@ from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
 from ddcore.parts.modality import (
     MODALITIES,
+    Card,
     Decoded,
     Modality,
     add_modality,
@@ -86,6 +87,7 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Batch",
+    "Card",
     "Classification",
     "Context",
     "CoresetRule",

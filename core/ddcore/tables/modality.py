@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddcore.data.frames import READERS
 from ddcore.networks import MLP
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, Decoded, Factorization, Modality, Spec, TargetData
 from ddcore.tables import show
 from ddcore.tables.loading import load_table
 from ddcore.tables.rows import Rows
@@ -47,6 +47,9 @@ class Tables(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
         return {"dataframe": show.dataframe_of}

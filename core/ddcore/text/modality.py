@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, Decoded, Factorization, Modality, Spec, TargetData
 from ddcore.text import show
 from ddcore.text.factorizations import EmbeddedSequences, ProjectedWords
 from ddcore.text.loading import load_text
@@ -52,3 +52,6 @@ class Sentences(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
