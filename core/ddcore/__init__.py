@@ -50,6 +50,7 @@ from ddcore.evaluation import (
 )
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
+from ddcore.report import Page, report
 from ddcore.settings import describe, override
 from ddcore.summary import DataSummary, concat, summaries
 from ddcore.training import Teacher
@@ -61,6 +62,7 @@ __all__ = [
     "DataSummary",
     "Method",
     "Optimiser",
+    "Page",
     "Progress",
     "Recipe",
     "Run",
@@ -97,6 +99,7 @@ __all__ = [
     "networks",
     "override",
     "parts",
+    "report",
     "sources",
     "storage",
     "summaries",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,27 @@ def loading(options: argparse.Namespace, **settings: Any) -> dict[str, Any]:
         "length": options.length,
     }
     return {key: value for key, value in (words | settings).items() if value is not None}
+
+
+def data_words(options: argparse.Namespace) -> str:
+    """Return the words that name the data of a command that has ``--data``, for a shell."""
+    named = {
+        "--modality": options.modality,
+        "--size": options.size,
+        "--data-root": options.data_root,
+        "--target": options.target,
+        "--task": options.task,
+        "--setting": options.setting,
+        "--embeddings": options.embeddings,
+        "--length": options.length,
+    }
+    flags = {
+        "--enlarge": options.enlarge,
+        "--skip-corrupt": options.skip_corrupt,
+        "--no-mirror": options.no_mirror,
+    }
+    words = [options.data, *(flag for flag, given in flags.items() if given)]
+    return shlex.join([*words, *(w for name, v in named.items() if v is not None for w in (name, str(v)))])
 
 
 def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str) -> None:

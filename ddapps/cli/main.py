@@ -17,6 +17,7 @@ from ddapps.cli import (
     methods,
     nas,
     privacy,
+    report,
     show,
     teacher,
     verify,
@@ -34,7 +35,21 @@ from ddcore.errors import (
 )
 from ddcore.ground import launched
 
-COMMANDS = (distill, evaluate, verify, show, export, methods, experts, teacher, privacy, continual, federated, nas)
+COMMANDS = (
+    distill,
+    evaluate,
+    verify,
+    report,
+    show,
+    export,
+    methods,
+    experts,
+    teacher,
+    privacy,
+    continual,
+    federated,
+    nas,
+)
 
 WRONG_WORDS = (BudgetError, InputDataError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError)
 """What another command, or other data, would spare: nothing was begun."""

@@ -6,7 +6,16 @@ from ddcore.evaluation.dd_ranking import augmentation_robust_score, label_robust
 from ddcore.evaluation.efficiency import EfficiencyCurve, efficiency_curve
 from ddcore.evaluation.estimators import Estimator, as_estimator
 from ddcore.evaluation.evaluate import evaluate, predict, train_one
-from ddcore.evaluation.fair import FAIR_PROTOCOLS, Beside, FairReport, evaluate_fairly, labelled_alike, random_beside
+from ddcore.evaluation.fair import (
+    FAIR_PROTOCOLS,
+    Beside,
+    FairReport,
+    evaluate_fairly,
+    labelled_alike,
+    paired_differences,
+    random_beside,
+    selected_beside,
+)
 from ddcore.evaluation.kept import keep_evaluation
 from ddcore.evaluation.kernel import evaluate_kernel
 from ddcore.evaluation.learners import as_learner, references
@@ -51,12 +60,14 @@ __all__ = [
     "label_robust_score",
     "labelled_alike",
     "mean_std_ci95",
+    "paired_differences",
     "predict",
     "random_beside",
     "read_evaluations",
     "recorded_protocol",
     "references",
     "sample_statistics",
+    "selected_beside",
     "storage",
     "train_one",
     "verify",

@@ -25,7 +25,7 @@ from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
 from ddcore.images.normalisation import ZCA_KINDS, restore_normalisation
 from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
-from ddcore.parts import Architecture, Augmentation, Decoded, Export, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
 
 class Images(Modality):
@@ -80,6 +80,9 @@ class Images(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
 
     def picture(self, decoded: Decoded) -> Tensor | None:
         return show.draw(decoded)

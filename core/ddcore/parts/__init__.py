@@ -38,6 +38,7 @@ from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
 from ddcore.parts.modality import (
     MODALITIES,
+    Card,
     Decoded,
     Export,
     Modality,
@@ -88,6 +89,7 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Batch",
+    "Card",
     "Classification",
     "Context",
     "CoresetRule",

@@ -36,6 +36,32 @@ class Decoded:
     targets: Tensor
     owners: Tensor
 
+    def first_of_classes(self, per_class: int) -> dict[int, list[int]]:
+        """Return, per class id, the indices of its first ``per_class`` examples."""
+        found = {c: (self.owners == c).nonzero().flatten()[:per_class] for c in self.owners.unique().tolist()}
+        return {class_id: indices.tolist() for class_id, indices in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """Some examples as a page shows them: pictures, lines of text, or a table.
+
+    Attributes:
+        title: what they have in common, such as a class.
+        pictures: each ``height x width x 3`` bytes.
+        says: a text alternative for each picture.
+        lines: examples that are read, one each.
+        columns: titles of the table's columns.
+        rows: of the table, as texts.
+    """
+
+    title: str
+    pictures: tuple[Tensor, ...] = ()
+    says: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
 
 @dataclass(frozen=True)
 class Export:
@@ -107,6 +133,10 @@ class Modality(ABC):
     @abstractmethod
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         """Return examples as text for a terminal, ``per_class`` of each class."""
+
+    @abstractmethod
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        """Return examples as a page shows them, ``per_class`` of each class."""
 
     def selection(self, factorization: Factorization) -> Factorization:
         """Return what stores chosen real examples in place of another modality's factorization.

@@ -13,7 +13,7 @@ from ddcore.data.exports import exports_of
 from ddcore.data.frames import READERS
 from ddcore.data.hugging_face import has_column, is_hugging_face
 from ddcore.networks import MLP
-from ddcore.parts import Architecture, Decoded, Export, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 from ddcore.tables import show
 from ddcore.tables.loading import load_table
 from ddcore.tables.rows import Rows
@@ -51,6 +51,9 @@ class Tables(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
         return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, _class_column)}

@@ -10,7 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from ddcore.data.exports import exports_of
-from ddcore.parts import Architecture, Decoded, Export, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 from ddcore.text import show
 from ddcore.text.factorizations import EmbeddedSequences, ProjectedWords
 from ddcore.text.loading import load_text
@@ -53,6 +53,9 @@ class Sentences(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
         return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, lambda spec: show.LABEL)}

@@ -6,7 +6,7 @@ import pandas as pd
 from torch import Tensor
 
 from ddcore.data.frames import answers_of
-from ddcore.parts import Decoded
+from ddcore.parts import Card, Decoded
 from ddcore.text.embedding import PADDING
 from ddcore.text.spec import TextSpec
 
@@ -32,15 +32,31 @@ def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
 
     A number behind a word is the distance of its vector to the word, where it is not the word.
     """
+    return "\n".join(f"{label}: {text}" for lines in _read(decoded, per_class).values() for label, text in lines)
+
+
+def cards(decoded: Decoded, *, per_class: int = 10) -> list[Card]:
+    """Return a card per class with its sentences, as `as_text` writes them.
+
+    A label that is a distribution stands before its sentence.
+    """
+    found = []
+    for class_id, lines in _read(decoded, per_class).items():
+        name = decoded.spec.name_of(class_id)
+        found.append(Card(name, lines=tuple(text if label == name else f"{label}: {text}" for label, text in lines)))
+    return found
+
+
+def _read(decoded: Decoded, per_class: int) -> dict[int, list[tuple[str, str]]]:
+    """Return, per class id, labels and sentences of its first examples."""
     spec = decoded.spec
     assert isinstance(spec, TextSpec)
     numbers = spec.embedding.invert(decoded.inputs)
     distances = (decoded.inputs - spec.embedding.apply(numbers)).norm(dim=-1)
-    lines = []
-    for class_id in decoded.owners.unique().tolist():
-        for i in (decoded.owners == class_id).nonzero().flatten().tolist()[:per_class]:
-            lines.append(f"{_label(spec, decoded.targets[i])}: {_sentence(spec, numbers[i], distances[i])}")
-    return "\n".join(lines)
+    return {
+        class_id: [(_label(spec, decoded.targets[i]), _sentence(spec, numbers[i], distances[i])) for i in indices]
+        for class_id, indices in decoded.first_of_classes(per_class).items()
+    }
 
 
 def _label(spec: TextSpec, target: Tensor) -> str:
