@@ -16,7 +16,9 @@ from markdown import Extension, Markdown
 from markdown.inlinepatterns import InlineProcessor
 
 ROLE = re.compile(r":math:`([^`]+)`")
-BLOCK = re.compile(r"^(?P<indent> *)\.\. math::(?P<first>[^\n]*)\n(?P<rest>(?:(?:(?P=indent) +[^\n]*)?(?:\n|\Z))*)", re.M)
+BLOCK = re.compile(
+    r"^(?P<indent> *)\.\. math::(?P<first>[^\n]*)\n(?P<rest>(?:(?:(?P=indent) +[^\n]*)?(?:\n|\Z))*)", re.M
+)
 DELIMITED = r"\\\((?P<inline>.+?)\\\)|\\\[(?P<block>.+?)\\\]"
 
 
