@@ -24,9 +24,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def expanded(nav: Any, docs: Path) -> Any:
-    """Return the navigation with the pages of `api/*.md`, and those that other patterns match."""
+    """Return the navigation with what its patterns match, `api/*.md` being the reference.
+
+    Groups in which nothing is left are left out.
+    """
     if isinstance(nav, dict):
-        return {title: expanded(entry, docs) for title, entry in nav.items()}
+        return {title: inner for title, entry in nav.items() if (inner := expanded(entry, docs))}
     if isinstance(nav, list):
         found = [expanded(entry, docs) for entry in nav]
         return [one for entry in found for one in (entry if isinstance(entry, list) else [entry]) if one]

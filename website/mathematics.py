@@ -47,8 +47,11 @@ class Formulas(InlineProcessor):
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[str | Element, int, int]:  # type: ignore[override] # noqa: N802
         """Return the formula, kept from further processing."""
-        display = "inline" if m["inline"] else "block"
-        return self.md.htmlStash.store(convert(m["inline"] or m["block"], display=display)), m.start(0), m.end(0)
+        if m["inline"]:
+            drawn = convert(m["inline"], display="inline")
+        else:
+            drawn = f'<span class="formula">{convert(m["block"], display="block")}</span>'
+        return self.md.htmlStash.store(drawn), m.start(0), m.end(0)
 
 
 class Mathematics(Extension):

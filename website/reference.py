@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 APPLICATIONS = ("ddapps.privacy", "ddapps.continual", "ddapps.federated", "ddapps.nas")
 FOLDER = "api"
+UNTITLED = {"show_root_heading": "false", "show_root_toc_entry": "false"}
 
 
 def source(module: str) -> Path | None:
@@ -42,6 +43,7 @@ def origin(module: str, name: str) -> str:
 
 
 def is_module(package: str, name: str) -> bool:
+    """Whether what a package calls `name` is a module."""
     return source(origin(package, name)) is not None
 
 
@@ -52,6 +54,7 @@ def packages() -> tuple[str, ...]:
 
 
 def place(package: str) -> str:
+    """Return the place of a package's page in the site."""
     return f"{FOLDER}/{package}.md"
 
 
@@ -68,7 +71,7 @@ def page(package: str) -> str:
     title = f"# `{package}`\n\n"
     names = read(package)[0]
     if not names:
-        return f"{title}::: {package}\n{options(show_root_heading='false')}"
+        return f"{title}::: {package}\n{options(**UNTITLED)}"
     at_root = {} if package == "ddcore" else {origin("ddcore", name): name for name in read("ddcore")[0]}
     whole, links = [], []
     for name in names:
@@ -81,16 +84,18 @@ def page(package: str) -> str:
             whole.append(f"::: {address}\n{options()}")
     listed = "\n".join(links)
     heading = "Packages" if package == "ddcore" else "Also in `ddcore`"
-    about = f"::: {package}\n{options(show_root_heading='false', members='[]')}"
+    about = f"::: {package}\n{options(**UNTITLED, members='[]')}"
     return "\n\n".join([title.strip(), about, *([f"## {heading}\n\n{listed}"] if links else []), *whole]) + "\n"
 
 
 def options(**given: str) -> str:
+    """Return the options of one entry, as they stand below it."""
     lines = [f"        {name}: {value}" for name, value in given.items()]
     return "    options:\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def first_line(module: str) -> str:
+    """Return what a module says of itself first."""
     path = source(module)
     assert path is not None, module
     return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
