@@ -18,8 +18,7 @@ from benchmarks.merging import Row, commit_of
 PAGE = Path(__file__).parents[1] / "docs" / "comparison.md"
 INTRODUCTION = """# Methods compared
 
-Each table holds one kind of data at one budget: what stands in it was trained, tested and paid for alike. Tables are sorted by their first
-score. **Bold** is the highest mean of a column, and every other one whose 95 % interval overlaps its interval: these runs do not tell
+Each table holds one kind of data at one budget, evaluated alike. Tables are sorted by their first score. **Bold** is the highest mean of a column, and every other one whose 95 % interval overlaps its interval: these runs do not tell
 them apart. *Italics* are what all data give. Bytes are those of the stored summary; selected images are bytes, most optimised ones floats, so that equal numbers of
 examples are not equal bytes.
 

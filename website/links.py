@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HELD = ("benchmarks/results", "examples", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 """Files and folders that the site holds beside docs/, if they are there."""
 KINDS = {".md", ".json", ".png", ".py", ".toml", ""}
-LINK = re.compile(r"(?P<open>\]\(|^\[[^\]]+\]:\s+)(?P<target>[^)#?\s]+)", re.MULTILINE)
-CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^(?P<fence>```|~~~).*?^(?P=fence)|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+LINK = re.compile(rf"{CODE.pattern}|(?P<open>\]\(|^\[[^\]]+\]:\s+)(?P<target>[^)#?\s]+)", CODE.flags)
 
 
 def held_files() -> Iterator[str]:
@@ -40,13 +40,14 @@ def for_site(markdown: str, page: str) -> str:
         markdown: its text.
         page: its place in the repository.
     """
-    here, code = ROOT / page, [match.span() for match in CODE.finditer(markdown)]
+    folder = (ROOT / page).parent
 
     def turned(match: re.Match[str]) -> str:
         target = match["target"]
-        inside = any(start <= match.start() < end for start, end in code)
-        file = Path(os.path.normpath(here.parent / target))
-        if inside or re.match(r"[a-z]+:|/", target) or not file.is_relative_to(ROOT):
+        if target is None or re.match(r"[a-z]+:|/", target):
+            return match.group()
+        file = Path(os.path.normpath(folder / target))
+        if not file.is_relative_to(ROOT):
             return match.group()
         if file.is_dir() and (file / "README.md").exists():
             file /= "README.md"

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-APPLICATIONS = ("ddapps.privacy", "ddapps.continual", "ddapps.federated", "ddapps.nas")
+COMMAND_LINE = "ddapps.cli"
 FOLDER = "api"
 UNTITLED = {"show_root_heading": "false", "show_root_toc_entry": "false"}
 
@@ -48,9 +48,14 @@ def is_module(package: str, name: str) -> bool:
 
 
 def packages() -> tuple[str, ...]:
-    """Return the packages of the reference: `ddcore`, its public packages, the applications."""
-    inner = [f"ddcore.{name}" for name in read("ddcore")[0] if is_module("ddcore", name)]
-    return ("ddcore", *inner, *APPLICATIONS)
+    """Return what the reference has pages of: `ddcore` and its packages, then the applications.
+
+    Modules that `ddcore` offers by name are among them, the command line is not.
+    """
+    offered = {f"ddcore.{name}" for name in read("ddcore")[0] if is_module("ddcore", name)}
+    core = {f"ddcore.{path.parent.name}" for path in ROOT.glob("core/ddcore/*/__init__.py")}
+    applications = {f"ddapps.{path.parent.name}" for path in ROOT.glob("ddapps/*/__init__.py")} - {COMMAND_LINE}
+    return ("ddcore", *sorted(offered | core), *sorted(applications))
 
 
 def place(package: str) -> str:
@@ -77,11 +82,13 @@ def page(package: str) -> str:
     for name in names:
         address, root_name = f"{package}.{name}", at_root.get(origin(package, name))
         if package == "ddcore" and is_module(package, name):
-            links.append(f"- [`{address}`]({address}.md): {first_line(address)}")
-        elif root_name:
+            continue
+        if root_name:
             links.append(f"- [`{address}`][ddcore.{root_name}]")
         else:
             whole.append(f"::: {address}\n{options()}")
+    if package == "ddcore":
+        links = [f"- [`{one}`]({one}.md): {first_line(one)}" for one in packages()[1:]]
     listed = "\n".join(links)
     heading = "Packages" if package == "ddcore" else "Also in `ddcore`"
     about = f"::: {package}\n{options(**UNTITLED, members='[]')}"
