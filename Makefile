@@ -6,7 +6,7 @@ TORCH ?=
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test device check mutants bench gpu clean
+.PHONY: help demo test device check mutants bench gpu site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -54,6 +54,14 @@ bench: $(VENV)/installed-dev  ## time one step of DM, DC and DSA on 28 px images
 
 gpu: $(VENV)/installed-dev  ## everything that needs a GPU, in ten minutes of it: parity, waits, step times
 	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
+
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $(VENV)/installed $@
+
+site: $(VENV)/installed-docs  ## build the site, strict, to out/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo out/site/index.html
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out
