@@ -49,9 +49,7 @@ def watched(target: dd.TargetData, method: dd.Method, *callbacks: Callback) -> C
     """Return the counts of the last but one step: the last one draws no further network."""
     seen: list[Counter[str]] = []
     with Watch() as watch:
-        dd.distill(
-            target, method, device=DEVICE, callbacks=[*callbacks, lambda progress: seen.append(watch.taken())]
-        )
+        dd.distill(target, method, device=DEVICE, callbacks=[*callbacks, lambda progress: seen.append(watch.taken())])
     return seen[-2]
 
 
