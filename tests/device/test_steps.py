@@ -62,7 +62,8 @@ def test_a_steady_step_does_not_wait_and_hardly_talks(name: str) -> None:
     assert counts["transfers"] <= MOST_TRANSFERS.get(name, 4), counts
 
 
-def test_callbacks_read_no_loss_at_a_steady_step(tmp_path: Path) -> None:
+def test_callbacks_read_no_loss_at_a_steady_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddcore.callbacks.rows.READ_SECONDS", 1e9)  # a slow machine would read meanwhile
     target = images(4, 20)
     observers = (
         dd.callbacks.CSVLog(tmp_path / "progress.csv"),
