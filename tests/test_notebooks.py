@@ -77,6 +77,7 @@ def test_a_summary_shows_its_facts_and_a_picture_of_each_class(few_digits: dd.Ta
     summary = dd.distill(named, dd.methods.random(ipc={0: 2, 1: 12, 7: 1}, preset="cpu"), seed=0)
     page = shown(summary)
     assert page.texts[:2] == ["random of few digits", f"15 examples of 3 classes, {summary.stored_bytes} bytes, preset cpu, 0 steps, {summary.record['seconds']} seconds"]  # fmt: skip
+    assert page.texts[2:] == [names[0], names[1], names[7]] and "b" not in page.tags
     assert [alt for alt, _ in page.pictures] == [names[0], names[1], names[7]]
     decoded = summary.decoded()
     for class_id, (_, pixels) in zip((0, 1, 7), page.pictures, strict=True):

@@ -38,7 +38,7 @@ def labelled(name: str, picture: Tensor) -> str:
     """Return a picture, ``height x width x 3`` bytes, under its name."""
     data = base64.b64encode(as_png(picture)).decode()
     image = f'<img src="data:image/png;base64,{data}" alt="{escape(name)}" style="max-width:100%;display:block">'
-    return f'<div style="margin:.4em 0">{escape(name)}{image}</div>'
+    return f'<div style="display:inline-block;vertical-align:top;margin:.3em 1em .3em 0">{escape(name)}{image}</div>'
 
 
 def text(lines: str) -> str:

@@ -137,6 +137,9 @@ def test_snapshots_are_the_states_of_shorter_runs(few_digits: dd.TargetData, tmp
         saved = dd.DataSummary.load(folder / f"{steps:08d}")
         assert saved.record["steps"] == steps
         assert torch.allclose(saved.tensors()[0], dd.distill(few_digits, toy(steps=steps)).tensors()[0])
+    more = dd.callbacks.Snapshots(folder, 2)  # a resumed run may be told another number
+    more(dd.Progress(5, 7, torch.tensor(0.0), 1.0, lambda: pytest.fail("step 5 is not chosen")))
+    assert sorted(p.name for p in folder.iterdir()) == ["00000001", "12345678", "mine"]
     with pytest.raises(SettingsError, match="count"):
         dd.callbacks.Snapshots(folder, 0)
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import ddcore as dd
+from ddcore.engine import Callback
 from tests.running import FOLLOWING, STEPPING, doubles, shrunk, untrained_teacher, with_experts
 
 if "DDAPPS_DEVICE" not in os.environ or shutil.which("c++") is None:
@@ -44,11 +45,11 @@ def method_of(name: str, target: dd.TargetData, ipc: int = 2) -> dd.Method:
     return method.with_teachers(untrained_teacher(target.spec)) if name in FOLLOWING else method
 
 
-def watched(target: dd.TargetData, method: dd.Method) -> Counter[str]:
+def watched(target: dd.TargetData, method: dd.Method, *callbacks: Callback) -> Counter[str]:
     """Return the counts of the last but one step: the last one draws no further network."""
     seen: list[Counter[str]] = []
     with Watch() as watch:
-        dd.distill(target, method, device=DEVICE, callbacks=[lambda progress: seen.append(watch.taken())])
+        dd.distill(target, method, device=DEVICE, callbacks=[*callbacks, lambda progress: seen.append(watch.taken())])
     return seen[-2]
 
 
@@ -59,6 +60,19 @@ def test_a_steady_step_does_not_wait_and_hardly_talks(name: str) -> None:
     assert counts["kernels"] > 50
     assert counts["waits"] == 0 or name in WAITING, counts
     assert counts["transfers"] <= MOST_TRANSFERS.get(name, 4), counts
+
+
+def test_callbacks_read_no_loss_at_a_steady_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddcore.callbacks.rows.READ_SECONDS", 1e9)  # a slow machine would read meanwhile
+    target = images(4, 20)
+    observers = (
+        dd.callbacks.CSVLog(tmp_path / "progress.csv"),
+        dd.callbacks.Snapshots(tmp_path / "snapshots", 2),
+        dd.callbacks.TensorBoard(tmp_path / "events", pictures=2),
+    )
+    plain, observed = (watched(target, method_of("dm", target), *some) for some in ((), observers))
+    assert observed["waits"] == plain["waits"] == 0
+    assert observed["transfers"] == plain["transfers"]
 
 
 @pytest.mark.parametrize("name", STEPPING)

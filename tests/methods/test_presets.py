@@ -70,4 +70,4 @@ def test_a_name_stands_for_the_method_with_settings_for_such_data(few_digits: dd
         dd.distill(few_digits, "dmm")
     for words in ({"ipc": 1}, {"preset": "cpu"}):
         with pytest.raises(SettingsError, match="of a method given by its name: dm was built with its own"):
-            dd.distill(few_digits, dd.methods.dm(preset="cpu"), **words)  # type: ignore[arg-type]
+            dd.distill(few_digits, dd.methods.dm(preset="cpu"), steps=0, **words)  # type: ignore[arg-type]
