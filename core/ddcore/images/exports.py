@@ -46,7 +46,7 @@ def write_folder(decoded: Decoded, path: Path, card: str) -> None:
 
 
 def write_npz(decoded: Decoded, path: Path, card: str) -> None:
-    """Write ``x_train`` (float32 in [0, 1]), ``y_train`` and ``class_names``; ``load_data`` reads it.
+    """Write ``x_train`` (float32 in [0, 1]), ``y_train`` and ``class_names``, as `load_data` reads.
 
     Labels that are distributions stand in ``y_soft`` too.
     """
