@@ -317,6 +317,7 @@ ELSEWHERE = {
     "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "teacher train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "show": {"--out", "--debug", "--help"},
+    "export": {"--form", "--out", "--debug", "--help"},
     "verify": {
         "--teacher",
         "--data",
@@ -351,6 +352,7 @@ def test_every_option_is_among_them() -> None:
         "experts train": set(EXPERTS),
         "teacher train": set(TEACHER),
         "show": set(),
+        "export": set(),
         "verify": set(VERIFY),
     }
     for command, elsewhere in ELSEWHERE.items():
