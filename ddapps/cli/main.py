@@ -95,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(options: argparse.Namespace, error: Exception, message: str, code: int = 1) -> int:
     if options.debug:
         raise error
-    print(f"ddapps {options.command}: error: {message}", file=sys.stderr)
+    command = " ".join(filter(None, ("ddapps", options.command, getattr(options, "action", ""))))
+    print(f"{command}: error: {message}", file=sys.stderr)
     return code
 
 
