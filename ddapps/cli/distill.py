@@ -167,7 +167,7 @@ def run(options: argparse.Namespace) -> None:
             raise
         error.summary.save(out / "last-good", overwrite=True)
         checkpoint.unlink(missing_ok=True)
-        raise
+        raise DivergenceError(error.step, error.summary, error.reason, kept=str(out / "last-good")) from error
     if together.rank > 0:
         return
     summary.save(out, overwrite=True)

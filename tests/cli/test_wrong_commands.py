@@ -7,14 +7,17 @@ names that grow with the library.
 from __future__ import annotations
 
 import argparse
+import pickle
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ddcore as dd
 from ddapps.cli.main import build_parser, main
+from ddcore.errors import Setting, SettingsError
 
 DISTILL = "distill digits --quiet --out out"
 SUMMARY = "give the folder that 'ddapps distill --out' wrote"
@@ -90,7 +93,7 @@ WRONG = {
     "privacy distill digits --epsilon 5 --delta 2 --out out": "ddapps privacy distill: error: argument --delta: 2 is out of range: give a "
     "number above 0 and below 1 (see ddapps privacy distill --help)",
     f"privacy distill ok.npz {PRIVATE}": "ddapps privacy distill: error: the classes of ok were read from its private examples: declare "
-    "them, --num-classes 10",
+    "them, --num-classes N",
     "privacy audit summary --data digits --canaries nowhere": "ddapps privacy audit: error: argument --canaries: 'nowhere' is not there: "
     "give DIR.private/canaries.json, which 'ddapps privacy distill --canaries N' wrote (see ddapps privacy audit --help)",
     "federated run digits --alpha -1": "ddapps federated run: error: argument --alpha: -1 is out of range: give a number above 0 (see ddapps "
@@ -153,3 +156,64 @@ def test_there_are_forty_and_every_command_is_among_them() -> None:
         "continual",
         "nas",
     } <= {*commands.choices} & {words.split()[0] for words in WRONG}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (f"{DISTILL} --ipc 1000", "or take what there is: --ipc clip:1000"),
+        (f"{DISTILL} --method random --steps 5", "no steps to take, 5 are asked for: leave out --steps STEPS"),
+        ("distill images --quiet --out out", "the images differ in size: give --size PX to resize them"),
+        ("distill images --size 9 --quiet --out out", "smaller than 9 x 9: choose a smaller size, or give --enlarge"),
+        ("distill broken --quiet --out out", "of 2 not readable: repair or remove, or give --skip-corrupt"),
+        (f"privacy distill alone --num-classes 2 {PRIVATE}", "declare them, --class-names A,B,..."),
+        (
+            "evaluate alone --data alone --quiet",
+            "has no test split: give data that have one, or load them with test= (in Python)",
+        ),
+    ],
+)
+def test_what_python_calls_by_a_keyword_is_said_as_an_option(
+    words: str, said: str, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    assert main(shlex.split(words)) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return a place with images of two sizes, with a broken one, and without a test split."""
+    for folder, sides in (("images", (8, 9)), ("broken", (8, 8)), ("alone", (8, 8))):
+        for name, side in zip(("cat", "dog"), sides, strict=True):
+            (tmp_path / folder / name).mkdir(parents=True)
+            for i in range(2):
+                Image.new("L", (side, side), 90 * i).save(tmp_path / folder / name / f"{i}.png")
+    (tmp_path / "broken" / "dog" / "0.png").write_bytes(b"no image")
+    np.savez(
+        tmp_path / "alone.npz", x_train=np.eye(8, dtype=np.uint8).repeat(8, 0).reshape(8, 8, 8), y_train=[0, 1] * 4
+    )
+    dd.distill(dd.load_data(tmp_path / "alone.npz"), dd.methods.random(ipc=1)).save(tmp_path / "summary")
+    return tmp_path
+
+
+def test_an_error_says_settings_in_the_words_of_its_reader() -> None:
+    error = SettingsError("give ", Setting("size"), " or ", Setting("ipc", "clip:5"), ", never ", 3)
+    assert str(error) == "give size= or ipc='clip:5', never 3"
+    assert error.said(lambda setting: f"<{setting.name}>") == "give <size> or <ipc>, never 3"
+    copied = pickle.loads(pickle.dumps(error))
+    assert copied.said(lambda setting: setting.name) == "give size or ipc, never 3"
+
+
+def test_a_run_that_fails_is_no_wrong_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1: it began. The message says where the last good state lies."""
+    monkeypatch.chdir(tmp_path)
+    words = "--ipc 1 --network 'convnet(width=4)' --steps 60 --set optimiser.learning_rate=1e30"
+    assert main(shlex.split(f"{DISTILL} {words}")) == 1
+    said = capsys.readouterr().err
+    assert "is not finite; the state before it is kept in out/last-good. Lower the learning rate" in said
+    assert dd.DataSummary.load("out/last-good").counts == dict.fromkeys(range(10), 1)
+    (tmp_path / "out" / "last-good" / "config.json").write_text("{}")
+    assert main(["show", "out/last-good"]) == 1

@@ -82,7 +82,7 @@ class Images(Modality):
         return show.as_text(decoded, per_class=per_class)
 
     def picture(self, decoded: Decoded) -> Tensor | None:
-        return show.draw(decoded)
+        return show.picture(decoded)
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
         return {"pixels": show.pixels_of}

@@ -7,7 +7,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ddcore.factorization.span import quantise
+from ddcore.ground import named_rows
 from ddcore.parts import Decoded
+
+FEW = 10
+"""So many classes are drawn larger."""
 
 
 def pixels_of(decoded: Decoded) -> Tensor:
@@ -34,6 +38,13 @@ def draw(decoded: Decoded, *, per_class: int = 10, side: int = 48, gap: int = 2)
             top, left = gap + r * height, gap + c * width
             canvas[:, top : top + image.shape[1], left : left + image.shape[2]] = image
     return canvas.permute(1, 2, 0).contiguous()
+
+
+def picture(decoded: Decoded) -> Tensor:
+    """Return what `draw` does, a class name beside each row, small examples enlarged to be seen."""
+    owners, gap = decoded.owners.unique().tolist(), 2
+    drawn = draw(decoded, side=96 if len(owners) <= FEW else 48, gap=gap)
+    return named_rows(drawn, [decoded.spec.name_of(c) for c in owners], (len(drawn) - gap) // len(owners))
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5, columns: int = 100) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground.tensorfile import write_atomically
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
@@ -28,24 +28,40 @@ def as_text(summary: Content, *, per_class: int = 5) -> str:
     return modality_named(summary.spec.modality).as_text(summary.decoded(), per_class)
 
 
+PICTURES: dict[str, dict[str, object]] = {
+    ".png": {"format": "PNG"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".webp": {"format": "WEBP", "lossless": True},
+}
+"""How a picture is written, by the ending of its name. JPEG changes pixels a little."""
+
+
 def save_picture(summary: Content, path: Path) -> None:
-    """Write the picture of the examples as PNG.
+    """Write the picture of the examples, as the ending of the name says.
 
     Raises:
+        SettingsError: the ending is not one of `PICTURES`.
         UnsupportedError: such examples have no picture.
     """
-    drawn = _picture(summary)
+    if path.suffix.lower() not in PICTURES:
+        *most, last = sorted(PICTURES)
+        raise SettingsError(
+            f"a picture is written as {', '.join(most)} or {last}: {path.name} is none of them, give another name"
+        )
+    drawn = _picture(summary, path.suffix.lower())
     if drawn is None:
         raise UnsupportedError(f"{summary.spec.modality} have no picture: show them as text")
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, drawn)
 
 
-def _picture(summary: Content) -> bytes | None:
+def _picture(summary: Content, ending: str = ".png") -> bytes | None:
     picture = modality_named(summary.spec.modality).picture(summary.decoded())
     if picture is None:
         return None
     buffer = io.BytesIO()
-    Image.fromarray(picture.numpy()).save(buffer, format="PNG")
+    Image.fromarray(picture.numpy()).save(buffer, **PICTURES[ending])
     return buffer.getvalue()
 
 
