@@ -50,7 +50,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--length", type=whole(), metavar="N", help="words of a sentence that are read (default: 30)")
     group.add_argument("--setting", choices=("transductive", "inductive"), help="of a graph: what networks see")
-    group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
+    group.add_argument(
+        "--modality",
+        choices=tuple(MODALITIES),
+        metavar="M",
+        help=f"what the data are, where they do not say it: {', '.join(MODALITIES)}",
+    )
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:

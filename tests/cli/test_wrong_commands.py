@@ -165,10 +165,10 @@ def test_there_are_forty_and_every_command_is_among_them() -> None:
         (f"{DISTILL} --method random --steps 5", "no steps to take, 5 are asked for: leave out --steps STEPS"),
         ("distill images --quiet --out out", "the images differ in size: give --size PX to resize them"),
         ("distill images --size 9 --quiet --out out", "smaller than 9 x 9: choose a smaller size, or give --enlarge"),
-        ("distill broken --quiet --out out", "of 2 not readable: repair or remove, or give --skip-corrupt"),
+        ("distill broken --quiet --out out", "of 4 not readable: repair or remove, or give --skip-corrupt"),
         (f"privacy distill alone --num-classes 2 {PRIVATE}", "declare them, --class-names A,B,..."),
         (
-            "evaluate alone --data alone --quiet",
+            "evaluate summary --data alone.npz --quiet",
             "has no test split: give data that have one, or load them with test= (in Python)",
         ),
     ],

@@ -36,13 +36,13 @@ def named_rows(picture: Tensor, names: Sequence[str], height: int) -> Tensor:
     whole = torch.full((each * height + margin, columns * width, 3), 255, dtype=torch.uint8)
     for place in range(len(names)):
         column, row = divmod(place, each)
-        source = picture[place * height : (place + 1) * height + margin]
-        whole[row * height : (row + 1) * height + margin, column * width + left : (column + 1) * width] = source
+        top, start = margin + row * height, margin + place * height
+        whole[top : top + height, column * width + left : (column + 1) * width] = picture[start : start + height]
     image = Image.fromarray(whole.numpy())
     draw = ImageDraw.Draw(image)
     for place, name in enumerate(shown):
         column, row = divmod(place, each)
-        middle = (column * width + MARGIN, row * height + margin + (height - margin) / 2)
+        middle = (column * width + MARGIN, margin + (row + 0.5) * height)
         draw.text(middle, name, fill="black", font=font, anchor="lm")
     return torch.from_numpy(np.asarray(image).copy())
 
