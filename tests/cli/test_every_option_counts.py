@@ -392,5 +392,5 @@ def test_what_evaluate_prints_and_writes_is_what_the_library_returns(
 def test_a_teacher_that_no_part_follows_is_said_to_be_unused(
     ask: Callable[[list[str]], Asked], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask(["distill", folder, "--out", "x", "--method", "dm", "--ipc", "1", "--teacher", "nowhere"])
+    ask(["distill", folder, "--out", "x", "--method", "dm", "--ipc", "1", "--teacher", folder])
     assert "dm follows no teacher" in capsys.readouterr().err
