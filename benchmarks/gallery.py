@@ -114,7 +114,7 @@ def main() -> None:
 
 def make(piece: Piece) -> None:
     """Run a piece's command, if its data are there and its summary is not."""
-    if not (MADE / piece.name).exists():
+    if not (MADE / piece.name / "config.json").exists():
         for command in filter(None, (piece.before, piece.command)):
             words = [found(word) for word in shlex.split(command)[1:]]
             if None in words:

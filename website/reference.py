@@ -79,7 +79,7 @@ def page(package: str) -> str:
         return f"{title}::: {package}\n{options(**UNTITLED)}"
     at_root = {} if package == "ddcore" else {origin("ddcore", name): name for name in read("ddcore")[0]}
     whole, links = [], []
-    for name in names:
+    for name in sorted(names, key=str.isupper):
         address, root_name = f"{package}.{name}", at_root.get(origin(package, name))
         if package == "ddcore" and is_module(package, name):
             continue
