@@ -43,8 +43,9 @@ def origin(module: str, name: str) -> str:
 
 
 def is_module(package: str, name: str) -> bool:
-    """Whether what a package calls `name` is a module."""
-    return source(origin(package, name)) is not None
+    """Whether what a package calls `name` is a module of its own."""
+    address = f"{package}.{name}"
+    return origin(package, name) == address and source(address) is not None
 
 
 def packages() -> tuple[str, ...]:
