@@ -44,7 +44,7 @@ def losses(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     scale = alt.Scale(type="log") if low > 0 and high / low > LOGARITHMIC_FROM else alt.Scale(zero=False, nice=True)
     x = alt.X("step", type="quantitative", title="step", axis=alt.Axis(grid=False, tickCount=6))
     base = alt.Chart(alt.Data(values=list(points)))
-    title = "loss (log scale)" if scale.type == "log" else "loss"  # type: ignore[attr-defined]
+    title = "loss (log scale)" if scale.type == "log" else "loss"
     y = alt.Y("low", type="quantitative", scale=scale, title=title, axis=alt.Axis(tickCount=5))
     band = base.mark_area(color=ACCENT, opacity=0.16).encode(x=x, y=y, y2="high")
     line = base.mark_line(color=ACCENT, strokeWidth=1.75).encode(x=x, y=alt.Y("loss", type="quantitative"))
