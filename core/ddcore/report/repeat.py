@@ -62,7 +62,7 @@ def _words(summary: DataSummary, recorded: Mapping[str, Any], data: str) -> list
     asked = ",".join(f"{c}:{n}" for c, n in ipc.items()) if isinstance(ipc, Mapping) else str(ipc)
     given = {int(c): n for c, n in ipc.items()} if isinstance(ipc, Mapping) else ipc
     found = []
-    for preset in PRESETS:
+    for preset in sorted(PRESETS, key=lambda name: name != recorded.get("preset")):
         try:
             method = build_method(recorded["name"], ipc=given, preset=preset, data=data, target=summary.spec)
             more = _overriding(method, recorded)
