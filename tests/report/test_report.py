@@ -268,4 +268,4 @@ def test_the_command_writes_the_page_of_the_library(tmp_path: Path, capsys: pyte
     assert page.to_json()["summaries"][0]["command"].startswith("ddapps distill iris --modality tables --method random")
     assert len(out.read_text()) == pytest.approx(len(page.html), abs=200)
     assert main(["report", str(tmp_path / "none"), "--data", "iris", "--out", str(out)]) == 1
-    assert str(tmp_path / "none") in capsys.readouterr().err
+    assert capsys.readouterr().err.count("\n") == 1

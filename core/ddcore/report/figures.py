@@ -95,7 +95,7 @@ def scores_figure(name: str, measured: Measured) -> Figure:
     said = "; ".join(str(mark["says"]) for mark in marks)
     return Figure(
         name=f"{name}-scores",
-        title="On other networks, beside real examples" if several else "Beside real examples of equal bytes",
+        title="Beside real examples, on several networks" if several else "Beside real examples of equal bytes",
         says=f"{title}, mean and 95 % interval. {said}.",
         chart=charts.scores(marks, runs, domain, title),
         columns=("trained on", "network", title, "runs", "examples"),
