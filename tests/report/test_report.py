@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shlex
@@ -140,13 +141,31 @@ def test_the_command_names_the_settings_of_the_record(name: str, digits: dd.Targ
 
 
 @pytest.mark.parametrize(
-    "more", [{"start": {"sha256": "0"}}, {"labelled": {}}, {"method": {"name": "mine"}}, {"seed": None}]
+    "more",
+    [{"start": {"sha256": "0"}}, {"labelled": {}}, {"method": {"name": "mine"}}, {"seed": None}, {"privacy": {}}],
 )
 def test_no_command_is_said_where_the_record_does_not_know_it(more: dict[str, object], digits: dd.TargetData) -> None:
     made = dd.distill(digits, dd.methods.random(ipc=1))
     made = replace(made, record=json.loads(json.dumps(dict(made.record))))
     assert command_of(made, "digits") == "ddapps distill digits --method random --ipc 1 --preset cpu --seed 0 --out DIR"
     assert command_of(replace(made, record={**made.record, **more}), "digits") is None
+
+
+def test_the_command_names_a_normalisation_where_its_settings_are_known() -> None:
+    for name, said in (("none", "--normalisation none "), ("standard", ""), ("zca", None)):
+        made = dd.distill(dd.load_data("digits", normalisation=name), dd.methods.random(ipc=1, preset="paper"))
+        made = replace(made, record=json.loads(json.dumps(dict(made.record))))
+        wanted = f"ddapps distill digits {said}--method random --ipc 1 --preset paper --seed 0 --out DIR"
+        assert command_of(made, "digits") == (None if said is None else wanted)
+
+
+def test_a_private_summary_shows_its_claim_and_who_checks_it(few_digits: dd.TargetData) -> None:
+    made = dd.distill(few_digits, dd.methods.random(ipc=1))
+    claim = {"epsilon": 3.25, "delta": 1e-5, "mechanism": "<b>noise</b>"}
+    page = page_of(replace(made, record={**made.record, "privacy": claim, "data_sha256": None}), few_digits)
+    for said in ("3.25", "1e-05", "&lt;b&gt;noise", "ddapps privacy verify DIR", "cannot be repeated", "does not say"):
+        assert said in page.html
+    assert html.unescape(re.findall(r'srcdoc="([^"]*)"', page._repr_html_())[0]) == page.html
 
 
 def test_pictures_of_the_gallery_are_the_pixels(place: Path) -> None:
