@@ -1,9 +1,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What pip installs first, such as TORCH="torch==2.13.0". docs/install.md says where builds for the CPU alone are.
+TORCH ?=
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test device check mutants bench gpu clean
+.PHONY: help demo test device check mutants bench gpu site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -13,11 +16,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable ".[dev]"
 	touch $(VENV)/installed $@
 
 demo: $(VENV)/installed  ## distil the embedded digits to one image per class, evaluate, show
@@ -49,6 +54,14 @@ bench: $(VENV)/installed-dev  ## time one step of DM, DC and DSA on 28 px images
 
 gpu: $(VENV)/installed-dev  ## everything that needs a GPU, in ten minutes of it: parity, waits, step times
 	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
+
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $(VENV)/installed $@
+
+site: $(VENV)/installed-docs  ## build the site, strict, to out/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo out/site/index.html
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out

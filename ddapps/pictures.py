@@ -20,7 +20,7 @@ def as_png(path: str | Path) -> Path:
     if path.suffix.lower() != ".png":
         raise SettingsError(f"the picture is a PNG: give it a name that ends in .png, not {path.name}")
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("a picture", "matplotlib", "benchmarks")
+        raise MissingExtraError("a picture", "matplotlib", "plots")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -106,7 +106,7 @@ class Compression:
         return override(method, "factorization.ipc", ipc)
 
     def _in_bytes(self, limit: int, target: dd.TargetData | dd.Spec) -> dd.Method:
-        budget = dd.Budget(limit)
+        budget = dd.Budget(limit, beyond=True)
         if isinstance(self.method, str):
             return build_method(
                 self.method, preset=self.preset, target=target, budget=budget, storage=self.storage, clip=True

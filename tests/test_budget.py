@@ -33,7 +33,14 @@ def test_what_an_ipc_costs_buys_it_back(few_digits: dd.TargetData) -> None:
         assert budget.bytes == 3 * ipc * (4 * 64 + 1)
         assert budget.fit(Pixels(), few_digits).ipc == ipc
     assert dd.Budget(budget.bytes - 1).fit(Pixels(ipc=7), few_digits).ipc == 9
-    assert dd.Budget(10**9).fit(Pixels(), few_digits).ipc == 40, "not more than there are"
+    assert dd.Budget(10**9, beyond=True).fit(Pixels(), few_digits).ipc == 40, "not more than there are"
+
+
+def test_more_than_the_data_have_is_no_budget(few_digits: dd.TargetData) -> None:
+    most = len(few_digits.train) * (64 + 1)
+    assert dd.Budget(most).fit(Pixels(storage="uint8", clip=True), few_digits).ipc == 40
+    with pytest.raises(BudgetError, match=f"a budget of {most + 1} bytes is more than the {most} of the training"):
+        dd.Budget(most + 1).fit(Pixels(), few_digits)
 
 
 @pytest.mark.parametrize("name", [name for name in OF_IMAGES if METHODS[name].build(ipc=1, preset="paper").matching])
@@ -42,7 +49,7 @@ def test_no_method_ever_exceeds_its_budget(few_digits: dd.TargetData, name: str)
     smallest = shrunk(name, ipc=1, steps=1)
     least = dd.Budget.of(smallest, few_digits).bytes
     for more in (0, 300, 2000):
-        method = dd.Budget(least + more).fit(smallest, few_digits)
+        method = dd.Budget(least + more, beyond=True).fit(smallest, few_digits)
         summary = dd.distill(few_digits, method)
         assert summary.stored_bytes <= dd.Budget.of(method, few_digits).bytes <= least + more
 

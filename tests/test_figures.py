@@ -1,9 +1,9 @@
 """Every measured figure on a page stands in a result file that its section links.
 
 The rounding is the same. Checked everywhere: ``x ± y``, ``x [a, b]``, and the decimals of JSON
-examples. In sections that link results: every decimal outside code. In docs/results.md also every
-number of a table. Published figures are known by that word in their sentence, and stand in the last
-column of docs/status.md.
+examples. In sections that link results: every decimal outside code. In docs/results.md,
+docs/comparison.md and the notes beside the results also every number of a table. Published figures
+are known by that word in their sentence, and stand in the last column of docs/status.md.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from ddcore.evaluation import mean_std_ci95
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+INDEX = RESULTS / "README.md"
 FILES = sorted(RESULTS.glob("*.json"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
+NOTES = RESULTS / "notes"
+MEASURED = {ROOT / "docs" / name for name in ("results.md", "comparison.md")} | set(NOTES.glob("*.md"))
+"""Pages of measurements, where every number of a table counts."""
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(NOTES.glob("*.md"))]
 
 N = r"\d*\.?\d+"
 PAIR = re.compile(rf"({N})\s±\s({N})")
@@ -60,7 +63,9 @@ def sections(page: Path) -> Iterator[Section]:
     for start, end in pairwise(starts):
         links = [(page.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", plain[start:end])]
         files = [
-            f for f in links if f != page and (f.parent == RESULTS or f.name == "results.md") and f.suffix != ".png"
+            f
+            for f in links
+            if f.suffix != ".png" and ((f.parent == RESULTS and f != INDEX) or (f in MEASURED and page not in MEASURED))
         ]
         examples = "".join(re.findall(r"^```json\n(.*?)^```", text[start:end], re.DOTALL | re.MULTILINE))
         prose = THOUSANDS.sub("", re.sub(r"`[^`]*`|\]\([^)]*\)", blank, plain[start:end]))
@@ -130,8 +135,8 @@ def figures(page: Path, section: Section) -> Iterator[tuple[int, tuple[str, ...]
     for sentence in SENTENCE.finditer(section.text):
         text, is_published = sentence.group(), "ublished" in sentence.group()
         patterns = [PAIR, INTERVAL]
-        patterns += [DECIMAL] if section.files or page.name == "results.md" else []
-        patterns += [NUMBER] if page.name == "results.md" and text.startswith("|") else []
+        patterns += [DECIMAL] if section.files or page in MEASURED else []
+        patterns += [NUMBER] if page in MEASURED and text.startswith("|") else []
         for pattern in patterns:
             for found in pattern.finditer(text):
                 yield section.text.count("\n", 0, sentence.start() + found.start()), found.groups(), is_published

@@ -46,11 +46,13 @@ from ddcore.evaluation import (
     evaluate_fairly,
     evaluate_kernel,
     storage,
+    verify,
 )
 from ddcore.ground import Optimiser, Workers
 from ddcore.parts import Batch, Method, Recipe, Run, Spec, TargetData
+from ddcore.report import Page, report
 from ddcore.settings import describe, override
-from ddcore.summary import DataSummary, concat
+from ddcore.summary import DataSummary, concat, summaries
 from ddcore.training import Teacher
 from ddcore.version import __version__
 
@@ -60,6 +62,7 @@ __all__ = [
     "DataSummary",
     "Method",
     "Optimiser",
+    "Page",
     "Progress",
     "Recipe",
     "Run",
@@ -96,11 +99,14 @@ __all__ = [
     "networks",
     "override",
     "parts",
+    "report",
     "sources",
     "storage",
+    "summaries",
     "tables",
     "text",
     "train_experts",
     "train_teacher",
     "training",
+    "verify",
 ]

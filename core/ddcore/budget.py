@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.parts import Factorization, Method, Spec, TargetData, largest_size
 from ddcore.settings import override, require_counts
+from ddcore.summary import original_bytes
 
 UNBOUNDED = 2**40
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
@@ -23,6 +24,8 @@ class Budget:
 
     Attributes:
         bytes: how many.
+        beyond: whether they may be more than the data's own, as those of a memory that other data
+            share. Else `fit` refuses them: nothing would be left to distill.
 
     Example:
         ``Budget.of(dd.methods.dm(ipc=1), target)`` is what one image per class costs;
@@ -30,6 +33,7 @@ class Budget:
     """
 
     bytes: int
+    beyond: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         require_counts(bytes=self.bytes)
@@ -50,7 +54,8 @@ class Budget:
         """Return what a method, or a factorization alone, stores at most for some data."""
         spec, available = _facts(target)
         factorization, learned = _parts(priced)
-        return cls(factorization.max_bytes(spec, available) + learned + _label_bytes(priced, spec, available))
+        cost = factorization.max_bytes(spec, available) + learned + _label_bytes(priced, spec, available)
+        return cls(cost, beyond=True)
 
     def fit(self, priced: Priced, target: TargetData | Spec) -> Priced:
         """Return a method, or a factorization, of the largest sizes that this budget buys.
@@ -65,7 +70,14 @@ class Budget:
 
         Raises:
             BudgetError: it does not buy one item per class. The message names the least that does.
+                Or it is more than the training examples have, and not ``beyond``.
         """
+        if isinstance(target, TargetData) and not self.beyond:
+            most = original_bytes(target.spec, len(target.train))
+            if self.bytes > most:
+                raise BudgetError(
+                    f"a budget of {self.bytes} bytes is more than the {most} of the training examples themselves: give less"
+                )
         factorization, learned = _parts(priced)
         if learned >= self.bytes:
             raise BudgetError(f"the recipe alone has {learned} bytes of learned numbers, the budget is {self.bytes}")

@@ -7,12 +7,17 @@ allowed and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 
 class DistillationError(Exception):
     """Root of the tree: catching it catches every deliberate error of ddcore and ddapps."""
+
+
+class DistillationWarning(UserWarning):
+    """What runs, but hardly as it was meant. The text says what to do."""
 
 
 DAMAGES = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, MemoryError, OSError)
@@ -31,11 +36,28 @@ class BudgetError(DistillationError, ValueError):
     """A budget that the data cannot fill, such as more examples per class than a class has."""
 
 
+def did_you_mean(given: object, known: Iterable[object]) -> str:
+    """Return `` (did you mean 'dm'?)`` for the known name that is most like the given one.
+
+    Case does not count, nor do settings in brackets after the name. The text is empty where no name
+    is like it. It is meant to stand right behind the given name in a message.
+
+    Args:
+        given: what a user wrote.
+        known: the names that there are. Those with a slash, such as ``path/to/file``, are no names.
+    """
+    by_lower = {name.lower(): name for name in map(str, known) if "/" not in name}
+    wanted = str(given).partition("(")[0].strip().lower()[:100]
+    found = get_close_matches(wanted, by_lower, n=1)
+    return f" (did you mean {by_lower[found[0]]!r}?)" if found else ""
+
+
 class UnknownNameError(DistillationError, ValueError):
     """A name that nothing carries."""
 
-    def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {kind} {given!r}: choose one of {', '.join(sorted(known))}")
+    def __init__(self, kind: str, given: object, known: Iterable[object]) -> None:
+        names = sorted(map(str, known))
+        super().__init__(f"unknown {kind} {given!r}{did_you_mean(given, names)}: choose one of {', '.join(names)}")
 
 
 class UnsupportedError(DistillationError, TypeError):
@@ -66,6 +88,24 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class AddressError(DistillationError, OSError):
+    """A file at an address that cannot be fetched or written within its bounds."""
+
+
+class ClaimError(DistillationError, ValueError):
+    """A summary's card that says what is not true."""
+
+
+class WritingError(DistillationError, OSError):
+    """A file that cannot be written: the disk is full, or the folder may not be written to."""
+
+    def __init__(self, path: object, nbytes: int, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written ({nbytes} bytes): {error.strerror or error}. Free space or choose another place; "
+            "what was there before is kept"
+        )
+
+
 class CertificateError(SummaryFormatError):
     """A privacy certificate that is missing, damaged, or contradicts itself."""
 
@@ -79,7 +119,7 @@ class MissingExtraError(DistillationError, ImportError):
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs {package}: pip install 'ddapps[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+            f"{what} needs {package}: pip install -e '.[{extra}]' in a checkout, pip install 'FILE.whl[{extra}]' of a wheel"
         )
 
 

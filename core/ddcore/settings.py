@@ -10,7 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError, UnknownNameError, did_you_mean
 
 S = TypeVar("S")
 
@@ -59,7 +59,10 @@ def override(settings: S, path: str, value: object) -> S:
         raise SettingsError(f"{type(settings).__name__} has no setting {name!r}")
     allowed = [f.name for f in dataclasses.fields(settings) if f.init]
     if name not in allowed:
-        raise SettingsError(f"{type(settings).__name__} has no setting {name!r}: choose one of {', '.join(allowed)}")
+        raise SettingsError(
+            f"{type(settings).__name__} has no setting {name!r}{did_you_mean(name, allowed)}: "
+            f"choose one of {', '.join(allowed)}"
+        )
     current = getattr(settings, name)
     new = override(current, rest, value) if rest else _as(_hints(type(settings))[name], value, path)
     return dataclasses.replace(settings, **{name: new})

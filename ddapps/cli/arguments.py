@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ddcore as dd
+from ddapps.cli.kinds import existing, folder, whole
+from ddapps.cli.parser import sentence
 from ddcore.errors import SettingsError
 from ddcore.ground import Workers
 from ddcore.parts import MODALITIES
@@ -24,7 +27,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> Any:
     """Add how images are loaded, and return the group of these options."""
     parser.set_defaults(modality="images", target=None, task=None, setting=None, embeddings=None, length=None)
     group = parser.add_argument_group("data")
-    group.add_argument("--size", type=int, metavar="PX", help="bring the images of a folder to this side")
+    group.add_argument("--size", type=whole(), metavar="PX", help="bring the images of a folder to this side")
     group.add_argument("--enlarge", action="store_true", help="accept images of a folder that are smaller")
     group.add_argument("--skip-corrupt", action="store_true", help="leave out images of a folder that cannot be read")
     group.add_argument("--no-mirror", action="store_true", help="a mirrored image may be of another class (no flips)")
@@ -42,17 +45,22 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--task", choices=("classification", "regression"), help="of a table (default: by its target)")
     group.add_argument(
         "--embeddings",
-        type=Path,
+        type=existing("word vectors: an .npz of words and vectors, or the text file of GloVe"),
         metavar="FILE",
         help="word vectors: an .npz of words and vectors, or GloVe's text file",
     )
-    group.add_argument("--length", type=int, metavar="N", help="words of a sentence that are read (default: 30)")
+    group.add_argument("--length", type=whole(), metavar="N", help="words of a sentence that are read (default: 30)")
     group.add_argument("--setting", choices=("transductive", "inductive"), help="of a graph: what networks see")
     group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
     """Load the data that the options describe."""
+    return dd.load_data(source, **loading(options, **settings))
+
+
+def loading(options: argparse.Namespace, **settings: Any) -> dict[str, Any]:
+    """Return the options of `load_data` that were given, ``settings`` among them."""
     words = {
         "modality": options.modality,
         "size": options.size,
@@ -66,13 +74,34 @@ def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.Target
         "embeddings": options.embeddings,
         "length": options.length,
     }
-    return dd.load_data(source, **{key: value for key, value in (words | settings).items() if value is not None})
+    return {key: value for key, value in (words | settings).items() if value is not None}
+
+
+def data_words(options: argparse.Namespace) -> str:
+    """Return the words that name the data of a command that has ``--data``, for a shell."""
+    named = {
+        "--modality": options.modality,
+        "--size": options.size,
+        "--data-root": options.data_root,
+        "--target": options.target,
+        "--task": options.task,
+        "--setting": options.setting,
+        "--embeddings": options.embeddings,
+        "--length": options.length,
+    }
+    flags = {
+        "--enlarge": options.enlarge,
+        "--skip-corrupt": options.skip_corrupt,
+        "--no-mirror": options.no_mirror,
+    }
+    words = [options.data, *(flag for flag, given in flags.items() if given)]
+    return shlex.join([*words, *(w for name, v in named.items() if v is not None for w in (name, str(v)))])
 
 
 def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str) -> None:
     """Add how networks are trained on real data, and where ``kept``, what is kept of them, goes."""
-    parser.add_argument("--epochs", type=int, default=epochs, help=f"passes over the data (default: {epochs})")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    parser.add_argument("--epochs", type=whole(), default=epochs, help=f"passes over the data (default: {epochs})")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument(
         "--set",
         action="append",
@@ -82,7 +111,7 @@ def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str
     )
     parser.add_argument("--normalisation", help="as in distill (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=f"where {kept} kept")
+    parser.add_argument("--out", required=True, type=folder, metavar="DIR", help=f"where {kept} kept")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
 
@@ -100,22 +129,25 @@ def teachers_of(options: argparse.Namespace) -> tuple[dd.Teacher, ...]:
 
 
 def add_actions(
-    commands: Any, name: str, help: str, *adding: Callable[[Any], argparse.ArgumentParser]
+    commands: Any, name: str, does: str, *adding: Callable[[Any], argparse.ArgumentParser]
 ) -> argparse.ArgumentParser:
     """Add a command that has actions of its own, each with ``act`` among its defaults.
 
     Args:
         commands: what commands are added to.
         name: of the command.
-        help: what it does.
-        adding: each adds one action and returns its parser.
+        does: what it does.
+        adding: each adds one action and returns its parser. The first one's example is also
+            the command's.
     """
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=does, description=sentence(does))
     actions = parser.add_subparsers(dest="action", required=True)
-    for add in adding:
-        add(actions).add_argument(
+    added = [add(actions) for add in adding]
+    for action in added:
+        action.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
         )
+    parser.epilog, actions.metavar = added[0].epilog, "|".join(actions.choices)
     return parser
 
 
@@ -134,7 +166,7 @@ def add_worker_options(parser: argparse.ArgumentParser, what: str) -> None:
     """Add how many processes share the work, and where they are."""
     parser.add_argument(
         "--workers",
-        type=int,
+        type=whole(0),
         default=0,
         metavar="N",
         help=f"take {what} in N processes of Ray, each on one thread (default: 0, this process takes all)",

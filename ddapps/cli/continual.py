@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
+from ddapps.cli.kinds import file, folder, json_file, number, whole
+from ddapps.cli.parser import add_command
 from ddcore.methods import METHODS
 
 run = act
@@ -18,11 +19,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_run(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "run", help="methods and baselines at equal stored bytes, on several orders of classes"
+    parser = add_command(
+        actions,
+        "run",
+        "methods and baselines at equal stored bytes, on several orders of classes",
+        "ddapps continual run digits --tasks 5 --method dm --memory 1-per-class",
     )
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
-    parser.add_argument("--tasks", type=int, default=5, help="experiences that the classes are cut into (default: 5)")
+    parser.add_argument(
+        "--tasks", type=whole(), default=5, help="experiences that the classes are cut into (default: 5)"
+    )
     parser.add_argument(
         "--method", default="dm", help=f"one or several, comma-separated, of {', '.join(METHODS)} (default: dm)"
     )
@@ -38,14 +44,14 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         help="comma-separated: selection rules (recalled as methods are), reservoir, class-balanced, experience-balanced (Avalanche's "
         "replay, tuned on a validation split), sample-condensation, composite-memory, naive (default: random,herding,reservoir,class-balanced)",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="orders of classes (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument("--seeds", type=whole(), default=3, help="orders of classes (default: 3)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
     parser.add_argument(
         "--network", default="convnet(width=32)", help="trained and distilled on (default: convnet(width=32))"
     )
     parser.add_argument("--protocol", default="dc", help="of recall: dc, dsa or quick (default: dc)")
-    parser.add_argument("--steps", type=int, help="outer steps of methods, instead of the preset's")
-    parser.add_argument("--max-seconds", type=float, metavar="S", help="of each distillation")
+    parser.add_argument("--steps", type=whole(), help="outer steps of methods, instead of the preset's")
+    parser.add_argument("--max-seconds", type=number(), metavar="S", help="of each distillation")
     parser.add_argument(
         "--no-float32", action="store_true", help="leave out the first method's row in four bytes per number"
     )
@@ -54,12 +60,14 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
-    parser.add_argument("--png", metavar="FILE", type=Path, help="draw the accuracy after each experience")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
+    parser.add_argument("--png", metavar="FILE", type=file, help="draw the accuracy after each experience")
     parser.add_argument(
         "--out",
         metavar="DIR",
-        type=Path,
+        type=folder,
         help="keep memories and outcomes; the same words go on from there after a crash",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")

@@ -20,6 +20,8 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
+from ddapps.cli.kinds import folder, number, require_own, whole
+from ddapps.cli.parser import add_command
 from ddcore.engine import Callback
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
@@ -36,7 +38,9 @@ PROGRESS, SNAPSHOTS = "progress.csv", "snapshots"
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("distill", help="distill data into a summary")
+    parser = add_command(
+        commands, "distill", "distill data into a summary", "ddapps distill digits --method dm --ipc 10 --out out/dm"
+    )
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--method", help=f"one of {', '.join(METHODS)} (default: dm)")
     parser.add_argument(
@@ -56,12 +60,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--ratio",
-        type=float,
+        type=number(),
         metavar="R",
         help="synthetic nodes as a share of all nodes of a graph, such as 0.026, instead of --ipc",
     )
     parser.add_argument(
-        "--users", type=int, metavar="N", help="synthetic users of interactions; another word for --ipc"
+        "--users", type=whole(), metavar="N", help="synthetic users of interactions; another word for --ipc"
     )
     add_teacher_option(parser, "methods and --labels that follow one")
     parser.add_argument(
@@ -104,16 +108,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="examples per class; 0:1,7:10 says it per class id; clip:N takes N, or all that a smaller class has; total:N shares out N in all (default: 10)",
     )
     parser.add_argument("--preset", choices=PRESETS, help="settings (default: cpu on a processor, paper on a GPU)")
-    parser.add_argument("--steps", type=int, help="outer steps, instead of the preset's")
-    parser.add_argument("--max-seconds", type=float, metavar="S", help="stop after this time")
+    parser.add_argument("--steps", type=whole(), help="outer steps, instead of the preset's")
+    parser.add_argument("--max-seconds", type=number(), metavar="S", help="stop after this time")
     parser.add_argument(
         "--checkpoint-seconds",
-        type=float,
+        type=number(ends=True),
         default=30.0,
         metavar="S",
         help="least time between checkpoints (default: 30)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of all random numbers (default: 0)")
     parser.add_argument(
         "--network",
         help="network to distill on, such as 'convnet(width=64)'; of several, each is drawn in turn at random",
@@ -130,7 +134,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="experts for trajectory matching (ddapps experts train); default: they are trained first",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the summary is written")
+    parser.add_argument("--out", required=True, type=folder, metavar="DIR", help="where the summary is written")
     parser.add_argument("--overwrite", action="store_true", help="replace a summary that is there")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -139,6 +143,7 @@ def run(options: argparse.Namespace) -> None:
     """Distill, save, and say where the result lies. A run that was cut short goes on."""
     together = launched()
     options.quiet = options.quiet or together.rank > 0
+    require_own(options.out, options.overwrite)
     target = load(options, options.data, normalisation=options.normalisation)
     method = method_from(options, target)
     if options.normalisation is None and method.normalisation is not None:
@@ -332,7 +337,7 @@ def _composed(
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:
     """Whether ``out`` holds the finished summary of the same words; refuse to replace any other."""
     record = dd.DataSummary.load(out).record
-    described = method.at_precision(options.precision, resolve_device(options.device)).describe()
+    described = method.at_precision(options.precision, resolve_device(options.device)).described_after(method.steps)
     wanted = {"data_sha256": target.fingerprint(), "method": described, "seed": options.seed}
     if any(record.get(key) != value for key, value in wanted.items()):
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")

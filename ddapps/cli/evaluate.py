@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
@@ -20,11 +20,15 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
+from ddapps.cli.kinds import json_file, number, summary, whole
+from ddapps.cli.parser import add_command
+from ddcore.errors import SettingsError, SummaryFormatError
 from ddcore.evaluation import (
     PAPER,
     PROTOCOLS,
     Beside,
     as_protocol,
+    keep_evaluation,
     labelled_alike,
     random_beside,
     recorded_protocol,
@@ -36,8 +40,12 @@ from ddcore.settings import split_names
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("evaluate", help="measure what networks learn from a summary")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser = add_command(
+        commands, "evaluate", "measure what networks learn from a summary", "ddapps evaluate out/dm --data digits"
+    )
+    parser.add_argument(
+        "summary", type=summary, metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address"
+    )
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
     parser.add_argument(
         "--networks",
@@ -49,19 +57,28 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help=f"one of {', '.join(PROTOCOLS)} (default: quick); paper: that of the summary's method; krr: kernel regression instead of networks",
     )
     parser.add_argument(
-        "--kernels", default="ntk", help="of krr: ntk, nngp, with settings in brackets: 'ntk(layers=conv,depth=2)'"
+        "--kernels", help="of krr: ntk, nngp, with settings in brackets: 'ntk(layers=conv,depth=2)' (default: ntk)"
     )
-    parser.add_argument("--ridge", type=float, default=1e-6, help="of krr, relative to the kernel's diagonal (1e-6)")
-    parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
+    parser.add_argument(
+        "--ridge", type=number(ends=True), help="of krr, relative to the kernel's diagonal (default: 1e-6)"
+    )
+    parser.add_argument("--runs", type=whole(), default=5, help="networks per architecture (default: 5)")
     add_teacher_option(parser, "protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (default: 0)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of weights, order and augmentation (default: 0)")
     parser.add_argument(
         "--sizes",
         action="store_true",
         help="report bytes too, as stored and after lossless compression, beside those of the original (which takes minutes for large data)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
+    parser.add_argument(
+        "--no-keep",
+        action="store_true",
+        help="do not keep the report in DIR (evaluations.json, and a table in its card)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_device_options(parser)
     add_data_options(parser)
@@ -73,6 +90,8 @@ def run(options: argparse.Namespace) -> None:
     summary = dd.DataSummary.load(options.summary)
     target = load(options, options.data, like=summary.spec)
     report, random = _reports(options, summary, target)
+    if not options.no_keep:
+        _keep(options.summary, summary, target, report)
     found = report.to_json()
     whole = _references(options, target)
     if whole is not None:
@@ -93,6 +112,15 @@ def run(options: argparse.Namespace) -> None:
         write_json(found, options.json)
 
 
+def _keep(directory: str, summary: dd.DataSummary, target: dd.TargetData, report: dd.evaluation.Report) -> None:
+    """Keep the report with the summary. Where that cannot be done, the report is none the worse."""
+    try:
+        keep_evaluation(directory, summary, target, report)
+    except (OSError, SummaryFormatError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        say(f"this evaluation is not kept in {directory} ({reason}); --no-keep does not try")
+
+
 def _reports(
     options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData
 ) -> tuple[dd.evaluation.Report, dd.evaluation.Report | None]:
@@ -100,7 +128,9 @@ def _reports(
 
     The second is there where the protocol says what labels are.
     """
-    if _regresses(options.protocol, summary):
+    regresses = _regresses(options.protocol, summary)
+    _require_read(options, ("networks", "teacher") if regresses else ("kernels", "ridge"))
+    if regresses:
         return _by_kernel(options, summary, target), None
     protocol, teachers = as_protocol(options.protocol, summary), teachers_of(options)
     if protocol.labels is None:
@@ -139,6 +169,18 @@ def _regresses(protocol: str, summary: dd.DataSummary) -> bool:
     return protocol == "krr" or (protocol == PAPER and recorded_protocol(summary) == "krr")
 
 
+def _require_read(options: argparse.Namespace, unread: Sequence[str]) -> None:
+    """Refuse options that the protocol would not read."""
+    given = [name for name in unread if getattr(options, name) is not None]
+    if given:
+        other = "--kernels" if "networks" in unread else "--networks"
+        trains = "no network" if "networks" in unread else "networks, and no kernel"
+        raise SettingsError(
+            f"--{given[0]} {getattr(options, given[0])} means nothing under --protocol {options.protocol}, which takes {trains}: leave it "
+            f"out, or say {other}"
+        )
+
+
 def _by_networks(
     options: argparse.Namespace,
     summary: dd.DataSummary,
@@ -163,5 +205,9 @@ def _by_networks(
 
 def _by_kernel(options: argparse.Namespace, summary: dd.DataSummary, target: dd.TargetData) -> dd.evaluation.Report:
     return dd.evaluate_kernel(
-        summary, target, kernels=split_names(options.kernels), ridge=options.ridge, device=options.device
+        summary,
+        target,
+        kernels=split_names(options.kernels or "ntk"),
+        ridge=1e-6 if options.ridge is None else options.ridge,
+        device=options.device,
     )

@@ -15,18 +15,25 @@ from ddapps.cli.arguments import (
     say,
     workers_of,
 )
+from ddapps.cli.kinds import whole
+from ddapps.cli.parser import add_command
+from ddcore.ground import counted
+
+EXAMPLE = "ddapps experts train digits --count 10 --out out/experts"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("experts", help="train experts for trajectory matching")
+    parser = add_command(commands, "experts", "train experts for trajectory matching", EXAMPLE)
     actions = parser.add_subparsers(dest="action", required=True, metavar="train")
-    train = actions.add_parser("train", help="train networks on the real data; keep their weights after every epoch")
+    train = add_command(
+        actions, "train", "train networks on the real data; keep their weights after every epoch", EXAMPLE
+    )
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
     train.add_argument("--network", help="such as 'convnet(width=64)' (default: convnet, of tables mlp)")
-    train.add_argument("--count", type=int, default=100, help="how many there shall be (default: 100)")
+    train.add_argument("--count", type=whole(), default=100, help="how many there shall be (default: 100)")
     train.add_argument(
-        "--together", type=int, metavar="N", help="networks that take each step at once (default: what is faster)"
+        "--together", type=whole(), metavar="N", help="networks that take each step at once (default: what is faster)"
     )
     add_worker_options(train, "experts")
     add_training_options(train, 50, "the experts are")
@@ -52,5 +59,5 @@ def run(options: argparse.Namespace) -> None:
         progress=None if options.quiet else say,
     )
     print(
-        f"{len(buffer.present())} experts of {buffer.epochs} epochs, {buffer.seconds:.0f} s of training -> {options.out}"
+        f"{counted(len(buffer.present()), 'expert')} of {counted(buffer.epochs, 'epoch')}, {buffer.seconds:.0f} s of training -> {options.out}"
     )

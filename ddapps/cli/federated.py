@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, present, say
+from ddapps.cli.kinds import file, folder, json_file, number, whole
+from ddapps.cli.parser import add_command
 
 run = act
 
@@ -19,12 +20,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_run(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "run", help="a form of exchange and baselines on the same partitions, in one process"
+    parser = add_command(
+        actions,
+        "run",
+        "a form of exchange and baselines on the same partitions, in one process",
+        "ddapps federated run digits --clients 10 --method dm --ipc 10",
     )
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
-    parser.add_argument("--clients", type=int, default=10, help="parts of the data (default: 10)")
-    parser.add_argument("--alpha", type=float, default=0.1, help="of the Dirichlet distribution (default: 0.1)")
+    parser.add_argument("--clients", type=whole(), default=10, help="parts of the data (default: 10)")
+    parser.add_argument("--alpha", type=number(), default=0.1, help="of the Dirichlet distribution (default: 0.1)")
     parser.add_argument(
         "--form",
         default="one-shot",
@@ -35,11 +39,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         default="",
         help="one or several, comma-separated: names, or matching/factorization; the first row is the first one (default: the form's own)",
     )
-    parser.add_argument("--ipc", type=int, default=10, help="examples per class and client, at most (default: 10)")
+    parser.add_argument("--ipc", type=whole(), default=10, help="examples per class and client, at most (default: 10)")
     parser.add_argument(
         "--bytes", default="", metavar="B", help="of a client's summary, such as 20kB, instead of --ipc"
     )
-    parser.add_argument("--rounds", type=int, default=1, help="of the form (default: 1)")
+    parser.add_argument("--rounds", type=whole(), default=1, help="of the form (default: 1)")
     parser.add_argument(
         "--baselines",
         default="fedavg,random,herding",
@@ -47,16 +51,16 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "everything (default: fedavg,random,herding)",
     )
     parser.add_argument(
-        "--baseline-rounds", type=int, default=100, help="most rounds of baselines that send weights (default: 100)"
+        "--baseline-rounds", type=whole(), default=100, help="most rounds of baselines that send weights (default: 100)"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="partitions (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument("--seeds", type=whole(), default=3, help="partitions (default: 3)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
     parser.add_argument(
         "--network", default="convnet(width=16)", help="of clients and server (default: convnet(width=16))"
     )
     parser.add_argument("--protocol", default="dc", help="of training on the union: dc, dsa or quick (default: dc)")
-    parser.add_argument("--steps", type=int, default=0, help="outer steps of methods, instead of the preset's")
-    parser.add_argument("--max-seconds", type=float, default=0.0, metavar="S", help="of each client's distillation")
+    parser.add_argument("--steps", type=whole(), default=0, help="outer steps of methods, instead of the preset's")
+    parser.add_argument("--max-seconds", type=number(), default=0.0, metavar="S", help="of each client's distillation")
     parser.add_argument(
         "--set",
         action="append",
@@ -66,10 +70,12 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
-    parser.add_argument("--png", metavar="FILE", type=Path, help="draw accuracy against bytes")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="keep results; the same words go on from there after a crash"
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
+    parser.add_argument("--png", metavar="FILE", type=file, help="draw accuracy against bytes")
+    parser.add_argument(
+        "--out", metavar="DIR", type=folder, help="keep results; the same words go on from there after a crash"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)

@@ -7,28 +7,74 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ddapps.cli import continual, distill, evaluate, experts, federated, methods, nas, privacy, show, teacher
+from ddapps.cli import (
+    continual,
+    distill,
+    evaluate,
+    experts,
+    export,
+    federated,
+    methods,
+    nas,
+    privacy,
+    report,
+    show,
+    teacher,
+    verify,
+)
+from ddapps.cli.parser import Parser
 from ddcore import __version__
-from ddcore.errors import DistillationError, SettingsError
+from ddcore.errors import (
+    BudgetError,
+    DistillationError,
+    InputDataError,
+    OutputExistsError,
+    SettingsError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from ddcore.ground import launched
 
-COMMANDS = (distill, evaluate, show, methods, experts, teacher, privacy, continual, federated, nas)
+COMMANDS = (
+    distill,
+    evaluate,
+    verify,
+    report,
+    show,
+    export,
+    methods,
+    experts,
+    teacher,
+    privacy,
+    continual,
+    federated,
+    nas,
+)
 
+WRONG_WORDS = (BudgetError, InputDataError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError)
+"""What another command, or other data, would spare: nothing was begun."""
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
+DESCRIPTION = "Distill a dataset into a tiny synthetic one, and evaluate it honestly."
+FIRST_STEPS = f"""{DESCRIPTION}
 
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+  ddapps distill digits --method dm --ipc 10 --out out/dm   make a summary
+  ddapps evaluate out/dm --data digits                      train on it, test it
+  ddapps show out/dm                                        look at it
+  ddapps methods                                            what can make one
+
+ddapps --help lists all commands, ddapps COMMAND --help explains one.
+"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = _Parser(
-        prog="ddapps", description="Distill a dataset into a tiny synthetic one, and evaluate it honestly."
+    parser = Parser(
+        prog="ddapps",
+        description=DESCRIPTION,
+        epilog="Example: ddapps distill digits --method dm --ipc 10 --out out/dm",
     )
     parser.add_argument("--version", action="version", version=f"ddapps {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         sub = command.add_parser(commands)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -37,15 +83,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 on success alone."""
-    options = build_parser().parse_args(arguments)
+    """Run one command and return its exit code.
+
+    It is 0 on success alone, 2 for wrong words, and 1 for whatever else went wrong. Words that
+    cannot even be parsed raise `SystemExit`, with 2 too.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        sys.stdout.write(FIRST_STEPS)
+        return 0
+    options = build_parser().parse_args(words)
     try:
         if launched().size > 1 and options.command != "distill":
             raise SettingsError(f"{options.command} is not shared out among processes of torchrun: start it alone")
         options.run(options)
         sys.stdout.flush()
     except DistillationError as error:
-        return _failed(options, error, " ".join(str(error).split()))
+        return _failed(options, error, " ".join(str(error).split()), 2 if isinstance(error, WRONG_WORDS) else 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -66,11 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _failed(options: argparse.Namespace, error: Exception, message: str) -> int:
+def _failed(options: argparse.Namespace, error: Exception, message: str, code: int = 1) -> int:
     if options.debug:
         raise error
     print(f"ddapps {options.command}: error: {message}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

@@ -6,13 +6,17 @@ import argparse
 from typing import Any
 
 from ddapps.cli.arguments import write_json
+from ddapps.cli.kinds import json_file
+from ddapps.cli.parser import add_command
 from ddcore.methods import METHODS
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("methods", help="list the methods")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser = add_command(commands, "methods", "list the methods", "ddapps methods")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     return parser
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
+from ddapps.cli.kinds import existing, folder, json_file, whole
+from ddapps.cli.parser import add_command
 from ddcore.errors import SettingsError
 
 run = act
@@ -25,35 +26,44 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "make-proxy", help="distil a proxy dataset for a space, and measure how it ranks a sample of it"
+    parser = add_command(
+        actions,
+        "make-proxy",
+        "distil a proxy dataset for a space, and measure how it ranks a sample of it",
+        "ddapps nas make-proxy digits --method dm --out out/proxy",
     )
     _add_shared(parser)
     parser.add_argument("--method", default="dm", help="a method, or a selection rule such as random (default: dm)")
-    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
+    parser.add_argument("--ipc", type=whole(), default=10, help="examples per class (default: 10)")
     parser.add_argument(
-        "--pool", type=int, default=20, help="architectures of the space that take turns in distillation (default: 20)"
+        "--pool",
+        type=whole(),
+        default=20,
+        help="architectures of the space that take turns in distillation (default: 20)",
     )
     parser.add_argument(
         "--score",
         help="what candidates are ranked by: accuracy, loss, area, training-loss (default: that of accuracy, loss and "
         "training-loss which agrees best with full training on the validation split)",
     )
-    parser.add_argument("--sample", type=int, default=20, help="architectures that are ranked (default: 20)")
+    parser.add_argument("--sample", type=whole(3), default=20, help="architectures that are ranked (default: 20)")
     _add_trainings(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where it goes; the same words go on from there"
+        "--out", type=folder, required=True, metavar="DIR", help="where it goes; the same words go on from there"
     )
     parser.set_defaults(act=_make_proxy)
     return parser
 
 
 def _add_rank(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "rank", help="compare proxies: how well does each rank a space?"
+    parser = add_command(
+        actions,
+        "rank",
+        "compare proxies: how well does each rank a space?",
+        "ddapps nas rank digits --sample 20 --proxies dm:10,random:10",
     )
     _add_shared(parser)
-    parser.add_argument("--sample", type=int, default=30, help="architectures (default: 30)")
+    parser.add_argument("--sample", type=whole(3), default=30, help="architectures (default: 30)")
     parser.add_argument(
         "--proxies",
         default="dm:10,random:10,early-stop:1",
@@ -73,23 +83,32 @@ def _add_rank(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--top", default="1,5", help="values of k for precision and regret, comma-separated (default: 1,5)"
     )
-    parser.add_argument("--png", type=Path, metavar="DIR", help="draw a scatter plot per proxy into this folder")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
+    parser.add_argument("--png", type=folder, metavar="DIR", help="draw a scatter plot per proxy into this folder")
+    parser.add_argument("--out", type=folder, metavar="DIR", help="keep results; the same words go on from there")
     parser.set_defaults(act=_rank)
     return parser
 
 
 def _add_search(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "search", help="search a space on a proxy dataset, then train the best on the full data"
+    parser = add_command(
+        actions,
+        "search",
+        "search a space on a proxy dataset, then train the best on the full data",
+        "ddapps nas search digits --proxy out/proxy --trials 20",
     )
     _add_shared(parser)
-    parser.add_argument("--proxy", type=Path, required=True, metavar="DIR", help="what make-proxy or distill wrote")
+    parser.add_argument(
+        "--proxy",
+        type=existing("the folder that 'ddapps nas make-proxy --out' or 'ddapps distill --out' wrote"),
+        required=True,
+        metavar="DIR",
+        help="what make-proxy or distill wrote",
+    )
     parser.add_argument("--strategy", default="evolution", help="evolution or random (default: evolution)")
-    parser.add_argument("--trials", type=int, default=50, help="candidates (default: 50)")
-    parser.add_argument("--top", type=int, default=3, help="how many are trained on the full data (default: 3)")
-    parser.add_argument("--epochs", type=int, help="of full training (default: as the evidence was made)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep results; the same words go on from there")
+    parser.add_argument("--trials", type=whole(), default=50, help="candidates (default: 50)")
+    parser.add_argument("--top", type=whole(), default=3, help="how many are trained on the full data (default: 3)")
+    parser.add_argument("--epochs", type=whole(), help="of full training (default: as the evidence was made)")
+    parser.add_argument("--out", type=folder, metavar="DIR", help="keep results; the same words go on from there")
     parser.set_defaults(act=_search)
     return parser
 
@@ -97,21 +116,26 @@ def _add_search(actions: Any) -> argparse.ArgumentParser:
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--space", default="convnet", help=SPACE_HELP)
-    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds (default: 0)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_image_options(parser)
 
 
 def _add_trainings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
-    parser.add_argument("--seeds", type=int, default=3, help="repetitions of all trainings (default: 3)")
-    parser.add_argument("--epochs", type=int, help="of full training (default: 5)")
-    parser.add_argument("--proxy-epochs", type=int, help="of training on a proxy (default: 30)")
-    parser.add_argument("--steps", type=int, default=100, help="of distillation (default: 100)")
+    parser.add_argument("--seeds", type=whole(), default=3, help="repetitions of all trainings (default: 3)")
+    parser.add_argument("--epochs", type=whole(), help="of full training (default: 5)")
+    parser.add_argument("--proxy-epochs", type=whole(), help="of training on a proxy (default: 30)")
+    parser.add_argument("--steps", type=whole(), default=100, help="of distillation (default: 100)")
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes; 0: one per core where Ray is installed, else 1 (default: 0)"
+        "--workers",
+        type=whole(0),
+        default=0,
+        help="processes; 0: one per core where Ray is installed, else 1 (default: 0)",
     )
 
 

@@ -20,6 +20,8 @@ from ddapps.cli.arguments import (
     write_json,
 )
 from ddapps.cli.distill import add_run_options, method_from
+from ddapps.cli.kinds import existing, json_file, number, require_own, summary, whole
+from ddapps.cli.parser import add_command
 from ddcore.errors import CertificateError, OutputExistsError, SettingsError
 from ddcore.images import Standardise
 
@@ -47,16 +49,24 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_distill(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "distill", help="distill data into a summary with a certificate"
+    parser = add_command(
+        actions,
+        "distill",
+        "distill data into a summary with a certificate",
+        "ddapps privacy distill digits --epsilon 5 --delta 1e-4 --out out/psg",
     )
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--method", default="psg", help=METHOD_HELP)
     add_run_options(parser)
     _add_budget(parser)
-    parser.add_argument("--max-grad-norm", type=float, metavar="C", help="norm to which each example's part is clipped")
     parser.add_argument(
-        "--sample-rate", type=float, metavar="Q", help="chance of each example to take part in an answer"
+        "--max-grad-norm", type=number(), metavar="C", help="norm to which each example's part is clipped"
+    )
+    parser.add_argument(
+        "--sample-rate",
+        type=number(most=1.0, ends=True),
+        metavar="Q",
+        help="chance of each example to take part in an answer",
     )
     parser.add_argument("--accountant", default="prv", help="prv or rdp (default: prv)")
     parser.add_argument(
@@ -67,12 +77,14 @@ def _add_distill(actions: Any) -> argparse.ArgumentParser:
         "these records have)",
     )
     parser.add_argument(
-        "--ledger-epsilon", type=float, help="budget of a new ledger (default: this run's, so that a second is refused)"
+        "--ledger-epsilon",
+        type=number(),
+        help="budget of a new ledger (default: this run's, so that a second is refused)",
     )
-    parser.add_argument("--ledger-delta", type=float, help="delta of a new ledger (default: this run's)")
+    parser.add_argument("--ledger-delta", type=number(most=1.0), help="delta of a new ledger (default: this run's)")
     parser.add_argument(
         "--canaries",
-        type=int,
+        type=whole(),
         metavar="N",
         help="put odd examples among the data by N coin flips, kept in DIR.private/canaries.json, for 'privacy audit'",
     )
@@ -83,13 +95,15 @@ def _add_distill(actions: Any) -> argparse.ArgumentParser:
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epsilon", type=float, required=True, help="privacy budget: below 1 is strong, 10 is weak")
-    parser.add_argument("--delta", type=float, required=True, help="below one over the number of examples")
+    parser.add_argument("--epsilon", type=number(), required=True, help="privacy budget: below 1 is strong, 10 is weak")
+    parser.add_argument("--delta", type=number(most=1.0), required=True, help="below one over the number of examples")
 
 
 def _add_public_options(parser: argparse.ArgumentParser) -> None:
     add_image_options(parser)
-    parser.add_argument("--num-classes", type=int, metavar="N", help="declared, where data does not come with names")
+    parser.add_argument(
+        "--num-classes", type=whole(), metavar="N", help="declared, where data does not come with names"
+    )
     parser.add_argument(
         "--class-names", metavar="A,B,...", help="of an image folder, declared; other folders are left alone"
     )
@@ -128,6 +142,7 @@ def _distill(options: argparse.Namespace) -> None:
     from ddapps import privacy
     from ddapps.privacy.plan import require_declared
 
+    require_own(options.out, options.overwrite)
     target, out = _public_data(options), options.out
     if options.method in BASELINE_REFUSES:
         _refuse(options, BASELINE_REFUSES[options.method], f"method {options.method}")
@@ -228,9 +243,16 @@ def _canaries(options: argparse.Namespace, out: Path) -> Canaries:
 
 
 def _add_verify(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser("verify", help="check a summary's privacy certificate")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'privacy distill' wrote it")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser = add_command(
+        actions,
+        "verify",
+        "check a summary's privacy certificate",
+        "ddapps privacy verify out/psg",
+    )
+    parser.add_argument("summary", type=summary, metavar="DIR", help="a summary, as 'privacy distill' wrote it")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     parser.set_defaults(act=_verify)
     return parser
 
@@ -250,17 +272,31 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _add_audit(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser("audit", help="attack a summary: evidence, not proof")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, private or not")
+    parser = add_command(
+        actions,
+        "audit",
+        "attack a summary: evidence, not proof",
+        "ddapps privacy audit out/psg --data digits",
+    )
+    parser.add_argument("summary", type=summary, metavar="DIR", help="a summary, private or not")
     parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {IMAGES_HELP}")
-    parser.add_argument("--canaries", type=Path, metavar="FILE", help="of 'privacy distill --canaries'")
+    parser.add_argument(
+        "--canaries",
+        type=existing("DIR.private/canaries.json, which 'ddapps privacy distill --canaries N' wrote"),
+        metavar="FILE",
+        help="of 'privacy distill --canaries'",
+    )
     parser.add_argument("--network", default="convnet", help="trained on the summary (default: convnet)")
     parser.add_argument("--protocol", default="quick", help="how it is trained (default: quick)")
-    parser.add_argument("--models", type=int, default=3, help="trained networks (default: 3)")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the bound on epsilon (default: 0.95)")
-    parser.add_argument("--seed", type=int, default=0, help="of the trained networks (default: 0)")
+    parser.add_argument("--models", type=whole(), default=3, help="trained networks (default: 3)")
+    parser.add_argument(
+        "--confidence", type=number(most=1.0), default=0.95, help="of the bound on epsilon (default: 0.95)"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the trained networks (default: 0)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_image_options(parser)
     parser.set_defaults(act=_audit)
@@ -297,7 +333,12 @@ def _audit(options: argparse.Namespace) -> None:
 
 
 def _add_compare(actions: Any) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser("compare", help="methods and baselines at one budget")
+    parser = add_command(
+        actions,
+        "compare",
+        "methods and baselines at one budget",
+        "ddapps privacy compare digits --epsilon 5 --delta 1e-4",
+    )
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument(
         "--methods",
@@ -305,12 +346,14 @@ def _add_compare(actions: Any) -> argparse.ArgumentParser:
         help="comma-separated: private methods, and public_subspace, mean_features, dp_sgd, noise (default: psg,dm,mean_features,dp_sgd,noise)",
     )
     _add_budget(parser)
-    parser.add_argument("--ipc", type=int, default=10, help="examples per class (default: 10)")
-    parser.add_argument("--runs", type=int, default=5, help="networks per method, dp_sgd included (default: 5)")
+    parser.add_argument("--ipc", type=whole(), default=10, help="examples per class (default: 10)")
+    parser.add_argument("--runs", type=whole(), default=5, help="networks per method, dp_sgd included (default: 5)")
     parser.add_argument("--protocol", default="dc", help="of the evaluation (default: dc)")
     parser.add_argument("--network", default="convnet", help="evaluated (default: convnet)")
-    parser.add_argument("--seed", type=int, default=0, help="of public random numbers (default: 0)")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of public random numbers (default: 0)")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_public_options(parser)
     add_device_options(parser)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
+from ddapps.cli.kinds import file, summary
+from ddapps.cli.parser import add_command
 from ddcore.summary import as_text, save_picture
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("show", help="show the examples of a summary")
-    parser.add_argument("summary", type=Path, metavar="DIR", help="a summary, as 'ddapps distill' wrote it")
+    parser = add_command(commands, "show", "show the examples of a summary", "ddapps show out/dm --out out/dm.png")
+    parser.add_argument(
+        "summary", type=summary, metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address"
+    )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=file,
         metavar="FILE.png",
         help="write a picture: images in true colours, a row per class; a graph, nodes coloured by class",
     )

@@ -7,14 +7,17 @@ from typing import Any
 
 import ddcore as dd
 from ddapps.cli.arguments import DATA_HELP, add_training_options, load, parse_settings, say
+from ddapps.cli.parser import add_command
 from ddcore.engine import TEACHING
+
+EXAMPLE = "ddapps teacher train digits --out out/teacher"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("teacher", help="train a teacher on the real data")
+    parser = add_command(commands, "teacher", "train a teacher on the real data", EXAMPLE)
     actions = parser.add_subparsers(dest="action", required=True, metavar="train")
-    train = actions.add_parser("train", help="train one network on the real data, and keep its final weights")
+    train = add_command(actions, "train", "train one network on the real data, and keep its final weights", EXAMPLE)
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
     train.add_argument(
         "--network", help="such as 'convnet(norm=batch)', which sre2l needs (default: convnet, of tables mlp)"

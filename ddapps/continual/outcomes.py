@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from ddapps.grids import edges
-from ddcore.evaluation import sample_statistics
+from ddcore.evaluation import Measured, sample_statistics
+from ddcore.ground import shown
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ class Row:
         return tuple(outcome.accuracies[-1] for outcome in self.outcomes)
 
     @property
+    def measured(self) -> Measured:
+        """`final`, with its statistics."""
+        return Measured(self.final)
+
+    @property
+    def average(self) -> Measured:
+        """Mean of the accuracies after each experience, of each order."""
+        return Measured(tuple(fmean(outcome.accuracies) for outcome in self.outcomes))
+
+    @property
     def memory_bytes(self) -> int:
         """The most bytes that the memory stored at the end."""
         return max(outcome.memory_bytes for outcome in self.outcomes)
@@ -68,9 +79,10 @@ class Row:
         after = zip(*(outcome.accuracies for outcome in self.outcomes), strict=True)
         return {
             "name": self.name,
+            **self.measured.to_json(),
             "memory_bytes": self.memory_bytes,
             "final_accuracy": sample_statistics(self.final),
-            "average_incremental_accuracy": sample_statistics([fmean(outcome.accuracies) for outcome in self.outcomes]),
+            "average_incremental_accuracy": sample_statistics(self.average.values),
             "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
             "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
@@ -108,10 +120,9 @@ class Comparison:
         lines = [head, columns]
         for row in self.rows:
             entry = row.to_json()
-            final, average = entry["final_accuracy"], entry["average_incremental_accuracy"]
-            ci95 = "" if final["ci95"] is None else f"{final['ci95']:.2f}"
+            final = row.measured
             lines.append(
-                f"{row.name:<30} {row.memory_bytes:>8} {final['mean']:>8.2f} {ci95:>6} {average['mean']:>10.2f} "
+                f"{row.name:<30} {row.memory_bytes:>8} {final.mean:>8.2f} {shown(final.ci95):>6} {row.average.mean:>10.2f} "
                 f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}{edges(row.at_edge)}"
             )
         return "\n".join(lines)

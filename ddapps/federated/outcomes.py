@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from ddapps.grids import edges
-from ddcore.evaluation import sample_statistics
+from ddcore.evaluation import Measured, sample_statistics
+from ddcore.ground import counted, shown
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,16 @@ class Row:
         """Accuracy after the last round, of each partition."""
         return tuple(course.accuracies[-1] for course in self.courses)
 
+    @property
+    def measured(self) -> Measured:
+        """`final`, with its statistics."""
+        return Measured(self.final)
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``results``; bytes and seconds are means over partitions."""
         return {
             "name": self.name,
+            **self.measured.to_json(),
             "rounds": max(len(course.accuracies) for course in self.courses),
             "accuracy": sample_statistics(self.final),
             "bytes_up": round(fmean(course.bytes_up[-1] for course in self.courses)),
@@ -130,15 +137,13 @@ class Comparison:
 
     def __str__(self) -> str:
         ratios, partitions = self.ratios(), len(self.rows[0].courses)
-        head = f"{self.data}, {self.clients} clients, Dirichlet({self.alpha:g}), {partitions} partition(s)"
+        head = f"{self.data}, {self.clients} clients, Dirichlet({self.alpha:g}), {counted(partitions, 'partition')}"
         columns = f"{'':<22} {'rounds':>6} {'accuracy %':>10} {'ci95':>6} {'kB up':>9} {'kB down':>9} {'seconds':>8}  bytes to reach the first row"
         lines = [head, columns]
         for row in self.rows:
             entry = row.to_json()
-            accuracy = entry["accuracy"]
-            ci95 = "" if accuracy["ci95"] is None else f"{accuracy['ci95']:.2f}"
             lines.append(
-                f"{row.name:<22} {entry['rounds']:>6} {accuracy['mean']:>10.2f} {ci95:>6} {entry['bytes_up'] / 1000:>9.1f} "
+                f"{row.name:<22} {entry['rounds']:>6} {row.measured.mean:>10.2f} {shown(row.measured.ci95):>6} {entry['bytes_up'] / 1000:>9.1f} "
                 f"{entry['bytes_down'] / 1000:>9.1f} {entry['seconds']:>8.1f}  {_times(ratios[row.name], partitions)}"
                 + edges(row.at_edge)
             )

@@ -15,7 +15,7 @@ import ddcore as dd
 from ddapps.federated.forms import FORMS
 from ddapps.federated.terms import Terms
 from ddapps.sizing import Compression
-from ddcore.errors import UnknownNameError
+from ddcore.errors import UnknownNameError, did_you_mean
 from ddcore.settings import require
 
 PREFIX = "distillation."
@@ -111,8 +111,8 @@ def _read(text: str) -> Settings:
     settings = {key.replace("-", "_"): value for key, value in json.loads(text).items()}
     unknown = sorted(set(settings) - {field.name for field in fields(Settings)})
     if unknown:
-        known = ", ".join(field.name.replace("_", "-") for field in fields(Settings))
-        require(False, f"{PREFIX}{unknown[0].replace('_', '-')} is no setting: choose among {known}")
+        known, given = [field.name.replace("_", "-") for field in fields(Settings)], unknown[0].replace("_", "-")
+        require(False, f"{PREFIX}{given} is no setting{did_you_mean(given, known)}: choose among {', '.join(known)}")
     found = Settings()
     for name, value in settings.items():
         found = dd.override(found, name, value)

@@ -38,6 +38,7 @@ class RankCorrelation:
         precision_at: k -> share of the k truly best that are among the proxy's k best.
         regret_at: k -> true score of the truly best minus that of the best among the proxy's k
             best, in the truth's units.
+        taus: of each repetition. Their mean is ``tau``.
     """
 
     n: int
@@ -50,6 +51,7 @@ class RankCorrelation:
     rho_ci95: Interval
     precision_at: dict[int, float]
     regret_at: dict[int, float]
+    taus: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON data; an interval that is not defined is null."""
@@ -136,6 +138,7 @@ def rank_correlation(
         rho_ci95=_percentiles(np.mean([rhos(x, truth, draws) for x in proxies], axis=0)),
         precision_at={k: fmean(float(_in_top(x, k) @ _in_top(truth, k)) / k for x in proxies) for k in within},
         regret_at={k: float(truth.max()) - fmean(_best_of_top(x, truth, k) for x in proxies) for k in within},
+        taus=tuple(float(found.statistic) for found in tau),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ddcore.errors import (
     UnknownNameError,
 )
 from ddcore.evaluation import Protocol, as_protocol
-from ddcore.ground import read_json, resolve_device, write_atomically
+from ddcore.ground import UNDEFINED, counted, read_json, resolve_device, write_atomically
 from ddcore.parts import NoAugmentation, TargetData
 from ddcore.settings import override, require_counts
 from ddcore.summary import DataSummary
@@ -150,18 +150,21 @@ class ProxyDataset:
         """Return what it is, and how far its ranking can be trusted, in Markdown."""
         first = self.summaries[0]
         method = first.record.get("method", {}).get("name", "custom")
+        one = len(self.summaries) == 1
+        trained = "A candidate is trained on it" if one else "A candidate is trained on each"
+        score = "its score is the one on it" if one else "its score is the mean over them"
         lines = [
             f"# {method} proxy of {first.record.get('data', 'a dataset')} for the space `{self.space}`",
             "",
-            f"{len(self.summaries)} summaries of {first.ipc} examples per class. A candidate is trained on each for "
-            f"{self.protocol.training.epochs} epochs; its score is the mean over them, by `{self.score}`.",
+            f"{counted(len(self.summaries), 'summary', 'summaries')} of {counted(first.ipc, 'example')} per class. {trained} for "
+            f"{counted(self.protocol.training.epochs, 'epoch')}; {score}, by `{self.score}`.",
             "",
         ]
         truth = self.evidence.get("truth")
         if truth:
             lines += [
                 f"Kendall's tau with accuracies after full training, on {truth['n']} architectures of the space "
-                f"(ceiling: {truth['ceiling_tau']}). A score is chosen by the first column, of the validation split; "
+                f"(ceiling: {_cell(truth['ceiling_tau'], 'unknown, of one full training')}). A score is chosen by the first column, of the validation split; "
                 "the others are of the test split:",
                 "",
                 "| proxy | tau to choose by | tau | 95 % | regret at 1 | seconds each | speed-up |",
@@ -169,15 +172,24 @@ class ProxyDataset:
             ]
             lines += [
                 f"| {row['name']} | {(row.get('validation') or {}).get('tau', 'unknown')} | {row['tau']} | "
-                f"{row['tau_ci95'][0]} to {row['tau_ci95'][1]} | {row['regret_at_1']} | "
-                f"{row['seconds_per_candidate']} | {row['speedup']} |"
+                f"{_interval(row['tau_ci95'])} | {_cell(row['regret_at_1'])} | "
+                f"{row['seconds_per_candidate']} | {_cell(row['speedup'])} |"
                 for row in self.evidence["proxies"]
             ]
+            lines += ["", *(f"Warning: {warning}." for warning in self.evidence.get("warnings", ()))]
         for what, left in (("No row", "unranked"), ("Left out", "failed")):
             lines += ["", *(f"{what}: {name}: {reason}" for name, reason in self.evidence.get(left, {}).items())]
         seconds = sum(float(summary.record.get("seconds") or 0) for summary in self.summaries)
         lines += ["", f"Distilling it took {seconds:.0f} seconds."]
         return "\n".join([*lines, "", "`ddapps nas search DATA --space SPACE --proxy` this directory uses it.", ""])
+
+
+def _cell(value: object, otherwise: str = UNDEFINED) -> str:
+    return otherwise if value is None else str(value)
+
+
+def _interval(ends: Sequence[object]) -> str:
+    return UNDEFINED if None in ends else f"{ends[0]} to {ends[1]}"
 
 
 def _protocol_json(protocol: Protocol) -> dict[str, Any]:

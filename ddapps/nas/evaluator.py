@@ -132,7 +132,7 @@ class ProxyEvaluator:
         for proxy in proxies:
             if not isinstance(proxy, DataSummary | TargetData):
                 raise SettingsError(f"a proxy is a DataSummary or a TargetData, not a {type(proxy).__name__}")
-            check_compatible(proxy, self.target)
+            check_compatible(proxy, self.target, self.split)
 
     def __call__(self, network: object) -> float:
         """Return the score of an architecture; higher is better.

@@ -10,6 +10,10 @@ from typing import Any
 
 from ddapps.nas.correlation import Interval, RankCorrelation, TauDifference
 from ddapps.nas.truth import Truth
+from ddcore.evaluation import Measured
+
+ENOUGH = 10
+"""Fewer architectures say little: a ranking by chance is often good, and intervals are narrow."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class Row:
     test: Agreement
     validation: Agreement | None
 
+    @property
+    def measured(self) -> Measured:
+        """Tau with the truth on the test split, of every repetition."""
+        return Measured(self.test.correlation.taus, "tau")
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -93,6 +102,16 @@ class Ranking:
         rows = [row for row in self.rows if among is None or row.name in among]
         return max(rows, key=lambda row: _tau_to_choose_by(row), default=None) if self.truth.validation else None
 
+    def warnings(self) -> list[str]:
+        """Return what to know before the numbers are believed."""
+        few = len(self.labels)
+        if few >= ENOUGH:
+            return []
+        return [
+            f"only {few} architectures are ranked: so few say nothing about a proxy, however large tau is and however narrow its "
+            "interval; rank 20 or more"
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``ddapps nas rank --json`` writes."""
         ceiling, best = self.truth.ceiling_tau(), self.best()
@@ -108,10 +127,14 @@ class Ranking:
             "data": self.data,
             "space": self.space,
             "truth": truth,
+            "results": [
+                {"name": row.name, **row.measured.to_json(), "seconds": round(row.seconds, 3)} for row in self.rows
+            ],
             "proxies": [self._row_json(row) for row in self.rows],
             "best_on_validation": None if best is None else best.name,
             "failed": dict(self.failed),
             "unranked": dict(self.unranked),
+            "warnings": self.warnings(),
         }
 
     def _by_label(self, accuracies: Sequence[Sequence[float]]) -> dict[str, list[float]]:
@@ -158,6 +181,7 @@ class Ranking:
             ]
         lines += [f"left out: {label}: {reason}" for label, reason in self.failed.items()]
         lines += [f"no row: {name}: {reason}" for name, reason in self.unranked.items()]
+        lines += [f"warning: {warning}" for warning in self.warnings()]
         return "\n".join(lines)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
-from ddapps.kept_results import file_name
 from ddapps.nas.outcomes import Ranking
 from ddapps.pictures import as_png, figure_of
 
@@ -21,7 +21,7 @@ def plot(ranking: Ranking, directory: str | Path, *, prefix: str = "") -> list[P
     """
     paths = []
     for row in ranking.rows:
-        path = as_png(Path(directory) / f"{prefix}{file_name(row.name)}.png")
+        path = as_png(Path(directory) / f"{prefix}{_file_name(row.name)}.png")
         figure, axes = figure_of()
         axes.scatter(np.mean(row.scores, axis=0), ranking.truth.means, s=18)
         axes.set_xlabel(f"score by {row.name}")
@@ -34,3 +34,8 @@ def plot(ranking: Ranking, directory: str | Path, *, prefix: str = "") -> list[P
         figure.savefig(path, dpi=110)
         paths.append(path)
     return paths
+
+
+def _file_name(proxy: str) -> str:
+    """Return ``dm-10-pool-20-averaged`` for ``dm:10(pool=20,averaged=True)``."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", proxy.replace("=True", "")).strip("-")

@@ -16,8 +16,8 @@ from ddapps.privacy.home import NO_LEDGER
 from ddapps.privacy.privatize import privatize
 from ddapps.privacy.subspace import public_subspace
 from ddcore.errors import SettingsError, UnknownNameError
-from ddcore.evaluation import Protocol, as_protocol, held_out_split, mean_std_ci95, predict, sample_statistics
-from ddcore.ground import Tally
+from ddcore.evaluation import Measured, Protocol, as_protocol, held_out_split, predict
+from ddcore.ground import Tally, shown
 from ddcore.methods import METHODS, build_method
 from ddcore.settings import require_counts
 
@@ -34,13 +34,18 @@ class Row:
     accuracies: tuple[float, ...]
     seconds: float
 
+    @property
+    def measured(self) -> Measured:
+        """The accuracies, with their statistics."""
+        return Measured(self.accuracies)
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``results``."""
         return {
             "name": self.name,
             "epsilon": round(self.epsilon, 6),
             "stored_bytes": self.stored_bytes,
-            **sample_statistics(self.accuracies),
+            **self.measured.to_json(),
             "accuracies": [round(a, 3) for a in self.accuracies],
             "seconds": round(self.seconds, 1),
         }
@@ -68,9 +73,8 @@ class Comparison:
         head += "\nheld-out data are taken for public: nothing was charged for these accuracies"
         lines = [head, f"{'method':<16} {'epsilon':>8} {'accuracy %':>10} {'ci95':>6} {'runs':>5} {'seconds':>8}"]
         for row in self.rows:
-            mean, _, ci95 = mean_std_ci95(row.accuracies)
             lines.append(
-                f"{row.name:<16} {row.epsilon:>8.3f} {mean:>10.2f} {ci95:>6.2f} {len(row.accuracies):>5} {row.seconds:>8.1f}"
+                f"{row.name:<16} {row.epsilon:>8.3f} {row.measured.mean:>10.2f} {shown(row.measured.ci95):>6} {len(row.accuracies):>5} {row.seconds:>8.1f}"
             )
         return "\n".join(lines)
 

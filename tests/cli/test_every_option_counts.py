@@ -58,7 +58,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Asked]:
         return note
 
     monkeypatch.setattr(dd, "load_data", loaded)
-    for name in ("distill", "evaluate", "evaluate_kernel", "train_experts", "train_teacher"):
+    for name in ("distill", "evaluate", "verify", "evaluate_kernel", "train_experts", "train_teacher"):
         monkeypatch.setattr(dd, name, called(name))
 
     def run(words: list[str]) -> Asked:
@@ -100,7 +100,7 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
         lambda asked: method(asked).factorization.name,
         "linear_bases",
     ),
-    "--bytes": (["--bytes", "5000"], lambda asked: method(asked).factorization.ipc, 2),  # type: ignore[attr-defined]
+    "--bytes": (["--bytes", "3000"], lambda asked: method(asked).factorization.ipc, 1),  # type: ignore[attr-defined]
     "--labels": (
         ["--labels", "soft(storage=4bit)"],
         lambda asked: method(asked).labels,
@@ -150,6 +150,19 @@ EVALUATE: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
     **WORKERS,
     **DATA,
+}
+
+
+def of_words(read: Callable[[Asked], object]) -> Callable[[Asked], object]:
+    """Read options of loading where the library is asked to load by itself."""
+    return lambda asked: read(Asked(loading=vars(asked)))
+
+
+VERIFY: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **WORKERS,
+    **{name: (words, of_words(read), wanted) for name, (words, read, wanted) in DATA.items()},
 }
 KERNEL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--kernels": (["--kernels", "nngp(depth=2),ntk"], lambda asked: asked.kernels, ["nngp(depth=2)", "ntk"]),
@@ -221,6 +234,13 @@ def test_evaluate(
     differs_as_it_says(ask, ["evaluate", str(tmp_path / "summary"), "--data", folder], EVALUATE[option])
 
 
+@pytest.mark.parametrize("option", VERIFY)
+def test_verify(ask: Callable[[list[str]], Asked], folder: str, option: str) -> None:
+    words = ["verify", "somewhere", "--data", folder]
+    assert ask(words).arguments == ("somewhere", folder)
+    differs_as_it_says(ask, words, VERIFY[option])
+
+
 @pytest.mark.parametrize("option", KERNEL)
 def test_evaluate_by_kernel_regression(
     summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str
@@ -283,6 +303,7 @@ ELSEWHERE = {
     "evaluate": {
         "--teacher",
         "--data",
+        "--no-keep",
         "--sizes",
         "--json",
         "--debug",
@@ -296,6 +317,18 @@ ELSEWHERE = {
     "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "teacher train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "show": {"--out", "--debug", "--help"},
+    "verify": {
+        "--teacher",
+        "--data",
+        "--json",
+        "--debug",
+        "--help",
+        "--target",
+        "--task",
+        "--setting",
+        "--embeddings",
+        "--length",
+    },
 }
 """Options whose effect other tests of this folder see.
 
@@ -318,6 +351,7 @@ def test_every_option_is_among_them() -> None:
         "experts train": set(EXPERTS),
         "teacher train": set(TEACHER),
         "show": set(),
+        "verify": set(VERIFY),
     }
     for command, elsewhere in ELSEWHERE.items():
         assert options_of(command) == here[command] | elsewhere, command

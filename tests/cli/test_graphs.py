@@ -58,11 +58,11 @@ def test_distill_evaluate_and_show_work_on_a_file(tmp_path: Path, capsys: pytest
 
 def test_sizes_are_said_once_and_settings_reach_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = str(written(tmp_path / "blocks.npz")), str(tmp_path / "out")
-    assert main(["distill", data, "--method", "gcond", "--ratio", "0.1", "--ipc", "2", "--out", out]) == 1
+    assert main(["distill", data, "--method", "gcond", "--ratio", "0.1", "--ipc", "2", "--out", out]) == 2
     assert "--ipc and --ratio both say how much is stored" in capsys.readouterr().err
-    assert main(["distill", "digits", "--ratio", "0.1", "--out", out]) == 1
+    assert main(["distill", "digits", "--ratio", "0.1", "--out", out]) == 2
     assert "must be nodes of a graph" in capsys.readouterr().err
-    assert main(["distill", "digits", "--setting", "inductive", "--out", out]) == 1
+    assert main(["distill", "digits", "--setting", "inductive", "--out", out]) == 2
     assert "images are loaded without 'setting'" in capsys.readouterr().err
     words = ["--matching", "gcond", "--factorization", "graph-similarity(width=4)", "--ratio", "0.1", "--steps", "1"]
     assert main(["distill", data, *words, "--quiet", "--out", f"{out}/pair"]) == 0

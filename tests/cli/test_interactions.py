@@ -36,10 +36,10 @@ def test_distill_evaluate_and_show_work_on_a_file(tmp_path: Path, capsys: pytest
 
 
 def test_users_are_of_interactions_and_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["distill", "digits", "--users", "5", "--out", str(tmp_path)]) == 1
+    assert main(["distill", "digits", "--users", "5", "--out", str(tmp_path)]) == 2
     assert "--users is of interactions" in capsys.readouterr().err
     data = tmp_path / "pairs.csv"
     pairs().to_csv(data, index=False)
     words = ["--method", "random", "--users", "5", "--ipc", "6", "--out", str(tmp_path / "out")]
-    assert main(["distill", str(data), *words]) == 1
+    assert main(["distill", str(data), *words]) == 2
     assert "--ipc and --users both say how much is stored" in capsys.readouterr().err

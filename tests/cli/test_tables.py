@@ -43,7 +43,7 @@ def test_distill_evaluate_and_show_work_on_a_file(csv: str, tmp_path: Path, caps
     assert main(["show", out]) == 0
     shown = capsys.readouterr().out
     assert summary.to_dataframe()["city"][0] in shown and "label" in shown
-    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 1
+    assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 2
     assert "tables have no picture" in capsys.readouterr().err
     assert main(["distill", csv, *words]) == 0
     assert "was finished already" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_the_target_and_the_task_are_heard(csv: str, tmp_path: Path, capsys: pyt
     regressor = ["--networks", "sklearn:ridge", "--runs", "1", "--quiet"]
     assert main(["evaluate", str(tmp_path / "price"), "--data", csv, *regressor]) == 0
     assert "r2 " in capsys.readouterr().out
-    assert main(["distill", csv, "--target", "price", "--task", "classification", *words, "--out", "x"]) == 1
+    assert main(["distill", csv, "--target", "price", "--task", "classification", *words, "--out", "x"]) == 2
     assert "price holds numbers that are not whole" in capsys.readouterr().err
 
 
@@ -80,7 +80,7 @@ def test_bad_words_are_one_line(
         with pytest.raises(SystemExit):
             main(["distill", csv, *words, "--out", str(tmp_path / "out")])
         return
-    assert main(["distill", csv, *words, "--quiet", "--out", str(tmp_path / "out")]) == 1
+    assert main(["distill", csv, *words, "--quiet", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.strip()
     assert message in said and said.count("\n") == 0
     assert not (tmp_path / "out" / "config.json").exists()
@@ -96,14 +96,14 @@ def test_bad_words_are_one_line(
     ids=lambda words: words[0],
 )
 def test_applications_of_images_alone_say_what_they_take(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 1
+    assert main(words) == 2
     said = capsys.readouterr().err
     assert "unknown data 'wine': choose one of" in said and "digits" in said and "csv" not in said
 
 
 def test_federated_learning_takes_tables_with_a_network_of_theirs(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["federated", "run", "wine", "--clients", "2", "--alpha", "5", "--seeds", "1", "--ipc", "1", "--quiet"]
-    assert main([*words, "--baselines", ""]) == 1
+    assert main([*words, "--baselines", ""]) == 2
     assert "ConvNet is for images, the data are tables" in capsys.readouterr().err
     assert main([*words, "--network", "mlp(width=8)", "--steps", "1", "--baselines", "random"]) == 0
     assert "random" in capsys.readouterr().out

@@ -162,18 +162,18 @@ def test_the_command_writes_the_documented_object(
     printed = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in printed["results"]] == ["random", "random replay", "herding"]
     assert set(printed["results"][0]) == {
-        "name", "memory_bytes", "final_accuracy", "average_incremental_accuracy", "forgetting", "after_each_experience",
+        "name", "score", "mean", "std", "ci95", "runs", "memory_bytes", "final_accuracy", "average_incremental_accuracy", "forgetting", "after_each_experience",
         "seconds", "settings", "at_edge",
     }  # fmt: skip
     assert set(printed["results"][0]["final_accuracy"]) == {"mean", "std", "ci95", "runs"}
     assert printed["results"][0]["memory_bytes"] == 650
     assert picture.stat().st_size > 1000
-    assert main(["continual", "run", "digits", "--tasks", "20"]) == 1
+    assert main(["continual", "run", "digits", "--tasks", "20"]) == 2
     assert "cannot be split into 20" in capsys.readouterr().err
 
 
 def test_without_avalanche_the_command_says_what_to_install(tmp_path: Path) -> None:
     said = tmp_path / "said"
     assert ended(fork(command_without, "avalanche", ["continual", "run", "digits"], said=said)) == 1
-    assert "pip install 'ddapps[continual]'" in said.read_text()
+    assert "pip install -e '.[continual]'" in said.read_text()
     assert said.read_text().count("\n") == 1

@@ -129,5 +129,5 @@ def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
         (["--set", "methd=dm"], "distillation.methd is no setting"),
         (["--png", "a.jpg"], "ends in .png"),
     ):
-        assert main([*words, *bad]) == 1
+        assert main([*words, *bad]) == 2
         assert message in capsys.readouterr().err

@@ -263,7 +263,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     for split in ("validation", "test"):
         expected = ProxyEvaluator(target, target, full, split=split)(candidate)
         assert entry[f"{split}_accuracy"] == pytest.approx(expected, abs=1e-3)
-    assert main(["nas", "search", "digits", "--space", "convnet", "--proxy", str(out)]) == 1
+    assert main(["nas", "search", "digits", "--space", "convnet", "--proxy", str(out)]) == 2
     assert "was made for the space Kernels" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import InputDataError, MissingExtraError
-from ddcore.parts import stratified_split
+from ddcore.parts import Spec, stratified_split
 
 SPLIT = "split"
 SPLITS = ("train", "validation", "test")
@@ -35,7 +35,7 @@ def read_frame(path: Path, readers: Mapping[str, Reader] | None = None) -> pd.Da
     """
     known = {**READERS, **(readers or {})}
     if not path.is_file():
-        raise InputDataError(f"{path} is not there")
+        raise InputDataError(f"{path} is not there: give the path of a table")
     if path.suffix not in known:
         raise InputDataError(f"{path} is of an unknown kind: give {', '.join(filter(None, known))}")
     try:
@@ -60,6 +60,17 @@ def column_names(path: Path) -> frozenset[str]:
     except (ValueError, OSError, ImportError):
         pass
     return frozenset()
+
+
+def answers_of(title: str, spec: Spec, targets: Tensor) -> dict[str, list[object]]:
+    """Return columns of class names, where targets are class ids or distributions over classes.
+
+    A distribution has a column ``title=class`` for each class beside the likeliest.
+    """
+    if targets.ndim == 1:
+        return {title: [spec.name_of(c) for c in targets.tolist()]}
+    likeliest: list[object] = [spec.name_of(c) for c in targets.argmax(dim=1).tolist()]
+    return {title: likeliest} | {f"{title}={spec.name_of(c)}": targets[:, c].tolist() for c in range(spec.num_classes)}
 
 
 def given_splits(frame: pd.DataFrame) -> np.ndarray | None:

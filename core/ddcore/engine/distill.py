@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import torch
 
-from ddcore.data import ExactSignal
+from ddcore.data import ExactSignal, load_data
 from ddcore.engine.checkpoint import Checkpoint
 from ddcore.engine.loop import Loop
 from ddcore.engine.progress import Callback, ProgressBar, closing, watched
@@ -33,7 +33,7 @@ from ddcore.version import __version__
 
 
 def distill(
-    target: TargetData | None,
+    target: TargetData | str | Path | None,
     method: Method | str,
     *,
     ipc: Ipc | None = None,
@@ -57,7 +57,7 @@ def distill(
     """Distill target data into a summary.
 
     Args:
-        target: the data; None if ``real`` is given.
+        target: the data, or its name or path, which `load_data` loads; None if ``real`` is given.
         method: settings only. It is not changed, and serves any number of runs. Or the name of a
             published method (`ddcore.methods.METHODS`), with its settings for such data.
         ipc: examples per class of a method given by its name; default: 10.
@@ -68,7 +68,8 @@ def distill(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: ``fp32``, ``tf32``, ``bf16`` or ``fp64``; default: the method's, else
             the usual one of the device: ``tf32`` on a GPU, ``fp32`` on a CPU.
-        steps: replaces the method's number of steps.
+        steps: replaces the method's number of steps. After 0 the summary is recorded as the
+            initialisation of the method.
         max_seconds: the run ends after the step that passes this time. The summary records the
             steps done.
         checkpoint: a file. A run that is killed and started again with the same arguments goes on
@@ -105,6 +106,8 @@ def distill(
         CheckpointError: the checkpoint is of another run, or damaged.
         ProcessGroupError: another process has ended, or was told other settings.
     """
+    if isinstance(target, str | Path):
+        target = load_data(target)
     place, ranks = resolve_device(device), ALONE
     if distributed:
         place = local_device(place)
@@ -190,6 +193,7 @@ def distill(
         record: dict[str, Any] = {
             "data": signal.name,
             **facts,
+            "method": method.described_after(steps_done),
             "steps": steps_done,
             "seconds": round(seconds, 3),
             "versions": versions,
@@ -238,7 +242,9 @@ def _require_shared(method: Method, signal: RealSignal, ranks: Ranks) -> None:
 
 def _exact(target: TargetData | None) -> ExactSignal:
     if not isinstance(target, TargetData):
-        raise InputDataError(f"target must be a TargetData (see load_data), not {type(target).__name__}")
+        raise InputDataError(
+            f"target must be a TargetData, or a name or path of data, not {type(target).__name__}: take load_data(...)"
+        )
     return ExactSignal(target)
 
 

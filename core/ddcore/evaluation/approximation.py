@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from ddcore.errors import SettingsError
 from ddcore.evaluation.evaluate import predict, train_one
+from ddcore.evaluation.given import given
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import resolve_device
@@ -23,6 +24,7 @@ from ddcore.parts import (
     suited_architecture,
     suited_augmentation,
 )
+from ddcore.settings import require_counts
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol
 
@@ -64,8 +66,8 @@ class Approximation:
 
 
 def epsilon_approximation(
-    summary: DataSummary | TargetData,
-    target: TargetData,
+    summary: DataSummary | TargetData | str | Path,
+    target: TargetData | str | Path,
     *,
     network: object = None,
     protocol: str | Protocol = "dc",
@@ -84,10 +86,12 @@ def epsilon_approximation(
     the true class. The supremum over a finite sample is a lower bound of that over the
     distribution. So quantiles stand beside it.
 
+    Summary and target may be paths, as in ``evaluate``.
+
     Source: survey, Definition 2.
     """
-    if runs < 1:
-        raise SettingsError(f"runs must be at least 1, not {runs}")
+    require_counts(runs=runs)
+    summary, target = given(summary, target)
     initial = summary.initial if isinstance(summary, DataSummary) else None
     if network is None and initial is not None:
         network = initial.architecture
@@ -95,7 +99,7 @@ def epsilon_approximation(
     if initial is not None:
         initial.require(architecture)
     held_out = held_out_split(target, split)
-    check_compatible(summary, target)
+    check_compatible(summary, target, split)
     training = replace(protocol.training, augmentation=suited_augmentation(protocol.training.augmentation, target.spec))
     suprema, quantiles = [], []
     for run in range(runs):

@@ -9,6 +9,7 @@ from typing import Any
 from ddcore.engine.distill import distill
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.report import Report, score_title
+from ddcore.ground import shown
 from ddcore.parts import Method, TargetData
 
 
@@ -32,7 +33,7 @@ class EfficiencyCurve:
         rows = [f"{'ipc':>5} {'bytes':>9} {score_title(self.reports[0].results):>10} {'ci95':>6}"]
         for ipc, report in zip(self.ipcs, self.reports, strict=True):
             first = report.results[0]
-            rows.append(f"{ipc:>5} {report.stored_bytes:>9} {first.mean:>10.2f} {first.ci95:>6.2f}")
+            rows.append(f"{ipc:>5} {report.stored_bytes:>9} {first.mean:>10.2f} {shown(first.ci95):>6}")
         return "\n".join(rows)
 
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.evaluation.given import given
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.learners import as_learner, usual_learners
 from ddcore.evaluation.protocols import as_protocol
@@ -46,7 +48,7 @@ from ddcore.parts import (
     suited_architecture,
     suited_augmentation,
 )
-from ddcore.settings import describe
+from ddcore.settings import describe, require_counts
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol, Teacher, Training, Watch, fit, under_feed
 
@@ -55,8 +57,8 @@ LEARNED = "learners"
 
 
 def evaluate(
-    summary: DataSummary | TargetData,
-    target: TargetData,
+    summary: DataSummary | TargetData | str | Path,
+    target: TargetData | str | Path,
     *,
     networks: object = None,
     protocol: str | Protocol = "dc",
@@ -72,9 +74,10 @@ def evaluate(
     """Train new networks on a summary by its recipe, and score them on held-out real data.
 
     Args:
-        summary: what is trained on. A `TargetData` stands for its whole training split, as a
-            reference.
-        target: the data on whose held-out split is tested.
+        summary: what is trained on, or the path where it was saved. A `TargetData` stands for its
+            whole training split, as a reference.
+        target: the data on whose held-out split is tested. A name or path is loaded with
+            ``like=summary.spec``.
         networks: one or several architectures, as names such as ``"convnet(width=64)"``,
             settings, modules or factories. Learners may be among them: by name, such as
             ``"ease"``, or as objects; and estimators of scikit-learn, as
@@ -103,7 +106,11 @@ def evaluate(
         InputDataError: the target has no such split, or no validation split where the protocol
             keeps the weights that are best on it; or its shape, classes or normalisation are not
             those of the summary.
+
+    Warns:
+        DistillationWarning: held-out examples are of classes that the summary has no example of.
     """
+    summary, target = given(summary, target)
     protocol = as_protocol(protocol, summary)
     if networks is None and isinstance(summary, DataSummary) and summary.initial is not None:
         networks = summary.initial.architecture
@@ -114,10 +121,9 @@ def evaluate(
     precision = precision or usual_precision(place)
     check_precision(precision, place)
     warm_allocator(place)
-    if runs < 1:
-        raise SettingsError(f"runs must be at least 1, not {runs}")
+    require_counts(runs=runs)
     held_out_split(target, split)
-    check_compatible(summary, target)
+    check_compatible(summary, target, split)
     named = networks if isinstance(networks, list | tuple) else [networks]
     learners = [_fitting(as_learner(n) or as_architecture(n), target.spec) for n in named]
     if not learners:
@@ -127,10 +133,10 @@ def evaluate(
             summary.initial.require(learner)  # type: ignore[arg-type]
         runs = 1
     training = replace(protocol.training, augmentation=_suited(protocol, summary, target))
-    given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
-    if given and (protocol.labels is None or isinstance(protocol.labels, str)):
+    labellers = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    if labellers and (protocol.labels is None or isinstance(protocol.labels, str)):
         raise SettingsError(f"protocol {protocol.name!r} takes no teacher: leave it out, or take fixed-soft or teacher")
-    summary = under_labels(summary, protocol, given, seed=seed, device=place)
+    summary = under_labels(summary, protocol, labellers, seed=seed, device=place)
     crew = Workers(workers) if isinstance(workers, int) else workers
     source = TrainingSource.of(summary, place, dtype_of(precision))
     training = under_feed(training, source.feed)

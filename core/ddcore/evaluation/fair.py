@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ddcore import markup
 from ddcore.budget import Budget
+from ddcore.coresets import as_rule
 from ddcore.engine.distill import distill
+from ddcore.errors import UnsupportedError
 from ddcore.evaluation.evaluate import evaluate
+from ddcore.evaluation.given import given_summary
 from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
-from ddcore.evaluation.report import Report, Result, with_interval
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.evaluation.report import Report, Result
+from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
-from ddcore.parts import Method, TargetData, modality_named
+from ddcore.parts import Factorization, Method, TargetData, modality_named
 from ddcore.settings import override, with_every
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol, Teacher
@@ -40,12 +44,8 @@ class Beside:
     random: Report
 
     def differences(self) -> tuple[float, ...]:
-        """Return our score minus that of random selection, for every network and run.
-
-        Runs of one number begin with the same weights.
-        """
-        pairs = zip(self.ours.results, self.random.results, strict=True)
-        return tuple(a - b for ours, random in pairs for a, b in zip(ours.values, random.values, strict=True))
+        """Return our score minus that of random selection, for every network and run."""
+        return paired_differences(self.ours, self.random)
 
     def over_random(self) -> dict[str, float | int | None]:
         """Return mean, deviation and interval of `differences`, as JSON data."""
@@ -103,10 +103,10 @@ class FairReport:
         """Return the table, line by line, its head first."""
         lines: list[tuple[str, ...]] = [("protocol", "score", "random", "difference", "bytes", "of labels")]
         for row in self.rows:
-            ours, random = (_text(_pooled(report.results)) for report in (row.ours, row.random))
+            ours, random = (str(Measured(_pooled(report.results))) for report in (row.ours, row.random))
             labels = int(row.ours.details["label_bytes"])
             lines.append(
-                (row.protocol, ours, random, _text(row.differences()), str(row.ours.stored_bytes), str(labels))
+                (row.protocol, ours, random, str(Measured(row.differences())), str(row.ours.stored_bytes), str(labels))
             )
         return lines
 
@@ -134,8 +134,8 @@ class FairReport:
 
 
 def evaluate_fairly(
-    summary: DataSummary,
-    target: TargetData,
+    summary: DataSummary | str | Path,
+    target: TargetData | str | Path,
     *,
     teachers: Teacher | Sequence[Teacher] = (),
     protocols: Sequence[str | Protocol] = FAIR_PROTOCOLS,
@@ -166,10 +166,11 @@ def evaluate_fairly(
         workers: processes that take runs side by side.
         progress: as in ``evaluate``.
     """
+    summary, target = given_summary(summary, target)
     beside, place = random_beside(summary, target, seed=seed), resolve_device(device)
-    given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    labellers = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
     named = [as_protocol(protocol, summary) for protocol in protocols]
-    pairs = [labelled_alike(summary, beside, protocol, given, seed=seed, device=place) for protocol in named]
+    pairs = [labelled_alike(summary, beside, protocol, labellers, seed=seed, device=place) for protocol in named]
     rows = []
     for protocol, pair in zip(named, pairs, strict=True):
         ours, random = (
@@ -219,17 +220,51 @@ def labelled_alike(
     return ours, beside.labelled(labelling, seed=seed, device=device)
 
 
+def paired_differences(one: Report, other: Report) -> tuple[float, ...]:
+    """Return the score of one report minus that of the other, for every network and run.
+
+    Runs of one number begin with the same weights.
+
+    Raises:
+        UnsupportedError: their networks or runs are not the same.
+    """
+    if [(r.network, len(r.values)) for r in one.results] != [(r.network, len(r.values)) for r in other.results]:
+        raise UnsupportedError("reports of other networks or runs have no paired differences: evaluate both alike")
+    pairs = zip(one.results, other.results, strict=True)
+    return tuple(a - b for ours, theirs in pairs for a, b in zip(ours.values, theirs.values, strict=True))
+
+
 def random_beside(summary: DataSummary, target: TargetData, *, seed: int = 0) -> DataSummary:
     """Return randomly selected examples, stored as the summary's are, in at most as many bytes.
 
     Labels by teachers are not among those bytes: both get their own.
     """
-    kind = override(override(modality_named(target.spec.modality).as_stored(), "ipc", 1), "init", "random")
+    kind = override(modality_named(target.spec.modality).as_stored(), "ipc", 1)
+    return _selected(summary, target, override(kind, "init", "random"), "random", seed)
+
+
+def selected_beside(summary: DataSummary, target: TargetData, rule: str, *, seed: int = 0) -> DataSummary:
+    """Return examples that a rule selects, stored as selections of such data usually are.
+
+    Bytes are counted as in `random_beside`, and so numbers are stored as the summary's.
+
+    Args:
+        summary: whose bytes are not exceeded.
+        target: the data that examples are selected from.
+        rule: a name in `ddcore.parts.RULES`, such as ``"herding"``.
+        seed: of what is random in it.
+    """
+    modality = modality_named(target.spec.modality)
+    kind = override(override(modality.as_stored(), "ipc", 1), "init", as_rule(rule))
+    return _selected(summary, target, modality.selection(kind), rule, seed)
+
+
+def _selected(summary: DataSummary, target: TargetData, kind: Factorization, name: str, seed: int) -> DataSummary:
     storage = getattr(summary.parts[0].factorization, "storage", None)
     if storage in getattr(kind, "storages", ()):
         kind = override(kind, "storage", storage)
-    sized = Budget(summary.stored_bytes - summary.label_bytes).fit(kind.clipped(), target)
-    return distill(target, Method(factorization=sized, name="random"), seed=seed, device="cpu")
+    sized = Budget(summary.stored_bytes - summary.label_bytes, beyond=True).fit(kind.clipped(), target)
+    return distill(target, Method(factorization=sized, name=name), seed=seed, device="cpu")
 
 
 def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
@@ -238,8 +273,3 @@ def _pooled(results: Sequence[Result]) -> tuple[float, ...]:
 
 def _mean(results: Sequence[Result]) -> float:
     return mean_std_ci95(_pooled(results))[0]
-
-
-def _text(values: Sequence[float]) -> str:
-    mean, _, ci95 = mean_std_ci95(values)
-    return with_interval(mean, ci95)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import torch
 
 from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.evaluation.given import given_summary
+from ddcore.evaluation.protocols import KERNEL
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.source import TrainingSource, check_compatible, held_out_split
 from ddcore.ground.devices import matmul_precision, resolve_device
@@ -15,12 +18,13 @@ from ddcore.parts import TargetData
 from ddcore.settings import describe
 from ddcore.summary import DataSummary
 
-PROTOCOL = "krr"
+WIDTH = ", infinite width"
+"""What the name of a result ends with."""
 
 
 def evaluate_kernel(
-    summary: DataSummary,
-    target: TargetData,
+    summary: DataSummary | str | Path,
+    target: TargetData | str | Path,
     *,
     kernels: object = "ntk",
     ridge: float = 1e-6,
@@ -36,8 +40,9 @@ def evaluate_kernel(
     compare them.
 
     Args:
-        summary: what is regressed on.
-        target: the data on whose held-out split is tested.
+        summary: what is regressed on, or the path where it was saved.
+        target: the data on whose held-out split is tested. A name or path is loaded with
+            ``like=summary.spec``.
         kernels: an `AnalyticKernel` or its name, such as ``"ntk(layers=conv,depth=2)"``; or
             several.
         ridge: :math:`\lambda`.
@@ -47,9 +52,10 @@ def evaluate_kernel(
     Raises:
         NumericalError: the kernel of the summary's examples is singular.
     """
+    summary, target = given_summary(summary, target)
     place = resolve_device(device)
     held_out = held_out_split(target, split)
-    check_compatible(summary, target)
+    check_compatible(summary, target, split)
     if not 0 <= ridge < float("inf"):
         raise SettingsError(f"ridge must be finite and not negative, it is {ridge}")
     chosen = [as_kernel(k) for k in (kernels if isinstance(kernels, list | tuple) else [kernels])]
@@ -75,7 +81,7 @@ def evaluate_kernel(
                 tested = kernel.embed(target.spec.normalisation.apply(inputs.to(place), torch.float64), ())
                 predicted.append((kernel.product(tested, support) @ dual).cpu())
         scores = target.spec.task.scores(torch.cat(predicted), held_out.targets)
-        label = f"{kernel_label(kernel)}, infinite width"
+        label = kernel_label(kernel) + WIDTH
         results.append(Result(label, {n: (v,) for n, v in scores.items()}, time.monotonic() - started, 0))
     details = {"kernels": [describe(k) for k in chosen], "ridge": ridge, "precision": "fp64"}
-    return source.report(PROTOCOL, results, target, split, place, details)
+    return source.report(KERNEL, results, target, split, place, details)

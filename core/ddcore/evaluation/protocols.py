@@ -10,6 +10,9 @@ from ddcore.training import PROTOCOLS, Protocol
 PAPER = "paper"
 """The name that stands for the protocol of a summary's own method."""
 
+KERNEL = "krr"
+"""What reports of kernel regression are called. It trains no networks."""
+
 
 def as_protocol(given: str | Protocol, summary: DataSummary | TargetData | None = None) -> Protocol:
     """Return a protocol from its name. ``paper`` is that of the method that made ``summary``.
@@ -21,6 +24,11 @@ def as_protocol(given: str | Protocol, summary: DataSummary | TargetData | None 
         return given
     if given == PAPER:
         given = _protocol_of(summary)
+    if given == KERNEL:
+        raise UnsupportedError(
+            f"{KERNEL!r} is kernel regression, which trains no networks: use evaluate_kernel(summary, target) without "
+            "networks= (on the command line: --protocol krr)"
+        )
     if given not in PROTOCOLS:
         raise UnknownNameError("protocol", given, [*PROTOCOLS, PAPER])
     return PROTOCOLS[given]
@@ -45,9 +53,5 @@ def _protocol_of(summary: DataSummary | TargetData | None) -> str:
     if name is None:
         raise UnsupportedError(
             f"what is evaluated names no protocol of its own method: choose one of {', '.join(PROTOCOLS)}"
-        )
-    if name == "krr":
-        raise UnsupportedError(
-            "the method's source evaluates by kernel regression: use evaluate_kernel, or --protocol krr"
         )
     return name

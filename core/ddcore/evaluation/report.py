@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ddcore import markup
-from ddcore.evaluation.statistics import mean_std_ci95, sample_statistics
+from ddcore.evaluation.statistics import Measured, sample_statistics
+from ddcore.ground import shown
 
 NOT_SHARES = ("r2", "rmse")
 """Scores that are not shares, so not in percent."""
@@ -47,24 +46,25 @@ class Result:
         """Accuracy of every run, in percent."""
         return self.scores["accuracy"]
 
-    @cached_property
-    def _statistics(self) -> tuple[float, float, float]:
-        return mean_std_ci95(self.values)
+    @property
+    def measured(self) -> Measured:
+        """The main score of every run, with its statistics."""
+        return Measured(self.values, self.score)
 
     @property
     def mean(self) -> float:
         """Mean of the main score."""
-        return self._statistics[0]
+        return self.measured.mean
 
     @property
     def std(self) -> float:
         """Sample standard deviation over runs; NaN for one run."""
-        return self._statistics[1]
+        return self.measured.std
 
     @property
     def ci95(self) -> float:
         """Half the width of the 95 % interval of the mean; NaN for one run."""
-        return self._statistics[2]
+        return self.measured.ci95
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented entry of ``results``. What one run leaves undefined is null."""
@@ -73,9 +73,9 @@ class Result:
             del statistics["runs"]
         every = {"accuracies": [round(a, 3) for a in self.accuracies]} if "accuracy" in self.scores else {}
         return {
+            "name": self.network,
             "network": self.network,
-            "score": self.score,
-            **sample_statistics(self.values),
+            **self.measured.to_json(),
             "scores": others,
             "seconds": round(self.seconds, 2),
             **every,
@@ -118,8 +118,7 @@ class Report:
         """Return what a notebook shows: the results as a table."""
         head = ("network", score_title(self.results), "std", "runs", "seconds")
         rows = [
-            (r.network, with_interval(r.mean, r.ci95), _number(r.std), str(len(r.values)), f"{r.seconds:.1f}")
-            for r in self.results
+            (r.network, str(r.measured), shown(r.std), str(len(r.values)), f"{r.seconds:.1f}") for r in self.results
         ]
         facts = f"{self.ipc} per class, {self.stored_bytes} bytes, protocol {self.protocol}"
         return markup.card(f"{self.method} of {self.data}", facts, markup.table(head, rows))
@@ -131,19 +130,10 @@ class Report:
             f"{'network':<{width}} {score_title(self.results):>10} {'std':>6} {'ci95':>6} {'runs':>5} {'seconds':>8}",
         ]
         lines += [
-            f"{r.network:<{width}} {r.mean:>10.2f} {r.std:>6.2f} {r.ci95:>6.2f} {len(r.values):>5} {r.seconds:>8.1f}"
+            f"{r.network:<{width}} {r.mean:>10.2f} {shown(r.std):>6} {shown(r.ci95):>6} {len(r.values):>5} {r.seconds:>8.1f}"
             for r in self.results
         ]
         return "\n".join(lines)
-
-
-def with_interval(mean: float, ci95: float) -> str:
-    """Return a mean with half the width of its 95 % interval; one run has none."""
-    return _number(mean) if math.isnan(ci95) else f"{_number(mean)} ± {_number(ci95)}"
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def score_title(results: Sequence[Result]) -> str:

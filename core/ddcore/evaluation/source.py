@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, SettingsError
+from ddcore.errors import DistillationWarning, InputDataError, SettingsError
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import to_device
 from ddcore.ground.mapped import examples_at, placed
@@ -92,8 +93,17 @@ def held_out_split(target: TargetData, split: str) -> Split:
     return held_out
 
 
-def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> None:
-    """Raise `InputDataError` unless networks trained on ``summary`` can be tested on ``target``."""
+def check_compatible(summary: DataSummary | TargetData, target: TargetData, split: str | None = None) -> None:
+    """Raise `InputDataError` unless networks trained on ``summary`` can be tested on ``target``.
+
+    Args:
+        summary: what they are trained on.
+        target: the data.
+        split: whose classes are compared with those of the summary. None: no split is looked at.
+
+    Warns:
+        DistillationWarning: the split has classes that the summary has no example of.
+    """
     ours, theirs = summary.spec, target.spec
     ours.require_same(theirs)
     if ours.shape != theirs.shape:
@@ -103,9 +113,41 @@ def check_compatible(summary: DataSummary | TargetData, target: TargetData) -> N
     if ours.class_names and theirs.class_names and ours.class_names != theirs.class_names:
         raise InputDataError(
             f"the summary's classes are {', '.join(ours.class_names[:5])}, ..., the target's are "
-            f"{', '.join(theirs.class_names[:5])}, ...: their ids do not mean the same"
+            f"{', '.join(theirs.class_names[:5])}, ...: their ids do not mean the same. Load the target with "
+            "like=summary.spec"
         )
     if not ours.normalisation.same_as(theirs.normalisation):
         raise InputDataError(
             "the summary and the target differ in normalisation: load the target with like=summary.spec"
         )
+    if split is not None:
+        _compare_classes(summary, target, split)
+
+
+def _compare_classes(summary: DataSummary | TargetData, target: TargetData, split: str) -> None:
+    spec = summary.spec
+    trained = set(spec.classes if isinstance(summary, TargetData) else summary.counts)
+    ids = spec.task.class_ids(held_out_split(target, split).targets)
+    tested = set(ids.unique().tolist())
+    strangers, shared = sorted(tested - trained), sorted(tested & trained)
+    if not strangers:
+        return
+    advice = f"test on target.of_classes({shared})" if shared else "load the data that the summary was made of"
+    if not shared or (trained - tested and not (spec.class_names and target.spec.class_names)):
+        raise InputDataError(
+            f"the summary has examples of classes {_some(trained)}, the {split} split of {_some(tested)}: their ids do not "
+            f"seem to mean the same. Renumber the labels, load both with class_names=, or {advice}"
+        )
+    count = int(torch.isin(ids, torch.tensor(strangers)).sum())
+    warnings.warn(
+        f"{count} of {len(ids)} {split} examples are of classes that the summary has no example of "
+        f"({_some(strangers)}): none of them can be right. To leave them out, {advice}",
+        DistillationWarning,
+        stacklevel=4,
+    )
+
+
+def _some(classes: Iterable[int]) -> str:
+    """Return the first class ids as text."""
+    found = sorted(classes)
+    return ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")

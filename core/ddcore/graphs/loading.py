@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.data.npz import read_npz
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
-from ddcore.graphs.files import arrays_of, holds
+from ddcore.graphs.files import holds
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import Nodes
 from ddcore.graphs.sparse import sparse
@@ -144,7 +145,7 @@ def _read_file(path: Path) -> tuple[str, dict[str, Any]]:
         raise InputDataError(
             f"{path} is no graph: an .npz needs {', '.join(sorted(_FILE))}, and x or {sorted(_SPARSE)}"
         )
-    held = arrays_of(path)
+    held = read_npz(path)
     raw: dict[str, Any] = {"x": held["x"] if "x" in held else _dense(path, held)}
     raw |= {key: held[key] for key in ("y", "edges", "edge_weights") if key in held}
     raw |= {split: held[key] for split, key in SPLITS.items() if key in held}

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.data.npz import read_npz
 from ddcore.errors import InputDataError
-from ddcore.graphs.files import arrays_of, holds
+from ddcore.graphs.files import holds
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.graph_set import GraphSet, starts_of
 from ddcore.graphs.sparse import sparse
@@ -117,7 +118,7 @@ def _read(source: object) -> tuple[str, Mapping[str, Any]]:
         path = Path(source)
         if not is_graphs_file(path):
             raise InputDataError(f"{path} holds no graphs: an .npz needs {', '.join(sorted(NEEDED))}")
-        return path.stem, arrays_of(path)
+        return path.stem, read_npz(path)
     if not are_graphs(source):
         raise InputDataError(
             f"graphs are an .npz file or a list of Data of PyTorch Geometric, not {type(source).__name__}"

@@ -18,7 +18,7 @@ from ddcore.graphs.loading_sets import are_graphs, is_graphs_file, load_graphs
 from ddcore.graphs.networks import APPNP, GAT, GCN, SAGE, SGC, Cheby
 from ddcore.graphs.set_factorizations import BernoulliGraphs, ChosenGraphs, counterpart
 from ddcore.graphs.spec import GraphSetSpec, GraphSpec
-from ddcore.parts import Architecture, CoresetRule, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, CoresetRule, Decoded, Export, Factorization, Modality, Spec, TargetData
 
 
 def chosen_in_features(rule: str | CoresetRule, protocol: str) -> str | CoresetRule:
@@ -60,10 +60,13 @@ class Graphs(Modality):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
 
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
+
     def picture(self, decoded: Decoded) -> Tensor | None:
         return show.picture(decoded)
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
         return {"pyg": show.pyg_of}
 
 
@@ -102,8 +105,11 @@ class GraphSets(Modality):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show_sets.as_text(decoded, per_class=per_class)
 
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show_sets.cards(decoded, per_class=per_class)
+
     def picture(self, decoded: Decoded) -> Tensor | None:
         return show_sets.picture(decoded)
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
         return {"pyg": show_sets.pyg_of}

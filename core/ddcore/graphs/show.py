@@ -13,7 +13,7 @@ from torch import Tensor
 from ddcore.errors import MissingExtraError
 from ddcore.graphs.graph import Graph
 from ddcore.graphs.nodes import graph_of
-from ddcore.parts import Decoded
+from ddcore.parts import Card, Decoded
 
 SIDE = 640
 LARGEST_DRAWN = 1000
@@ -58,13 +58,34 @@ def data_class() -> Any:
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
     """Return, per class, its nodes, and the edges to nodes of its own and of other classes."""
-    linked, owners = weights_of(decoded) > 0, decoded.owners
     lines = [f"{'class':<24}{'nodes':>8}{'edges inside':>14}{'edges out':>12}"]
+    lines += [f"{name[:23]:<24}{nodes:>8}{inside:>14}{out:>12}" for name, nodes, inside, out in _by_class(decoded)]
+    return "\n".join(lines)
+
+
+def cards(decoded: Decoded, *, per_class: int = 5) -> list[Card]:
+    """Return one card: the drawing, if there is one, and a table of the classes."""
+    drawing, rows = picture(decoded), _by_class(decoded)
+    says = f"A graph of {len(decoded.owners)} nodes in {len(rows)} classes, coloured by class"
+    return [
+        Card(
+            "The graph",
+            pictures=() if drawing is None else (drawing,),
+            says=() if drawing is None else (says,),
+            columns=("class", "nodes", "edges inside", "edges out"),
+            rows=tuple((name, str(nodes), str(inside), str(out)) for name, nodes, inside, out in rows),
+        )
+    ]
+
+
+def _by_class(decoded: Decoded) -> list[tuple[str, int, int, int]]:
+    """Return, per class, its name, its nodes, edges among them, and edges to other classes."""
+    linked, owners, found = weights_of(decoded) > 0, decoded.owners, []
     for class_id in owners.unique().tolist():
         mine = owners == class_id
         inside, out = int(linked[mine][:, mine].sum()) // 2, int(linked[mine][:, ~mine].sum())
-        lines.append(f"{decoded.spec.name_of(class_id)[:23]:<24}{int(mine.sum()):>8}{inside:>14}{out:>12}")
-    return "\n".join(lines)
+        found.append((decoded.spec.name_of(class_id), int(mine.sum()), inside, out))
+    return found
 
 
 def picture(decoded: Decoded) -> Tensor | None:

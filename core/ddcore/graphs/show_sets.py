@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddcore.graphs.graph_set import GraphSet, graph_set_of
 from ddcore.graphs.show import LARGEST_DRAWN, colour_of, data_class, drawn
-from ddcore.parts import Decoded
+from ddcore.parts import Card, Decoded
 
 SIDE, COLUMNS, ROWS = 200, 6, 20
 
@@ -41,6 +41,19 @@ def picture(decoded: Decoded) -> Tensor | None:
         blank = torch.full((SIDE, SIDE, 3), 255, dtype=torch.uint8)
         rows.append(torch.cat((cells + [blank] * COLUMNS)[:COLUMNS], dim=1))
     return torch.cat(rows)
+
+
+def cards(decoded: Decoded, *, per_class: int = 6) -> list[Card]:
+    """Return a card per class with drawings of its graphs. A node's colour is its largest feature.
+
+    Graphs of more than 1000 nodes are not drawn.
+    """
+    graphs, found = graph_set_of(decoded.inputs, "what is shown"), []
+    for class_id, indices in decoded.first_of_classes(per_class).items():
+        mine = [g for g in _separate(graphs, torch.tensor(indices)) if len(g[0]) <= LARGEST_DRAWN]
+        says = tuple(f"A graph of {len(x)} nodes and {edges.shape[1] // 2} edges" for x, edges in mine)
+        found.append(Card(decoded.spec.name_of(class_id), tuple(_drawn(x, edges) for x, edges in mine), says))
+    return found
 
 
 def pyg_of(decoded: Decoded) -> Any:

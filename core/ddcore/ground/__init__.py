@@ -1,5 +1,6 @@
 """The ground: tensors and compute. It knows nothing of distillation."""
 
+from ddcore.ground.addresses import is_address
 from ddcore.ground.devices import (
     PRECISIONS,
     autocast,
@@ -34,6 +35,7 @@ from ddcore.ground.tensorfile import (
     write_atomically,
     write_tensors,
 )
+from ddcore.ground.words import UNDEFINED, counted, shown
 from ddcore.ground.workers import Workers, one_thread
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "MAX_TENSORS",
     "PRECISIONS",
     "SCHEDULES",
+    "UNDEFINED",
     "Lamb",
     "Optimiser",
     "Ranks",
@@ -51,6 +54,7 @@ __all__ = [
     "Workers",
     "autocast",
     "check_precision",
+    "counted",
     "default_generator_seeded",
     "default_generators_seeded",
     "derive_seed",
@@ -60,6 +64,7 @@ __all__ = [
     "fitting_micro_batch",
     "fitting_second_order_micro_batch",
     "generator",
+    "is_address",
     "join_process_group",
     "launched",
     "local_device",
@@ -74,6 +79,7 @@ __all__ = [
     "read_state",
     "read_tensors",
     "resolve_device",
+    "shown",
     "to_device",
     "unpack_tensors",
     "usual_precision",

@@ -1,5 +1,6 @@
 """Images: their data, networks, factorizations and augmentation."""
 
+from ddcore.data.npz import read_npz
 from ddcore.images import augmentation
 from ddcore.images.augmentation import (
     FAMILIES,
@@ -33,7 +34,7 @@ from ddcore.images.normalisation import ZCA, Standardise, fit_normalisation
 from ddcore.images.protocols import IMAGE_PROTOCOLS
 from ddcore.images.scored_crops import ScoredCrops
 from ddcore.images.show import draw
-from ddcore.images.sources import NAMED, read_npz
+from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import AUGMENTATIONS, RULES, add_modality
 from ddcore.training import PROTOCOLS

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.errors import InputDataError, UnknownNameError
+from ddcore.errors import DistillationWarning, InputDataError, UnknownNameError
 from ddcore.ground.mapped import mapped
 from ddcore.ground.tensorfile import write_atomically
 from ddcore.images.pictures import Form, Picture, header_of, pixels_of, resolved, some
@@ -74,7 +74,7 @@ def _tell(pictures: Sequence[Picture], broken: Sequence[int], corrupt: str) -> N
     what = f"{some([pictures[n].name for n in broken])} of {len(pictures)} not readable"
     if corrupt == "refuse":
         raise InputDataError(f"{what}: repair or remove, or pass corrupt='skip' (on the command line: --skip-corrupt)")
-    warnings.warn(f"{what}: left out", stacklevel=2)
+    warnings.warn(f"{what}: left out", DistillationWarning, stacklevel=2)
 
 
 def _key(pictures: Sequence[Picture], form: Form) -> str:
@@ -124,7 +124,7 @@ def _decoded(pictures: Sequence[Picture], form: Form, part: Path) -> dict[str, A
     Image.init()  # threads would do it at the same time
     broken: list[int] = []
     headers = list(_in_order(header_of, pictures))
-    shape = resolved(form, pictures, headers)
+    shape = resolved(form, [picture.name for picture in pictures], headers)
     need, free = len(pictures) * math.prod(shape), shutil.disk_usage(part).free
     if need > free:
         raise InputDataError(

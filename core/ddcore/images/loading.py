@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcore.data.root import cache_root, data_root
-from ddcore.errors import InputDataError, UnknownNameError
+from ddcore.data.root import cache_root
+from ddcore.errors import InputDataError
 from ddcore.images import sources
-from ddcore.images.folders import Reading, read_folder, read_tars
+from ddcore.images.folders import Reading
 from ddcore.images.normalisation import fit_normalisation
 from ddcore.images.pictures import Form
+from ddcore.images.reading import arrays_of, with_class_ids
 from ddcore.images.spec import ImageSpec, check_images
 from ddcore.parts import Normalisation, Spec, Split, TargetData, split_in_two
-
-# Names of a split's arrays in a .npz file, and in a mapping.
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load_images(
     source: object,
     *,
     test: object = None,
+    target: str | None = None,
     name: str | None = None,
     normalisation: str | Normalisation = "standard",
     validation: float = 0.0,
@@ -49,10 +48,15 @@ def load_images(
         source: a name (``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``,
             ``svhn``), the path of a ``.npz`` file, of an image folder (`read_folder`) or of a
             ``.tar`` as webdataset writes them, a map-style torch ``Dataset`` of
-            ``(image, label)``, a mapping with ``x_train, y_train`` and optionally
-            ``x_test, y_test``, or a tuple of these arrays. Images of folders and tars are decoded
-            once, and drawn from a file (`cached`).
-        test: a second ``Dataset`` or ``.tar``, where ``source`` is one.
+            ``(image, label)``, a pair of these for training and test or a mapping of them by split,
+            a ``datasets.Dataset`` or ``DatasetDict`` with a column of images, a mapping with
+            ``x_train, y_train`` and optionally ``x_test, y_test``, or a tuple of these arrays.
+            Labels are class ids, or names. Names get the ids of ``class_names``, or else are
+            numbered in order. Images of folders and tars are decoded once, and drawn from a file
+            (`cached`).
+        test: a second ``Dataset`` or ``.tar``, where ``source`` is one; or ``(x_test, y_test)``.
+        target: the column of classes of a ``datasets.Dataset``. Default: its only ``ClassLabel``,
+            or ``label``.
         name: what reports call the data; default: the name or the file's stem.
         normalisation: ``standard``, ``none``, a ZCA (see `fit_normalisation`), or one fitted
             elsewhere (clients share one).
@@ -67,12 +71,12 @@ def load_images(
         shape: channels, height and width, declared. Images of a folder are brought to them, one by
             one; others must have them. Default: read from the examples.
         split_by: how splits are cut here: ``draw`` or ``content`` (`split_in_two`).
-        size: side to which images of a folder are brought; needed when they differ. The short side
-            is resized, the long one cut about the centre.
-        enlarge: whether images of a folder that are smaller are accepted.
+        size: side to which images of a folder, a tar or a ``datasets.Dataset`` are brought; needed
+            when they differ. The short side is resized, the long one cut about the centre.
+        enlarge: whether images that are smaller than that are accepted.
         corrupt: ``refuse`` or ``skip`` images of a folder that cannot be read.
         like: facts of other such data (a summary's ``spec``), whose normalisation and number of
-            classes are taken.
+            classes are taken. Classes that have names get the ids that they have there.
         root: where downloads are kept; default: the variable ``DDCORE_DATA``, else
             ``~/.cache/ddcore``. Decoded pixels are kept in its ``cache``, or in ``DDCORE_CACHE``.
         seed: of the splits that are drawn here. The embedded ``digits`` always uses its own fixed
@@ -92,7 +96,8 @@ def load_images(
     sides = (size, size) if size is not None else None
     form = Form(None, sides, enlarge) if shape is None else Form(shape[0], (shape[1], shape[2]), enlarge)
     reading = Reading(form, cache_root(root), corrupt)
-    arrays, found_name = _arrays(source, test, root=root, reading=reading, names=declared_names)
+    arrays, found_name = arrays_of(source, test, root=root, reading=reading, names=declared_names, target=target)
+    arrays = with_class_ids(arrays, declared_names, None if like is None else like.class_names)
     name = name or found_name
     facts = sources.facts_about(name)
     names = tuple(class_names or arrays.class_names or facts.class_names)
@@ -102,6 +107,11 @@ def load_images(
         raise InputDataError(f"{name}: the training split is empty")
     if shape is not None and tuple(train.inputs.shape[1:]) != tuple(shape):
         raise InputDataError(f"{name}: images have shape {tuple(train.inputs.shape[1:])}, declared is {tuple(shape)}")
+    if sides is not None and tuple(train.inputs.shape[2:]) != sides:
+        raise InputDataError(
+            f"{name}: size= resizes the images of folders, tars and datasets with a column of images; these are of "
+            f"{train.inputs.shape[2]} x {train.inputs.shape[3]}: resize them before"
+        )
     carved, drawn = None, False
     if arrays.validation is not None:
         if validation:
@@ -154,76 +164,14 @@ def load_images(
     return TargetData(name, spec, train, held_out, carved)
 
 
-def _arrays(
-    source: object,
-    test: object,
-    *,
-    root: str | Path | None,
-    reading: Reading,
-    names: tuple[str, ...] | None,
-) -> tuple[sources.Arrays, str]:
-    if isinstance(source, str | Path):
-        path = Path(source)
-        if str(source) in sources.NAMED:
-            return sources.NAMED[str(source)](data_root(root)), str(source)
-        if path.suffix == ".npz" and path.is_file():
-            return _from_mapping(sources.read_npz(path)), path.stem
-        if path.suffix == ".tar" and path.is_file():
-            held_out = [] if test is None else [Path(str(test)).resolve()]
-            return read_tars({"train": [path.resolve()], "test": held_out}, reading), path.stem
-        if path.is_dir():
-            return read_folder(path, reading, names), path.resolve().name
-        raise UnknownNameError(
-            "data", str(source), (*sources.NAMED, "path/to/file.npz", "path/to/file.tar", "path/to/image/folder")
-        )
-    if isinstance(source, Mapping):
-        return _from_mapping(source), "arrays"
-    if isinstance(source, tuple) and len(source) in (2, 4):
-        return _from_mapping(dict(zip(ARRAYS, source, strict=False))), "arrays"
-    if isinstance(source, np.ndarray | Tensor):
-        raise InputDataError(
-            "an array alone has no labels: pass (x_train, y_train) or (x_train, y_train, x_test, y_test)"
-        )
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, list):
-        train = read_dataset(source)
-        found = getattr(source, "classes", None)
-        return sources.Arrays(
-            train,
-            None if test is None else read_dataset(test),
-            tuple(map(str, found)) if isinstance(found, list | tuple) else (),
-            one_by_one=True,
-            names_found=isinstance(found, list | tuple),
-        ), type(source).__name__.lower()
-    raise InputDataError(
-        f"cannot read data from {type(source).__name__}: give a name, a path, a map-style Dataset, "
-        "a mapping with x_train and y_train, or a tuple of arrays"
-    )
-
-
-def _from_mapping(arrays: Mapping[str, Any]) -> sources.Arrays:
-    if "x_train" not in arrays or "y_train" not in arrays:
-        raise InputDataError(f"the arrays x_train and y_train are needed; found {sorted(arrays)}")
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise InputDataError("x_test and y_test come together: one of them is missing")
-    held_out = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
-    return sources.Arrays((arrays["x_train"], arrays["y_train"]), held_out)
-
-
-def read_dataset(dataset: Any) -> tuple[Any, Any]:
-    """Read a map-style ``Dataset`` of ``(image, label)`` once.
-
-    Images are PIL images, arrays or tensors of one size.
-    """
-    images, labels = [], []
-    for index in range(len(dataset)):
-        image, label = dataset[index]
-        images.append(image.cpu() if isinstance(image, Tensor) else torch.from_numpy(np.array(image)))
-        labels.append(int(label))
-    if len({tuple(image.shape) for image in images}) > 1:
-        raise InputDataError("the dataset's images differ in size: add a transform that resizes them")
-    if not images:
-        raise InputDataError("the dataset is empty")
-    return torch.stack(images), torch.tensor(labels)
+def _numbers(values: Any, title: str) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.cpu()
+    try:
+        return torch.as_tensor(np.ascontiguousarray(values)).cpu()
+    except (TypeError, ValueError) as error:
+        kind = np.asarray(values, dtype=object).flat[0] if len(values) else values
+        raise InputDataError(f"the {title} are not numeric: the first is of type {type(kind).__name__}") from error
 
 
 def as_split(images: Any, labels: Any, title: str) -> Split:
@@ -231,11 +179,7 @@ def as_split(images: Any, labels: Any, title: str) -> Split:
 
     Grey images may come as ``n x height x width``; colour images with the channels second or last.
     """
-    try:
-        inputs = torch.as_tensor(images if isinstance(images, Tensor) else np.ascontiguousarray(images)).cpu()
-        targets = torch.as_tensor(labels if isinstance(labels, Tensor) else np.ascontiguousarray(labels)).cpu()
-    except (TypeError, ValueError) as error:
-        raise InputDataError(f"the {title} arrays are not numeric: {error}") from error
+    inputs, targets = _numbers(images, f"{title} images"), _numbers(labels, f"{title} labels")
     if inputs.ndim == 3:
         inputs = inputs.unsqueeze(1)
     elif inputs.ndim == 4 and inputs.shape[-1] in (1, 3) and inputs.shape[1] not in (1, 3):

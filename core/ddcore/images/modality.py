@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ddcore.images import show
+from ddcore.images import exports, show
 from ddcore.images.augmentation import SiameseAugmentation
 from ddcore.images.factorizations import (
     Frequencies,
@@ -25,7 +25,7 @@ from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
 from ddcore.images.normalisation import ZCA_KINDS, restore_normalisation
 from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
-from ddcore.parts import Architecture, Augmentation, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
 
 class Images(Modality):
@@ -81,8 +81,16 @@ class Images(Modality):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
 
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
+
     def picture(self, decoded: Decoded) -> Tensor | None:
         return show.draw(decoded)
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        return {"pixels": show.pixels_of}
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        return {
+            "pixels": show.pixels_of,
+            "image-folder": Export(exports.write_folder),
+            "npz": Export(exports.write_npz, ".npz"),
+            "huggingface": Export(exports.write_huggingface),
+        }

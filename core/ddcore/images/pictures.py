@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,20 +79,30 @@ def header_of(picture: Picture) -> Header | None:
     """Return what an image says of itself; None: it cannot be read."""
     try:
         with picture.opened() as image:
-            return Header(image.height, image.width, image.mode in ("1", "L"), image.mode.startswith(("I", "F")))
+            return header_of_image(image)
     except _BROKEN:
         return None
+
+
+def header_of_image(image: Image.Image) -> Header:
+    """Return what an opened image says of itself."""
+    return Header(image.height, image.width, image.mode in ("1", "L"), image.mode.startswith(("I", "F")))
 
 
 def pixels_of(picture: Picture, shape: Sequence[int]) -> bytes | None:
     """Return the bytes of an image of this shape, channels first; None: it cannot be read."""
-    channels, height, width = shape
     try:
         with picture.opened() as image:
-            pixels = np.asarray(_cut(image.convert("L" if channels == 1 else "RGB"), height, width))
+            return pixels_of_image(image, shape).tobytes()
     except _BROKEN:
         return None
-    return pixels.reshape(height, width, channels).transpose(2, 0, 1).tobytes()
+
+
+def pixels_of_image(image: Image.Image, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Return an opened image as bytes of this shape, channels first."""
+    channels, height, width = shape
+    pixels = np.asarray(_cut(image.convert("L" if channels == 1 else "RGB"), height, width))
+    return pixels.reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def _cut(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -106,17 +116,22 @@ def _cut(image: Image.Image, height: int, width: int) -> Image.Image:
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
 
 
-def resolved(form: Form, pictures: Sequence[Picture], headers: Sequence[Header | None]) -> tuple[int, int, int]:
+def resolved(form: Form, names: Sequence[str], headers: Sequence[Header | None]) -> tuple[int, int, int]:
     """Return channels, height and width that all images are brought to.
+
+    Args:
+        form: what is wanted.
+        names: of the images, for messages.
+        headers: what the images say of themselves.
 
     Raises:
         InputDataError: none can be read, or one has more than 8 bits, is smaller than wanted, or of
             another size where none is wanted.
     """
-    readable = [(picture, header) for picture, header in zip(pictures, headers, strict=True) if header is not None]
+    readable = [(name, header) for name, header in zip(names, headers, strict=True) if header is not None]
     if not readable:
-        raise InputDataError(f"none of {len(pictures)} images is readable: the first is {pictures[0].name}")
-    deep = [picture.name for picture, header in readable if header.deep]
+        raise InputDataError(f"none of {len(names)} images is readable: the first is {names[0]}")
+    deep = [name for name, header in readable if header.deep]
     if deep:
         raise InputDataError(f"{some(deep)} of more than 8 bits per pixel: convert to 8")
     sides = form.sides
@@ -126,7 +141,7 @@ def resolved(form: Form, pictures: Sequence[Picture], headers: Sequence[Header |
             raise InputDataError("the images differ in size: pass size= (on the command line: --size) to resize them")
         (sides,) = sizes
     height, width = sides
-    small = [picture.name for picture, h in readable if h.height < height or h.width < width]
+    small = [name for name, h in readable if h.height < height or h.width < width]
     if small and not form.enlarge:
         raise InputDataError(
             f"{some(small)} smaller than {height} x {width}: choose a smaller size, or pass enlarge=True (on the "

@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ddcore.factorization.span import quantise
-from ddcore.parts import Decoded
+from ddcore.parts import Card, Decoded
 
 
 def pixels_of(decoded: Decoded) -> Tensor:
     """Return examples as pixels in [0, 1] (clipped), ``n x channels x height x width``."""
-    return decoded.spec.normalisation.invert(decoded.inputs).clamp(0, 1)
+    return decoded.spec.within_range(decoded.spec.normalisation.invert(decoded.inputs))
 
 
 def draw(decoded: Decoded, *, per_class: int = 10, side: int = 48, gap: int = 2) -> Tensor:
@@ -23,8 +23,7 @@ def draw(decoded: Decoded, *, per_class: int = 10, side: int = 48, gap: int = 2)
     pixels, owners = pixels_of(decoded), decoded.owners
     scale = max(1, side // pixels.shape[-1])
     pixels = interpolate(pixels, scale_factor=scale, mode="nearest") if scale > 1 else pixels
-    colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels.mean(dim=1, keepdim=True)
-    pixels = quantise(colours).expand(-1, 3, -1, -1)
+    pixels = _coloured(pixels)
     rows, sizes = owners.unique(return_counts=True)
     columns = min(per_class, int(sizes.max()))
     height, width = pixels.shape[-2] + gap, pixels.shape[-1] + gap
@@ -34,6 +33,22 @@ def draw(decoded: Decoded, *, per_class: int = 10, side: int = 48, gap: int = 2)
             top, left = gap + r * height, gap + c * width
             canvas[:, top : top + image.shape[1], left : left + image.shape[2]] = image
     return canvas.permute(1, 2, 0).contiguous()
+
+
+def cards(decoded: Decoded, *, per_class: int = 10) -> list[Card]:
+    """Return a card per class with its images in their own size."""
+    pixels, found = _coloured(pixels_of(decoded)).permute(0, 2, 3, 1), []
+    for class_id, indices in decoded.first_of_classes(per_class).items():
+        name = decoded.spec.name_of(class_id)
+        says = tuple(f"Class {name}, image {i + 1}" for i in range(len(indices)))
+        found.append(Card(name, pictures=tuple(pixels[indices].contiguous()), says=says))
+    return found
+
+
+def _coloured(pixels: Tensor) -> Tensor:
+    """Return bytes of three channels: the first three, or the mean of fewer."""
+    colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels.mean(dim=1, keepdim=True)
+    return quantise(colours).expand(-1, 3, -1, -1)
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5, columns: int = 100) -> str:

@@ -1,20 +1,22 @@
 """Where images come from.
 
-Scikit-learn's digits, torchvision's sets, ``.npz`` files.
+Scikit-learn's digits, and torchvision's sets.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, MissingExtraError
 
 GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -81,17 +83,30 @@ def digits(root: Path) -> Arrays:
     return Arrays((pixels, bunch.target), split_test=True, split_seed=0)
 
 
+_OWN_FILE = "the path of a .npz file with x_train, y_train, x_test, y_test"
+
+
+def _torchvision_datasets(name: str) -> ModuleType:
+    """Import them when a set is asked for: nothing else of the library needs torchvision."""
+    if find_spec("torchvision") is None:
+        raise MissingExtraError(f"downloading {name}", "torchvision", "images")
+    try:
+        return import_module("torchvision.datasets")
+    except (ImportError, RuntimeError) as error:  # its operators are compiled for one build of torch
+        raise InputDataError(
+            f"downloading {name} needs torchvision, and the one here does not import beside torch {torch.__version__} "
+            f"({error}). Install both in one command from one place, or pass {_OWN_FILE}"
+        ) from error
+
+
 def _torchvision(name: str, **splits: Mapping[str, Any]) -> Callable[[Path], Arrays]:
     def load(root: Path) -> Arrays:
-        import torchvision.datasets
-
-        kind = getattr(torchvision.datasets, name)
+        kind = getattr(_torchvision_datasets(name), name)
         try:
             train, test = (kind(root=str(root), download=True, **splits[s]) for s in ("train", "test"))
         except (RuntimeError, OSError) as error:
             raise InputDataError(
-                f"torchvision could not provide {name} under {root} ({error}). "
-                "Without a network, pass the path of a .npz file with x_train, y_train, x_test, y_test"
+                f"torchvision could not provide {name} under {root} ({error}). Without a network, pass {_OWN_FILE}"
             ) from error
         labels = "labels" if name == "SVHN" else "targets"
         names = tuple(getattr(train, "classes", ()))
@@ -112,12 +127,3 @@ NAMED: dict[str, Callable[[Path], Arrays]] = {
     "cifar100": _torchvision("CIFAR100", train={"train": True}, test={"train": False}),
     "svhn": _torchvision("SVHN", train={"split": "train"}, test={"split": "test"}),
 }
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read a ``.npz`` file; pickled objects in it are refused."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-        raise InputDataError(f"{path.name} is not a readable .npz file of plain arrays: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
+from ddcore.data.exports import exports_of
 from ddcore.factorization import AsStored
 from ddcore.interactions import show
 from ddcore.interactions.autoencoders import MVAE, InfiniteAutoencoder
@@ -19,7 +20,18 @@ from ddcore.interactions.rules import HeadUsers, SVPUsers
 from ddcore.interactions.sources import is_interactions_file, is_sparse_matrix, is_table_of_pairs
 from ddcore.interactions.spec import InteractionSpec
 from ddcore.networks import MLP
-from ddcore.parts import Architecture, CoresetRule, Decoded, Factorization, Learner, Modality, Spec, TargetData
+from ddcore.parts import (
+    Architecture,
+    Card,
+    CoresetRule,
+    Decoded,
+    Export,
+    Factorization,
+    Learner,
+    Modality,
+    Spec,
+    TargetData,
+)
 
 
 class Interactions(Modality):
@@ -62,5 +74,8 @@ class Interactions(Modality):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        return {"dataframe": show.dataframe_of}
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, lambda spec: None)}

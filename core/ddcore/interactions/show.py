@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ddcore.interactions.spec import InteractionSpec
-from ddcore.parts import Decoded, SparseRows, as_sparse
+from ddcore.parts import Card, Decoded, SparseRows, as_sparse
 
 MOST_SAMPLED = 10
 
@@ -24,12 +24,35 @@ def dataframe_of(decoded: Decoded) -> pd.DataFrame:
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
     """Return the items most sampled, and the heaviest items of some users."""
+    most = ", ".join(f"{item} ({weight:.1f})" for item, weight in _most_sampled(decoded))
+    lines = [f"items most sampled (sum of weights): {most}"]
+    for user, count, heaviest in _users(decoded, per_class):
+        lines.append(f"user {user}, {count} items: {', '.join(heaviest)}")
+    return "\n".join(lines)
+
+
+def cards(decoded: Decoded, *, per_class: int = 20) -> list[Card]:
+    """Return two cards: users with their heaviest items, and the items most sampled."""
+    users = [(str(user), str(count), ", ".join(heaviest)) for user, count, heaviest in _users(decoded, per_class)]
+    most = [(item, f"{weight:.1f}") for item, weight in _most_sampled(decoded)]
+    return [
+        Card("Users", columns=("user", "items", "heaviest items"), rows=tuple(users)),
+        Card("Items most sampled", columns=("item", "sum of weights"), rows=tuple(most)),
+    ]
+
+
+def _most_sampled(decoded: Decoded) -> list[tuple[str, float]]:
     rows, items = _rows_of(decoded)
     weights, order = rows.column_sums().sort(descending=True, stable=True)
-    most = [f"{items[i]} ({w:.1f})" for i, w in zip(order.tolist(), weights.tolist(), strict=True)][:MOST_SAMPLED]
-    lines = [f"items most sampled (sum of weights): {', '.join(most)}"]
-    for user in range(min(per_class, len(rows))):
+    return [(items[i], w) for i, w in zip(order.tolist(), weights.tolist(), strict=True)][:MOST_SAMPLED]
+
+
+def _users(decoded: Decoded, count: int) -> list[tuple[int, int, list[str]]]:
+    """Return the first users: their number, how many items they have, the heaviest of these."""
+    rows, items = _rows_of(decoded)
+    found = []
+    for user in range(min(count, len(rows))):
         row = rows[user : user + 1]
         heaviest = row.columns[row.values.argsort(descending=True, stable=True)[:MOST_SAMPLED]]
-        lines.append(f"user {user}, {len(row.columns)} items: {', '.join(items[i] for i in heaviest.tolist())}")
-    return "\n".join(lines)
+        found.append((user, len(row.columns), [items[i] for i in heaviest.tolist()]))
+    return found

@@ -11,6 +11,7 @@ from ddcore.parts.architecture import (
     as_architecture,
     parse_architecture,
     rebuilt,
+    require_buildable,
 )
 from ddcore.parts.augmentation import (
     AUGMENTATIONS,
@@ -37,7 +38,9 @@ from ddcore.parts.matching import Matching, MatchingState, Term, united
 from ddcore.parts.method import Method
 from ddcore.parts.modality import (
     MODALITIES,
+    Card,
     Decoded,
+    Export,
     Modality,
     add_modality,
     modality_named,
@@ -86,12 +89,14 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Batch",
+    "Card",
     "Classification",
     "Context",
     "CoresetRule",
     "Counts",
     "Decoded",
     "Examples",
+    "Export",
     "Factorization",
     "Factory",
     "Features",
@@ -165,6 +170,7 @@ __all__ = [
     "places_of_classes",
     "plain_copy",
     "rebuilt",
+    "require_buildable",
     "require_fitting",
     "restored_augmentation",
     "scored",

@@ -98,30 +98,56 @@ class OneOf(Architecture):
 
 @dataclass(frozen=True)
 class Factory(Architecture):
-    """A user's function that builds a module.
+    """A user's function that builds a module, or its class.
 
-    It is called as ``build_module(shape, num_classes)``, or as ``build_module()`` if it takes
-    fewer than two arguments.
+    A builder with a parameter ``num_classes``, as torchvision's models are, is called as
+    ``build_module(num_classes=...)``, and gets the shape of an example first if it needs one
+    argument more. Another is called as ``build_module(shape, num_classes)``, or as
+    ``build_module()`` if it takes fewer than two arguments. No weights are fetched.
     """
 
     build_module: Callable[..., nn.Module]
     name: ClassVar[str] = "factory"
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        takes = len(inspect.signature(self.build_module).parameters)
-        built = self.build_module(shape, num_classes) if takes >= 2 else self.build_module()
+        arguments, named = _arguments(self.build_module, shape, num_classes)
+        try:
+            built = self.build_module(*arguments, **named)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedError(
+                f"the network factory {_name_of(self.build_module)} failed ({error}): give a function of (shape, "
+                "num_classes) that returns a module"
+            ) from error
         if not isinstance(built, nn.Module):
             raise UnsupportedError(f"the network factory returned {type(built).__name__}, not an nn.Module")
         return built
 
     def describe(self) -> dict[str, Any]:
         """Record the function's name, and a hash of its source where Python can read it."""
-        name = getattr(self.build_module, "__qualname__", type(self.build_module).__name__)
         try:
             digest = hashlib.sha256(inspect.getsource(self.build_module).encode()).hexdigest()
         except (OSError, TypeError):
             digest = None
-        return {"type": "Factory", "function": name, "source_sha256": digest}
+        return {"type": "Factory", "function": _name_of(self.build_module), "source_sha256": digest}
+
+
+def _name_of(build: Callable[..., nn.Module]) -> str:
+    return getattr(build, "__qualname__", type(build).__name__)
+
+
+def _arguments(
+    build: Callable[..., nn.Module], shape: tuple[int, ...], num_classes: int
+) -> tuple[tuple[object, ...], dict[str, int]]:
+    """Return what a builder is called with, by its parameters."""
+    parameters = inspect.signature(build).parameters
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    classes = parameters.get("num_classes")
+    if (classes is not None and classes.kind is not classes.POSITIONAL_ONLY) or (free and "weights" in parameters):
+        first = next(iter(parameters.values()))
+        needed = first.default is first.empty and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+        takes_shape = first.name == "shape" or (needed and first.name != "num_classes")
+        return (shape,) if takes_shape else (), {"num_classes": num_classes}
+    return ((shape, num_classes), {}) if len(parameters) >= 2 else ((), {})
 
 
 @dataclass(frozen=True)
@@ -187,10 +213,7 @@ def rebuilt(text: str, shape: tuple[int, ...], num_classes: int, weights: Mappin
     Raises:
         SettingsError: the network is too large to be looked at, or the weights are not its own.
     """
-    numbers = re.findall(r"\d+", text)
-    depths = re.findall(r"depth\s*=\s*(\d+)", text)
-    if len(text) > 200 or any(len(n) > 9 or int(n) > 2**16 for n in numbers) or any(int(d) > 256 for d in depths):
-        raise SettingsError(f"{text[:60]!r} is too large a network to be built for a file")
+    require_buildable(text)
     with torch.device("meta"):
         like = parse_architecture(text).module(shape, num_classes).state_dict()
     if {name: t.shape for name, t in like.items()} != {name: t.shape for name, t in weights.items()}:
@@ -199,6 +222,14 @@ def rebuilt(text: str, shape: tuple[int, ...], num_classes: int, weights: Mappin
         module = parse_architecture(text).module(shape, num_classes)
     module.load_state_dict(dict(weights))
     return module
+
+
+def require_buildable(text: str) -> None:
+    """Raise `SettingsError` if a stranger's text names a network that is too large to be built."""
+    numbers = re.findall(r"\d+", text)
+    depths = re.findall(r"depth\s*=\s*(\d+)", text)
+    if len(text) > 200 or any(len(n) > 9 or int(n) > 2**16 for n in numbers) or any(int(d) > 256 for d in depths):
+        raise SettingsError(f"{text[:60]!r} is too large a network to be built for a file")
 
 
 def architecture_label(architecture: Architecture) -> str:

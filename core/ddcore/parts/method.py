@@ -98,6 +98,16 @@ class Method:
         labelled = {} if self.labels is None else {"labels": describe(self.labels)}
         return {part: describe(getattr(self, part)) for part in parts} | labelled
 
+    def described_after(self, steps: int) -> dict[str, Any]:
+        """Return what `describe` does, as a summary records it after so many steps.
+
+        What no step of a matching has changed is named as the initialisation alone.
+        """
+        described = self.describe()
+        if steps == 0 and self.matching is not None:
+            described["name"] = f"initialisation of {self.name}"
+        return described
+
     def asks(self) -> frozenset[str]:
         """Return the questions that a run asks of the real signal.
 

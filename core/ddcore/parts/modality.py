@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -34,6 +35,45 @@ class Decoded:
     inputs: Tensor
     targets: Tensor
     owners: Tensor
+
+    def first_of_classes(self, per_class: int) -> dict[int, list[int]]:
+        """Return, per class id, the indices of its first ``per_class`` examples."""
+        found = {c: (self.owners == c).nonzero().flatten()[:per_class] for c in self.owners.unique().tolist()}
+        return {class_id: indices.tolist() for class_id, indices in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """Some examples as a page shows them: pictures, lines of text, or a table.
+
+    Attributes:
+        title: what they have in common, such as a class.
+        pictures: each ``height x width x 3`` bytes.
+        says: a text alternative for each picture.
+        lines: examples that are read, one each.
+        columns: titles of the table's columns.
+        rows: of the table, as texts.
+    """
+
+    title: str
+    pictures: tuple[Tensor, ...] = ()
+    says: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Export:
+    """A form of files: what writes examples in it.
+
+    Attributes:
+        write: takes the examples, the path of a file or of a new folder, and the summary's card.
+        ending: that the path of a file must have. Empty: a folder is written.
+    """
+
+    write: Callable[[Decoded, Path, str], None]
+    ending: str = ""
 
 
 class Modality(ABC):
@@ -94,6 +134,10 @@ class Modality(ABC):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         """Return examples as text for a terminal, ``per_class`` of each class."""
 
+    @abstractmethod
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        """Return examples as a page shows them, ``per_class`` of each class."""
+
     def selection(self, factorization: Factorization) -> Factorization:
         """Return what stores chosen real examples in place of another modality's factorization.
 
@@ -109,8 +153,11 @@ class Modality(ABC):
         """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""
         return None
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        """Return functions that turn examples into types of the modality's users, by name."""
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        """Return what examples become, by name.
+
+        Functions turn them into types of the modality's users. An `Export` writes them to disk.
+        """
         return {}
 
 

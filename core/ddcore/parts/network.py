@@ -267,14 +267,18 @@ def find_head(module: nn.Module, shape: tuple[int, ...], num_classes: int) -> st
         with torch.no_grad():
             output = module(torch.zeros(2, *shape, dtype=parameter.dtype, device=parameter.device))
     except RuntimeError as error:
-        raise UnsupportedError(f"the network cannot take examples of shape {shape}: {error}") from error
+        raise UnsupportedError(
+            f"the network cannot take examples of shape {shape} ({error}): give a function of (shape, num_classes) that "
+            "builds one for them"
+        ) from error
     finally:
         module.train(training)
         for handle in handles:
             handle.remove()
     if tuple(output.shape) != (2, num_classes):
         raise UnsupportedError(
-            f"the network's output has shape {tuple(output.shape)} for 2 examples: {num_classes} logits each are needed"
+            f"the network's output has shape {tuple(output.shape)} for 2 examples: {num_classes} logits each are needed: "
+            f"build it for them, as resnet18(num_classes={num_classes}), or give the function resnet18"
         )
     if not last:
         raise UnsupportedError(

@@ -125,7 +125,7 @@ class TargetData:
             if strangers:
                 raise InputDataError(
                     f"{self.name}: {title} labels {sorted(strangers)[:5]} lie outside 0..{self.spec.num_classes - 1}; "
-                    "declare num_classes"
+                    "ids begin at 0: renumber the labels, or declare num_classes"
                 )
 
     def __repr__(self) -> str:

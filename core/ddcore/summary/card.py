@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ddcore.errors import UnsupportedError
-from ddcore.ground.tensorfile import write_atomically
+from ddcore.ground.tensorfile import read_limited, write_atomically
 from ddcore.markup import as_png
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
+from ddcore.summary.measured import HEADING, measured_table, read_evaluations
+
+CARD = "README.md"
+MAX_CARD = 2**22
+_COUNTED = re.compile(r"^(?P<examples>\d+) examples of (?P<classes>\d+) classes, (?P<bytes>\d+) bytes stored\.", re.M)
 
 
 def write_card(summary: Content, directory: Path) -> None:
-    """Write ``README.md``, and ``examples.png`` if the examples have a picture."""
+    """Write ``README.md``, and ``examples.png`` if the examples have a picture.
+
+    Kept evaluations of the directory are a table in it.
+    """
     drawn = _picture(summary)
     if drawn is not None:
         write_atomically(directory / "examples.png", drawn)
     shown = "![the synthetic examples](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
-    write_atomically(directory / "README.md", _text(summary, shown).encode())
+    text = _text(summary, shown, measured_table(read_evaluations(directory)))
+    write_atomically(directory / CARD, text.encode())
+
+
+def card_claims(directory: Path) -> dict[str, str] | None:
+    """Return what a card says that can be checked: examples, classes, bytes, measurements.
+
+    None: there is no card.
+    """
+    if not (directory / CARD).exists():
+        return None
+    text = read_limited(directory / CARD, MAX_CARD).decode("utf-8", errors="replace")
+    counted = _COUNTED.search(text)
+    counts = dict.fromkeys(("examples", "classes", "bytes"), "nothing") if counted is None else counted.groupdict()
+    start = text.find(HEADING)
+    return {**counts, "measured": "" if start < 0 else text[start:].partition("\n```python")[0]}
 
 
 def as_text(summary: Content, *, per_class: int = 5) -> str:
@@ -45,17 +69,42 @@ def _picture(summary: Content) -> bytes | None:
     return as_png(picture)
 
 
-def _text(summary: Content, shown: str) -> str:
-    record, spec = summary.record, summary.spec
-    method = record.get("method", {}).get("name", "custom")
-    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
-    return f"""# {method} summary of {record.get("data", "a dataset")}
-
-{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored. {", ".join(made)}
+def _text(summary: Content, shown: str, measured: str) -> str:
+    return f"""{_heading(summary)}
 
 {shown}
 
-| | |
+{_facts(summary)}
+
+{measured and measured + chr(10)}```python
+import ddcore as dd
+
+inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
+```
+"""
+
+
+def card_of_export(summary: Content, form: str) -> str:
+    """Return the card of a summary that is written in another form."""
+    return f"""{_heading(summary)}
+
+Written as `{form}` by ddapps: what a summary stores may be smaller than this, or more exact.
+
+{_facts(summary)}
+"""
+
+
+def _heading(summary: Content) -> str:
+    record = summary.record
+    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
+    title = f"{record.get('method', {}).get('name', 'custom')} summary of {record.get('data', 'a dataset')}"
+    counts = f"{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored."
+    return f"# {title}\n\n{counts} {', '.join(made)}"
+
+
+def _facts(summary: Content) -> str:
+    record, spec = summary.record, summary.spec
+    return f"""| | |
 |---|---|
 | example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
 | classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
@@ -63,14 +112,7 @@ def _text(summary: Content, shown: str) -> str:
 | train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
 | labels | {_labels(summary)} |
 | seed | {record.get("seed", "not recorded")} |
-| differential privacy | {_claim(record.get("privacy"))} |
-
-```python
-import ddcore as dd
-
-inputs, targets = dd.DataSummary.load("path/to/this/directory").tensors()
-```
-"""
+| differential privacy | {_claim(record.get("privacy"))} |"""
 
 
 def _labels(summary: Content) -> str:

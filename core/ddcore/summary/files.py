@@ -1,7 +1,8 @@
 """A summary on disk. No file of it is pickle.
 
 It is ``summary.safetensors``, ``config.json``, a card ``README.md``, and ``examples.png`` where
-the examples have a picture. A normalisation with tensors adds ``normalisation.safetensors``.
+the examples have a picture. A normalisation with tensors adds ``normalisation.safetensors``, and
+evaluations that are kept add ``evaluations.json``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import DAMAGES, DistillationError, OutputExistsError, SummaryFormatError
-from ddcore.ground.tensorfile import read_json, read_limited, read_tensors, write_atomically, write_tensors
+from ddcore.ground.tensorfile import (
+    checked_text,
+    read_json,
+    read_limited,
+    read_tensors,
+    write_atomically,
+    write_tensors,
+)
 from ddcore.parts import (
     FACTORIZATIONS,
     LABELS,
@@ -34,6 +42,7 @@ from ddcore.parts import (
 from ddcore.settings import describe
 from ddcore.summary.card import write_card
 from ddcore.summary.content import Content, Part
+from ddcore.summary.measured import EVALUATIONS
 
 SCHEMA = 1
 TENSORS, CONFIG, NORMALISATION = "summary.safetensors", "config.json", "normalisation.safetensors"
@@ -77,7 +86,9 @@ def write_summary(summary: Content, directory: Path, *, overwrite: bool) -> Path
         write_card(summary, draft)
         # The configuration names the hash of the tensors. It goes first and comes last, so that a
         # torn write is noticed.
-        (directory / CONFIG).unlink(missing_ok=True)
+        # What was measured of an earlier summary is not true of this one.
+        for file in (directory / CONFIG, directory / EVALUATIONS):
+            file.unlink(missing_ok=True)
         for file in sorted(draft.iterdir(), key=lambda f: f.name == CONFIG):
             file.replace(directory / file.name)
     return directory
@@ -153,7 +164,7 @@ def _record(config: Any) -> dict[str, Any]:
     if not named or not isinstance(record.get("data", ""), str) or not isinstance(cites, list):
         raise SummaryFormatError(f"{CONFIG}: data, method.name and cites of the record must be texts")
     for text in (record.get("data", ""), method.get("name", ""), *cites):
-        _text(text)
+        checked_text(text, CONFIG)
     return record
 
 
@@ -212,7 +223,7 @@ def _spec(config: Mapping[str, Any], directory: Path) -> Spec:
     if not all(type(number) is int for number in whole):
         raise SummaryFormatError(f"{CONFIG}: shape, num_classes and classes must be whole numbers")
     for name in facts["class_names"]:
-        _text(name)
+        checked_text(name, CONFIG)
     spec = modality.read_spec(facts, lambda: read_tensors(directory / NORMALISATION))
     _check_keys(facts, set(spec.to_json()), "spec")
     return spec
@@ -238,9 +249,3 @@ def _parts(
     if used != set(stored):
         raise SummaryFormatError(f"{TENSORS} holds tensors that no part uses: {sorted(set(stored) - used)[:5]}")
     return tuple(parts)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > 200 or not value.isprintable():
-        raise SummaryFormatError(f"{CONFIG}: a name must be printable text of at most 200 characters")
-    return value

@@ -4,40 +4,89 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import InputDataError, UnsupportedError
+from ddcore.ground import counted
 from ddcore.labels import ClassLabels
-from ddcore.parts import Batch, Factorization, Labelling, modality_named
+from ddcore.parts import Batch, Export, Factorization, Labelling, modality_named
 from ddcore.settings import describe
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
-from ddcore.summary.decoded import DecodedWhenAsked
-from ddcore.summary.files import read_summary, write_summary
+from ddcore.summary.decoded import DecodedWhenAsked, Transformed
+from ddcore.summary.export import write_export
+from ddcore.summary.files import read_summary
 from ddcore.summary.gallery import as_html
+from ddcore.summary.travel import FOR_LOADING, at_hand, save_at
 
 
 @dataclass(frozen=True, eq=False)
 class DataSummary(Content):
     """A distilled dataset. Its fields are those of `Content`."""
 
-    def as_dataset(self, *, lazy: bool = False) -> Dataset[tuple[Tensor, ...]]:
-        """Return a torch ``Dataset`` of normalised inputs and targets. Do not normalise them again.
+    def as_dataset(
+        self, *, transform: Callable[[Tensor], Any] | None = None, lazy: bool = False
+    ) -> Dataset[tuple[Any, ...]]:
+        """Return a torch ``Dataset`` of inputs and targets.
 
         Args:
+            transform: None: inputs are normalised already; do not normalise them again. Else a
+                function of one example before the normalisation, as with torchvision's datasets: of
+                images it takes pixels in [0, 1], ``channels x height x width``, clipped as in
+                `to_pixels`. What it returns is the input. Nothing is normalised after it, so let it
+                end with `normalise`.
             lazy: whether examples are decoded each time they are asked for. Else all are decoded
                 once, here.
+
+        Example:
+            ``summary.as_dataset(transform=v2.Compose([v2.RandomCrop(8, 1), summary.normalise]))``
         """
         if self.spec.connected:
             raise UnsupportedError("connected examples are no rows of a Dataset: take to_pyg(), or tensors()")
-        return DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
+        dataset = DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
+        return dataset if transform is None else Transformed(dataset, self.denormalise, transform)
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """Return what networks see of real examples, under the normalisation of this summary.
+
+        Args:
+            values: as the data hold them: of images, floats in [0, 1] or bytes. They are several,
+                ``n x ...``, or one, without ``n``.
+
+        Raises:
+            InputDataError: they do not have the shape of such data, or pixels leave [0, 1].
+        """
+        lot, alone = self._lot(values, self.spec.input_shape)
+        self.spec.check_inputs(lot, "given")
+        inputs = self.spec.normalisation.apply(lot)
+        return inputs[0] if alone else inputs
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """Return what data would hold, from what networks see: several examples, or one.
+
+        Pixels are clipped to [0, 1].
+        """
+        lot, alone = self._lot(inputs, self.spec.shape)
+        values = self.spec.within_range(self.spec.normalisation.invert(lot))
+        return values[0] if alone else values
+
+    @staticmethod
+    def _lot(given: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, bool]:
+        """Return examples as ``n x ...``, and whether it was one alone."""
+        alone = given.ndim == len(shape)
+        lot = given[None] if alone else given
+        if tuple(lot.shape[1:]) != shape:
+            raise InputDataError(
+                f"examples of this summary have shape {shape}, these are of {tuple(given.shape)}: resize or convert them first"
+            )
+        return lot, alone
 
     def to_pixels(self) -> Tensor:
         """Return all examples as pixels in [0, 1] (clipped), ``n x channels x height x width``."""
@@ -53,10 +102,36 @@ class DataSummary(Content):
         return self._as("pyg")
 
     def _as(self, form: str) -> Any:
-        forms = modality_named(self.spec.modality).forms()
+        forms = {
+            name: made
+            for name, made in modality_named(self.spec.modality).forms().items()
+            if not isinstance(made, Export)
+        }
         if form not in forms:
             raise UnsupportedError(f"{self.spec.modality} do not become {form}: choose of {', '.join(forms) or 'none'}")
         return forms[form](self.decoded())
+
+    def export(self, path: str | Path, form: str) -> Path:
+        """Write all examples as files that others read (docs/summary.md).
+
+        Labels that are distributions are written beside the likeliest class. Labels that change
+        from view to view cannot be: the class ids that the examples are stored with are written,
+        and a warning says so.
+
+        Args:
+            path: of a file that ends as its form does, or of a folder. It must not be there yet.
+            form: ``image-folder``, ``npz`` or ``huggingface`` of images; ``csv``, ``parquet`` or
+                ``huggingface`` of tables, interactions and sentences.
+
+        Returns:
+            The path.
+
+        Raises:
+            UnsupportedError: such examples have no such form.
+            OutputExistsError: the path is there already.
+            MissingExtraError: a package that writes the form is not installed.
+        """
+        return write_export(self, Path(path), form)
 
     def compressed_bytes(self) -> int:
         """Return the bytes after lossless compression.
@@ -130,12 +205,23 @@ class DataSummary(Content):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the summary to a directory (docs/summary.md).
+    @overload
+    def save(self, directory: Path, *, overwrite: bool = False) -> Path: ...
+    @overload
+    def save(self, directory: str, *, overwrite: bool = False) -> Path | str: ...
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> Path | str:
+        """Write the summary to a directory (docs/summary.md), and return its path.
 
-        A summary that is there already is an error unless ``overwrite``.
+        Args:
+            directory: a path; or an address that fsspec writes to, such as ``s3://bucket/name`` or
+                ``memory://name``, which is returned as it is.
+            overwrite: whether a summary that is there already is replaced. Else it is an error.
+
+        Raises:
+            OutputExistsError: there is a summary already.
+            AddressError: the address cannot be written.
         """
-        return write_summary(self, Path(directory), overwrite=overwrite)
+        return save_at(self, directory, overwrite=overwrite)
 
     @classmethod
     def load(
@@ -144,15 +230,19 @@ class DataSummary(Content):
         """Read a summary from a directory. Everything in it is checked before use.
 
         Args:
-            directory: where `save` wrote it.
+            directory: where `save` wrote it: a path; or an address that fsspec reads, such as
+                ``https://example.org/summary``. Its files are fetched first, each within the
+                loader's limits, whatever the server says of their lengths.
             factorizations: the caller's own classes by their ``name``. Beside the library's own
                 the file can name no other code.
 
         Raises:
             SummaryFormatError: it is damaged, hostile, or of an unknown version. The message names
                 the fault.
+            AddressError: an address has no summary, or a file of it is too large, cut off or slow.
         """
-        read = read_summary(Path(directory), factorizations or {})
+        with at_hand(directory, FOR_LOADING) as place:
+            read = read_summary(place, factorizations or {})
         return cls(read.parts, read.spec, read.recipe, read.record, read.labels, read.initial)
 
     def _repr_html_(self) -> str:
@@ -161,4 +251,4 @@ class DataSummary(Content):
 
     def __repr__(self) -> str:
         name, data = self.record.get("method", {}).get("name", "custom"), self.record.get("data", "?")
-        return f"DataSummary({name} of {data}: {len(self)} examples, {len(self.counts)} classes, {self.stored_bytes} bytes)"
+        return f"DataSummary({name} of {data}: {counted(len(self), 'example')}, {counted(len(self.counts), 'class', 'classes')}, {self.stored_bytes} bytes)"

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from ddcore.data.frames import READERS, SPLIT, given_splits, read_frame, rows_by_split, splits_of
+from ddcore.data.hugging_face import class_column, class_names_in, frame_of_dataset, is_hugging_face
 from ddcore.data.root import data_root
 from ddcore.errors import InputDataError, SettingsError, UnknownNameError
 from ddcore.parts import Regression, Spec, Split, TargetData
@@ -40,11 +41,13 @@ def load_table(
     Args:
         source: a name (``breast-cancer``, ``wine``, ``iris``, ``digits``, ``diabetes``,
             ``covertype``, ``california-housing``), the path of a ``.csv`` or ``.parquet`` file, a
-            pandas ``DataFrame``, what scikit-learn's loaders return, or arrays ``(x, y)`` or
+            pandas ``DataFrame``, a ``datasets.Dataset`` or a dictionary of some by split, what
+            scikit-learn's loaders return, or arrays ``(x, y)`` or
             ``(x_train, y_train, x_test, y_test)``. A column ``split`` with ``train``, ``test`` and
             perhaps ``validation`` gives the splits. Without it a fifth of the rows becomes the
             test split.
-        target: the column that is predicted. It is known of scikit-learn's sets and of arrays.
+        target: the column that is predicted. It is known of scikit-learn's sets, of arrays, and of
+            a ``datasets.Dataset`` with one ``ClassLabel``.
         task: ``classification`` or ``regression``. By default the target tells it: texts are
             classes, and so are up to 20 different whole numbers.
         name: what reports call the data; default: the name or the file's stem.
@@ -73,7 +76,8 @@ def load_table(
     refuse_missing(frame)
     inputs, answers = frame.drop(columns=[target]), frame[target]
     kind = task_of(answers, task) if like is None else like.task
-    names = () if kind.numeric else class_names_of(answers, class_names if like is None else like.class_names)
+    wanted = like.class_names if like is not None else class_names or class_names_in(source, target)
+    names = () if kind.numeric else class_names_of(answers, wanted)
     targets = numbers_of(answers) if kind.numeric else class_ids_of(answers, names)
     groups = kind.class_ids(targets)
     split, drawn = splits_of(given, groups, validation, seed)
@@ -133,11 +137,13 @@ def _frame(source: Any, root: str | Path | None) -> tuple[pd.DataFrame, str, str
         if path.suffix in READERS:
             return as_frame(read_frame(path)), path.stem, None
         raise UnknownNameError("table", str(source), (*sources.NAMED, "path/to/file.csv", "path/to/file.parquet"))
+    if is_hugging_face(source):
+        return as_frame(frame_of_dataset(source)), "table", class_column(source)
     if sources.is_bunch(source):
         return as_frame(sources.frame_of_bunch(source)), "table", "target"
     if isinstance(source, tuple) and len(source) in (2, 4):
         return as_frame(sources.frame_of_arrays(source)), "arrays", "target"
     raise InputDataError(
-        f"cannot read a table from {type(source).__name__}: give a name, a .csv or .parquet file, a DataFrame, what "
-        "scikit-learn's loaders return, or arrays (x, y)"
+        f"cannot read a table from {type(source).__name__}: give a name, a .csv or .parquet file, a DataFrame, a "
+        "datasets.Dataset, what scikit-learn's loaders return, or arrays (x, y)"
     )

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
+from ddcore.data.exports import exports_of
 from ddcore.data.frames import READERS
+from ddcore.data.hugging_face import has_column, is_hugging_face
 from ddcore.networks import MLP
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.parts import Architecture, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 from ddcore.tables import show
 from ddcore.tables.loading import load_table
 from ddcore.tables.rows import Rows
@@ -37,6 +39,8 @@ class Tables(Modality):
             return str(source) in NAMED or Path(source).suffix in READERS
         if isinstance(source, tuple) and len(source) in (2, 4):
             return getattr(source[0], "ndim", 0) == 2
+        if is_hugging_face(source):
+            return not has_column(source, ("Image",))
         return isinstance(source, pd.DataFrame) or is_bunch(source)
 
     def loader(self) -> Callable[..., TargetData]:
@@ -48,5 +52,13 @@ class Tables(Modality):
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
 
-    def forms(self) -> Mapping[str, Callable[[Decoded], Any]]:
-        return {"dataframe": show.dataframe_of}
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, _class_column)}
+
+
+def _class_column(spec: Spec) -> str | None:
+    assert isinstance(spec, TableSpec)
+    return None if spec.task.numeric else spec.target

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from torch import Tensor
 
-from ddcore.parts import Decoded
+from ddcore.data.frames import answers_of
+from ddcore.parts import Card, Decoded
 from ddcore.tables.columns import places_of
 from ddcore.tables.spec import TableSpec, scale_of
 
@@ -35,23 +36,26 @@ def dataframe_of(decoded: Decoded) -> pd.DataFrame:
 def _answers(spec: TableSpec, targets: Tensor) -> dict[str, object]:
     if spec.task.numeric:
         return {spec.target: (targets[:, 0].double() * scale_of(spec) + spec.target_mean).tolist()}
-    if targets.ndim == 1:
-        return {spec.target: [spec.name_of(c) for c in targets.tolist()]}
-    likeliest = [spec.name_of(c) for c in targets.argmax(dim=1).tolist()]
-    shares = {f"{spec.target}={spec.name_of(c)}": targets[:, c].tolist() for c in range(spec.num_classes)}
-    return {spec.target: likeliest, **shares}
+    return dict(answers_of(spec.target, spec, targets))
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
     """Return rows as text for a terminal, at most ``per_class`` of each class, the target first."""
-    frame = dataframe_of(decoded)
-    target = decoded.spec.target  # type: ignore[attr-defined]
-    shown = frame[[target, *[c for c in frame.columns if c != target]]]
-    rows = [
-        i
-        for c in decoded.owners.unique().tolist()
-        for i in (decoded.owners == c).nonzero().flatten().tolist()[:per_class]
-    ]
-    text: str = shown.iloc[rows, : COLUMNS_SHOWN + 1].to_string(index=False, float_format="{:.4g}".format)
+    shown = _target_first(decoded, per_class)
+    text: str = shown.iloc[:, : COLUMNS_SHOWN + 1].to_string(index=False, float_format="{:.4g}".format)
     hidden = shown.shape[1] - COLUMNS_SHOWN - 1
     return text if hidden <= 0 else f"{text}\n({hidden} more columns)"
+
+
+def cards(decoded: Decoded, *, per_class: int = 5) -> list[Card]:
+    """Return one card: a table of rows, the target first. Numbers have four digits."""
+    shown = _target_first(decoded, per_class)
+    texts = [tuple(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row) for row in shown.to_numpy().tolist()]
+    return [Card("Rows", columns=tuple(map(str, shown.columns)), rows=tuple(texts))]
+
+
+def _target_first(decoded: Decoded, per_class: int) -> pd.DataFrame:
+    frame = dataframe_of(decoded)
+    target = decoded.spec.target  # type: ignore[attr-defined]
+    rows = [i for indices in decoded.first_of_classes(per_class).values() for i in indices]
+    return frame[[target, *[c for c in frame.columns if c != target]]].iloc[rows]

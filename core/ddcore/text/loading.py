@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.data.class_names import in_order
 from ddcore.data.frames import given_splits, rows_by_split, splits_of
+from ddcore.data.hugging_face import class_column, class_names_in, is_hugging_face
 from ddcore.errors import InputDataError, SettingsError
 from ddcore.parts import Spec, Split, TargetData
 from ddcore.settings import require_counts
@@ -54,11 +56,13 @@ def load_text(
             punctuation, and letters are lowered.
         length: words of a sentence that are read. Default: 30.
         vocabulary_size: number of most frequent words. None: all.
-        target: the column of classes. Default: ``label``, ``category``, ``class`` or ``target``.
+        target: the column of classes. Default: the only ``ClassLabel`` of a ``datasets.Dataset``;
+            ``label``, ``category``, ``class`` or ``target``.
         name: what reports call the data.
         validation: share of the training sentences that becomes the validation split, if there is
             none.
-        class_names: the declared classes. Default: those of all sentences, sorted.
+        class_names: the declared classes. Default: those of a ``ClassLabel``, else those of all
+            sentences, sorted.
         like: facts of other such data, such as a summary's ``spec``. Words, vectors, length and
             classes are taken from there.
         seed: of splits and learned vectors.
@@ -72,8 +76,10 @@ def load_text(
         raise SettingsError("like= says words, vectors, length and classes already: leave the other settings out")
     if like is not None and (like.tokenizer == "own") != (tokenizer is not None):
         raise SettingsError(f"the words of like= come from tokenizer {like.tokenizer!r}: give the same, tokenizer=")
+    target = target or (class_column(source) if is_hugging_face(source) else None)
     frame, found = frame_of(source, target)
-    names = _class_names(frame["label"], class_names if like is None else like.class_names)
+    wanted = like.class_names if like is not None else class_names or class_names_in(source, target)
+    names = _class_names(frame["label"], wanted)
     number_of = {label: i for i, label in enumerate(names)}
     targets = torch.tensor([number_of[label] for label in frame["label"]], dtype=torch.int64)
     split, drawn = splits_of(given_splits(frame), targets, validation, seed)
@@ -138,7 +144,7 @@ def _spec(
 def _class_names(labels: Any, declared: Sequence[str] | None) -> tuple[str, ...]:
     found = set(labels)
     if declared is None:
-        return tuple(sorted(found, key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text)))
+        return in_order(found)
     strangers = sorted(found - set(declared))
     if strangers:
         raise InputDataError(f"label {strangers[0]!r} is not among the classes {', '.join(list(declared)[:10])}")

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import pandas as pd
 from torch import Tensor
 
-from ddcore.parts import Architecture, Decoded, Factorization, Modality, Spec, TargetData
+from ddcore.data.exports import exports_of
+from ddcore.parts import Architecture, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 from ddcore.text import show
 from ddcore.text.factorizations import EmbeddedSequences, ProjectedWords
 from ddcore.text.loading import load_text
 from ddcore.text.networks import BiLSTM, TextCNN, TinyTransformer
-from ddcore.text.sources import is_dataset, is_table_of_sentences, is_text_source
+from ddcore.text.sources import is_dataset_of_sentences, is_table_of_sentences, is_text_source
 from ddcore.text.spec import TextSpec
 
 
@@ -37,7 +38,7 @@ class Sentences(Modality):
             return is_text_source(Path(source))
         if isinstance(source, pd.DataFrame):
             return is_table_of_sentences(source)
-        return is_dataset(source)
+        return is_dataset_of_sentences(source)
 
     def loader(self) -> Callable[..., TargetData]:
         return load_text
@@ -52,3 +53,9 @@ class Sentences(Modality):
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)
+
+    def cards(self, decoded: Decoded, per_class: int) -> list[Card]:
+        return show.cards(decoded, per_class=per_class)
+
+    def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
+        return {"dataframe": show.dataframe_of, **exports_of(show.dataframe_of, lambda spec: show.LABEL)}

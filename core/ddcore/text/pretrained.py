@@ -33,7 +33,7 @@ class TransformersClassifier(Architecture):
         try:
             from transformers import AutoModelForSequenceClassification
         except ImportError as error:
-            raise MissingExtraError("a classifier of transformers", "transformers", "text") from error
+            raise MissingExtraError("a classifier of transformers", "transformers", "transformers") from error
         length, dimension = shape
         config = copy.deepcopy(self.config)
         config.num_labels = num_classes

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from torch import Tensor
 
-from ddcore.parts import Decoded
+from ddcore.data.frames import answers_of
+from ddcore.parts import Card, Decoded
 from ddcore.text.embedding import PADDING
 from ddcore.text.spec import TextSpec
 
+LABEL = "label"
 LABELS_SHOWN = 3
 FAR = 0.05
+
+
+def dataframe_of(decoded: Decoded) -> pd.DataFrame:
+    """Return columns ``text``, the nearest words of each sentence, and ``label``, its class.
+
+    A label that is a distribution has a column ``label=class`` for each class beside it.
+    """
+    spec = decoded.spec
+    assert isinstance(spec, TextSpec)
+    numbers = spec.embedding.invert(decoded.inputs)
+    texts = [" ".join(spec.words[n] for n in row if n != PADDING) for row in numbers.tolist()]
+    return pd.DataFrame({"text": texts, **answers_of(LABEL, spec, decoded.targets)})
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
@@ -17,15 +32,31 @@ def as_text(decoded: Decoded, *, per_class: int = 5) -> str:
 
     A number behind a word is the distance of its vector to the word, where it is not the word.
     """
+    return "\n".join(f"{label}: {text}" for lines in _read(decoded, per_class).values() for label, text in lines)
+
+
+def cards(decoded: Decoded, *, per_class: int = 10) -> list[Card]:
+    """Return a card per class with its sentences, as `as_text` writes them.
+
+    A label that is a distribution stands before its sentence.
+    """
+    found = []
+    for class_id, lines in _read(decoded, per_class).items():
+        name = decoded.spec.name_of(class_id)
+        found.append(Card(name, lines=tuple(text if label == name else f"{label}: {text}" for label, text in lines)))
+    return found
+
+
+def _read(decoded: Decoded, per_class: int) -> dict[int, list[tuple[str, str]]]:
+    """Return, per class id, labels and sentences of its first examples."""
     spec = decoded.spec
     assert isinstance(spec, TextSpec)
     numbers = spec.embedding.invert(decoded.inputs)
     distances = (decoded.inputs - spec.embedding.apply(numbers)).norm(dim=-1)
-    lines = []
-    for class_id in decoded.owners.unique().tolist():
-        for i in (decoded.owners == class_id).nonzero().flatten().tolist()[:per_class]:
-            lines.append(f"{_label(spec, decoded.targets[i])}: {_sentence(spec, numbers[i], distances[i])}")
-    return "\n".join(lines)
+    return {
+        class_id: [(_label(spec, decoded.targets[i]), _sentence(spec, numbers[i], distances[i])) for i in indices]
+        for class_id, indices in decoded.first_of_classes(per_class).items()
+    }
 
 
 def _label(spec: TextSpec, target: Tensor) -> str:

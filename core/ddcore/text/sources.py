@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ddcore.data.frames import READERS, SPLIT, SPLITS, column_names, read_frame
+from ddcore.data.hugging_face import class_column, frame_of_dataset, is_hugging_face
 from ddcore.errors import InputDataError, UnknownNameError
 
 LABELS = ("label", "category", "class", "target")
@@ -24,11 +26,14 @@ def _are_of_sentences(columns: frozenset[str]) -> bool:
     return "text" in columns and bool(columns & set(LABELS))
 
 
-def is_dataset(source: object) -> bool:
-    """Whether ``source`` is a ``datasets.Dataset``, or a dictionary of some."""
-    if isinstance(source, dict) and source:
-        return set(source) <= {*SPLITS} and all(map(is_dataset, source.values()))
-    return hasattr(source, "column_names") and hasattr(source, "to_pandas")
+def is_dataset_of_sentences(source: Any) -> bool:
+    """Whether a ``datasets.Dataset``, or each of a dictionary, has the columns of sentences."""
+    if not is_hugging_face(source):
+        return False
+    parts = source.values() if isinstance(source, Mapping) else [source]
+    columns = [frozenset(part.column_names or ()) for part in parts]
+    named = class_column(source) is not None
+    return all("text" in found if named else _are_of_sentences(found) for found in columns)
 
 
 def is_text_source(path: Path) -> bool:
@@ -65,11 +70,8 @@ def frame_of(source: Any, label: str | None) -> tuple[pd.DataFrame, str]:
     if isinstance(source, str | Path):
         path = Path(source)
         return _checked(_read(path), label), path.stem or str(path)
-    if is_dataset(source):
-        if isinstance(source, dict):
-            frames = [part.to_pandas().assign(split=split) for split, part in source.items()]
-            return _checked(pd.concat(frames, ignore_index=True), label), "text"
-        return _checked(source.to_pandas(), label), "text"
+    if is_hugging_face(source):
+        return _checked(frame_of_dataset(source), label), "text"
     raise InputDataError(
         f"cannot read sentences from {type(source).__name__}: give a DataFrame or a file with columns text and label, a "
         "folder with train.csv and test.csv, or a datasets.Dataset"

@@ -49,7 +49,7 @@ def vectors_of(embeddings: Any, tokenizer: Any) -> Mapping[str, np.ndarray]:
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
-        raise InputDataError(f"{path} is not there")
+        raise InputDataError(f"{path} is not there: give the path of word vectors")
     try:
         if path.suffix == ".npz":
             with np.load(path) as held:

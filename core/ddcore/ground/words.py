@@ -1,0 +1,24 @@
+"""Numbers in what people read."""
+
+from __future__ import annotations
+
+import math
+
+UNDEFINED = "–"  # noqa: RUF001
+"""What stands where a number is not defined."""
+
+
+def shown(value: float | None, digits: int = 2) -> str:
+    """Return a number with so many decimals; a dash for None and NaN."""
+    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def counted(number: float, one: str, several: str | None = None) -> str:
+    """Return ``1 class`` or ``3 classes``.
+
+    Args:
+        number: how many.
+        one: the word for one.
+        several: the word for several; None: the same with an s.
+    """
+    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,42 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with three digits and a unit of powers of 1000."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{count} B" if unit == 0 else f"{value:.3g} {UNITS[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds, minutes or hours."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def interval(statistics: Mapping[str, Any], *, signed: bool = False) -> str:
+    """Return a mean with half of its 95 % interval, or the mean alone where there is none."""
+    mean = f"{statistics['mean']:+.2f}" if signed else f"{statistics['mean']:.2f}"
+    return mean if statistics["ci95"] is None else f"{mean} ± {statistics['ci95']:.2f}"
+
+
+def ends(statistics: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ends of the interval; both are the mean where there is none."""
+    half = statistics["ci95"] or 0.0
+    return statistics["mean"] - half, statistics["mean"] + half
+
+
+def many(count: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun."""
+    return f"{count} {one if count == 1 else several or one + 's'}"

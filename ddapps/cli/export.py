@@ -1,0 +1,42 @@
+"""``ddapps export``: a summary as files that other libraries read."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.cli.arguments import say
+from ddcore.parts import MODALITIES, Export
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's words."""
+    parser: argparse.ArgumentParser = commands.add_parser("export", help="write a summary as files of other libraries")
+    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
+    parser.add_argument("--form", required=True, metavar="FORM", help=_forms())
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="PATH", help="a file or folder that is not there yet"
+    )
+    return parser
+
+
+def _forms() -> str:
+    files = {
+        modality.name: [name for name, form in modality.forms().items() if isinstance(form, Export)]
+        for modality in MODALITIES.values()
+    }
+    return "; ".join(f"{', '.join(names)} of {modality}" for modality, names in files.items() if names)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write it, and print the path."""
+    summary = dd.DataSummary.load(options.summary)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        print(summary.export(options.out, options.form))
+    for warning in told:
+        if issubclass(warning.category, UserWarning):
+            say(str(warning.message))

@@ -1,0 +1,1 @@
+"""What builds the site from docs/ and from the files that its pages link: `make site`."""
