@@ -75,7 +75,7 @@ GALLERY = {
         Piece(
             "kfs",
             f"digits --method kfs --bytes 1300 {NARROW} --steps 300",
-            "Codes and a decoder in two bytes per pixel of ten images: the first of several images per class.",
+            "Codes and a decoder in 1300 bytes, from which 80 images are made: the first of each class.",
         ),
     ],
     "Other images": [
@@ -86,7 +86,7 @@ GALLERY = {
         Piece(
             "cora",
             "cora.npz --method doscond --ratio 0.026 --steps 100",
-            "70 papers that stand for Cora's 2708, and whom they cite.",
+            "70 papers that stand for Cora's 2708. A colour is a class; papers that cite each other lie together.",
         )
     ],
     "Sentences": [
@@ -114,7 +114,7 @@ def main() -> None:
 
 def make(piece: Piece) -> None:
     """Run a piece's command, if its data are there and its summary is not."""
-    if not (MADE / piece.name).exists():
+    if not (MADE / piece.name / "config.json").exists():
         for command in filter(None, (piece.before, piece.command)):
             words = [found(word) for word in shlex.split(command)[1:]]
             if None in words:
@@ -161,7 +161,7 @@ def page() -> str:
         "# Gallery\n\nWhat distilled data look like. Every picture is made by the command below it, on one processor, in"
         " a few minutes at most;\n`python -m benchmarks.gallery` makes all of them. The runs are short: what longer ones"
         " reach stands in [Methods compared](comparison.md).\nData files that are not embedded are looked for below"
-        " `DDCORE_DATA`."
+        " `DDCORE_DATA` by it; in your own command they are paths."
     ]
     for title, pieces in GALLERY.items():
         parts.append(f"## {title}")

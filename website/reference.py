@@ -43,8 +43,29 @@ def origin(module: str, name: str) -> str:
 
 
 def is_module(package: str, name: str) -> bool:
-    """Whether what a package calls `name` is a module."""
-    return source(origin(package, name)) is not None
+    """Whether what a package calls `name` is a module of its own."""
+    address = f"{package}.{name}"
+    return origin(package, name) == address and source(address) is not None
+
+
+def is_hidden(package: str, name: str) -> bool:
+    """Whether a module of the same name stands where a package passes on an object.
+
+    A static reading finds the module there.
+    """
+    address = f"{package}.{name}"
+    holder, _, inner = read(package)[1].get(name, address).rpartition(".")
+    if f"{holder}.{inner}" == address or source(holder) is None:
+        return False
+    return source(address) is not None or is_hidden(holder, inner)
+
+
+def entry(package: str, name: str) -> str:
+    """Return what documents a name, under its public address."""
+    address = f"{package}.{name}"
+    if is_hidden(package, name):
+        return f"[](){{#{address}}}\n\n::: {origin(package, name)}"
+    return f"::: {address}"
 
 
 def packages() -> tuple[str, ...]:
@@ -79,14 +100,14 @@ def page(package: str) -> str:
         return f"{title}::: {package}\n{options(**UNTITLED)}"
     at_root = {} if package == "ddcore" else {origin("ddcore", name): name for name in read("ddcore")[0]}
     whole, links = [], []
-    for name in names:
+    for name in sorted(names, key=str.isupper):
         address, root_name = f"{package}.{name}", at_root.get(origin(package, name))
         if package == "ddcore" and is_module(package, name):
             continue
         if root_name:
             links.append(f"- [`{address}`][ddcore.{root_name}]")
         else:
-            whole.append(f"::: {address}\n{options()}")
+            whole.append(entry(package, name))
     if package == "ddcore":
         links = [f"- [`{one}`]({one}.md): {first_line(one)}" for one in packages()[1:]]
     listed = "\n".join(links)
@@ -97,8 +118,7 @@ def page(package: str) -> str:
 
 def options(**given: str) -> str:
     """Return the options of one entry, as they stand below it."""
-    lines = [f"        {name}: {value}" for name, value in given.items()]
-    return "    options:\n" + "\n".join(lines) + "\n" if lines else ""
+    return "    options:\n" + "".join(f"        {name}: {value}\n" for name, value in given.items())
 
 
 def first_line(module: str) -> str:

@@ -6,14 +6,49 @@ allowed and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A keyword argument that a message names. The command line says its option instead.
+
+    Attributes:
+        name: of the argument.
+        value: what to give it; None: what fits.
+        call: how Python says it, if that is more than ``name=value``.
+    """
+
+    name: str
+    value: object = None
+    call: str | None = None
+
+    def __str__(self) -> str:
+        return self.call or f"{self.name}={'' if self.value is None else repr(self.value)}"
+
+
 class DistillationError(Exception):
-    """Root of the tree: catching it catches every deliberate error of ddcore and ddapps."""
+    """Root of the tree: catching it catches every deliberate error of ddcore and ddapps.
+
+    Args:
+        parts: of the message: text, and a `Setting` where it names a keyword argument.
+    """
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__("".join(map(str, parts)))
+        self.parts = parts
+
+    def said(self, named: Callable[[Setting], str]) -> str:
+        """Return the message with its settings in other words.
+
+        Args:
+            named: returns those of a setting.
+        """
+        return "".join(named(part) if isinstance(part, Setting) else str(part) for part in self.parts)
 
 
 class DistillationWarning(UserWarning):

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -36,7 +37,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def labelled(name: str, picture: Tensor) -> str:
     """Return a picture, ``height x width x 3`` bytes, under its name."""
-    data = base64.b64encode(as_png(picture)).decode()
+    data = base64.b64encode(encoded(picture)).decode()
     image = f'<img src="data:image/png;base64,{data}" alt="{escape(name)}" style="max-width:100%;display:block">'
     return f'<div style="display:inline-block;vertical-align:top;margin:.3em 1em .3em 0">{escape(name)}{image}</div>'
 
@@ -46,8 +47,17 @@ def text(lines: str) -> str:
     return f'<pre style="background:none;color:inherit">{escape(lines)}</pre>'
 
 
-def as_png(picture: Tensor) -> bytes:
-    """Return a picture, ``height x width x 3`` bytes, as a PNG file."""
+PICTURES: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".webp": {"format": "WEBP", "lossless": True},
+}
+"""How a picture is written, by the ending of its name. JPEG changes pixels a little."""
+
+
+def encoded(picture: Tensor, ending: str = ".png") -> bytes:
+    """Return a picture, ``height x width x 3`` bytes, as a file whose name has this ending."""
     buffer = io.BytesIO()
-    Image.fromarray(picture.numpy()).save(buffer, format="PNG")
+    Image.fromarray(picture.numpy()).save(buffer, **PICTURES[ending])
     return buffer.getvalue()

@@ -221,7 +221,7 @@ def require_counts(**counts: object) -> None:
         require(whole, f"{name} must be a whole number above 0, not {value!r}")
 
 
-def require(condition: bool, message: str) -> None:
+def require(condition: bool, *message: object) -> None:
     """Raise `SettingsError` unless ``condition`` holds. Settings validate themselves with it."""
     if not condition:
-        raise SettingsError(message)
+        raise SettingsError(*message)

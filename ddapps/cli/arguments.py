@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.kinds import existing, folder, whole
+from ddapps.cli.kinds import each_existing, existing, folder, whole
 from ddapps.cli.parser import sentence
 from ddcore.errors import SettingsError
 from ddcore.ground import Workers
@@ -51,7 +51,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--length", type=whole(), metavar="N", help="words of a sentence that are read (default: 30)")
     group.add_argument("--setting", choices=("transductive", "inductive"), help="of a graph: what networks see")
-    group.add_argument("--modality", choices=tuple(MODALITIES), help="what the data are, where they do not say it")
+    group.add_argument(
+        "--modality",
+        choices=tuple(MODALITIES),
+        metavar="M",
+        help=f"what the data are, where they do not say it: {', '.join(MODALITIES)}",
+    )
 
 
 def load(options: argparse.Namespace, source: str, **settings: Any) -> dd.TargetData:
@@ -119,13 +124,16 @@ def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str
 def add_teacher_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the teachers that a command follows. ``what`` says which runs need one."""
     parser.add_argument(
-        "--teacher", metavar="DIR[,DIR]", help=f"one or several teachers (ddapps teacher train), for {what}"
+        "--teacher",
+        type=each_existing("the folder that 'ddapps teacher train --out' wrote"),
+        metavar="DIR[,DIR]",
+        help=f"one or several teachers (ddapps teacher train), for {what}",
     )
 
 
 def teachers_of(options: argparse.Namespace) -> tuple[dd.Teacher, ...]:
     """Return the teachers that the options name."""
-    return tuple(dd.Teacher.load(folder) for folder in (options.teacher or "").split(",") if folder)
+    return tuple(map(dd.Teacher.load, options.teacher or ()))
 
 
 def add_actions(

@@ -20,7 +20,7 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
-from ddapps.cli.kinds import folder, number, require_own, whole
+from ddapps.cli.kinds import existing, folder, number, require_own, whole
 from ddapps.cli.parser import add_command
 from ddcore.engine import Callback
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
@@ -131,6 +131,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--experts",
+        type=existing("the folder that 'ddapps experts train --out' wrote"),
         metavar="DIR",
         help="experts for trajectory matching (ddapps experts train); default: they are trained first",
     )
@@ -283,7 +284,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
     if options.experts is not None:
         if not isinstance(method.networks, dd.sources.ExpertSegments):
             raise SettingsError(f"--experts is for trajectory matching; {method.name} does not start from experts")
-        method = dd.override(dd.override(method, "networks.directory", options.experts), "networks.count", None)
+        method = dd.override(dd.override(method, "networks.directory", str(options.experts)), "networks.count", None)
     for path, value in parse_settings(options.set).items():
         method = dd.override(method, path, value)
     if budget is not None and dd.Budget.of(method, target).bytes > budget.bytes:

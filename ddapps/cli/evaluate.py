@@ -176,7 +176,7 @@ def _require_read(options: argparse.Namespace, unread: Sequence[str]) -> None:
         other = "--kernels" if "networks" in unread else "--networks"
         trains = "no network" if "networks" in unread else "networks, and no kernel"
         raise SettingsError(
-            f"--{given[0]} {getattr(options, given[0])} means nothing under --protocol {options.protocol}, which takes {trains}: leave it "
+            f"--{given[0]} means nothing under --protocol {options.protocol}, which takes {trains}: leave it "
             f"out, or say {other}"
         )
 

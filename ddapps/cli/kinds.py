@@ -66,6 +66,11 @@ def existing(what: str) -> Callable[[str], Path]:
     return read
 
 
+def each_existing(what: str) -> Callable[[str], tuple[Path, ...]]:
+    """Return the kind of paths, comma-separated, at each of which ``what`` lies."""
+    return lambda text: tuple(map(existing(what), text.split(",")))
+
+
 def summary(text: str) -> Path | str:
     """Return the folder of a summary, or its address."""
     if is_address(text):

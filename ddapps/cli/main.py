@@ -22,6 +22,7 @@ from ddapps.cli import (
     teacher,
     verify,
 )
+from ddapps.cli.options import chosen, named_by
 from ddapps.cli.parser import Parser
 from ddcore import __version__
 from ddcore.errors import (
@@ -92,14 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         sys.stdout.write(FIRST_STEPS)
         return 0
-    options = build_parser().parse_args(words)
+    parser = build_parser()
+    options = parser.parse_args(words)
     try:
         if launched().size > 1 and options.command != "distill":
             raise SettingsError(f"{options.command} is not shared out among processes of torchrun: start it alone")
         options.run(options)
         sys.stdout.flush()
     except DistillationError as error:
-        return _failed(options, error, " ".join(str(error).split()), 2 if isinstance(error, WRONG_WORDS) else 1)
+        message = error.said(named_by(chosen(parser, options)))
+        return _failed(options, error, " ".join(message.split()), 2 if isinstance(error, WRONG_WORDS) else 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -123,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(options: argparse.Namespace, error: Exception, message: str, code: int = 1) -> int:
     if options.debug:
         raise error
-    print(f"ddapps {options.command}: error: {message}", file=sys.stderr)
+    command = " ".join(filter(None, ("ddapps", options.command, getattr(options, "action", ""))))
+    print(f"{command}: error: {message}", file=sys.stderr)
     return code
 
 

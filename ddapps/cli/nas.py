@@ -72,6 +72,7 @@ def _add_rank(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--truth",
+        type=_truth,
         default="train",
         metavar="train|FILE",
         help="train: on the full data; or a table of accuracies, .npz (default: train)",
@@ -189,6 +190,10 @@ def _rank(options: argparse.Namespace) -> None:
         **_trainings(options),
     )
     present(found, options, plot)
+
+
+def _truth(text: str) -> str:
+    return text if text == "train" else str(existing("'train', or a table of accuracies, .npz")(text))
 
 
 def _counts(text: str) -> list[int]:

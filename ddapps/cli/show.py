@@ -21,8 +21,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         type=file,
-        metavar="FILE.png",
-        help="write a picture: images in true colours, a row per class; a graph, nodes coloured by class",
+        metavar="FILE",
+        help="write a picture (.png, .jpg or .webp): images in true colours, a row per class; a graph, nodes coloured by class",
     )
     return parser
 
@@ -30,11 +30,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """Describe the summary; draw it as a picture, or with characters where no file is given."""
     summary = dd.DataSummary.load(options.summary)
+    if options.out is not None:
+        save_picture(summary, options.out)
     print(summary)
     print(f"{summary.ipc} per class, {summary.compressed_bytes()} bytes after lossless compression")
     if options.out is None:
         sys.stdout.write(as_text(summary) + "\n")
         return
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    save_picture(summary, options.out)
     print(options.out)

@@ -12,7 +12,7 @@ import numpy as np
 from opacus.accountants import IAccountant, create_accountant
 from opacus.accountants.utils import get_noise_multiplier
 
-from ddcore.errors import BudgetError, SettingsError, UnknownNameError
+from ddcore.errors import BudgetError, Setting, SettingsError, UnknownNameError
 
 Query = tuple[float, float, int]
 """Noise multiplier, sampling rate, times: answers of a Poisson-subsampled Gaussian mechanism."""
@@ -22,7 +22,10 @@ ACCOUNTANTS = ("prv", "rdp")
 
 MAX_EPSILON = 500
 """Beyond it the accountants' numbers overflow; it would promise nothing anyway."""
-TOO_LARGE = "so many answers with so little noise do not fit the 'prv' accountant's memory: use accountant='rdp'"
+TOO_LARGE = (
+    "so many answers with so little noise do not fit the 'prv' accountant's memory: use ",
+    Setting("accountant", "rdp"),
+)
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e6
 TOLERANCE = 1e-3
 """Relative, of a noise multiplier that is searched for."""
@@ -53,7 +56,7 @@ def epsilon_of(history: Sequence[Query], delta: float, accountant: str = "prv") 
     try:
         return _epsilon(accountant, tuple(history), delta)
     except MemoryError as error:
-        raise SettingsError(TOO_LARGE) from error
+        raise SettingsError(*TOO_LARGE) from error
 
 
 def merged(history: Sequence[Query]) -> list[Query]:
@@ -68,7 +71,7 @@ def _check_memory(history: Sequence[Query], delta: float) -> None:
     """Raise unless the tables of the PRV accountant fit; more noise needs less."""
     bound = _epsilon("rdp", tuple(history), delta)
     if not (1 + bound) * math.sqrt(sum(steps for _, _, steps in history)) * len(history) <= LARGEST_PRV:
-        raise SettingsError(TOO_LARGE)
+        raise SettingsError(*TOO_LARGE)
 
 
 @lru_cache(maxsize=1024)

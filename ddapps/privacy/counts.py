@@ -10,11 +10,11 @@ from torch import nn
 from ddapps.privacy.certificate import MAX_SIGMA, MIN_SIGMA
 from ddapps.privacy.entropy import Entropy, SystemEntropy
 from ddapps.privacy.mechanism import NoisySum, give
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, Setting
 from ddcore.parts import TargetData
 from ddcore.settings import require
 
-DECLARE_CLASSES = "declare them, as load_data(..., classes=range(10), num_classes=10)"
+DECLARE_CLASSES = Setting("num_classes", call="load_data(..., classes=range(10), num_classes=10)")
 
 
 def release_counts(
@@ -37,7 +37,9 @@ def release_counts(
         f"noise_multiplier must lie in [{MIN_SIGMA:g}, {MAX_SIGMA:g}], not {noise_multiplier}",
     )
     if "classes" in target.spec.read_from_examples:
-        raise InputDataError(f"the classes of {target.name} were read from its private examples: {DECLARE_CLASSES}")
+        raise InputDataError(
+            f"the classes of {target.name} were read from its private examples: declare them, ", DECLARE_CLASSES
+        )
     accountant.step(noise_multiplier=noise_multiplier, sample_rate=1.0)
     sizes = nn.Parameter(torch.zeros(target.spec.num_classes))
     total = NoisySum([sizes], noise_multiplier, 1.0, entropy or SystemEntropy())

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ddcore.errors import LedgerError
+from ddcore.errors import LedgerError, Setting
 from ddcore.parts import TargetData, example_digests
 
 VARIABLE = "DDAPPS_LEDGERS"
@@ -41,7 +41,8 @@ def ledger_of(target: TargetData) -> Path:
     except OSError as error:
         raise LedgerError(
             f"{home} cannot be written, so that nothing would remember what is spent: name a folder for the ledgers by "
-            f"{VARIABLE}, or a file by ledger="
+            f"{VARIABLE}, or a file by ",
+            Setting("ledger"),
         ) from error
     return home / f"{hashlib.sha256(salt + records_digest(target).encode()).hexdigest()[:32]}.json"
 

@@ -16,7 +16,7 @@ from ddapps.privacy.counts import DECLARE_CLASSES
 from ddapps.privacy.home import NO_LEDGER, ledger_of, records_digest
 from ddapps.privacy.ledger import Ledger
 from ddapps.privacy.signal import Mechanism
-from ddcore.errors import BudgetError, InputDataError, UnsupportedError
+from ddcore.errors import BudgetError, InputDataError, Setting, UnsupportedError
 from ddcore.images import Standardise
 from ddcore.parts import TargetData
 from ddcore.settings import require
@@ -27,14 +27,29 @@ PUBLIC_NORMALISATION = Standardise((0.5,), (0.5,))
 
 
 DECLARE = {
-    "classes": f"the classes of {{name}} were read from its private examples: {DECLARE_CLASSES}",
-    "class_names": "the class names of {name} were read from its private examples: declare them, class_names=[...]",
-    "shape": "the shape of {name} was read from its private examples: declare it, shape=(channels, height, width)",
-    "normalisation": "the normalisation of {name} was fitted to its private examples: load it with public constants, as "
-    "load_data(..., normalisation=PUBLIC_NORMALISATION)",
-    "columns": "the columns of {name} were read from its private examples: load it with like=, the spec of public data",
-    "split": "the splits of {name} were drawn by a permutation, so that one example more moves others: give it a test split of "
-    "its own, or load it with split_by='content'",
+    "classes": ("the classes of {name} were read from its private examples: declare them, ", DECLARE_CLASSES),
+    "class_names": (
+        "the class names of {name} were read from its private examples: declare them, ",
+        Setting("class_names", call="class_names=[...]"),
+    ),
+    "shape": (
+        "the shape of {name} was read from its private examples: declare it, ",
+        Setting("shape", call="shape=(channels, height, width)"),
+    ),
+    "normalisation": (
+        "the normalisation of {name} was fitted to its private examples: give public constants, ",
+        Setting("normalisation", call="load_data(..., normalisation=PUBLIC_NORMALISATION)"),
+    ),
+    "columns": (
+        "the columns of {name} were read from its private examples: load it with ",
+        Setting("like"),
+        ", the spec of public data",
+    ),
+    "split": (
+        "the splits of {name} were drawn by a permutation, so that one example more moves others: give it a test split of "
+        "its own, or load it with ",
+        Setting("split_by", "content"),
+    ),
 }
 """What to do about a fact that was read from private examples."""
 
@@ -170,9 +185,8 @@ def require_declared(target: TargetData) -> None:
             "nothing: privacy is for independent records"
         )
     for fact in target.spec.read_from_examples:
-        raise InputDataError(
-            DECLARE.get(fact, f"{fact!r} of {{name}} was read from its private examples").format(name=target.name)
-        )
+        first, *others = DECLARE.get(fact, (f"{fact!r} of {{name}} was read from its private examples",))
+        raise InputDataError(str(first).format(name=target.name), *others)
 
 
 def _public_counts(target: TargetData, given: Mapping[int, int] | None) -> dict[int, int]:

@@ -317,6 +317,7 @@ ELSEWHERE = {
     "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "teacher train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
     "show": {"--out", "--debug", "--help"},
+    "export": {"--form", "--out", "--debug", "--help"},
     "verify": {
         "--teacher",
         "--data",
@@ -351,6 +352,7 @@ def test_every_option_is_among_them() -> None:
         "experts train": set(EXPERTS),
         "teacher train": set(TEACHER),
         "show": set(),
+        "export": set(),
         "verify": set(VERIFY),
     }
     for command, elsewhere in ELSEWHERE.items():
@@ -390,5 +392,5 @@ def test_what_evaluate_prints_and_writes_is_what_the_library_returns(
 def test_a_teacher_that_no_part_follows_is_said_to_be_unused(
     ask: Callable[[list[str]], Asked], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask(["distill", folder, "--out", "x", "--method", "dm", "--ipc", "1", "--teacher", "nowhere"])
+    ask(["distill", folder, "--out", "x", "--method", "dm", "--ipc", "1", "--teacher", folder])
     assert "dm follows no teacher" in capsys.readouterr().err

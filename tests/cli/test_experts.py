@@ -56,7 +56,10 @@ def test_a_run_without_experts_trains_its_own_and_says_where_they_lie(
 
 
 def test_experts_are_for_trajectories_alone(npz: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
-    assert main(["distill", npz, "--method", "dm", "--experts", "x", "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    assert (
+        main(["distill", npz, "--method", "dm", "--experts", str(tmp_path), "--out", str(tmp_path / "out"), "--quiet"])
+        == 2
+    )
     assert "--experts is for trajectory matching" in capsys.readouterr().err
 
 

@@ -65,7 +65,7 @@ def test_the_target_and_the_task_are_heard(csv: str, tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "which column is predicted? target= is one of x, city, label, price"),
+        ([], "which column is predicted? --target COLUMN is one of x, city, label, price"),
         (["--target", "nothing"], "unknown column 'nothing'"),
         (["--target", "label", "--size", "8"], "tables are loaded without 'size'"),
         (["--target", "label", "--network", "convnet"], "ConvNet is for images, the data are tables"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -15,6 +16,7 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddcore.errors import SummaryFormatError
 from ddcore.evaluation import PROTOCOLS, Protocol, keep_evaluation, read_evaluations, welch_difference
+from ddcore.summary import measured_table
 from ddcore.training import Training
 from tests.summary.strangers import rewritten
 
@@ -259,9 +261,22 @@ def test_a_strangers_evaluations_are_checked_before_they_are_shown(
     assert [c.what for c in dd.verify(copy, few_digits).failed] == ["files"]
 
 
-def test_names_of_strangers_are_no_markup_on_the_card(copy: Path) -> None:
-    from ddcore.summary import measured_table
+def test_changed_bytes_of_evaluations_load_or_are_refused(copy: Path) -> None:
+    path = copy / "evaluations.json"
+    random, whole = np.random.default_rng(0), path.read_bytes()
+    refused = 0
+    for _ in range(300):
+        torn = bytearray(whole)
+        torn[random.integers(len(torn))] = random.integers(32, 127)
+        path.write_bytes(bytes(torn))
+        try:
+            measured_table(read_evaluations(copy))
+        except SummaryFormatError:
+            refused += 1
+    assert 50 < refused < 300
 
+
+def test_names_of_strangers_are_no_markup_on_the_card(copy: Path) -> None:
     change(copy, lambda e: e["results"][0].update(network="a|b <img src=x> [c](d) `e`"))
     table = measured_table(read_evaluations(copy))
     assert "| a&#124;b &lt;img src=x> &#91;c](d) &#96;e&#96; |" in table

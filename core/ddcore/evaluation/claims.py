@@ -119,10 +119,10 @@ def check_entry(
             return
     try:
         remade = json.loads(json.dumps(remaking.report(summary, target, entry).to_json()))
+        apart = _otherwise(entry, remade)
     except (DistillationError, *DAMAGES) as error:
         yield Check(title, _texts(entry), "nothing", False, f"cannot be made again: {' '.join(str(error).split())}")
         return
-    apart = _otherwise(entry, remade)
     if apart:
         yield Check(title, _texts(entry), apart, False, "does not hold: these were other settings")
         return

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.errors import DistillationWarning, InputDataError, SettingsError
+from ddcore.errors import DistillationWarning, InputDataError, Setting, SettingsError
 from ddcore.evaluation.report import Report, Result
 from ddcore.ground.devices import to_device
 from ddcore.ground.mapped import examples_at, placed
@@ -89,7 +89,10 @@ def held_out_split(target: TargetData, split: str) -> Split:
         raise SettingsError(f"split must be 'test' or 'validation', not {split!r}")
     held_out = target.test if split == "test" else target.validation
     if held_out is None or not len(held_out):
-        raise InputDataError(f"{target.name} has no {split} split: load it with one (test=..., validation=0.1)")
+        raise InputDataError(
+            f"{target.name} has no {split} split: give data that have one, or load them with ",
+            Setting("test" if split == "test" else "validation"),
+        )
     return held_out
 
 

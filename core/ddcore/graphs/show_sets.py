@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ddcore.graphs.graph_set import GraphSet, graph_set_of
 from ddcore.graphs.show import LARGEST_DRAWN, colour_of, data_class, drawn
+from ddcore.ground import named_rows
 from ddcore.parts import Card, Decoded
 
 SIDE, COLUMNS, ROWS = 200, 6, 20
@@ -40,7 +41,8 @@ def picture(decoded: Decoded) -> Tensor | None:
         cells = [_drawn(x, edges) for x, edges in mine if len(x) <= LARGEST_DRAWN]
         blank = torch.full((SIDE, SIDE, 3), 255, dtype=torch.uint8)
         rows.append(torch.cat((cells + [blank] * COLUMNS)[:COLUMNS], dim=1))
-    return torch.cat(rows)
+    names = [decoded.spec.name_of(class_id) for class_id in owners.unique().tolist()[:ROWS]]
+    return named_rows(torch.cat(rows), names, SIDE)
 
 
 def cards(decoded: Decoded, *, per_class: int = 6) -> list[Card]:

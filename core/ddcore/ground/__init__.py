@@ -19,6 +19,7 @@ from ddcore.ground.lamb import Lamb
 from ddcore.ground.mapped import examples_at, lots, placed
 from ddcore.ground.memory import fitting
 from ddcore.ground.optimiser import KINDS, SCHEDULES, Optimiser
+from ddcore.ground.pictures import named_rows
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
 from ddcore.ground.statefile import read_state, write_state
@@ -70,6 +71,7 @@ __all__ = [
     "local_device",
     "lots",
     "matmul_precision",
+    "named_rows",
     "one_thread",
     "pack_tensors",
     "placed",

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.errors import DistillationWarning, InputDataError, UnknownNameError
+from ddcore.errors import DistillationWarning, InputDataError, Setting, UnknownNameError
 from ddcore.ground.mapped import mapped
 from ddcore.ground.tensorfile import write_atomically
 from ddcore.images.pictures import Form, Picture, header_of, pixels_of, resolved, some
@@ -73,7 +73,7 @@ def _tell(pictures: Sequence[Picture], broken: Sequence[int], corrupt: str) -> N
         return
     what = f"{some([pictures[n].name for n in broken])} of {len(pictures)} not readable"
     if corrupt == "refuse":
-        raise InputDataError(f"{what}: repair or remove, or pass corrupt='skip' (on the command line: --skip-corrupt)")
+        raise InputDataError(f"{what}: repair or remove, or give ", Setting("corrupt", "skip"))
     warnings.warn(f"{what}: left out", DistillationWarning, stacklevel=2)
 
 

@@ -46,7 +46,7 @@ def write_folder(decoded: Decoded, path: Path, card: str) -> None:
 
 
 def write_npz(decoded: Decoded, path: Path, card: str) -> None:
-    """Write ``x_train`` (float32 in [0, 1]), ``y_train``, ``class_names``; ``load_data`` reads it.
+    """Write ``x_train`` (float32 in [0, 1]), ``y_train`` and ``class_names``, as `load_data` reads.
 
     Labels that are distributions stand in ``y_soft`` too.
     """
@@ -79,7 +79,8 @@ def write_huggingface(decoded: Decoded, path: Path, card: str) -> None:
 
 def folder_names(spec: Spec, classes: Sequence[int]) -> dict[int, str]:
     """Return a name for the folder of each class. No two differ by capitals alone."""
-    digits, found = len(str(spec.num_classes - 1)), {}
+    digits = len(str(spec.num_classes - 1))
+    found: dict[int, str] = {}
     for class_id in classes:
         name = re.sub(r"[^\w .+-]", "_", spec.name_of(class_id)).strip(" .")[:100]
         if not spec.class_names:

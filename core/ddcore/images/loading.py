@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.root import cache_root
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, Setting
 from ddcore.images import sources
 from ddcore.images.folders import Reading
 from ddcore.images.normalisation import fit_normalisation
@@ -109,8 +109,10 @@ def load_images(
         raise InputDataError(f"{name}: images have shape {tuple(train.inputs.shape[1:])}, declared is {tuple(shape)}")
     if sides is not None and tuple(train.inputs.shape[2:]) != sides:
         raise InputDataError(
-            f"{name}: size= resizes the images of folders, tars and datasets with a column of images; these are of "
-            f"{train.inputs.shape[2]} x {train.inputs.shape[3]}: resize them before"
+            f"{name}: ",
+            Setting("size"),
+            f" resizes the images of folders, tars and datasets with a column of images; these are of "
+            f"{train.inputs.shape[2]} x {train.inputs.shape[3]}: resize them before",
         )
     carved, drawn = None, False
     if arrays.validation is not None:

@@ -85,7 +85,7 @@ class Images(Modality):
         return show.cards(decoded, per_class=per_class)
 
     def picture(self, decoded: Decoded) -> Tensor | None:
-        return show.draw(decoded)
+        return show.picture(decoded)
 
     def forms(self) -> Mapping[str, Callable[[Decoded], Any] | Export]:
         return {

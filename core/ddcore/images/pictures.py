@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ddcore.errors import InputDataError
+from ddcore.errors import InputDataError, Setting
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -138,14 +138,13 @@ def resolved(form: Form, names: Sequence[str], headers: Sequence[Header | None])
     if sides is None:
         sizes = {(header.height, header.width) for _, header in readable}
         if len(sizes) > 1:
-            raise InputDataError("the images differ in size: pass size= (on the command line: --size) to resize them")
+            raise InputDataError("the images differ in size: give ", Setting("size"), " to resize them")
         (sides,) = sizes
     height, width = sides
     small = [name for name, h in readable if h.height < height or h.width < width]
     if small and not form.enlarge:
         raise InputDataError(
-            f"{some(small)} smaller than {height} x {width}: choose a smaller size, or pass enlarge=True (on the "
-            "command line: --enlarge)"
+            f"{some(small)} smaller than {height} x {width}: choose a smaller size, or give ", Setting("enlarge", True)
         )
     return form.channels or (1 if all(header.grey for _, header in readable) else 3), height, width
 

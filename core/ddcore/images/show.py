@@ -7,7 +7,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ddcore.factorization.span import quantise
+from ddcore.ground import named_rows
 from ddcore.parts import Card, Decoded
+
+FEW = 10
+"""So many classes are drawn larger."""
 
 
 def pixels_of(decoded: Decoded) -> Tensor:
@@ -49,6 +53,13 @@ def _coloured(pixels: Tensor) -> Tensor:
     """Return bytes of three channels: the first three, or the mean of fewer."""
     colours = pixels[:, :3] if pixels.shape[1] >= 3 else pixels.mean(dim=1, keepdim=True)
     return quantise(colours).expand(-1, 3, -1, -1)
+
+
+def picture(decoded: Decoded) -> Tensor:
+    """Return what `draw` does, a class name beside each row, small examples enlarged to be seen."""
+    owners, gap = decoded.owners.unique().tolist(), 2
+    drawn = draw(decoded, side=96 if len(owners) <= FEW else 48, gap=gap)
+    return named_rows(drawn, [decoded.spec.name_of(c) for c in owners], (len(drawn) - gap) // len(owners))
 
 
 def as_text(decoded: Decoded, *, per_class: int = 5, columns: int = 100) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ddcore.errors import BudgetError, SettingsError
+from ddcore.errors import BudgetError, Setting, SettingsError
 from ddcore.settings import require
 
 Ipc = int | str | Mapping[int, int]
@@ -77,7 +77,8 @@ def counts_within(ipc: Ipc, available: Mapping[int, int]) -> dict[int, int]:
         if count > available[class_id]:
             raise BudgetError(
                 f"{count} examples of class {class_id} were asked for, it has {available[class_id]}; "
-                f"lower ipc, give ipc per class, or take what there is: ipc='clip:{count}'"
+                f"lower ipc, give ipc per class, or take what there is: ",
+                Setting("ipc", f"clip:{count}"),
             )
     return wanted
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
+from ddcore.errors import Setting, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.ground.devices import PRECISIONS, usual_precision
 from ddcore.ground.optimiser import Optimiser
 from ddcore.parts.architecture import as_architecture
@@ -65,7 +65,9 @@ class Method:
         if self.precision is not None and self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
         require(
-            self.matching is not None or self.steps == 0, "a method without a matching has no steps to take: steps=0"
+            self.matching is not None or self.steps == 0,
+            f"a method without a matching has no steps to take, {self.steps} are asked for: leave out ",
+            Setting("steps"),
         )
         if self.matching is not None:
             self.matching.check_networks(self.networks)

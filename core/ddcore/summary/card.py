@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground.tensorfile import read_limited, write_atomically
-from ddcore.markup import as_png
+from ddcore.markup import PICTURES, encoded
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
 from ddcore.summary.measured import HEADING, measured_table, read_evaluations
@@ -51,22 +51,29 @@ def as_text(summary: Content, *, per_class: int = 5) -> str:
 
 
 def save_picture(summary: Content, path: Path) -> None:
-    """Write the picture of the examples as PNG.
+    """Write the picture of the examples, as the ending of the name says.
 
     Raises:
+        SettingsError: the ending is not one of `PICTURES`.
         UnsupportedError: such examples have no picture.
     """
-    drawn = _picture(summary)
+    if path.suffix.lower() not in PICTURES:
+        *most, last = sorted(PICTURES)
+        raise SettingsError(
+            f"a picture is written as {', '.join(most)} or {last}: {path.name} is none of them, give another name"
+        )
+    drawn = _picture(summary, path.suffix.lower())
     if drawn is None:
         raise UnsupportedError(f"{summary.spec.modality} have no picture: show them as text")
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, drawn)
 
 
-def _picture(summary: Content) -> bytes | None:
+def _picture(summary: Content, ending: str = ".png") -> bytes | None:
     picture = modality_named(summary.spec.modality).picture(summary.decoded())
     if picture is None:
         return None
-    return as_png(picture)
+    return encoded(picture, ending)
 
 
 def _text(summary: Content, shown: str, measured: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from ddcore.data.frames import READERS, SPLIT, given_splits, read_frame, rows_by_split, splits_of
 from ddcore.data.hugging_face import class_column, class_names_in, frame_of_dataset, is_hugging_face
 from ddcore.data.root import data_root
-from ddcore.errors import InputDataError, SettingsError, UnknownNameError
+from ddcore.errors import InputDataError, Setting, SettingsError, UnknownNameError
 from ddcore.parts import Regression, Spec, Split, TargetData
 from ddcore.tables import sources
 from ddcore.tables.answers import class_ids_of, class_names_of, numbers_of, task_of
@@ -119,7 +119,7 @@ def _target_of(frame: pd.DataFrame, given: str | None, known: str | None) -> str
     """Return the name of the column that is predicted."""
     target = known if given is None else str(given)
     if target is None:
-        raise InputDataError(f"which column is predicted? target= is one of {', '.join(frame.columns)}")
+        raise InputDataError("which column is predicted? ", Setting("target"), f" is one of {', '.join(frame.columns)}")
     if target not in frame.columns:
         raise UnknownNameError("column", target, frame.columns)
     return target
