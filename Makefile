@@ -20,18 +20,22 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/installed-report: pyproject.toml | $(VENV)/bin/python
 	$(if $(TORCH),$(INSTALL) $(TORCH))
-	$(INSTALL) --editable ".[dev]"
+	$(INSTALL) --editable ".[report]"
 	touch $(VENV)/installed $@
 
-demo: $(VENV)/installed  ## distil the embedded digits to one image per class, evaluate, show
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(VENV)/installed $(VENV)/installed-report $@
+
+demo: $(VENV)/installed-report  ## distil the embedded digits to one image per class, evaluate, and make a page to look at
 	$(BIN)/ddapps distill digits --method random --ipc 1 --seed 0 --quiet --overwrite --out out/demo/random
 	$(BIN)/ddapps distill digits --method dm --ipc 1 --steps 500 --seed 0 --overwrite --out out/demo/dm
 	$(BIN)/ddapps evaluate out/demo/random --data digits --quiet
 	$(BIN)/ddapps evaluate out/demo/dm --data digits --quiet
 	$(BIN)/ddapps show out/demo/dm
-	$(BIN)/ddapps show out/demo/dm --out out/demo/dm.png
+	$(BIN)/ddapps report out/demo/dm out/demo/random --data digits --quiet --out out/demo/report.html
 
 test: $(VENV)/installed-dev  ## run all tests, in three processes of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal

@@ -138,6 +138,7 @@ def blocks(page: str) -> list[str]:
         ("docs/methods.md", ".distill("),
         ("docs/scaling.md", "dd.Workers("),
         ("docs/teachers.md", ".labelled("),
+        ("docs/report.md", "dd.report("),
         ("docs/tables.md", ".distill("),
         ("docs/graphs.md", ".distill("),
         ("docs/recommenders.md", ".distill("),

@@ -41,11 +41,13 @@ def losses(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the chart of a loss over the steps: a mean of neighbours, inside of their range."""
     alt = altair_package()
     low, high = min(p["low"] for p in points), max(p["high"] for p in points)
-    scale = alt.Scale(type="log") if low > 0 and high / low > LOGARITHMIC_FROM else alt.Scale(zero=False, nice=True)
+    logarithmic = low > 0 and high / low > LOGARITHMIC_FROM
+    scale = alt.Scale(type="log") if logarithmic else alt.Scale(zero=False, nice=True)
+    axis = alt.Axis(values=_round_numbers(low, high)) if logarithmic else alt.Axis(tickCount=5)
     x = alt.X("step", type="quantitative", title="step", axis=alt.Axis(grid=False, tickCount=6))
     base = alt.Chart(alt.Data(values=list(points)))
-    title = "loss (log scale)" if scale.type == "log" else "loss"  # type: ignore[attr-defined]
-    y = alt.Y("low", type="quantitative", scale=scale, title=title, axis=alt.Axis(tickCount=5))
+    title = "loss (log scale)" if logarithmic else "loss"
+    y = alt.Y("low", type="quantitative", scale=scale, title=title, axis=axis)
     band = base.mark_area(color=ACCENT, opacity=0.16).encode(x=x, y=y, y2="high")
     line = base.mark_line(color=ACCENT, strokeWidth=1.75).encode(x=x, y=alt.Y("loss", type="quantitative"))
     last = alt.Chart(alt.Data(values=[points[-1]]))
@@ -162,9 +164,14 @@ def _rows(alt: Any, domain: Sequence[str]) -> Any:
 
 
 def _round_numbers(least: float, most: float) -> list[float]:
-    """Return the numbers 1, 2 and 5 times powers of ten between two numbers."""
+    """Return the numbers 1, 2 and 5 times powers of ten between two numbers.
+
+    Of more than eight only the powers are left.
+    """
     exponents = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    return [m * 10.0**e for e in exponents for m in (1, 2, 5) if least <= m * 10.0**e <= most]
+    found = [m * 10.0**e for e in exponents for m in (1, 2, 5) if least <= m * 10.0**e <= most]
+    powers = [number for number in found if math.log10(number) % 1 == 0]
+    return found if len(found) <= 8 or len(powers) < 2 else powers
 
 
 def _drawn(chart: altair.LayerChart) -> dict[str, Any]:

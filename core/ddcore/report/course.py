@@ -67,8 +67,12 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def _losses(file: Path) -> tuple[tuple[int, float], ...]:
-    """Return step and loss of every line; of a step that was taken again, the last."""
-    rows = csv.reader(io.StringIO(read_limited(file, MAX_PROGRESS).decode(errors="replace")))
+    """Return step and loss of every line; of a step that was taken again, the last.
+
+    A last line without its end was torn when the run was killed. It is left out.
+    """
+    text = read_limited(file, MAX_PROGRESS).decode(errors="replace")
+    rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
     if next(rows, None) != COLUMNS:
         raise SummaryFormatError(
             f"{file}: the first line is not {','.join(COLUMNS)}; delete the file, or distill again"

@@ -92,10 +92,10 @@ def scores_figure(name: str, measured: Measured) -> Figure:
                 runs += [{"row": row, "value": value} for value in result.values]
                 domain.append(row)
                 table.append((kind, network, interval(statistics), str(len(result.values)), _count(measured, kind)))
-    said = "; ".join(mark["says"] for mark in marks)
+    said = "; ".join(str(mark["says"]) for mark in marks)
     return Figure(
         name=f"{name}-scores",
-        title="On other networks, beside real examples" if several else "Beside real examples of equal bytes",
+        title="Beside real examples, on several networks" if several else "Beside real examples of equal bytes",
         says=f"{title}, mean and 95 % interval. {said}.",
         chart=charts.scores(marks, runs, domain, title),
         columns=("trained on", "network", title, "runs", "examples"),
@@ -122,7 +122,7 @@ def bytes_figure(chapters: Sequence[Chapter]) -> Figure:
             rows.append({**point, "label": label, "says": says})
             table.append((label or f"{kind} beside {chapter.title}", str(report.stored_bytes), interval(statistics)))
     _place_labels(rows)
-    said = "; ".join(row["says"] for row in rows if row["label"])
+    said = "; ".join(str(row["says"]) for row in rows if row["label"])
     return Figure(
         name="all-bytes",
         title=f"{title.capitalize()} against bytes",

@@ -92,7 +92,8 @@ class Strip:
 def strips_of(snapshots: Sequence[tuple[int, DataSummary]], most_bytes: int) -> tuple[Strip, ...]:
     """Return the first example of every class through the steps, of as many classes as fit."""
     states = [[_shown(card, 1) for card in _cards(summary, 1)] for _, summary in snapshots]
-    found, size = [], 0
+    found: list[Strip] = []
+    size = 0
     for same in zip(*states, strict=False):
         if all(card.pictures for card in same):
             strip = Strip(same[0].title, tuple(card.pictures[0] for card in same), ())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from ddcore.errors import BudgetError, UnsupportedError
 from ddcore.evaluation import (
     Protocol,
@@ -17,6 +19,7 @@ from ddcore.evaluation import (
     sample_statistics,
     selected_beside,
 )
+from ddcore.ground import Workers
 from ddcore.parts import TargetData
 from ddcore.summary import DataSummary
 from ddcore.training import Teacher
@@ -78,12 +81,12 @@ class Measuring:
     protocol: str | Protocol
     runs: int
     seed: int
-    device: object
+    device: str | torch.device
     precision: str | None
     teachers: Sequence[Teacher]
-    workers: object
+    workers: int | Workers
     progress: Callable[[str], None] | None
-    _reports: dict[tuple[Any, ...], tuple[Report, int]] = field(default_factory=dict)
+    _reports: dict[tuple[str, ...], Report] = field(default_factory=dict)
 
     def of(self, summary: DataSummary, target: TargetData) -> Measured:
         """Return the scores of a summary and of the selections beside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,8 @@ from ddcore.report.gallery import gallery_of, strips_of
 from ddcore.report.words import duration, interval, many, size
 from ddcore.version import __version__
 
+NUMERIC = re.compile(r"[-+]?[\d.]|\N{EM DASH}$")
+"""What begins a number of a table, or stands for one that is not there."""
 PICTURE_BYTES = 2_400_000
 """Of all pictures of a page. A third of it is for the states of the steps."""
 
@@ -103,13 +106,15 @@ def _environment() -> Any:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("a report", "jinja2", "report") from error
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["words"] = lambda value: ", " in value or not NUMERIC.match(value)
+    return environment
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -10,11 +11,15 @@ from typing import Any
 
 from ddcore.errors import DistillationError
 from ddcore.methods import METHODS, build_method
-from ddcore.parts import Method
+from ddcore.parts import Identity, Method, modality_named
 from ddcore.settings import override
 from ddcore.summary import DataSummary
 
 PRESETS = ("cpu", "paper")
+USUAL = "standard"
+"""The normalisation where nothing names another."""
+NOT_SAID = {"start", "labelled", "quantised", "union_of", "experts", "privacy"}
+"""Entries of a record that no command gives: a private run draws its noise anew."""
 OF_STEPS, OF_PRECISION = "steps", "precision"
 
 
@@ -32,28 +37,25 @@ def command_of(summary: DataSummary, data: str) -> str | None:
     if not isinstance(method, Mapping) or method.get("name") not in METHODS or _more_than_words(record, method):
         return None
     words = _words(summary, method, Path(name).stem)
-    if words is None or type(record.get("seed")) is not int:
-        return None
-    private = record.get("privacy")
-    command = ["ddapps", "privacy", "distill"] if isinstance(private, Mapping) else ["ddapps", "distill"]
-    budget = _budget(private) if isinstance(private, Mapping) else []
-    if budget is None:
+    loading = _loading(summary, method)
+    if words is None or loading is None or type(record.get("seed")) is not int:
         return None
     seed = ["--seed", str(record["seed"])]
-    return f"{shlex.join(command)} {data} {shlex.join([*words, *budget, *seed, '--out', 'DIR'])}"
+    return f"ddapps distill {data} {shlex.join([*loading, *words, *seed, '--out', 'DIR'])}"
 
 
 def _more_than_words(record: Mapping[str, Any], method: Mapping[str, Any]) -> bool:
-    """Whether the run had what this command cannot give: a start, teachers, labels, quantising."""
-    beside = {"start", "labelled", "quantised", "union_of", "experts"} & set(record)
-    return bool(beside) or "labels" in method
+    """Whether the run had what a command cannot give: a start, teachers, labels, noise."""
+    return bool(NOT_SAID & set(record)) or "labels" in method
 
 
-def _budget(private: Mapping[str, Any]) -> list[str] | None:
-    epsilon, delta = private.get("target_epsilon"), private.get("delta")
-    if not isinstance(epsilon, int | float) or not isinstance(delta, int | float):
-        return None
-    return ["--epsilon", f"{epsilon:g}", "--delta", f"{delta:g}"]
+def _loading(summary: DataSummary, method: Mapping[str, Any]) -> list[str] | None:
+    """Return the words for the normalisation; None where its settings are not known."""
+    loader, used = modality_named(summary.spec.modality).loader(), summary.spec.normalisation.name
+    expected = str(method.get("normalisation") or USUAL).partition("(")[0]
+    if used == expected or "normalisation" not in inspect.signature(loader).parameters:
+        return []
+    return ["--normalisation", used] if used in (USUAL, Identity.name) else None
 
 
 def _words(summary: DataSummary, recorded: Mapping[str, Any], data: str) -> list[str] | None:
@@ -62,7 +64,7 @@ def _words(summary: DataSummary, recorded: Mapping[str, Any], data: str) -> list
     asked = ",".join(f"{c}:{n}" for c, n in ipc.items()) if isinstance(ipc, Mapping) else str(ipc)
     given = {int(c): n for c, n in ipc.items()} if isinstance(ipc, Mapping) else ipc
     found = []
-    for preset in PRESETS:
+    for preset in sorted(PRESETS, key=lambda name: name != recorded.get("preset")):
         try:
             method = build_method(recorded["name"], ipc=given, preset=preset, data=data, target=summary.spec)
             more = _overriding(method, recorded)

@@ -20,8 +20,8 @@ def subtitle(chapter: Chapter) -> str:
     """Return in one line what the summary is."""
     summary, record = chapter.summary, chapter.summary.record
     kinds = ", ".join(dict.fromkeys(part.factorization.name.replace("_", " ") for part in summary.parts))
-    classes = many(len(summary.counts), "class", "classes")
-    return f"{many(len(summary), 'example')} of {classes} of {record.get('data', 'a dataset')}, stored as {kinds}"
+    classes = f" of {len(summary.counts)} classes" if len(summary.counts) > 1 else ""
+    return f"{many(len(summary), 'example')}{classes} of {record.get('data', 'a dataset')}, stored as {kinds}"
 
 
 def head_figures(chapter: Chapter) -> list[tuple[str, str, str]]:

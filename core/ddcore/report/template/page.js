@@ -34,20 +34,28 @@
     tip.style.top = `${event.clientY + 14}px`;
   };
 
+  // Charts in sight are drawn at once, the others one by one while the page is idle.
   const charts = JSON.parse(document.getElementById("charts").textContent);
-  const drawings = Object.entries(charts).map(([name, specification]) => {
-    const place = document.getElementById(name);
-    return vegaEmbed(place, specification, {
+  const draw = async (place) => {
+    await vegaEmbed(place, charts[place.id], {
       mode: "vega", renderer: "svg", actions: false, defaultStyle: false, tooltip: show,
-    }).then(() => {
-      for (const attribute of ["role", "aria-roledescription"]) place.removeAttribute(attribute);
-      place.setAttribute("role", "img");
-      place.querySelector("svg").setAttribute("aria-hidden", "true");
-      for (const mark of place.querySelectorAll("[role]")) mark.removeAttribute("role");
     });
-  });
-  Promise.all(drawings).then(() => {
+    for (const attribute of ["role", "aria-roledescription"]) place.removeAttribute(attribute);
+    place.setAttribute("role", "img");
+    place.querySelector("svg").setAttribute("aria-hidden", "true");
+    for (const mark of place.querySelectorAll("[role]")) mark.removeAttribute("role");
+  };
+  const idle = window.requestIdleCallback ?? ((then) => setTimeout(then, 16));
+  const places = [...document.querySelectorAll(".chart")];
+  const seen = (place) => place.getBoundingClientRect().top < innerHeight;
+  (async () => {
+    for (const place of places.filter(seen)) await draw(place);
+    performance.mark("interactive");
+    for (const place of places.filter((place) => !place.firstChild)) {
+      await new Promise((resolve) => idle(resolve, { timeout: 500 }));
+      await draw(place);
+    }
     performance.mark("drawn");
     root.dataset.drawn = "";
-  });
+  })();
 })();
