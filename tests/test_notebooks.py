@@ -18,8 +18,6 @@ from PIL import Image
 
 import ddcore as dd
 from ddcore.evaluation.report import Report, Result
-from ddcore.images import draw
-from ddcore.parts import Decoded
 from tests.evaluation.test_fair import report
 from tests.graphs import data as graph_data
 from tests.graphs import sets
@@ -78,20 +76,19 @@ def test_a_summary_shows_its_facts_and_a_picture_of_each_class(few_digits: dd.Ta
     page = shown(summary)
     assert page.texts[:2] == ["random of few digits", f"15 examples of 3 classes, {summary.stored_bytes} bytes, preset cpu, 0 steps, {summary.record['seconds']} seconds"]  # fmt: skip
     assert page.texts[2:] == [names[0], names[1], names[7]] and "b" not in page.tags
-    assert [alt for alt, _ in page.pictures] == [names[0], names[1], names[7]]
-    decoded = summary.decoded()
-    for class_id, (_, pixels) in zip((0, 1, 7), page.pictures, strict=True):
-        of_class = decoded.owners == class_id
-        alone = Decoded(decoded.spec, decoded.inputs[of_class], decoded.targets[of_class], decoded.owners[of_class])
-        assert np.array_equal(pixels, draw(alone).numpy())
-    assert page.pictures[1][1].shape[1] == 10 * 50 + 2, "ten of a class at most"
+    assert len(page.pictures) == 2 + 10 + 1, "ten of a class at most"
+    pixels, owners = (255 * summary.to_pixels()).round().byte(), summary.decoded().owners
+    chosen = torch.cat([(owners == class_id).nonzero().flatten()[:10] for class_id in (0, 1, 7)])
+    for index, (alt, drawn) in zip(chosen.tolist(), page.pictures, strict=True):
+        assert alt.startswith(f"Class {names[int(owners[index])]}, image ")
+        assert np.array_equal(drawn, pixels[index].expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
 def test_of_many_classes_the_first_are_shown(few_digits: dd.TargetData) -> None:
     targets = torch.arange(len(few_digits.train)) % 30
     many = dd.load_data((few_digits.train.inputs, targets), num_classes=30)
     page = shown(dd.distill(many, dd.methods.random(ipc=1, preset="cpu")))
-    assert len(page.pictures) == 20 and page.texts[-1] == "and 10 more classes"
+    assert len(page.pictures) == 20 and page.texts[-1] == "and 10 more"
     assert [row[0] for row in shown(many).rows[-2:]] == ["19", "and 10 more"]
 
 
@@ -108,8 +105,9 @@ def test_any_data_and_their_summary_are_shown(kind: str, tmp_path: Path) -> None
     summary = dd.distill(target, "random", ipc=3, preset="cpu", seed=0)
     page = shown(summary)
     assert page.texts[0] == f"random of {target.name}"
-    drawn = kind in ("graph", "graphs")
-    assert bool(page.pictures) is drawn and ("pre" in page.tags) is not drawn
+    assert bool(page.pictures) is (kind in ("graph", "graphs"))
+    assert ("pre" in page.tags) is (kind == "sentences")
+    assert bool(page.rows) is (kind in ("table", "users", "graph"))
     counts = target.counts()
     rows = [[target.spec.name_of(class_id), str(count)] for class_id, count in counts.items()]
     assert shown(target).rows[1:] == rows
@@ -137,7 +135,7 @@ def test_a_report_is_a_table_of_its_numbers(few_digits: dd.TargetData) -> None:
     assert page.rows == [
         ["network", "accuracy %", "std", "runs", "seconds"],
         ["mlp<8>", f"85.00 ± {half:.2f}", "7.07", "2", "3.2"],
-        ["svm", "50.00", "-", "1", "0.0"],
+        ["svm", "50.00", "\u2013", "1", "0.0"],
     ]
 
 

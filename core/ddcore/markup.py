@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 MUTED = "opacity:.75"
+SMALLEST = 48
+"""Pixels of a picture's width on the page."""
 
 
 def card(title: str, facts: str, *parts: str) -> str:
@@ -35,11 +37,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead>{row('th', head)}</thead><tbody>{body}</tbody></table>"
 
 
-def labelled(name: str, picture: Tensor) -> str:
-    """Return a picture, ``height x width x 3`` bytes, under its name."""
-    data = base64.b64encode(encoded(picture)).decode()
-    image = f'<img src="data:image/png;base64,{data}" alt="{escape(name)}" style="max-width:100%;display:block">'
-    return f'<div style="display:inline-block;vertical-align:top;margin:.3em 1em .3em 0">{escape(name)}{image}</div>'
+def labelled(title: str, *parts: str) -> str:
+    """Return parts, which are HTML already, under a title. Such blocks stand side by side."""
+    style = "display:inline-block;vertical-align:top;max-width:100%;margin:.3em 1em .3em 0"
+    return f'<div style="{style}"><div>{escape(title)}</div>{"".join(parts)}</div>'
+
+
+def image(picture: Tensor, says: str) -> str:
+    """Return a picture, ``height x width x 3`` bytes, and what it says; small ones are enlarged."""
+    data, width = base64.b64encode(encoded(picture)).decode(), max(SMALLEST, picture.shape[1])
+    style = f"width:{width}px;max-width:100%;margin:1px;image-rendering:pixelated"
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(says)}" style="{style}">'
 
 
 def text(lines: str) -> str:

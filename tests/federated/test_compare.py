@@ -24,10 +24,15 @@ SETTINGS = quick(method="dm", min_clients=2)
 
 def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: Path) -> None:
     baselines = ["random", "fedavg", "fedprox-8bit"]
+    told: list[str] = []
     found = compare(
-        digits, SETTINGS, clients=3, alpha=0.5, baselines=baselines, seeds=2, rounds=2, grid=TINY, directory=tmp_path
-    )
+        digits, SETTINGS, clients=3, alpha=0.5, baselines=baselines, seeds=2, rounds=2, grid=TINY, directory=tmp_path,
+        progress=told.append,
+    )  # fmt: skip
     assert [row.name for row in found.rows] == ["dm", *baselines]
+    assert told[0].endswith(" runs; dm, partition 0, test split: client 1 of 3")
+    done, _, total, *_ = told[-1].split()
+    assert done == total, "the runs that were told of beforehand are those that were made, or found"
     by_hand = [
         simulate(
             replace(SETTINGS, seed=seed), dd.data.partitions.dirichlet(digits, 3, 0.5, seed=seed), ServerData.of(digits)

@@ -36,7 +36,7 @@ def tell_unlearnable(target: TargetData, *, declared: bool) -> None:
             )
             declared = True
     missing = sorted(set(range(spec.num_classes)) - set(spec.classes))
-    if missing and not declared and not spec.class_names:
+    if missing and not declared and not spec.class_names and target.train.targets.ndim == 1:
         warnings.warn(
             f"{target.name}: class ids begin at 0, and the training labels are {_listed(spec, spec.classes)}: networks get "
             f"{spec.num_classes} outputs, of which {len(missing)} never learn. Renumber the labels, or declare "
