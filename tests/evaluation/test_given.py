@@ -20,6 +20,8 @@ SHORT = {"networks": "mlp(width=4)", "runs": 1, "protocol": dd.training.PROTOCOL
 def test_paths_are_loaded(digits: dd.TargetData, tmp_path: Path) -> None:
     summary = dd.distill("digits", dd.methods.random(ipc=1))
     assert summary.sha256() == dd.distill(digits, dd.methods.random(ipc=1)).sha256()
+    digits = dd.load_data("digits", normalisation="none")
+    summary = dd.distill(digits, dd.methods.random(ipc=1))
     wanted = dd.evaluate(summary, digits, **SHORT)  # type: ignore[arg-type]
     found = dd.evaluate(str(summary.save(tmp_path)), "digits", **SHORT)  # type: ignore[arg-type]
     assert found.results[0].values == wanted.results[0].values

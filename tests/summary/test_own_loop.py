@@ -49,7 +49,7 @@ def test_the_page_runs_and_its_network_learns(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
-    for long, short in (("range(40)", "range(1)"), ('dm(ipc=10, preset="cpu")', "random(ipc=3)")):
+    for long, short in (("range(30)", "range(1)"), ('dm(ipc=10, preset="cpu"), steps=100', "random(ipc=3)")):
         assert code.count(long) == 1
         code = code.replace(long, short)
     page: dict[str, object] = {"__name__": "page"}
