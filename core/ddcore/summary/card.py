@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -28,7 +29,7 @@ def as_text(summary: Content, *, per_class: int = 5) -> str:
     return modality_named(summary.spec.modality).as_text(summary.decoded(), per_class)
 
 
-PICTURES: dict[str, dict[str, object]] = {
+PICTURES: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
