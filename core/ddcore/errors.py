@@ -122,6 +122,16 @@ class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 
 
+class WritingError(DistillationError, OSError):
+    """A file that cannot be written: the disk is full, or the folder may not be written to."""
+
+    def __init__(self, path: object, nbytes: int, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written ({nbytes} bytes): {error.strerror or error}. Free space or choose another place; "
+            "what was there before is kept"
+        )
+
+
 class CertificateError(SummaryFormatError):
     """A privacy certificate that is missing, damaged, or contradicts itself."""
 

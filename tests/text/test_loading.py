@@ -21,7 +21,10 @@ class Dataset:
     """What the library asks of a ``datasets.Dataset``."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame, self.column_names = frame, list(frame.columns)
+        self.frame, self.column_names, self.features = frame, list(frame.columns), dict[str, object]()
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
     def to_pandas(self) -> pd.DataFrame:
         return self.frame

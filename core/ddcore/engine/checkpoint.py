@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import CheckpointError
+from ddcore.ground.differences import differences, shortened
 from ddcore.ground.statefile import read_state, write_state
 
 
@@ -36,13 +37,14 @@ class Checkpoint:
         if not self.path.exists():
             return None
         saved = read_state(self.path)
-        theirs = saved.get("fingerprint", {})
-        differing = [k for k, v in self._fingerprint.items() if theirs.get(k) != v]
+        differing = list(differences(saved.get("fingerprint", {}), self._fingerprint))
         if differing:
-            key = differing[0]
+            name, theirs, ours = differing[0]
+            more = f" ({len(differing) - 1} more differ)" if len(differing) > 1 else ""
             raise CheckpointError(
-                f"checkpoint {self.path} belongs to another run: {key} was {_short(theirs.get(key))}, "
-                f"now it is {_short(self._fingerprint[key])}. Repeat that run, or delete the checkpoint"
+                f"checkpoint {self.path} belongs to another run: {name} was {shortened(theirs)}, now it is "
+                f"{shortened(ours)}{more}. Give the same settings again, or delete the checkpoint to start over "
+                "(on the command line: --overwrite)"
             )
         return saved
 
@@ -54,8 +56,3 @@ class Checkpoint:
         """Write ``state`` in place of the last checkpoint."""
         write_state(self.path, {"fingerprint": self._fingerprint, **state})
         self._last = time.monotonic()
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:200] + "..."

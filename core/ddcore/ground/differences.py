@@ -1,9 +1,28 @@
-"""The first difference between two JSON values, in words."""
+"""What differs between two JSON values, in words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
+
+
+def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield what differs between two values: its name, the value there, and the value here.
+
+    Args:
+        theirs: the value there.
+        ours: the value here.
+        path: name of both; entries of dictionaries and lists follow it with dots.
+    """
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted({*theirs, *ours}):
+            yield from differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        for place, pair in enumerate(zip(theirs, ours, strict=True)):
+            yield from differences(*pair, f"{path}.{place}")
+    elif theirs != ours:
+        yield path, theirs, ours
 
 
 def difference(ours: Any, wanted: Any, path: str) -> str:
@@ -14,15 +33,12 @@ def difference(ours: Any, wanted: Any, path: str) -> str:
         wanted: what a run needs.
         path: how the words name the value; entries of dictionaries follow it with dots.
     """
-    if isinstance(ours, dict) and isinstance(wanted, dict):
-        for key in sorted({*ours, *wanted}):
-            found = difference(ours.get(key), wanted.get(key), f"{path}.{key}")
-            if found:
-                return found
-        return ""
-    return "" if ours == wanted else f"their {path} is {_short(ours)}, the run's is {_short(wanted)}"
+    for name, there, here in differences(ours, wanted, path):
+        return f"their {name} is {shortened(there)}, the run's is {shortened(here)}"
+    return ""
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return a JSON value as text of at most 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:80] + "..."

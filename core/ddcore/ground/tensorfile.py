@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import SummaryFormatError, WritingError
 
 MAX_FILE = 2**32
 MAX_HEADER = 2**20
@@ -50,14 +50,24 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         content: all of it.
         mode: permission bits of the file, from its first byte on. The process's umask takes its own
             away.
+
+    Raises:
+        WritingError: it cannot be written, since the disk is full, say. What was there stays.
     """
     temporary = path.with_name(f".{path.name}.writing")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        temporary.unlink(missing_ok=True)
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise WritingError(path, len(content), error) from error
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -111,7 +121,7 @@ def read_limited(path: Path, limit: int) -> bytes:
     """
     try:
         if not path.is_file():
-            raise SummaryFormatError(f"{path.name} is missing: this is not a complete summary")
+            raise SummaryFormatError(f"{path} is missing: {path.parent} holds no complete summary")
         if path.stat().st_size > limit:
             raise SummaryFormatError(
                 f"{path.name} has {path.stat().st_size} bytes, more than the {limit} that are read"

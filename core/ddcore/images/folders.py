@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
-from ddcore.errors import InputDataError
+from ddcore.errors import DistillationWarning, InputDataError
 from ddcore.images.cache import cached
 from ddcore.images.pictures import IMAGE_SUFFIXES, Form, Picture
 from ddcore.images.sources import Arrays
@@ -37,13 +38,17 @@ class Reading:
 def read_folder(path: Path, reading: Reading, names: tuple[str, ...] | None = None) -> Arrays:
     """Read ``path/<class>/*.png``, or ``path/train/<class>/*`` with ``test`` and ``val`` beside.
 
-    ``val`` may be called ``validation``. Where there are ``train*.tar``, these are read with
-    ``test*.tar`` and ``val*.tar``.
+    ``val`` may be called ``valid`` or ``validation``. Where there are ``train*.tar``, these are
+    read with ``test*.tar`` and ``val*.tar``.
 
     Args:
         path: of the folder.
         reading: how.
         names: of the classes; other folders are left alone. Default: every folder is a class.
+
+    Warns:
+        DistillationWarning: folders beside ``train`` are not read, or there is ``val`` and no
+            ``test``.
     """
     channels = reading.form.channels
     if channels not in (None, 1, 3):
@@ -59,6 +64,7 @@ def read_folder(path: Path, reading: Reading, names: tuple[str, ...] | None = No
             f"{path.name} has no folder per class: expected CLASS/*.png or train/CLASS/*.png, or train*.tar"
         )
     classes = found if names is None else names
+    _tell_splits(path, nested)
     parts = {"train": _pictures(root, classes)}
     for split in ("test", "validation") if nested else ():
         folders = [path / word for word in PARTS[split] if (path / word).is_dir()]
@@ -72,6 +78,34 @@ def read_folder(path: Path, reading: Reading, names: tuple[str, ...] | None = No
                 )
             parts[split] = _pictures(folder, classes)
     return replace(_read(parts, reading), class_names=classes, names_found=True)
+
+
+def _tell_splits(path: Path, nested: bool) -> None:
+    """Say what of a folder is not read as its maker may have meant it."""
+    splits = [word for words in PARTS.values() for word in words]
+    if not nested:
+        named = [name for name in _classes(path) if name.lower() in splits and _classes(path / name)]
+        if named:
+            raise InputDataError(
+                f"{path.name} has the folder {named[0]}/ of classes and no train/: expected train/CLASS/*, with test/ and "
+                "val/ beside"
+            )
+        return
+    others = [name for name in _classes(path) if name not in splits and _classes(path / name)]
+    if others:
+        warnings.warn(
+            f"{path.name}: {', '.join(others)} beside train/ is not read: splits are called {', '.join(splits)}",
+            DistillationWarning,
+            stacklevel=2,
+        )
+    validates = [word for word in PARTS["validation"] if (path / word).is_dir()]
+    if validates and not (path / "test").is_dir():
+        warnings.warn(
+            f"{path.name} has no test/: a fifth of train/ is the test split, and {validates[0]}/ the validation split. To "
+            f"report on {validates[0]}/, call it test/",
+            DistillationWarning,
+            stacklevel=2,
+        )
 
 
 def read_tars(shards: dict[str, list[Path]], reading: Reading) -> Arrays:

@@ -16,7 +16,7 @@ FEW = 10
 
 def pixels_of(decoded: Decoded) -> Tensor:
     """Return examples as pixels in [0, 1] (clipped), ``n x channels x height x width``."""
-    return decoded.spec.normalisation.invert(decoded.inputs).clamp(0, 1)
+    return decoded.spec.within_range(decoded.spec.normalisation.invert(decoded.inputs))
 
 
 def draw(decoded: Decoded, *, per_class: int = 10, side: int = 48, gap: int = 2) -> Tensor:

@@ -30,6 +30,9 @@ class ImageSpec(Spec):
     def check_inputs(self, inputs: Tensor, title: str) -> None:
         check_images(inputs)
 
+    def within_range(self, values: Tensor) -> Tensor:
+        return values.clamp(0, 1)
+
     def example_bytes(self) -> int:
         return math.prod(self.shape)
 

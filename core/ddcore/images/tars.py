@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from ddcore.errors import InputDataError
 from ddcore.images.pictures import IMAGE_SUFFIXES, Picture, some
 
-PARTS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 """How files and folders of each split may be called."""
 
 

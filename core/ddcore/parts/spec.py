@@ -73,6 +73,10 @@ class Spec:
             title: name of their split, for the message.
         """
 
+    def within_range(self, values: Tensor) -> Tensor:
+        """Return values of synthetic examples as such data may hold them: pixels are clipped."""
+        return values
+
     def example_bytes(self) -> int:
         """Return the bytes of one real example without its target: 4 for each number."""
         return 4 * math.prod(self.shape)

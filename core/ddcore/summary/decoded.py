@@ -1,8 +1,8 @@
-"""A dataset of a summary's examples, which are decoded when they are asked for."""
+"""Datasets of a summary's examples: decoded when they are asked for, or transformed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -56,3 +56,22 @@ class DecodedWhenAsked(Dataset[tuple[Tensor, ...]]):
                 targets = self._fixed[wanted[places]]
             found |= dict(zip(places.tolist(), zip(batch.inputs, targets, strict=True), strict=True))
         return [found[place] for place in range(len(indices))]
+
+
+class Transformed(Dataset[tuple[Any, ...]]):
+    """The examples of another dataset, each brought back to what the data hold, and transformed."""
+
+    def __init__(
+        self,
+        dataset: Dataset[tuple[Tensor, ...]],
+        restore: Callable[[Tensor], Tensor],
+        transform: Callable[[Tensor], Any],
+    ) -> None:
+        self._dataset, self._restore, self._transform = dataset, restore, transform
+
+    def __len__(self) -> int:
+        return len(self._dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        example, target = self._dataset[index]
+        return self._transform(self._restore(example)), target

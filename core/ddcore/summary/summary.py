@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from ddcore.errors import UnsupportedError
+from ddcore.errors import InputDataError, UnsupportedError
 from ddcore.ground import counted
 from ddcore.labels import ClassLabels
 from ddcore.parts import Batch, Factorization, Labelling, modality_named
 from ddcore.settings import describe
 from ddcore.summary.compression import compressed_bytes
 from ddcore.summary.content import Content, Part
-from ddcore.summary.decoded import DecodedWhenAsked
+from ddcore.summary.decoded import DecodedWhenAsked, Transformed
 from ddcore.summary.files import read_summary, write_summary
 
 
@@ -28,16 +28,62 @@ from ddcore.summary.files import read_summary, write_summary
 class DataSummary(Content):
     """A distilled dataset. Its fields are those of `Content`."""
 
-    def as_dataset(self, *, lazy: bool = False) -> Dataset[tuple[Tensor, ...]]:
-        """Return a torch ``Dataset`` of normalised inputs and targets. Do not normalise them again.
+    def as_dataset(
+        self, *, transform: Callable[[Tensor], Any] | None = None, lazy: bool = False
+    ) -> Dataset[tuple[Any, ...]]:
+        """Return a torch ``Dataset`` of inputs and targets.
 
         Args:
+            transform: None: inputs are normalised already; do not normalise them again. Else a
+                function of one example before the normalisation, as with torchvision's datasets: of
+                images it takes pixels in [0, 1], ``channels x height x width``, clipped as in
+                `to_pixels`. What it returns is the input. Nothing is normalised after it, so let it
+                end with `normalise`.
             lazy: whether examples are decoded each time they are asked for. Else all are decoded
                 once, here.
+
+        Example:
+            ``summary.as_dataset(transform=v2.Compose([v2.RandomCrop(8, 1), summary.normalise]))``
         """
         if self.spec.connected:
             raise UnsupportedError("connected examples are no rows of a Dataset: take to_pyg(), or tensors()")
-        return DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
+        dataset = DecodedWhenAsked(self) if lazy else TensorDataset(*self.tensors())
+        return dataset if transform is None else Transformed(dataset, self.denormalise, transform)
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """Return what networks see of real examples, under the normalisation of this summary.
+
+        Args:
+            values: as the data hold them: of images, floats in [0, 1] or bytes. They are several,
+                ``n x ...``, or one, without ``n``.
+
+        Raises:
+            InputDataError: they do not have the shape of such data, or pixels leave [0, 1].
+        """
+        lot, alone = self._lot(values, self.spec.input_shape)
+        self.spec.check_inputs(lot, "given")
+        inputs = self.spec.normalisation.apply(lot)
+        return inputs[0] if alone else inputs
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """Return what data would hold, from what networks see: several examples, or one.
+
+        Pixels are clipped to [0, 1].
+        """
+        lot, alone = self._lot(inputs, self.spec.shape)
+        values = self.spec.within_range(self.spec.normalisation.invert(lot))
+        return values[0] if alone else values
+
+    @staticmethod
+    def _lot(given: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, bool]:
+        """Return examples as ``n x ...``, and whether it was one alone."""
+        alone = given.ndim == len(shape)
+        lot = given[None] if alone else given
+        if tuple(lot.shape[1:]) != shape:
+            raise InputDataError(
+                f"examples of this summary have shape {shape}, these are of {tuple(given.shape)}: resize or convert them first"
+            )
+        return lot, alone
 
     def to_pixels(self) -> Tensor:
         """Return all examples as pixels in [0, 1] (clipped), ``n x channels x height x width``."""
