@@ -23,7 +23,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         actions,
         "run",
         "methods and baselines at equal stored bytes, on several orders of classes",
-        "ddapps continual run digits --tasks 5 --method dm --memory 1-per-class",
+        "ddapps continual run digits --method dm --memory 1-per-class",
     )
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument(

@@ -96,7 +96,7 @@ def test_sets_of_graphs_go_from_a_file_to_scores(tmp_path: Path, capsys: pytest.
     assert [r["network"] for r in found["results"]] == ["gcn(width=8)", "mlp(width=4)"]
     assert main(["show", out, "--out", str(tmp_path / "x.png")]) == 0
     with Image.open(tmp_path / "x.png") as drawn:
-        assert drawn.size == (1200, 400)
+        assert drawn.size[0] > 1200 and drawn.size[1] == 400
     assert main(["show", out]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines[-2:]] == [["0", "2", "12"], ["1", "2", "12"]]

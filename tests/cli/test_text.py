@@ -36,5 +36,6 @@ def test_distill_evaluate_and_show_work_on_a_file(tmp_path: Path, capsys: pytest
 def test_settings_of_sentences_reach_no_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["distill", "digits", "--length", "9", "--out", str(tmp_path)]) == 2
     assert "images are loaded without 'length'" in capsys.readouterr().err
-    assert main(["distill", "digits", "--embeddings", "x.npz", "--out", str(tmp_path)]) == 2
+    words = ["--embeddings", __file__, "--out", str(tmp_path)]
+    assert main(["distill", "digits", *words]) == 2
     assert "images are loaded without 'embeddings'" in capsys.readouterr().err
