@@ -10,6 +10,7 @@ import argparse
 import re
 import shlex
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,11 +170,18 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def lines(command: str) -> str:
+    """Return a command in lines that fit a page. An option stays beside its value."""
+    kept = re.sub(r"(--\S+) ", "\\1\N{NO-BREAK SPACE}", command)
+    wrapped = textwrap.wrap(kept, 74, break_long_words=False, break_on_hyphens=False)
+    return " \\\n    ".join(wrapped).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def entry(piece: Piece) -> str:
     text = piece.picture.with_suffix(".txt")
     seen = f"![{piece.says}]({piece.picture.relative_to(PAGE.parent).as_posix()})"
     shown = f"```text\n{text.read_text().rstrip()}\n```" if text.exists() else seen
-    commands = "\n".join(filter(None, (piece.before, piece.command)))
+    commands = "\n".join(map(lines, filter(None, (piece.before, piece.command))))
     return f"### {piece.name}\n\n{piece.says}\n\n{shown}\n\n```bash\n{commands}\n```"
 
 

@@ -129,7 +129,7 @@ def test_a_static_reading_finds_what_an_import_gives() -> None:
     for place, page in reference.pages().items():
         package = place.removeprefix("api/").removesuffix(".md")
         for name in getattr(importlib.import_module(package), "__all__", ()) if package.startswith("ddcore") else ():
-            shown = reference.entry(package, name).rpartition("::: ")[2]
+            shown = reference.identifier(package, name)
             if f"::: {shown}\n" in page:
                 found, given = (
                     loader.modules_collection[shown].kind.value,

@@ -60,12 +60,15 @@ def is_hidden(package: str, name: str) -> bool:
     return source(address) is not None or is_hidden(holder, inner)
 
 
+def identifier(package: str, name: str) -> str:
+    """Return the address at which a static reading finds what a package calls `name`."""
+    return origin(package, name) if is_hidden(package, name) else f"{package}.{name}"
+
+
 def entry(package: str, name: str) -> str:
-    """Return what documents a name, under its public address."""
-    address = f"{package}.{name}"
-    if is_hidden(package, name):
-        return f"[](){{#{address}}}\n\n::: {origin(package, name)}"
-    return f"::: {address}"
+    """Return what documents a name, with an anchor at its public address."""
+    address, found = f"{package}.{name}", identifier(package, name)
+    return f"::: {found}" if found == address else f"[](){{#{address}}}\n\n::: {found}"
 
 
 def packages() -> tuple[str, ...]:
@@ -105,7 +108,7 @@ def page(package: str) -> str:
         if package == "ddcore" and is_module(package, name):
             continue
         if root_name:
-            links.append(f"- [`{address}`][ddcore.{root_name}]")
+            links.append(f"- [`{address}`][{identifier('ddcore', root_name)}]")
         else:
             whole.append(entry(package, name))
     if package == "ddcore":
