@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
@@ -45,9 +46,14 @@ def run(notebook: nbformat.NotebookNode) -> None:
     """Run all cells in an empty folder, where they may write."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
-            OMP_NUM_THREADS="1", TQDM_DISABLE="1", DDCORE_CACHE=f"{folder}/.cache", DDAPPS_LEDGERS=f"{folder}/.ledgers"
+            OMP_NUM_THREADS="1",
+            TQDM_DISABLE="1",
+            PYTHONWARNINGS="ignore:IProgress not found",  # said where a notebook has no widgets
+            DDCORE_CACHE=f"{folder}/.cache",
+            DDAPPS_LEDGERS=f"{folder}/.ledgers",
         )
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
+        NotebookClient(notebook, km=kernel, timeout=1200, resources={"metadata": {"path": folder}}).execute()
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
