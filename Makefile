@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test device check mutants bench gpu clean
+.PHONY: help demo test device check mutants bench gpu tutorials clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,6 +49,9 @@ bench: $(VENV)/installed-dev  ## time one step of DM, DC and DSA on 28 px images
 
 gpu: $(VENV)/installed-dev  ## everything that needs a GPU, in ten minutes of it: parity, waits, step times
 	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
+
+tutorials: $(VENV)/installed-dev  ## run the tutorials' notebooks and write back what they print and draw
+	$(BIN)/python -m benchmarks.tutorials
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out

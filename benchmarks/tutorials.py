@@ -5,10 +5,10 @@ make tutorials                                            # all
 python -m benchmarks.tutorials docs/tutorials/table.ipynb  # some
 ```
 
-A notebook is its own and only source: edit it in Jupyter, or as text by
-``jupytext --to py:percent --output - NOTEBOOK``, then run this. One thread, so that the same numbers
-come on the same machine. What changes from run to run is not kept: times of execution, versions of
-the kernel. Anything on standard error ends the run, since no page should show a warning.
+A notebook is its own and only source: edit it in Jupyter, or as text (``jupytext --sync``), then run
+this. One thread, so that the same numbers come on the same machine. What changes from run to run is
+not kept: times of execution, versions of the kernel. Anything on standard error ends the run, since
+no page should show a warning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
@@ -52,8 +51,8 @@ def run(notebook: nbformat.NotebookNode) -> None:
             DDCORE_CACHE=f"{folder}/.cache",
             DDAPPS_LEDGERS=f"{folder}/.ledgers",
         )
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-        NotebookClient(notebook, km=kernel, timeout=1200, resources={"metadata": {"path": folder}}).execute()
+        place = {"metadata": {"path": folder}}
+        NotebookClient(notebook, kernel_name="python3", timeout=1200, startup_timeout=300, resources=place).execute()
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
