@@ -5,7 +5,7 @@ make tutorials                                            # all
 python -m benchmarks.tutorials docs/tutorials/table.ipynb  # some
 ```
 
-A notebook is its own and only source: edit it in Jupyter, or as text (``jupytext --sync``), then run
+A notebook is its own and only source: edit it in Jupyter or as text (``jupytext --sync``), then run
 this. One thread, so that the same numbers come on the same machine. What changes from run to run is
 not kept: times of execution, versions of the kernel. Anything on standard error ends the run, since
 no page should show a warning.
