@@ -47,7 +47,8 @@ def run(notebook: nbformat.NotebookNode) -> None:
         os.environ.update(
             OMP_NUM_THREADS="1",
             TQDM_DISABLE="1",
-            PYTHONWARNINGS="ignore:IProgress not found",  # said where a notebook has no widgets
+            # Said where a notebook has no widgets, and by a package that Avalanche imports.
+            PYTHONWARNINGS="ignore:IProgress not found,ignore:no QP solver found",
             DDCORE_CACHE=f"{folder}/.cache",
             DDAPPS_LEDGERS=f"{folder}/.ledgers",
         )
