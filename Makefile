@@ -6,7 +6,7 @@ TORCH ?=
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test device check mutants bench gpu site clean
+.PHONY: help demo test device check mutants bench gpu site tutorials clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,7 +26,8 @@ $(VENV)/installed-report: pyproject.toml | $(VENV)/bin/python
 	touch $(VENV)/installed $@
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable ".[dev]"
 	touch $(VENV)/installed $(VENV)/installed-report $@
 
 demo: $(VENV)/installed-report  ## distil the embedded digits to one image per class, evaluate, and make a page to look at
@@ -60,12 +61,16 @@ gpu: $(VENV)/installed-dev  ## everything that needs a GPU, in ten minutes of it
 	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data $(DATA))
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(if $(TORCH),$(INSTALL) $(TORCH))
+	$(INSTALL) --editable ".[docs]"
 	touch $(VENV)/installed $@
 
 site: $(VENV)/installed-docs  ## build the site, strict, to out/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo out/site/index.html
+
+tutorials: $(VENV)/installed-dev  ## run the tutorials' notebooks and write back what they print and draw
+	$(BIN)/python -m benchmarks.tutorials
 
 clean:  ## remove the environment and results of runs
 	rm -rf $(VENV) out
