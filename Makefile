@@ -32,7 +32,7 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 
 demo: $(VENV)/installed-report  ## distil the embedded digits to one image per class, evaluate, and make a page to look at
 	$(BIN)/ddapps distill digits --method random --ipc 1 --seed 0 --quiet --overwrite --out out/demo/random
-	$(BIN)/ddapps distill digits --method dm --ipc 1 --steps 500 --seed 0 --overwrite --out out/demo/dm
+	$(BIN)/ddapps distill digits --method dm --ipc 1 --steps 500 --seed 0 --snapshots 10 --overwrite --out out/demo/dm
 	$(BIN)/ddapps evaluate out/demo/random --data digits --quiet
 	$(BIN)/ddapps evaluate out/demo/dm --data digits --quiet
 	$(BIN)/ddapps show out/demo/dm

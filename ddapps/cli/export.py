@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
 from ddapps.cli.arguments import say
+from ddapps.cli.kinds import file, summary
+from ddapps.cli.parser import add_command
 from ddcore.parts import MODALITIES, Export
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("export", help="write a summary as files of other libraries")
-    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
+    parser = add_command(
+        commands,
+        "export",
+        "write a summary as files of other libraries",
+        "ddapps export out/dm --form image-folder --out out/images",
+    )
+    parser.add_argument(
+        "summary", type=summary, metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address"
+    )
     parser.add_argument("--form", required=True, metavar="FORM", help=_forms())
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="PATH", help="a file or folder that is not there yet"
+        "--out", required=True, type=file, metavar="PATH", help="a file or folder that is not there yet"
     )
     return parser
 
@@ -33,10 +41,10 @@ def _forms() -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Write it, and print the path."""
-    summary = dd.DataSummary.load(options.summary)
+    held = dd.DataSummary.load(options.summary)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
-        print(summary.export(options.out, options.form))
+        print(held.export(options.out, options.form))
     for warning in told:
         if issubclass(warning.category, UserWarning):
             say(str(warning.message))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import ddcore as dd
@@ -20,16 +19,25 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
+from ddapps.cli.kinds import file, json_file, summary, whole
+from ddapps.cli.parser import add_command
 from ddcore.evaluation import PAPER, PROTOCOLS
 from ddcore.settings import split_names
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("report", help="make one page on summaries, to look at")
-    parser.add_argument("summaries", type=Path, nargs="+", metavar="DIR", help="as 'ddapps distill' wrote it")
+    parser = add_command(
+        commands,
+        "report",
+        "make one page on summaries, to look at",
+        "ddapps report out/dm out/random --data digits --out out/report.html",
+    )
+    parser.add_argument(
+        "summaries", type=summary, nargs="+", metavar="DIR", help="summaries, as 'ddapps distill' wrote them"
+    )
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE.html", help="where the page is written")
+    parser.add_argument("--out", required=True, type=file, metavar="FILE.html", help="where the page is written")
     parser.add_argument(
         "--networks",
         help="comma-separated, as in evaluate; of several the page compares how a summary transfers (default: the protocol's)",
@@ -37,11 +45,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol", default="quick", help=f"one of {', '.join([*PROTOCOLS, PAPER])}, as in evaluate (default: quick)"
     )
-    parser.add_argument("--runs", type=int, default=5, help="networks per architecture (default: 5)")
+    parser.add_argument("--runs", type=whole(), default=5, help="networks per architecture (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of selections, weights and order (default: 0)")
     add_teacher_option(parser, "protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
-    parser.add_argument("--json", metavar="FILE", help="also write what the page tells as one JSON object")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="also write what the page tells as one JSON object"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_device_options(parser)
     add_data_options(parser)

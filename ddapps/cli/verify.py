@@ -17,18 +17,26 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
+from ddapps.cli.kinds import json_file, summary
+from ddapps.cli.parser import add_command
 from ddcore.errors import ClaimError
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
-    parser: argparse.ArgumentParser = commands.add_parser("verify", help="measure a summary again: is its card true?")
-    parser.add_argument("summary", metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address")
+    parser = add_command(
+        commands, "verify", "measure a summary again: is its card true?", "ddapps verify out/dm --data digits"
+    )
+    parser.add_argument(
+        "summary", type=summary, metavar="DIR", help="a summary, as 'ddapps distill' wrote it, or its address"
+    )
     parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {DATA_HELP}")
     add_teacher_option(parser, "kept evaluations by protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object to FILE; - is standard output")
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
     return parser
