@@ -19,7 +19,7 @@ import ddcore
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "avalanche": "avalanche-lib"}
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "avalanche": "avalanche-lib", "vl_convert": "vl-convert-python"}
 FOLDERS = ("core/ddcore", "ddapps")
 INSTALLED = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 

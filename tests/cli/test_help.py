@@ -31,7 +31,7 @@ def test_help_fits_and_ends_with_an_example_that_parses(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
-    for place in ("out/dm", "out/psg", "out/proxy"):
+    for place in ("out/dm", "out/random", "out/psg", "out/proxy"):
         Path(place).mkdir(parents=True)
         (Path(place) / kinds.CONFIG).touch()
     with pytest.raises(SystemExit) as stopped:

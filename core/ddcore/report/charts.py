@@ -33,7 +33,7 @@ def altair_package() -> Any:
         import altair
         import vl_convert  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("a report", "altair and vl-convert-python", "report") from error
+        raise MissingExtraError("a report", "altair", "report") from error
     return altair
 
 
