@@ -56,7 +56,9 @@ def run(notebook: nbformat.NotebookNode) -> None:
             DDAPPS_LEDGERS=f"{folder}/.ledgers",
         )
         place = {"metadata": {"path": folder}}
-        NotebookClient(notebook, kernel_name="python3", timeout=1200, startup_timeout=300, resources=place).execute()
+        NotebookClient(
+            notebook, kernel_name="python3", timeout=1200, startup_timeout=300, coalesce_streams=True, resources=place
+        ).execute()
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
