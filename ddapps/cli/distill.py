@@ -78,7 +78,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.set_defaults(ipc=None)
     parser.add_argument(
         "--snapshots",
-        type=int,
+        type=whole(),
         default=0,
         metavar="N",
         help="keep N evenly spread states in DIR/snapshots (default: 0)",
@@ -338,7 +338,9 @@ def _composed(
 def _is_complete(out: Path, target: dd.TargetData, method: dd.Method, options: argparse.Namespace) -> bool:
     """Whether ``out`` holds the finished summary of the same words; refuse to replace any other."""
     record = dd.DataSummary.load(out).record
-    described = method.at_precision(options.precision, resolve_device(options.device)).described_after(method.steps)
+    described = method.at_precision(options.precision, resolve_device(options.device)).described_after(
+        record.get("steps", 0)
+    )
     wanted = {"data_sha256": target.fingerprint(), "method": described, "seed": options.seed}
     if any(record.get(key) != value for key, value in wanted.items()):
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")

@@ -164,7 +164,7 @@ def test_tensorboard_reads_loss_pace_and_pictures_each_step_once(few_digits: dd.
     assert losses == pytest.approx({step: loss for step, loss, _ in rows(table)}, rel=1e-6)
     pace = found.Scalars("seconds per step")
     assert len({e.step for e in pace}) == len(pace) >= 4 and all(e.value > 0 for e in pace)
-    assert [(e.step, e.width, e.height) for e in found.Images("examples")] == [(1, 102, 152), (7, 102, 152)]
+    assert [(e.step, e.width, e.height) for e in found.Images("examples")] == [(1, 218, 296), (7, 218, 296)]
 
 
 def test_tensorboard_that_is_not_there_is_named_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,8 +74,9 @@ def test_a_run_leaves_its_losses_and_what_else_was_asked_for_and_overwrite_remov
     assert [row.split(",")[0] for row in (out / "progress.csv").read_text().split()] == ["step", *"12"]
     assert not (out / "snapshots").exists()
     assert len(list(events.iterdir())) == 1 and not old.exists()
-    assert main([*words, "--snapshots", "-1", "--overwrite"]) == 1
-    assert "count" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as refused:
+        main([*words, "--snapshots", "-1", "--overwrite"])
+    assert refused.value.code == 2 and "--snapshots: -1 is too small" in capsys.readouterr().err
 
 
 def test_the_same_command_again_is_done_and_another_is_refused(

@@ -236,8 +236,8 @@ def test_evaluate(
 
 @pytest.mark.parametrize("option", VERIFY)
 def test_verify(ask: Callable[[list[str]], Asked], folder: str, option: str) -> None:
-    words = ["verify", "somewhere", "--data", folder]
-    assert ask(words).arguments == ("somewhere", folder)
+    words = ["verify", "memory://somewhere", "--data", folder]
+    assert ask(words).arguments == ("memory://somewhere", folder)
     differs_as_it_says(ask, words, VERIFY[option])
 
 

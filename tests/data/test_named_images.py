@@ -21,7 +21,7 @@ def _no_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_torchvision")
 def test_without_torchvision_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddcore.images.sources.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"downloading CIFAR10 needs torchvision: .*ddapps\[images\]"):
+    with pytest.raises(MissingExtraError, match=r"downloading CIFAR10 needs torchvision: .*\[images\]"):
         dd.load_data("cifar10")
 
 

@@ -237,7 +237,7 @@ def test_corrupt_images_are_counted_and_left_out_when_asked(tmp_path: Path, own_
 def test_small_images_are_refused_unless_enlarged(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "pets", parts=("train",))
     Image.fromarray(picture(0, 6, 30)).save(folder / "train" / "cat" / "0.png")
-    with pytest.raises(InputDataError, match=r"1 image \(cat/0\.png\) smaller than 8 x 8.*--enlarge"):
+    with pytest.raises(InputDataError, match=r"1 image \(cat/0\.png\) smaller than 8 x 8.*enlarge=True"):
         dd.load_data(folder, size=8)
     assert dd.load_data(folder, size=8, enlarge=True).spec.shape == (3, 8, 8)
 

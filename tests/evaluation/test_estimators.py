@@ -134,7 +134,10 @@ def test_networks_that_stand_for_others_have_a_label(summary: dd.DataSummary, ta
 
 def test_what_is_no_estimator_says_so(summary: dd.DataSummary, target: dd.TargetData) -> None:
     assert as_estimator("mlp") is None and as_estimator(LogisticRegression) is None
-    with pytest.raises(UnknownNameError, match="unknown estimator for classification 'trees': choose one of"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"unknown estimator for classification 'trees' \(did you mean 'extra-trees'\?\): choose one of",
+    ):
         dd.evaluate(summary, target, networks="sklearn:trees", runs=1)
     with pytest.raises(UnknownNameError, match="estimator for classification 'lasso'"):
         dd.evaluate(summary, target, networks="sklearn:lasso", runs=1)

@@ -282,7 +282,9 @@ def test_proximal_training_stays_near(parts: list[dd.TargetData]) -> None:
 def test_settings_that_do_not_go_together_are_refused(data: ServerData) -> None:
     with pytest.raises(UnknownNameError, match="unknown form"):
         Settings(form="fedsgd")
-    with pytest.raises(SettingsError, match=r"distillation\.methd is no setting: choose among form, method"):
+    with pytest.raises(
+        SettingsError, match=r"distillation\.methd is no setting \(did you mean 'method'\?\): choose among form, method"
+    ):
         Settings.from_config({"distillation.methd": "dm"})
     with pytest.raises(SettingsError, match="setting 'ipc' is of kind int"):
         Settings.from_config({"distillation.ipc": "ten"})

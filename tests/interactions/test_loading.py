@@ -142,7 +142,7 @@ BAD: list[tuple[Any, dict[str, Any], type[DistillationError], str]] = [
     (pairs(), {"order": "backwards"}, DistillationError, "backwards"),
     (matrix(pairs()) * np.nan, {}, InputDataError, "NaN or infinity"),
     (sp.csr_matrix((5, 8)), {}, InputDataError, "there are no interactions"),
-    ("nowhere.hdf5", {}, InputDataError, "is not there"),
+    ("nowhere.hdf5", {}, InputDataError, "no such file or folder"),
 ]
 
 

@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 
 import ddcore as dd
-from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, TeacherError, UnsupportedError
+from ddcore.errors import (
+    BudgetError,
+    DistillationWarning,
+    SettingsError,
+    SummaryFormatError,
+    TeacherError,
+    UnsupportedError,
+)
 from ddcore.ground import generator
 from ddcore.images import Chain, ConvNet, CutMix, LinearBases, MultiFormation, Pixels, RandomResizedCrop
 from ddcore.labels import TeacherLabelling, parse_labelling
@@ -183,7 +190,10 @@ def test_labels_reach_every_way_of_reading(plain: dd.DataSummary, teacher: dd.Te
         assert torch.equal(found, wanted)
     other = plain.labelled(TeacherLabelling("soft", (teacher,), temperature=5.0))
     assert other.sha256() != summary.sha256(), "the temperature is part of what labels are"
-    with pytest.raises(UnsupportedError, match="kernel regression is on the targets"):
+    with (
+        pytest.raises(UnsupportedError, match="kernel regression is on the targets"),
+        pytest.warns(DistillationWarning, match="251 of 359 test examples"),
+    ):
         dd.evaluate_kernel(summary, dd.load_data("digits"))
 
 

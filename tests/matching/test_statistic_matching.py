@@ -154,7 +154,7 @@ def test_a_convolution_is_left_out_as_often_as_asked(few_digits: dd.TargetData) 
 
 
 def test_no_real_example_is_asked_for(few_digits: dd.TargetData) -> None:
-    method = dd.methods.sre2l(ipc=2).with_teachers(untrained_teacher(few_digits.spec))
+    method = dd.methods.sre2l(ipc=2, preset="paper").with_teachers(untrained_teacher(few_digits.spec))
     assert method.asks() == {"teacher"}
 
 

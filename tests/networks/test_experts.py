@@ -269,7 +269,7 @@ def test_without_ray_the_remedy_is_named(
     few_digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"ddapps\[ray\]"):
+    with pytest.raises(MissingExtraError, match=r"\[ray\]"):
         trained(few_digits, tmp_path, workers=2)
 
 

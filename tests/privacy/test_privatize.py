@@ -22,6 +22,7 @@ from ddapps.privacy.privatize import CHECKPOINT, private_folder
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
+    DistillationWarning,
     InputDataError,
     LedgerError,
     OutputExistsError,
@@ -386,8 +387,10 @@ def test_a_private_start_is_refused_and_a_public_one_is_said(
 def test_facts_that_were_read_from_the_data_are_refused(private_digits: dd.TargetData, small_psg: dd.Method) -> None:
     private = privatize(small_psg, **BUDGET, accountant="rdp")
     arrays = (private_digits.train.inputs, private_digits.train.targets)
+    with pytest.warns(DistillationWarning, match="networks get 8 outputs"):
+        undeclared = dd.load_data(arrays, normalisation=privacy.PUBLIC_NORMALISATION)
     with pytest.raises(InputDataError, match="the classes of"):
-        private.distill(dd.load_data(arrays, normalisation=privacy.PUBLIC_NORMALISATION))
+        private.distill(undeclared)
     with pytest.raises(InputDataError, match="fitted to its private examples"):
         private.distill(dd.load_data(arrays, num_classes=10, classes=[0, 1, 7]))
     with pytest.raises(InputDataError, match="the classes of"):

@@ -183,7 +183,7 @@ def test_a_form_that_is_not_there_and_a_path_that_is(images: dd.DataSummary, tmp
 
 def test_a_missing_package_is_named(images: dd.DataSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtraError, match=r"needs datasets: pip install 'ddapps\[huggingface\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs datasets: pip install -e '\.\[huggingface\]'"):
         images.export(tmp_path / "x", "huggingface")
 
 

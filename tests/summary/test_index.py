@@ -107,7 +107,7 @@ def test_a_folder_without_summaries_or_with_a_torn_one_is_said(copy: Path, tmp_p
     with pytest.raises(SummaryFormatError, match="holds no summaries"):
         dd.summaries.write_index(tmp_path / "empty")
     (copy / "digits" / "random-1" / "summary.safetensors").unlink()
-    with pytest.raises(SummaryFormatError, match=r"random-1: summary\.safetensors is missing"):
+    with pytest.raises(SummaryFormatError, match=r"random-1/summary\.safetensors is missing"):
         dd.summaries.write_index(copy)
 
 

@@ -230,7 +230,7 @@ def test_addresses_that_nothing_reads_name_the_remedy(
     with pytest.raises(AddressError, match="cannot be written"):
         summary.save(f"{served[0]}/new")
     monkeypatch.setattr(addresses, "_web_settings", lambda: (_ for _ in ()).throw(ImportError("aiohttp")))
-    with pytest.raises(MissingExtraError, match=r"reading http:// needs aiohttp: pip install 'ddapps\[remote\]'"):
+    with pytest.raises(MissingExtraError, match=r"reading http:// needs aiohttp: pip install -e '\.\[remote\]'"):
         dd.DataSummary.load("http://127.0.0.1/s")
 
 

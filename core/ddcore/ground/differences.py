@@ -18,11 +18,16 @@ def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[tuple[str, A
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in sorted({*theirs, *ours}):
             yield from differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else str(key))
-    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours) and _nested(theirs + ours):
         for place, pair in enumerate(zip(theirs, ours, strict=True)):
             yield from differences(*pair, f"{path}.{place}")
     elif theirs != ours:
         yield path, theirs, ours
+
+
+def _nested(values: list[Any]) -> bool:
+    """Whether some values have entries of their own. Numbers are read together, as a shape is."""
+    return any(isinstance(value, dict | list) for value in values)
 
 
 def difference(ours: Any, wanted: Any, path: str) -> str:

@@ -121,7 +121,7 @@ def read_limited(path: Path, limit: int) -> bytes:
     """
     try:
         if not path.is_file():
-            raise SummaryFormatError(f"{path} is missing: {path.parent} holds no complete summary")
+            raise SummaryFormatError(f"{path} is missing: its folder holds no complete summary")
         if path.stat().st_size > limit:
             raise SummaryFormatError(
                 f"{path.name} has {path.stat().st_size} bytes, more than the {limit} that are read"
