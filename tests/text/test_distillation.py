@@ -36,7 +36,7 @@ def test_sentences_learn_and_words_that_were_projected_beat_rounded_ones() -> No
     target = topics()
 
     def score(data: dd.DataSummary | dd.TargetData) -> float:
-        return dd.evaluate(data, target, networks=[NARROW], runs=3, protocol="quick").results[0].mean
+        return dd.evaluate(data, target, networks=[NARROW], runs=2, protocol="quick").results[0].mean
 
     random = dd.distill(target, dd.methods.build_method("random", ipc=1, target=target), seed=0)
     embedded = dd.distill(target, small(steps=60), seed=0)
