@@ -204,3 +204,23 @@ def test_mathematics_of_a_docstring_becomes_formulas() -> None:
     drawn = Markdown(extensions=[Mathematics()]).convert(delimited(docstring) + "\nNot `\\(y\\)`.")
     assert drawn.count("<math") == 2 and '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in drawn
     assert "<msub><mi>x</mi><mn>1</mn></msub>" in drawn and "<code>\\(y\\)</code>" in drawn
+
+
+def test_links_of_a_notebook_lead_to_pages_of_the_site(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    from types import SimpleNamespace
+
+    from mkdocs.structure.files import File, Files
+
+    from website import hooks
+
+    names = ("tutorials/table.ipynb", "tutorials/index.md", "results.md")
+    files = Files([File(name, "docs", "out", use_directory_urls=True) for name in names])
+    page = SimpleNamespace(file=files.get_file_from_path(names[0]), url="tutorials/table/")
+    html = '<a href="index.md"></a><a href="../results.md#tables"></a><a href="https://x.org/a.md"></a>'
+    assert hooks.on_page_content(html, page, files) == (
+        '<a href="../"></a><a href="../../results/#tables"></a><a href="https://x.org/a.md"></a>'
+    )
+    assert caplog.text == ""
+    hooks.on_page_content('<a href="gone.md"></a>', page, files)
+    assert "gone.md, which the site does not hold" in caplog.text

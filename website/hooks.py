@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,15 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from website import links, reference
 from website.mathematics import Mathematics
+
+LOG = logging.getLogger("mkdocs.website")
+FILE_LINK = re.compile(r'href="(?![a-z]+:|/|#)([^"#]+\.(?:md|ipynb))(#[^"]*)?"')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -55,3 +62,19 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     if path is None:
         return markdown
     return links.for_site(markdown, Path(path).relative_to(links.ROOT).as_posix())
+
+
+def on_page_content(html: str, page: Page, files: Files, **_: Any) -> str:
+    """Turn the links of a notebook, whose Markdown is not MkDocs' own, to pages of the site."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+
+    def turned(match: re.Match[str]) -> str:
+        place = os.path.normpath(Path(page.file.src_uri).parent / match[1])
+        file = files.get_file_from_path(place)
+        if file is None:
+            LOG.warning("%s links %s, which the site does not hold", page.file.src_uri, match[1])
+            return match.group()
+        return f'href="{get_relative_url(file.url, page.url)}{match[2] or ""}"'
+
+    return FILE_LINK.sub(turned, html)
