@@ -67,7 +67,7 @@ $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 
 site: $(VENV)/installed-docs  ## build the site, strict, to out/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo out/site/index.html
+	@echo "out/site/index.html (search needs a server: python3 -m http.server --directory out/site)"
 
 tutorials: $(VENV)/installed-dev  ## run the tutorials' notebooks and write back what they print and draw
 	$(BIN)/python -m benchmarks.tutorials
