@@ -33,10 +33,9 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/installed-report  ## distil the embedded digits to one image per class, evaluate, and make a page to look at
 	$(BIN)/ddapps distill digits --method random --ipc 1 --seed 0 --quiet --overwrite --out out/demo/random
 	$(BIN)/ddapps distill digits --method dm --ipc 1 --steps 500 --seed 0 --snapshots 10 --overwrite --out out/demo/dm
-	$(BIN)/ddapps evaluate out/demo/random --data digits --quiet
 	$(BIN)/ddapps evaluate out/demo/dm --data digits --quiet
 	$(BIN)/ddapps show out/demo/dm
-	$(BIN)/ddapps report out/demo/dm out/demo/random --data digits --quiet --out out/demo/report.html
+	$(BIN)/ddapps report out/demo/dm out/demo/random --data digits --runs 3 --quiet --out out/demo/report.html
 
 test: $(VENV)/installed-dev  ## run all tests, in three processes of one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
