@@ -75,6 +75,8 @@ WRONG = {
     "which takes no network: leave it out, or say --kernels",
     "evaluate summary --data digits --ridge 1": "ddapps evaluate: error: --ridge means nothing under --protocol quick, which takes networks, "
     "and no kernel: leave it out, or say --networks",
+    "report summary --data digits --out x.txt": "ddapps report: error: argument --out: 'x.txt' is no page: give a name that ends in .html "
+    "(see ddapps report --help)",
     "evaluate summary --data digits --runs 0": "ddapps evaluate: error: argument --runs: 0 is too small: give a whole number of 1 or more "
     "(see ddapps evaluate --help)",
     "evaluate summary --data digits --networks mpl": "ddapps evaluate: error: unknown network 'mpl' (did you mean 'mlp'?): choose one of ...",
