@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -102,7 +103,7 @@ def report(
 
 def _several(summaries: object) -> list[DataSummary | str | Path]:
     """Return one summary or several as a list."""
-    given = [*summaries] if isinstance(summaries, list | tuple) else [summaries]
+    given: list[Any] = [*summaries] if isinstance(summaries, list | tuple) else [summaries]
     for one in given:
         if not isinstance(one, DataSummary | str | Path):
             swapped = ": the arguments are swapped" if isinstance(one, TargetData) else ""
