@@ -111,6 +111,14 @@ def file(text: str) -> Path:
     return Path(text)
 
 
+def page_file(text: str) -> Path:
+    """Return the path of a page that is written."""
+    path = file(text)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentTypeError(f"{text!r} is no page: give a name that ends in .html")
+    return path
+
+
 def json_file(text: str) -> str:
     """Return the name of a file that is written; ``-`` is standard output."""
     return text if text == "-" else str(file(text))

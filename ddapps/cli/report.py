@@ -19,7 +19,7 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
-from ddapps.cli.kinds import file, json_file, summary, whole
+from ddapps.cli.kinds import json_file, page_file, summary, whole
 from ddapps.cli.parser import add_command
 from ddcore.evaluation import PAPER, PROTOCOLS
 from ddcore.settings import split_names
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "summaries", type=summary, nargs="+", metavar="DIR", help="summaries, as 'ddapps distill' wrote them"
     )
     parser.add_argument("--data", required=True, metavar="DATA", help=f"whose test split decides: {DATA_HELP}")
-    parser.add_argument("--out", required=True, type=file, metavar="FILE.html", help="where the page is written")
+    parser.add_argument("--out", required=True, type=page_file, metavar="FILE.html", help="where the page is written")
     parser.add_argument(
         "--networks",
         help="comma-separated, as in evaluate; of several the page compares how a summary transfers (default: the protocol's)",
@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--protocol", default="quick", help=f"one of {', '.join([*PROTOCOLS, PAPER])}, as in evaluate (default: quick)"
     )
     parser.add_argument("--runs", type=whole(), default=5, help="networks per architecture (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of selections, weights and order (default: 0)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of selections, weights and order (default: 0)")
     add_teacher_option(parser, "protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
     parser.add_argument(

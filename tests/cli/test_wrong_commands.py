@@ -43,6 +43,8 @@ WRONG = {
     f"{DISTILL} --ipc 1 --bytes 3kB": "ddapps distill: error: --ipc and --bytes both say how much is stored: give one of them",
     f"{DISTILL} --bytes 9MB": "ddapps distill: error: a budget of 9000000 bytes is more than the 93470 of the training examples "
     "themselves: give less",
+    f"{DISTILL} --bytes 1kB": "ddapps distill: error: 1000 bytes do not hold pixels with one item per class: 2570 are the least with "
+    "these settings (storage=float32): give more bytes, or a smaller storage",
     f"{DISTILL} --steps 0": "ddapps distill: error: argument --steps: 0 is too small: give a whole number of 1 or more "
     "(see ddapps distill --help)",
     f"{DISTILL} --steps many": "ddapps distill: error: argument --steps: 'many' is no whole number: give one of 1 or more "
@@ -73,6 +75,8 @@ WRONG = {
     "which takes no network: leave it out, or say --kernels",
     "evaluate summary --data digits --ridge 1": "ddapps evaluate: error: --ridge means nothing under --protocol quick, which takes networks, "
     "and no kernel: leave it out, or say --networks",
+    "report summary --data digits --out x.txt": "ddapps report: error: argument --out: 'x.txt' is no page: give a name that ends in .html "
+    "(see ddapps report --help)",
     "evaluate summary --data digits --runs 0": "ddapps evaluate: error: argument --runs: 0 is too small: give a whole number of 1 or more "
     "(see ddapps evaluate --help)",
     "evaluate summary --data digits --networks mpl": "ddapps evaluate: error: unknown network 'mpl' (did you mean 'mlp'?): choose one of ...",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ddcore as dd
-from ddcore.errors import CheckpointError, WritingError
+from ddcore.errors import CheckpointError, SettingsError, WritingError
 from ddcore.ground import write_atomically
 from ddcore.ground.differences import differences
 
@@ -36,6 +36,12 @@ def test_a_checkpoint_of_another_run_names_the_setting(few_digits: dd.TargetData
     )
     with pytest.raises(CheckpointError, match=r"method.optimiser.learning_rate was .* \(1 more differ\)"):
         dd.distill(few_digits, dd.override(small(1), "optimiser.learning_rate", 0.5), checkpoint=place, seed=1)
+
+
+@pytest.mark.parametrize("callbacks", [print, ["csv"], "csv", None])
+def test_callbacks_are_a_list_of_functions(few_digits: dd.TargetData, callbacks: object) -> None:
+    with pytest.raises(SettingsError, match="callbacks is a list of functions of a Progress"):
+        dd.distill(few_digits, small(1), callbacks=callbacks)  # type: ignore[arg-type]
 
 
 def test_what_differs_is_named_within_lists_and_dictionaries() -> None:

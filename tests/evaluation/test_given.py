@@ -39,6 +39,18 @@ def test_slips_say_what_was_meant(few_digits: dd.TargetData, tmp_path: Path) -> 
     ):
         with pytest.raises(error, match=message):
             dd.evaluate(*given)  # type: ignore[arg-type]
+    for given, message in (
+        ((few_digits, summary), "list of them, not TargetData: the arguments are swapped"),
+        (([summary, 3], few_digits), "list of them, not int"),
+    ):
+        with pytest.raises(InputDataError, match=message):
+            dd.report(*given)  # type: ignore[arg-type]
+    with pytest.raises(InputDataError, match="address of a summary, not DataSummary: save it first"):
+        dd.verify(summary, few_digits)  # type: ignore[arg-type]
+    with pytest.raises(InputDataError, match="'wine' names tables, and images are wanted"):
+        dd.evaluate(summary, "wine")
+    with pytest.raises(InputDataError, match="a Method: the arguments are swapped; got TargetData"):
+        dd.distill("dm", few_digits)  # type: ignore[arg-type]
     with pytest.raises(InputDataError, match="not real data"):
         dd.evaluate_kernel(few_digits, few_digits)  # type: ignore[arg-type]
     with pytest.raises(InputDataError, match=r"not tuple: take load_data\(...\)"):
@@ -47,6 +59,16 @@ def test_slips_say_what_was_meant(few_digits: dd.TargetData, tmp_path: Path) -> 
         dd.evaluate(summary, few_digits, runs="3")  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="trains no networks: use evaluate_kernel"):
         dd.evaluate(summary, few_digits, protocol="krr", networks="mlp")
+
+
+def test_progress_is_said_on_standard_error(few_digits: dd.TargetData, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = dd.distill(few_digits, dd.methods.random(ipc=1))
+    said = []
+    for progress in (True, False, said.append):
+        dd.evaluate(summary, few_digits, progress=progress, **SHORT)  # type: ignore[arg-type]
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.splitlines()[0] == said[0]
+    assert len(printed.err.splitlines()) == len(said) == 2
 
 
 def test_classes_that_are_not_those_of_the_summary_are_refused_or_said(few_digits: dd.TargetData) -> None:

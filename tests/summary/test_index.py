@@ -56,6 +56,20 @@ def test_an_index_names_what_lies_there(shelf: Path, few_digits: dd.TargetData) 
         dd.summaries.load(shelf, "random-2")
 
 
+def test_snapshots_of_a_run_are_no_summaries_of_a_place(copy: Path) -> None:
+    shutil.copytree(copy / "digits" / "random-1", copy / "digits" / "random-2" / "snapshots" / "00000001")
+    shutil.copytree(copy / "digits" / "random-1", copy, dirs_exist_ok=True)
+    before = dd.summaries.list(copy)
+    dd.summaries.write_index(copy)
+    assert dd.summaries.list(copy) == before
+
+
+def test_a_folder_without_an_index_says_how_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SummaryFormatError) as caught:
+        dd.summaries.list(tmp_path)
+    assert str(caught.value) == f"there is no index.json at {tmp_path}: dd.summaries.write_index(folder) makes one"
+
+
 def test_an_index_is_read_at_an_address(shelf: Path) -> None:
     address = f"memory://{uuid4().hex}"
     with pytest.raises(AddressError, match=r"there is no index\.json at memory://"):

@@ -39,6 +39,7 @@ def load_data(
     source = _found(whole(source, more))
     named = modality or (None if like is None else like.modality)
     chosen = _modality_of(source) if named is None else modality_named(named)
+    _require_kind(source, chosen)
     load = chosen.loader()
     known = [name for name in inspect.signature(load).parameters if name != "source"]
     strangers = [name for name in options if name not in known]
@@ -51,6 +52,15 @@ def load_data(
     if options.get("classes") is None:
         tell_unlearnable(target, declared=like is not None or options.get("num_classes") is not None)
     return target
+
+
+def _require_kind(source: object, chosen: Modality) -> None:
+    """Raise `InputDataError` if it is a name of another modality, and of none here."""
+    if not isinstance(source, str) or source in chosen.sources:
+        return
+    others = [modality.name for modality in MODALITIES.values() if source in modality.sources]
+    if others:
+        raise InputDataError(f"{source!r} names {' or '.join(others)}, and {chosen.name} are wanted: give other data")
 
 
 def whole(source: object, more: tuple[object, ...]) -> object:

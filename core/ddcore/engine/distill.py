@@ -106,6 +106,8 @@ def distill(
         CheckpointError: the checkpoint is of another run, or damaged.
         ProcessGroupError: another process has ended, or was told other settings.
     """
+    _require_method(method)
+    callbacks = _callables(callbacks)
     if isinstance(target, str | Path):
         target = load_data(target)
     place, ranks = resolve_device(device), ALONE
@@ -225,6 +227,28 @@ def distill(
             loop = Loop(method, run, summarise, saver, observers)
             summary = loop.run(max_seconds, spent=time.monotonic() - started)
     return labelled(summary)
+
+
+def _require_method(method: object) -> None:
+    """Raise `InputDataError` if it is neither a method nor a name."""
+    if not isinstance(method, Method | str):
+        swapped = isinstance(method, TargetData)
+        remedy = ": the arguments are swapped" if swapped else ", or its name, such as 'dm'"
+        raise InputDataError(f"the second argument is a Method{remedy}; got {type(method).__name__}")
+
+
+def _callables(callbacks: object) -> list[Callback]:
+    """Return the callbacks as a list.
+
+    Raises:
+        SettingsError: it is no list of functions.
+    """
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise SettingsError(
+            "callbacks is a list of functions of a Progress, such as [dd.callbacks.CSVLog('progress.csv')], "
+            f"not {callbacks!r}"
+        )
+    return [*callbacks]
 
 
 def _require_shared(method: Method, signal: RealSignal, ranks: Ranks) -> None:

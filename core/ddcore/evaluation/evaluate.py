@@ -30,7 +30,7 @@ from ddcore.ground.devices import (
 )
 from ddcore.ground.mapped import placed
 from ddcore.ground.randomness import derive_seed, generator
-from ddcore.ground.tally import Tally
+from ddcore.ground.tally import Tally, sayer
 from ddcore.ground.workers import Job, Workers
 from ddcore.parts import (
     Architecture,
@@ -69,7 +69,7 @@ def evaluate(
     split: str = "test",
     teachers: Teacher | Sequence[Teacher] = (),
     workers: int | Workers = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | bool | None = None,
 ) -> Report:
     """Train new networks on a summary by its recipe, and score them on held-out real data.
 
@@ -84,6 +84,7 @@ def evaluate(
             ``"sklearn:hist-gradient-boosting"`` or as objects. Default: what usually learns from
             such data; else the protocol's network, for most protocols the usual one.
         protocol: a name in `PROTOCOLS`; ``paper``, that of the summary's method; or a `Protocol`.
+            The command line takes ``quick`` by default.
         runs: networks per architecture, each with weights and order of its own. A learner with
             nothing random is run once, and so is the network whose first weights a summary holds.
         seed: of weights, order and augmentation.
@@ -95,7 +96,8 @@ def evaluate(
         workers: processes of Ray that take runs side by side, each on one thread: how many, or
             `Workers` of a cluster. 0: this process takes all.
         progress: called with lines of text: how many models will be trained, beforehand, and how
-            many are done and what time is left, as they are done (`ddcore.ground.Tally`).
+            many are done and what time is left, as they are done (`ddcore.ground.Tally`). True:
+            they are printed on standard error. None or False: nothing is said.
 
     Returns:
         A `Report` of final iterates, or of the best on *validation* data where the protocol keeps
@@ -141,7 +143,7 @@ def evaluate(
     source = TrainingSource.of(summary, place, dtype_of(precision))
     training = under_feed(training, source.feed)
     trials = _Trials(summary, target, split, training, seed, precision, crew.device_of_call(place))
-    results = trials.results(learners, runs, source, crew, progress)
+    results = trials.results(learners, runs, source, crew, sayer(progress))
     details: dict[str, Any] = {
         "training": describe(training),
         "recipe": source.recipe.to_json(),

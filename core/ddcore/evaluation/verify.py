@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from ddcore.data import load_data
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import InputDataError, SummaryFormatError
 from ddcore.evaluation.claims import Check, Remaking, check_entry
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.report import Report
+from ddcore.ground.tally import sayer
 from ddcore.ground.tensorfile import file_sha256
 from ddcore.ground.workers import Workers
 from ddcore.parts import TargetData
@@ -72,7 +73,7 @@ def verify(
     teachers: Teacher | Sequence[Teacher] = (),
     device: str | torch.device = "auto",
     workers: int | Workers = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | bool | None = None,
     **loading: Any,
 ) -> Verification:
     """Check a stored summary against its data.
@@ -94,7 +95,14 @@ def verify(
         workers: processes that take runs side by side.
         progress: called with a line of text about every run.
         loading: options of `load_data`.
+
+    Raises:
+        InputDataError: a summary is given in place of its directory.
     """
+    if not isinstance(directory, str | Path):
+        raise InputDataError(
+            f"what is verified is the directory or address of a summary, not {type(directory).__name__}: save it first"
+        )
     with at_hand(directory) as place:
         try:
             summary, evaluations = DataSummary.load(place), read_evaluations(place)
@@ -105,6 +113,7 @@ def verify(
     target = data if isinstance(data, TargetData) else load_data(data, like=summary.spec, **loading)
     checks.append(_of_data(summary, target))
     given = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
+    progress = sayer(progress)
     remaking = Remaking(given, device, workers, progress)
     made, measured = 0, None
     for entry in evaluations:
@@ -134,7 +143,7 @@ def _of_files(place: Path, summary: DataSummary, evaluations: tuple[Mapping[str,
     kept = measured_table(evaluations)
     if said["measured"] or kept:
         same = said["measured"] == kept
-        words = "as evaluations.json has it" if same else "evaluations.json says otherwise"
+        words = "as evaluations.json has it" if same else "others in evaluations.json"
         yield Check("the card's table of measurements", "scores", words, same, "holds" if same else "does not hold")
 
 

@@ -23,7 +23,7 @@ from ddcore.ground.pictures import named_rows
 from ddcore.ground.randomness import default_generator_seeded, default_generators_seeded, derive_seed, generator
 from ddcore.ground.ranks import ALONE, Ranks, join_process_group, launched, local_device
 from ddcore.ground.statefile import read_state, write_state
-from ddcore.ground.tally import Tally
+from ddcore.ground.tally import Tally, sayer
 from ddcore.ground.tensorfile import (
     MAX_FILE,
     MAX_HEADER,
@@ -81,6 +81,7 @@ __all__ = [
     "read_state",
     "read_tensors",
     "resolve_device",
+    "sayer",
     "shown",
     "to_device",
     "unpack_tensors",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
+from tqdm import tqdm
+
 SAY_SECONDS = 5.0
 """Least time between two lines that need not be said."""
+
+
+def sayer(progress: Callable[[str], None] | bool | None) -> Callable[[str], None] | None:
+    """Return what takes lines of text: a function itself, standard error for True, else None."""
+    if progress is True:
+        return lambda line: tqdm.write(line, file=sys.stderr)
+    return progress or None
 
 
 class Tally:

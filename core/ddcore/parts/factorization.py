@@ -87,9 +87,10 @@ class Factorization(ABC):
         fewest = min(available.values())
         least: int = sized(1).max_bytes(spec, available)
         if least > nbytes:
+            smaller = ", or a smaller storage" if getattr(self, "storage", None) == "float32" else ""
             raise BudgetError(
                 f"{nbytes} bytes do not hold {self.name} with one item per class: {least} are the least with these settings "
-                f"(storage={getattr(self, 'storage', '?')})"
+                f"(storage={getattr(self, 'storage', '?')}): give more bytes{smaller}"
             )
         return sized(largest_size(lambda n: sized(n).max_bytes(spec, available) <= nbytes, max(available.values())))
 

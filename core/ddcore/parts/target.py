@@ -280,7 +280,10 @@ def stratified_split(targets: Tensor, fraction: float, seed: int) -> tuple[Tenso
     for class_id in targets.unique().tolist():
         members = (targets == class_id).nonzero().flatten()
         if len(members) < 2:
-            raise BudgetError(f"class {class_id} has one example: it cannot be in both parts of a split")
+            raise BudgetError(
+                f"class {class_id} has one example: it cannot be in both parts of a split. "
+                "Give it more, or give the test examples apart"
+            )
         members = members[torch.randperm(len(members), generator=random)]
         size = min(max(round(fraction * len(members)), 1), len(members) - 1)
         second.append(members[:size])

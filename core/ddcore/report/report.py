@@ -6,13 +6,14 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ddcore.data import load_data
-from ddcore.errors import SettingsError
+from ddcore.errors import InputDataError, SettingsError
 from ddcore.evaluation import Protocol, storage
-from ddcore.ground import Workers
+from ddcore.ground import Workers, sayer
 from ddcore.parts import Spec, TargetData
 from ddcore.report.chapter import Chapter
 from ddcore.report.charts import altair_package
@@ -40,7 +41,7 @@ def report(
     workers: int | Workers = 0,
     named: str | None = None,
     out: str | Path | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | bool | None = None,
 ) -> Page:
     """Evaluate summaries beside selections of equal bytes, and tell all of them on one page.
 
@@ -68,16 +69,17 @@ def report(
 
     Raises:
         MissingExtraError: a package that makes pages is not installed.
+        InputDataError: what is given is no summary.
         SummaryFormatError: something in a directory is damaged.
     """
     altair_package()
-    given = [summaries] if isinstance(summaries, DataSummary | str | Path) else list(summaries)
+    given = _several(summaries)
     if not given:
         raise SettingsError("a report is about at least one summary: none was given")
     read = [s if isinstance(s, DataSummary) else DataSummary.load(s) for s in given]
     places = [None if isinstance(s, DataSummary) else Path(s) for s in given]
     of = (teachers,) if isinstance(teachers, Teacher) else tuple(teachers)
-    measuring = Measuring(networks, protocol, runs, seed, device, precision, of, workers, progress)
+    measuring = Measuring(networks, protocol, runs, seed, device, precision, of, workers, sayer(progress))
     data, chapters = _Loading(target), []
     for title, summary, place in zip(_titles(read, places), read, places, strict=True):
         loaded = data.like(summary.spec)
@@ -97,6 +99,18 @@ def report(
     if out is not None:
         page.save(out)
     return page
+
+
+def _several(summaries: object) -> list[DataSummary | str | Path]:
+    """Return one summary or several as a list."""
+    given: list[Any] = [*summaries] if isinstance(summaries, list | tuple) else [summaries]
+    for one in given:
+        if not isinstance(one, DataSummary | str | Path):
+            swapped = ": the arguments are swapped" if isinstance(one, TargetData) else ""
+            raise InputDataError(
+                f"the first argument is a DataSummary, its directory or a list of them, not {type(one).__name__}{swapped}"
+            )
+    return given
 
 
 class _Loading:

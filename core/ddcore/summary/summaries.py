@@ -13,7 +13,7 @@ from __future__ import annotations
 import builtins
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,7 +72,8 @@ def list(place: str | Path) -> tuple[Entry, ...]:
 
     Raises:
         AddressError: there is no index at the address, or it cannot be read.
-        SummaryFormatError: the index is damaged or hostile: a path leaves the place, for example.
+        SummaryFormatError: there is none in the folder; or it is damaged or hostile: a path leaves
+            the place, for example.
     """
     held = _index(place)
     if set(held) != {"schema", "summaries"} or held["schema"] != SCHEMA:
@@ -110,7 +111,8 @@ def load(place: str | Path, name: str) -> DataSummary:
 def write_index(directory: str | Path) -> Path:
     """Write the ``index.json`` of a folder of summaries, at any depth. Each is loaded once.
 
-    A summary's name is its path. Folders that begin with a dot are left out.
+    A summary's name is its path. What lies inside of another summary, such as the snapshots of its
+    run, is left out, and so are folders that begin with a dot.
 
     Args:
         directory: the folder.
@@ -128,13 +130,18 @@ def write_index(directory: str | Path) -> Path:
         for config in root.rglob(CONFIG)
         if not any(step.startswith(".") for step in config.parent.relative_to(root).parts)
     )
-    places = [place for place in places if place != root]
+    places = [place for place in places if place != root and not _inside(place, root, places)]
     if not places:
         raise SummaryFormatError(f"{root} holds no summaries: give the folder in which their directories lie")
     entries = [_described(place, place.relative_to(root).as_posix()) for place in places]
     text = json.dumps({"schema": SCHEMA, "summaries": entries}, indent=1)
     write_atomically(root / INDEX, text.encode())
     return root / INDEX
+
+
+def _inside(place: Path, root: Path, places: Sequence[Path]) -> bool:
+    """Say whether a summary lies inside of another one below the root."""
+    return any(above in places and above != root for above in place.parents)
 
 
 def _described(place: Path, path: str) -> dict[str, Any]:
@@ -165,11 +172,14 @@ def _described(place: Path, path: str) -> dict[str, Any]:
 
 
 def _index(place: str | Path) -> dict[str, Any]:
+    absent = f"there is no {INDEX} at {place}: dd.summaries.write_index(folder) makes one"
     if not is_address(place):
+        if not (Path(place) / INDEX).is_file():
+            raise SummaryFormatError(absent)
         return read_json(Path(place) / INDEX, MAX_INDEX)
     with TemporaryDirectory(prefix="ddcore-") as folder:
         if not fetch(within(str(place), INDEX), Path(folder) / INDEX, MAX_INDEX):
-            raise AddressError(f"there is no {INDEX} at {place}: dd.summaries.write_index(folder) makes one")
+            raise AddressError(absent)
         return read_json(Path(folder) / INDEX, MAX_INDEX)
 
 
