@@ -150,6 +150,10 @@ def forged_runs(entry: dict[str, Any]) -> None:
         held.update(std=0.0, ci95=0.0)
 
 
+def forged_main(entry: dict[str, Any]) -> None:
+    entry["results"][0].update(mean=99.9, std=0.0, ci95=0.0, accuracies=[99.9] * 3)
+
+
 def forged_f1(entry: dict[str, Any]) -> None:
     entry["results"][0]["scores"]["macro_f1"].update(mean=99.9, std=0.1, ci95=0.25)
 
@@ -159,6 +163,7 @@ def forged_f1(entry: dict[str, Any]) -> None:
     [
         (forged_mean, "by its own runs: does not hold"),
         (forged_runs, f"accuracy of {NARROW}, protocol quick on few digits: claimed 99.90 ± 0.00"),
+        (forged_main, "among its own scores: does not hold"),
         (forged_f1, f"macro_f1 of {NARROW}, protocol quick on few digits: claimed 99.90 ± 0.25"),
         (lambda e: e.update(stored_bytes=7), "their evaluation.stored_bytes is 7"),
         (

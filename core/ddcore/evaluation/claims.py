@@ -112,6 +112,11 @@ def check_entry(
         yield Check(title, "measured of these tensors", "other tensors", False, "does not hold")
         return
     for result in entry["results"]:
+        main = result["scores"][result["score"]]
+        if not _agree(main, result):
+            said = f"{_text(result)} of {result['network']}"
+            yield Check(title, said, f"{_text(main)} among its own scores", False, "does not hold")
+            return
         each = result.get("accuracies")
         if each and not _agree(sample_statistics(each), result):
             said = f"{_text(result)} of {result['network']}"
