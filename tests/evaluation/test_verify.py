@@ -287,6 +287,13 @@ def test_names_of_strangers_are_no_markup_on_the_card(copy: Path) -> None:
     assert "| a&#124;b &lt;img src=x> &#91;c](d) &#96;e&#96; |" in table
 
 
+def test_a_record_of_strangers_is_no_markup_on_the_card(summary: dd.DataSummary, tmp_path: Path) -> None:
+    record = {**summary.record, "data": "<img src=x> [a](b)", "seconds": "1\n\n## Measured\n", "seed": "2|<b>"}
+    card = (replace(summary, record=record).save(tmp_path / "summary") / "README.md").read_text()
+    assert card.startswith("# random summary of &lt;img src=x> &#91;a](b)\n")
+    assert "\n## Measured" not in card and "| seed | 2&#124;&lt;b> |" in card
+
+
 def test_the_commands_keep_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = dd.distill(dd.load_data("digits"), dd.methods.random(ipc=1)).save(tmp_path / "s")
     words = [str(place), "--data", "digits", "--quiet"]

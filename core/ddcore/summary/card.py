@@ -11,7 +11,7 @@ from ddcore.ground.tensorfile import read_limited, write_atomically
 from ddcore.markup import PICTURES, encoded
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
-from ddcore.summary.measured import HEADING, measured_table, read_evaluations
+from ddcore.summary.measured import HEADING, as_cell, measured_table, read_evaluations
 
 CARD = "README.md"
 MAX_CARD = 2**22
@@ -103,8 +103,9 @@ Written as `{form}` by ddapps: what a summary stores may be smaller than this, o
 
 def _heading(summary: Content) -> str:
     record = summary.record
-    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
+    made = [as_cell(f"{record[k]} {k}") for k in ("steps", "seconds") if record.get(k) is not None]
     title = f"{record.get('method', {}).get('name', 'custom')} summary of {record.get('data', 'a dataset')}"
+    title = as_cell(title)
     counts = f"{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored."
     return f"# {title}\n\n{counts} {', '.join(made)}"
 
@@ -114,11 +115,11 @@ def _facts(summary: Content) -> str:
     return f"""| | |
 |---|---|
 | example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
-| classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
+| classes | {", ".join(as_cell(spec.name_of(c)) for c in spec.classes[:100])} |
 | per class | {summary.ipc} |
 | train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
 | labels | {_labels(summary)} |
-| seed | {record.get("seed", "not recorded")} |
+| seed | {as_cell(str(record.get("seed", "not recorded")))} |
 | differential privacy | {_claim(record.get("privacy"))} |"""
 
 
