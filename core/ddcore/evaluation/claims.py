@@ -17,6 +17,7 @@ from ddcore.evaluation.report import Report
 from ddcore.evaluation.statistics import sample_statistics, welch_difference
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.differences import difference
+from ddcore.ground.words import interval
 from ddcore.ground.workers import Workers
 from ddcore.parts import TargetData, require_buildable
 from ddcore.summary import DataSummary
@@ -114,13 +115,13 @@ def check_entry(
     for result in entry["results"]:
         main = result["scores"][result["score"]]
         if not _agree(main, result):
-            said = f"{_text(result)} of {result['network']}"
-            yield Check(title, said, f"{_text(main)} among its own scores", False, "does not hold")
+            said = f"{interval(result)} of {result['network']}"
+            yield Check(title, said, f"{interval(main)} among its own scores", False, "does not hold")
             return
         each = result.get("accuracies")
         if each and not _agree(sample_statistics(each), result):
-            said = f"{_text(result)} of {result['network']}"
-            yield Check(title, said, f"{_text(sample_statistics(each))} by its own runs", False, "does not hold")
+            said = f"{interval(result)} of {result['network']}"
+            yield Check(title, said, f"{interval(sample_statistics(each))} by its own runs", False, "does not hold")
             return
     try:
         remade = json.loads(json.dumps(remaking.report(summary, target, entry).to_json()))
@@ -157,7 +158,7 @@ def _otherwise(entry: Mapping[str, Any], remade: Mapping[str, Any]) -> str:
 
 
 def _compared(what: str, claimed: Mapping[str, Any], found: Mapping[str, Any]) -> Check:
-    claim, seen = _text(claimed), _text(found)
+    claim, seen = interval(claimed), interval(found)
     if _agree(claimed, found):
         return Check(what, claim, seen, True, "holds")
     if claimed["std"] is None or found["std"] is None:
@@ -179,11 +180,6 @@ def _agree(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return True
 
 
-def _text(statistics: Mapping[str, Any]) -> str:
-    spread = "" if statistics["ci95"] is None else f" ± {statistics['ci95']:.2f}"
-    return f"{statistics['mean']:.2f}{spread}"
-
-
 def _texts(entry: Mapping[str, Any]) -> str:
     results: Sequence[Mapping[str, Any]] = entry["results"]
-    return ", ".join(f"{_text(result)} of {result['network']}" for result in results)
+    return ", ".join(f"{interval(result)} of {result['network']}" for result in results)
