@@ -60,3 +60,6 @@ def run(options: argparse.Namespace) -> None:
     if not found.holds:
         amiss = "; ".join(str(check) for check in found.failed)
         raise ClaimError(f"{options.summary} says what is not true: {amiss}. Do not rely on it")
+    if found.unchecked:
+        left = "; ".join(str(check) for check in found.unchecked)
+        raise ClaimError(f"{options.summary}: nothing untrue was found, but not all was checked: {left}")

@@ -17,7 +17,7 @@ from ddapps.continual.distinct import distinctly, first_copies
 from ddapps.continual.memory import Kept, Memory, Tasks, balanced, chunks, examples_of
 from ddapps.continual.store import Store
 from ddapps.sizing import Compression, Limit
-from ddcore.errors import SettingsError, UnknownNameError
+from ddcore.errors import SettingsError
 from ddcore.ground import derive_seed, resolve_device
 from ddcore.parts import NetworkSource, as_architecture
 from ddcore.settings import describe, require, require_counts
@@ -74,10 +74,7 @@ class DistilledMemory(Memory):
             raise SettingsError(
                 f"the method is a name or a ddcore.Method, not {method!r}: the size is memory={method!r}"
             )
-        on_cpu = resolve_device(device).type == "cpu"
-        preset = preset or ("cpu" if on_cpu else "paper")
-        if preset not in dd.methods.PRESETS:
-            raise UnknownNameError("preset", preset, dd.methods.PRESETS)
+        preset = dd.methods.settled_preset(preset, device, say=isinstance(method, str))
         if network is not None and not isinstance(network, NetworkSource):
             network = as_architecture(network)
         self.compression = Compression(method, preset, storage, network, steps)

@@ -18,6 +18,7 @@ from ddapps.continual.memory import balanced, examples_of
 from ddapps.sizing import Compression
 from ddcore.errors import BudgetError, CheckpointError, OutputExistsError, SettingsError
 from ddcore.images import Pixels
+from ddcore.methods import presets
 from tests.running import OF_IMAGES
 
 QUICK = {"network": "convnet(width=4)", "steps": 2}
@@ -376,6 +377,15 @@ def test_the_size_is_not_the_first_argument() -> None:
         DistilledMemory(200)  # type: ignore[arg-type]
     with pytest.raises(dd.errors.UnknownNameError, match="preset"):
         DistilledMemory("dm", preset="quick")
+
+
+def test_the_preset_of_a_processor_is_said_of_a_name_alone(caplog: pytest.LogCaptureFixture) -> None:
+    said = []
+    for method in (dd.methods.dm(ipc=1, preset="cpu"), "dm"):
+        presets._say_once.cache_clear()
+        assert DistilledMemory(method, device="cpu").compression.preset == "cpu"
+        said.append(len(caplog.records))
+    assert said == [0, 1] and "preset 'cpu' on this processor" in caplog.text
 
 
 def test_float32_takes_four_times_the_bytes_of_the_same_images(three_tasks: list[dd.TargetData]) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from torch import Tensor
+
 import ddcore as dd
+from ddcore.engine.loop import Loop
 from ddcore.matching import CharacteristicFunction, FrequencySampler
 from tests.running import shrunk
 
@@ -24,11 +27,9 @@ def method_of(name: str) -> dd.Method:
 
 def distilled(name: str, folder: Path, *, checkpoint: Path | None = None, dies_at: int = 0) -> None:
     """Distill digits with the other processes; the first of them saves the summary."""
-
-    def die(progress: dd.Progress) -> None:
-        if progress.step == dies_at and os.environ.get("RANK") == "1":
-            os._exit(3)
-
+    first, seen = os.environ.get("RANK", "0") == "0", []
+    if dies_at and not first:
+        _die_after(dies_at)
     summary = dd.distill(
         dd.load_data("digits"),
         method_of(name),
@@ -37,10 +38,22 @@ def distilled(name: str, folder: Path, *, checkpoint: Path | None = None, dies_a
         distributed=True,
         checkpoint=checkpoint,
         checkpoint_seconds=0.0,
-        callbacks=[die],
+        callbacks=[lambda progress: seen.append(progress.step)],
     )
-    if os.environ.get("RANK", "0") == "0":
+    assert seen == (list(range(1, STEPS + 1)) if first else []), "the first process alone calls callbacks"
+    if first:
         summary.save(folder / name, overwrite=True)
+
+
+def _die_after(step: int) -> None:
+    observe = Loop._observe
+
+    def die(loop: Loop, done: int, loss: Tensor) -> None:
+        if done == step:
+            os._exit(3)
+        observe(loop, done, loss)
+
+    Loop._observe = die  # type: ignore[method-assign]
 
 
 def main(what: str, folder: Path) -> None:

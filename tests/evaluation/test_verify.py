@@ -16,6 +16,7 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddcore.errors import SummaryFormatError
 from ddcore.evaluation import PROTOCOLS, Protocol, keep_evaluation, read_evaluations, welch_difference
+from ddcore.evaluation.claims import _compared
 from ddcore.summary import measured_table
 from ddcore.training import Training
 from tests.summary.strangers import rewritten
@@ -127,15 +128,12 @@ def test_a_true_card_holds_and_every_claim_is_named(measured: Path, few_digits: 
     assert found.holds and found.measured is None
     assert [check.what for check in found.checks] == [
         "tensors",
-        "examples",
-        "classes",
-        "bytes",
-        "the card's table of measurements",
+        "card",
         "data",
         *(f"{score} of {NARROW}, protocol quick on few digits" for score in ("accuracy", "macro_f1")),
         *(f"{score} of ntk(depth=2), infinite width, protocol krr on few digits" for score in ("accuracy", "macro_f1")),
     ]
-    assert str(found).endswith("10 of 10 claims hold")
+    assert str(found).endswith("7 of 7 claims hold")
 
 
 def forged_mean(entry: dict[str, Any]) -> None:
@@ -150,6 +148,10 @@ def forged_runs(entry: dict[str, Any]) -> None:
         held.update(std=0.0, ci95=0.0)
 
 
+def forged_main(entry: dict[str, Any]) -> None:
+    entry["results"][0].update(mean=99.9, std=0.0, ci95=0.0, accuracies=[99.9] * 3)
+
+
 def forged_f1(entry: dict[str, Any]) -> None:
     entry["results"][0]["scores"]["macro_f1"].update(mean=99.9, std=0.1, ci95=0.25)
 
@@ -159,6 +161,7 @@ def forged_f1(entry: dict[str, Any]) -> None:
     [
         (forged_mean, "by its own runs: does not hold"),
         (forged_runs, f"accuracy of {NARROW}, protocol quick on few digits: claimed 99.90 ± 0.00"),
+        (forged_main, "among its own scores: does not hold"),
         (forged_f1, f"macro_f1 of {NARROW}, protocol quick on few digits: claimed 99.90 ± 0.25"),
         (lambda e: e.update(stored_bytes=7), "their evaluation.stored_bytes is 7"),
         (
@@ -200,10 +203,26 @@ def test_another_machines_numbers_hold_within_welchs_interval(copy: Path, few_di
 def test_a_forged_card_is_found(copy: Path, few_digits: dd.TargetData) -> None:
     card = (copy / "README.md").read_text()
     (copy / "README.md").write_text(card.replace("3 examples of 3 classes", "2 examples of 4 classes"))
-    assert verdicts(dd.verify(copy, few_digits)) == ["examples: does not hold", "classes: does not hold"]
+    (check,) = dd.verify(copy, few_digits).failed
+    assert check.what == "card" and "2 examples of 4" in check.claim and "3 examples of 3" in check.found
     mean = f"{read_evaluations(copy)[0]['results'][0]['mean']:.2f}"
     (copy / "README.md").write_text(card.replace(mean, "99.99"))
-    assert verdicts(dd.verify(copy, few_digits)) == ["the card's table of measurements: does not hold"]
+    assert verdicts(dd.verify(copy, few_digits)) == ["card: does not hold"]
+    (copy / "README.md").write_text(
+        card.replace("| differential privacy | none |", "| differential privacy | epsilon 1 |")
+    )
+    assert verdicts(dd.verify(copy, few_digits)) == ["card: does not hold"]
+    (copy / "README.md").write_text(card + "\n## Measured\n\nBetter than all others.\n")
+    assert verdicts(dd.verify(copy, few_digits)) == ["card: does not hold"]
+
+
+def test_a_claim_gains_nothing_by_runs_that_scatter_widely() -> None:
+    found = {"mean": 80.0, "std": 1.0, "ci95": 1.24, "runs": 5}
+    wide = {"mean": 95.0, "std": 30.0, "ci95": 37.2, "runs": 5}
+    assert "do not scatter as claimed" in _compared("accuracy", wide, found).verdict
+    for mean, std, holds in ((81.0, 1.5, True), (79.0, 0.7, True), (82.0, 1.5, False), (81.0, 0.05, False)):
+        claim = {"mean": mean, "std": std, "ci95": 1.24 * std, "runs": 5}
+        assert _compared("accuracy", claim, found).holds is holds
 
 
 def test_changed_tensors_are_found_with_their_hash_and_without(
@@ -280,6 +299,13 @@ def test_names_of_strangers_are_no_markup_on_the_card(copy: Path) -> None:
     change(copy, lambda e: e["results"][0].update(network="a|b <img src=x> [c](d) `e`"))
     table = measured_table(read_evaluations(copy))
     assert "| a&#124;b &lt;img src=x> &#91;c](d) &#96;e&#96; |" in table
+
+
+def test_a_record_of_strangers_is_no_markup_on_the_card(summary: dd.DataSummary, tmp_path: Path) -> None:
+    record = {**summary.record, "data": "<img src=x> [a](b)", "seconds": "1\n\n## Measured\n", "seed": "2|<b>"}
+    card = (replace(summary, record=record).save(tmp_path / "summary") / "README.md").read_text()
+    assert card.startswith("# random summary of &lt;img src=x> &#91;a](b)\n")
+    assert "\n## Measured" not in card and "| seed | 2&#124;&lt;b> |" in card
 
 
 def test_the_commands_keep_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

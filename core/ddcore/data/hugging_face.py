@@ -34,12 +34,16 @@ def parts_of(source: Any) -> dict[str, Any]:
     Splits of other names are left out; a warning says which.
 
     Raises:
-        InputDataError: there is no split ``train``, or the dataset is a stream.
+        InputDataError: there is no split ``train``, two are the same one, or it is a stream.
     """
     parts = dict(source) if isinstance(source, Mapping) else {"train": source}
     if not all(hasattr(part, "__len__") for part in parts.values()):
         raise InputDataError("a streamed dataset has no length: load it without streaming=True")
     known = {WORDS[word]: part for word, part in parts.items() if word in WORDS}
+    roles = [WORDS[word] for word in parts if word in WORDS]
+    if len(roles) != len(known):
+        words = ", ".join(word for word in parts if roles.count(WORDS.get(word, "")) > 1)
+        raise InputDataError(f"the splits {words} of the dataset mean the same: leave one, or join them")
     if "train" not in known:
         raise InputDataError(f"the dataset has no split 'train', only {', '.join(map(str, parts))}: name one so")
     others = [str(word) for word in parts if word not in WORDS]

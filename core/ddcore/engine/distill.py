@@ -84,7 +84,8 @@ def distill(
             are drawn anew, or a list of these to draw from.
         real: answers for the target data, such as a private signal; default: the data itself.
         callbacks: called with a `Progress` after every step, such as those of `ddcore.callbacks`.
-            One that has a method ``close()`` is closed when the run has ended or failed.
+            Of several processes the first alone calls them. One that has a method ``close()`` is
+            closed when the run has ended or failed.
         progress: whether to show a bar on standard error. None: where that is a terminal, or this
             is a notebook.
         micro_batch: most examples in one forward pass. The default keeps activations in a
@@ -219,7 +220,7 @@ def distill(
     def labelled(made: DataSummary) -> DataSummary:
         return made if method.labels is None else made.labelled(method.labels, seed=seed, device=place)
 
-    observers: list[Callback] = [*callbacks, *bar]
+    observers: list[Callback] = [*(callbacks if ranks.rank == 0 else ()), *bar]
     with closing(observers):
         if method.matching is None or method.steps == 0:
             summary = summarise(0, time.monotonic() - started, Recipe())

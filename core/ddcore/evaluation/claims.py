@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from scipy.special import fdtri
 
-from ddcore.errors import DAMAGES, DistillationError
+from ddcore.errors import DAMAGES, DistillationError, MissingExtraError, TeacherError
 from ddcore.evaluation.evaluate import LEARNED, evaluate
 from ddcore.evaluation.kernel import WIDTH, evaluate_kernel
 from ddcore.evaluation.protocols import KERNEL, as_protocol
@@ -17,6 +18,7 @@ from ddcore.evaluation.report import Report
 from ddcore.evaluation.statistics import sample_statistics, welch_difference
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.differences import difference
+from ddcore.ground.words import interval
 from ddcore.ground.workers import Workers
 from ddcore.parts import TargetData, require_buildable
 from ddcore.summary import DataSummary
@@ -24,6 +26,8 @@ from ddcore.training import Teacher
 
 DECIDING = ("training", "recipe", "labels", "normalisation", "networks", "kernels", "ridge", "iterate")
 """Details of a report that decide what its numbers mean."""
+COULD_NOT = "could not be made"
+"""How the verdict begins on what this machine, or these arguments, could not make."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +116,22 @@ def check_entry(
         yield Check(title, "measured of these tensors", "other tensors", False, "does not hold")
         return
     for result in entry["results"]:
+        main = result["scores"][result["score"]]
+        if not _agree(main, result):
+            said = f"{interval(result)} of {result['network']}"
+            yield Check(title, said, f"{interval(main)} among its own scores", False, "does not hold")
+            return
         each = result.get("accuracies")
         if each and not _agree(sample_statistics(each), result):
-            said = f"{_text(result)} of {result['network']}"
-            yield Check(title, said, f"{_text(sample_statistics(each))} by its own runs", False, "does not hold")
+            said = f"{interval(result)} of {result['network']}"
+            yield Check(title, said, f"{interval(sample_statistics(each))} by its own runs", False, "does not hold")
             return
     try:
         remade = json.loads(json.dumps(remaking.report(summary, target, entry).to_json()))
         apart = _otherwise(entry, remade)
+    except (TeacherError, MissingExtraError, OSError, MemoryError) as error:
+        yield Check(title, _texts(entry), "nothing", None, f"{COULD_NOT} again: {' '.join(str(error).split())}")
+        return
     except (DistillationError, *DAMAGES) as error:
         yield Check(title, _texts(entry), "nothing", False, f"cannot be made again: {' '.join(str(error).split())}")
         return
@@ -152,17 +164,27 @@ def _otherwise(entry: Mapping[str, Any], remade: Mapping[str, Any]) -> str:
 
 
 def _compared(what: str, claimed: Mapping[str, Any], found: Mapping[str, Any]) -> Check:
-    claim, seen = _text(claimed), _text(found)
+    claim, seen = interval(claimed), interval(found)
     if _agree(claimed, found):
         return Check(what, claim, seen, True, "holds")
     if claimed["std"] is None or found["std"] is None:
         return Check(what, claim, seen, False, "does not hold: one run has no interval")
-    apart, half = welch_difference(
-        (claimed["mean"], claimed["std"], claimed["runs"]), (found["mean"], found["std"], found["runs"])
-    )
+    if not _spreads_agree(claimed, found):
+        return Check(what, claim, seen, False, "does not hold: runs do not scatter as claimed")
+    spread = found["std"]
+    apart, half = welch_difference((claimed["mean"], spread, claimed["runs"]), (found["mean"], spread, found["runs"]))
     within = abs(apart) <= half
     words = f"the difference is {apart:+.2f} ± {half:.2f} (95 %)"
     return Check(what, claim, seen, within, f"{'holds' if within else 'does not hold'}: {words}")
+
+
+def _spreads_agree(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether the ratio of two variances lies in the middle 99 % of Fisher's distribution."""
+    if found["std"] == 0 or claimed["std"] == 0:
+        return bool(found["std"] == claimed["std"])
+    degrees = claimed["runs"] - 1, found["runs"] - 1
+    ratio = (claimed["std"] / found["std"]) ** 2
+    return bool(fdtri(*degrees, 0.005) <= ratio <= fdtri(*degrees, 0.995))
 
 
 def _agree(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
@@ -174,11 +196,6 @@ def _agree(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return True
 
 
-def _text(statistics: Mapping[str, Any]) -> str:
-    spread = "" if statistics["ci95"] is None else f" ± {statistics['ci95']:.2f}"
-    return f"{statistics['mean']:.2f}{spread}"
-
-
 def _texts(entry: Mapping[str, Any]) -> str:
     results: Sequence[Mapping[str, Any]] = entry["results"]
-    return ", ".join(f"{_text(result)} of {result['network']}" for result in results)
+    return ", ".join(f"{interval(result)} of {result['network']}" for result in results)

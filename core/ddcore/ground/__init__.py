@@ -36,7 +36,7 @@ from ddcore.ground.tensorfile import (
     write_atomically,
     write_tensors,
 )
-from ddcore.ground.words import UNDEFINED, counted, shown
+from ddcore.ground.words import UNDEFINED, counted, interval, shown
 from ddcore.ground.workers import Workers, one_thread
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "fitting_micro_batch",
     "fitting_second_order_micro_batch",
     "generator",
+    "interval",
     "is_address",
     "join_process_group",
     "launched",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 UNDEFINED = "–"  # noqa: RUF001
 """What stands where a number is not defined."""
@@ -22,3 +24,9 @@ def counted(number: float, one: str, several: str | None = None) -> str:
         several: the word for several; None: the same with an s.
     """
     return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def interval(statistics: Mapping[str, Any], *, signed: bool = False) -> str:
+    """Return a mean with half of its 95 % interval, or the mean alone where there is none."""
+    mean = f"{statistics['mean']:+.2f}" if signed else f"{statistics['mean']:.2f}"
+    return mean if statistics["ci95"] is None else f"{mean} ± {statistics['ci95']:.2f}"

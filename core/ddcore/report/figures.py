@@ -8,10 +8,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from ddcore.evaluation import Report
+from ddcore.ground import interval
 from ddcore.report import charts
 from ddcore.report.course import Course, spread
 from ddcore.report.measured import SELECTIONS, Measured, difference
-from ddcore.report.words import ends, interval, size
+from ddcore.report.words import ends, size
 
 if TYPE_CHECKING:
     from ddcore.report.chapter import Chapter

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from ddcore.errors import MissingExtraError
+from ddcore.ground import counted, interval
 from ddcore.report import told
 from ddcore.report.chapter import Chapter
 from ddcore.report.figures import (
@@ -21,7 +22,7 @@ from ddcore.report.figures import (
     scores_figure,
 )
 from ddcore.report.gallery import gallery_of, strips_of
-from ddcore.report.words import duration, interval, many, size
+from ddcore.report.words import duration, size
 from ddcore.version import __version__
 
 NUMERIC = re.compile(r"[-+]?[\d.]|\N{EM DASH}$")
@@ -43,7 +44,7 @@ def rendered(chapters: Sequence[Chapter]) -> str:
     figures = [*together, *(figure for part in parts for figure in (part["scores"], part["loss"]) if figure)]
     data = dict.fromkeys(str(c.summary.record.get("data", "a dataset")) for c in chapters)
     page: str = template.render(
-        title=f"{' and '.join(c.title for c in chapters) if len(chapters) < 3 else many(len(chapters), 'summary', 'summaries')} of {', '.join(data)}",
+        title=f"{' and '.join(c.title for c in chapters) if len(chapters) < 3 else counted(len(chapters), 'summary', 'summaries')} of {', '.join(data)}",
         parts=parts,
         together=together,
         overview=_overview(chapters) if several else None,

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from ddcore.citations import ENTRIES, cite
+from ddcore.ground import counted, interval
 from ddcore.report.chapter import Chapter
 from ddcore.report.figures import score_title
-from ddcore.report.words import duration, interval, many, size
+from ddcore.report.words import duration, size
 
 Fact = tuple[str, str]
 LONGEST = 300
@@ -21,21 +22,21 @@ def subtitle(chapter: Chapter) -> str:
     summary, record = chapter.summary, chapter.summary.record
     kinds = ", ".join(dict.fromkeys(part.factorization.name.replace("_", " ") for part in summary.parts))
     classes = f" of {len(summary.counts)} classes" if len(summary.counts) > 1 else ""
-    return f"{many(len(summary), 'example')}{classes} of {record.get('data', 'a dataset')}, stored as {kinds}"
+    return f"{counted(len(summary), 'example')}{classes} of {record.get('data', 'a dataset')}, stored as {kinds}"
 
 
 def head_figures(chapter: Chapter) -> list[tuple[str, str, str]]:
     """Return a title, a value and a remark for each of the figures that come first."""
     ours, sizes, seconds = chapter.measured.ours, chapter.sizes, chapter.summary.record.get("seconds")
     first = ours.results[0]
-    found = [(score_title(ours), interval(first.to_json()), f"{first.network}, {many(len(first.values), 'run')}")]
+    found = [(score_title(ours), interval(first.to_json()), f"{first.network}, {counted(len(first.values), 'run')}")]
     for rule, statistics in chapter.measured.over().items():
         remark = "at equal bytes" if len(ours.results) == 1 else "at equal bytes, all networks"
         found.append((f"over {rule}", interval(statistics, signed=True), remark))
     found.append(("stored", size(sizes.stored), f"{sizes.share:.2%} of the original"))
     if isinstance(seconds, int | float):
         steps = chapter.summary.record.get("steps")
-        found.append(("distilled in", duration(seconds), many(steps, "step") if isinstance(steps, int) else ""))
+        found.append(("distilled in", duration(seconds), counted(steps, "step") if isinstance(steps, int) else ""))
     return found
 
 

@@ -25,18 +25,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def interval(statistics: Mapping[str, Any], *, signed: bool = False) -> str:
-    """Return a mean with half of its 95 % interval, or the mean alone where there is none."""
-    mean = f"{statistics['mean']:+.2f}" if signed else f"{statistics['mean']:.2f}"
-    return mean if statistics["ci95"] is None else f"{mean} ± {statistics['ci95']:.2f}"
-
-
 def ends(statistics: Mapping[str, Any]) -> tuple[float, float]:
     """Return the ends of the interval; both are the mean where there is none."""
     half = statistics["ci95"] or 0.0
     return statistics["mean"] - half, statistics["mean"] + half
-
-
-def many(count: int, one: str, several: str | None = None) -> str:
-    """Return a number with its noun."""
-    return f"{count} {one if count == 1 else several or one + 's'}"

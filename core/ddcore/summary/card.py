@@ -11,11 +11,10 @@ from ddcore.ground.tensorfile import read_limited, write_atomically
 from ddcore.markup import PICTURES, encoded
 from ddcore.parts import Recipe, modality_named
 from ddcore.summary.content import Content
-from ddcore.summary.measured import HEADING, measured_table, read_evaluations
+from ddcore.summary.measured import as_cell, measured_table, read_evaluations
 
 CARD = "README.md"
 MAX_CARD = 2**22
-_COUNTED = re.compile(r"^(?P<examples>\d+) examples of (?P<classes>\d+) classes, (?P<bytes>\d+) bytes stored\.", re.M)
 
 
 def write_card(summary: Content, directory: Path) -> None:
@@ -26,23 +25,27 @@ def write_card(summary: Content, directory: Path) -> None:
     drawn = _picture(summary)
     if drawn is not None:
         write_atomically(directory / "examples.png", drawn)
-    shown = "![the synthetic examples](examples.png)" if drawn is not None else f"```\n{as_text(summary)}\n```"
-    text = _text(summary, shown, measured_table(read_evaluations(directory)))
-    write_atomically(directory / CARD, text.encode())
+    write_atomically(directory / CARD, card_text(summary, directory).encode())
 
 
-def card_claims(directory: Path) -> dict[str, str] | None:
-    """Return what a card says that can be checked: examples, classes, bytes, measurements.
+def card_text(summary: Content, directory: Path) -> str:
+    """Return what the card of ``directory`` must say of ``summary`` and of its kept evaluations."""
+    drawn = modality_named(summary.spec.modality).picture(summary.decoded()) is not None
+    shown = "![the synthetic examples](examples.png)" if drawn else _fenced(as_text(summary))
+    return _text(summary, shown, measured_table(read_evaluations(directory)))
 
-    None: there is no card.
-    """
+
+def read_card(directory: Path) -> str | None:
+    """Return the text of the card that lies in ``directory``. None: there is none."""
     if not (directory / CARD).exists():
         return None
-    text = read_limited(directory / CARD, MAX_CARD).decode("utf-8", errors="replace")
-    counted = _COUNTED.search(text)
-    counts = dict.fromkeys(("examples", "classes", "bytes"), "nothing") if counted is None else counted.groupdict()
-    start = text.find(HEADING)
-    return {**counts, "measured": "" if start < 0 else text[start:].partition("\n```python")[0]}
+    return read_limited(directory / CARD, MAX_CARD).decode("utf-8", errors="replace")
+
+
+def _fenced(text: str) -> str:
+    """Return a block of code that no line of ``text`` can end."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def as_text(summary: Content, *, per_class: int = 5) -> str:
@@ -103,8 +106,9 @@ Written as `{form}` by ddapps: what a summary stores may be smaller than this, o
 
 def _heading(summary: Content) -> str:
     record = summary.record
-    made = [f"{record[k]} {k}" for k in ("steps", "seconds") if record.get(k) is not None]
+    made = [as_cell(f"{record[k]} {k}") for k in ("steps", "seconds") if record.get(k) is not None]
     title = f"{record.get('method', {}).get('name', 'custom')} summary of {record.get('data', 'a dataset')}"
+    title = as_cell(title)
     counts = f"{len(summary)} examples of {len(summary.counts)} classes, {summary.stored_bytes} bytes stored."
     return f"# {title}\n\n{counts} {', '.join(made)}"
 
@@ -114,11 +118,11 @@ def _facts(summary: Content) -> str:
     return f"""| | |
 |---|---|
 | example | {" x ".join(map(str, spec.shape))}, normalisation `{spec.normalisation.name}` |
-| classes | {", ".join(spec.name_of(c) for c in spec.classes[:100])} |
+| classes | {", ".join(as_cell(spec.name_of(c)) for c in spec.classes[:100])} |
 | per class | {summary.ipc} |
 | train with | loss `{summary.recipe.loss}`, {_schedule(summary.recipe)} |
 | labels | {_labels(summary)} |
-| seed | {record.get("seed", "not recorded")} |
+| seed | {as_cell(str(record.get("seed", "not recorded")))} |
 | differential privacy | {_claim(record.get("privacy"))} |"""
 
 

@@ -127,11 +127,12 @@ def _row(entry: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     interval = "none" if result.get("ci95") is None else f"± {result['ci95']:.2f}"
     mean = f"{result['mean']:.2f}"
     words = (f"{tested['data']}, {tested['split']}", entry["protocol"], result["network"], result["score"])
-    return f"| {' | '.join((*map(_cell, words), mean, interval, str(result['runs'])))} |"
+    return f"| {' | '.join((*map(as_cell, words), mean, interval, str(result['runs'])))} |"
 
 
-def _cell(text: str) -> str:
-    """Return text that stays inside of a Markdown table's cell and is no markup."""
+def as_cell(text: str) -> str:
+    """Return text that stays in one line, or a cell of a table, of Markdown and is no markup."""
+    text = " ".join(text.split())
     for sign, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;")):
         text = text.replace(sign, safe)
     return text
