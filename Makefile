@@ -27,7 +27,7 @@ $(VENV)/installed-report: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(if $(TORCH),$(INSTALL) $(TORCH))
-	$(INSTALL) --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(VENV)/installed $(VENV)/installed-report $@
 
 demo: $(VENV)/installed-report  ## distil the embedded digits to one image per class, evaluate, and make a page to look at

@@ -7,7 +7,7 @@ import pytest
 import ddcore as dd
 from ddapps.grids import combinations, numbers, search
 from ddcore.ground import Tally
-from ddcore.ground.tally import in_words
+from ddcore.ground.words import duration
 
 
 class Clock:
@@ -56,7 +56,7 @@ def test_little_is_said_at_once_but_the_first_piece_the_last_and_what_must_be_sa
 
 
 def test_times_are_in_words() -> None:
-    assert [in_words(s) for s in (0.2, 89, 91, 600, 7500)] == ["0 s", "89 s", "2 min", "10 min", "2 h 5 min"]
+    assert [duration(s) for s in (0.2, 89, 91, 600, 7500)] == ["0.2 s", "89 s", "2 min", "10 min", "2 h 5 min"]
 
 
 def test_trials_beyond_a_grid_are_told_of_before_they_begin() -> None:

@@ -22,6 +22,7 @@ from ddapps.cli.arguments import (
 )
 from ddapps.cli.kinds import existing, folder, number, require_own, whole
 from ddapps.cli.parser import add_command
+from ddcore.callbacks import PROGRESS, SNAPSHOTS
 from ddcore.engine import Callback
 from ddcore.errors import DivergenceError, OutputExistsError, SettingsError
 from ddcore.factorization import STORAGE
@@ -33,7 +34,6 @@ from ddcore.settings import split_names
 from ddcore.training import HARD
 
 CHECKPOINT = "checkpoint.safetensors"
-PROGRESS, SNAPSHOTS = "progress.csv", "snapshots"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:

@@ -7,12 +7,13 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
+from ddcore.callbacks import PROGRESS, SNAPSHOTS
 from ddcore.errors import OutputExistsError
 from ddcore.ground import is_address
 
 CONFIG = "config.json"
 """The file by which a folder is known to hold a summary."""
-OWN = (CONFIG, "checkpoint.", "last-good", "progress.csv", "snapshots")
+OWN = (CONFIG, "checkpoint.", "last-good", PROGRESS, SNAPSHOTS)
 """How names begin that a run of distillation leaves in its folder."""
 
 

@@ -60,7 +60,7 @@ FIRST_STEPS = f"""{DESCRIPTION}
 
   ddapps distill digits --method dm --ipc 10 --out out/dm   make a summary
   ddapps evaluate out/dm --data digits                      train on it, test it
-  ddapps show out/dm                                        look at it
+  ddapps report out/dm --data digits --out out/dm.html      look at it
   ddapps methods                                            what can make one
 
 ddapps --help lists all commands, ddapps COMMAND --help explains one.

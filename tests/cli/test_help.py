@@ -54,7 +54,7 @@ def test_the_first_steps_are_commands_that_parse(
     Path("out/dm").mkdir(parents=True)
     Path("out/dm", kinds.CONFIG).touch()
     parsed = [build_parser().parse_args(shlex.split(step)[1:]).command for step in steps]
-    assert parsed == ["distill", "evaluate", "show", "methods"] and max(map(len, said.splitlines())) <= 80
+    assert parsed == ["distill", "evaluate", "report", "methods"] and max(map(len, said.splitlines())) <= 80
 
 
 def test_the_version_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ from ddcore.engine import Progress
 from ddcore.errors import OutputExistsError
 from ddcore.ground import write_atomically
 
+PROGRESS = "progress.csv"
+"""Name of the file that ``ddapps distill`` leaves beside a summary."""
 HEADER = "step,loss,seconds"
 
 

@@ -10,6 +10,9 @@ from ddcore.callbacks.rows import spread
 from ddcore.engine import Progress
 from ddcore.settings import require_counts
 
+SNAPSHOTS = "snapshots"
+"""Name of the folder that ``ddapps distill --snapshots`` leaves beside a summary."""
+
 
 class Snapshots:
     """Saves evenly spread states of a run as summaries, at ``directory/<step as 8 digits>``.

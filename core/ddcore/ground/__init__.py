@@ -36,7 +36,7 @@ from ddcore.ground.tensorfile import (
     write_atomically,
     write_tensors,
 )
-from ddcore.ground.words import UNDEFINED, counted, interval, shown
+from ddcore.ground.words import UNDEFINED, counted, duration, interval, shown
 from ddcore.ground.workers import Workers, one_thread
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "default_generators_seeded",
     "derive_seed",
     "dtype_of",
+    "duration",
     "examples_at",
     "fitting",
     "fitting_micro_batch",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from ddcore.ground.words import duration
+
 SAY_SECONDS = 5.0
 """Least time between two lines that need not be said."""
 
@@ -66,12 +68,4 @@ class Tally:
         left = self.total - self.done_so_far
         if left <= 0:
             return ""
-        return f", about {in_words((time.monotonic() - self._started) / self._worked * left)} left"
-
-
-def in_words(seconds: float) -> str:
-    """Return a time as people say it: ``42 s``, ``7 min``, ``2 h 5 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+        return f", about {duration((time.monotonic() - self._started) / self._worked * left)} left"

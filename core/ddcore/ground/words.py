@@ -30,3 +30,11 @@ def interval(statistics: Mapping[str, Any], *, signed: bool = False) -> str:
     """Return a mean with half of its 95 % interval, or the mean alone where there is none."""
     mean = f"{statistics['mean']:+.2f}" if signed else f"{statistics['mean']:.2f}"
     return mean if statistics["ci95"] is None else f"{mean} ± {statistics['ci95']:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``0.2 s``, ``42 s``, ``7 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

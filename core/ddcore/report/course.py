@@ -10,12 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ddcore.callbacks import HEADER, PROGRESS, SNAPSHOTS, spread
 from ddcore.errors import SummaryFormatError
 from ddcore.ground.tensorfile import read_limited
 from ddcore.summary import DataSummary
 
-PROGRESS, SNAPSHOTS = "progress.csv", "snapshots"
-COLUMNS = ["step", "loss", "seconds"]
 MAX_PROGRESS = 2**26
 MAX_SHOWN = 12
 POINTS = 240
@@ -43,7 +42,7 @@ class Course:
         file, folder = directory / PROGRESS, directory / SNAPSHOTS
         losses = _losses(file) if file.exists() else ()
         states = sorted(p for p in folder.iterdir() if p.name.isdecimal()) if folder.is_dir() else []
-        kept = [states[i] for i in spread(len(states), MAX_SHOWN)]
+        kept = [states[place - 1] for place in spread(MAX_SHOWN, len(states))] if states else []
         return cls(losses, tuple((int(p.name), DataSummary.load(p)) for p in kept))
 
     def curve(self) -> list[dict[str, Any]]:
@@ -59,13 +58,6 @@ class Course:
         return found
 
 
-def spread(count: int, most: int) -> list[int]:
-    """Return at most ``most`` of the places ``0 .. count - 1``, evenly, first and last included."""
-    if count <= most:
-        return list(range(count))
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
-
-
 def _losses(file: Path) -> tuple[tuple[int, float], ...]:
     """Return step and loss of every line; of a step that was taken again, the last.
 
@@ -73,10 +65,8 @@ def _losses(file: Path) -> tuple[tuple[int, float], ...]:
     """
     text = read_limited(file, MAX_PROGRESS).decode(errors="replace")
     rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
-    if next(rows, None) != COLUMNS:
-        raise SummaryFormatError(
-            f"{file}: the first line is not {','.join(COLUMNS)}; delete the file, or distill again"
-        )
+    if next(rows, None) != HEADER.split(","):
+        raise SummaryFormatError(f"{file}: the first line is not {HEADER}; delete the file, or distill again")
     try:
         found = {int(step): float(loss) for step, loss, _ in rows}
     except ValueError as error:

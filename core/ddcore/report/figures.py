@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from ddcore.callbacks import spread
 from ddcore.evaluation import Report
 from ddcore.ground import interval
 from ddcore.report import charts
-from ddcore.report.course import Course, spread
+from ddcore.report.course import Course
 from ddcore.report.measured import SELECTIONS, Measured, difference
 from ddcore.report.words import ends, size
 
@@ -62,7 +63,7 @@ def loss_figure(name: str, course: Course) -> Figure | None:
         columns=("step", "loss", "least", "greatest"),
         rows=tuple(
             (str(p["step"]), f"{p['loss']:.4g}", f"{p['low']:.4g}", f"{p['high']:.4g}")
-            for p in (points[i] for i in spread(len(points), TABLE_ROWS))
+            for p in (points[place - 1] for place in spread(TABLE_ROWS, len(points)))
         ),
         note=f"{lost} steps without a finite loss are left out." if lost else "",
     )

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from ddcore.errors import MissingExtraError
-from ddcore.ground import counted, interval
+from ddcore.ground import counted, duration, interval
 from ddcore.report import told
 from ddcore.report.chapter import Chapter
 from ddcore.report.figures import (
@@ -22,7 +22,7 @@ from ddcore.report.figures import (
     scores_figure,
 )
 from ddcore.report.gallery import gallery_of, strips_of
-from ddcore.report.words import duration, size
+from ddcore.report.words import size
 from ddcore.version import __version__
 
 NUMERIC = re.compile(r"[-+]?[\d.]|\N{EM DASH}$")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from ddcore.citations import ENTRIES, cite
-from ddcore.ground import counted, interval
+from ddcore.ground import counted, duration, interval
 from ddcore.report.chapter import Chapter
 from ddcore.report.figures import score_title
-from ddcore.report.words import duration, size
+from ddcore.report.words import size
 
 Fact = tuple[str, str]
 LONGEST = 300

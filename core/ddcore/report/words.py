@@ -16,15 +16,6 @@ def size(count: int) -> str:
     return f"{count} B" if unit == 0 else f"{value:.3g} {UNITS[unit]}"
 
 
-def duration(seconds: float) -> str:
-    """Return seconds, minutes or hours."""
-    if seconds < 1:
-        return f"{seconds:.2g} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def ends(statistics: Mapping[str, Any]) -> tuple[float, float]:
     """Return the ends of the interval; both are the mean where there is none."""
     half = statistics["ci95"] or 0.0
