@@ -22,6 +22,7 @@ from ddcore.training import Training
 from tests.summary.strangers import rewritten
 
 NARROW = "mlp(width=8)"
+OTHER = "does not hold: these are other data, or other options of loading"
 
 
 def kept(directory: Path, target: dd.TargetData, summary: dd.DataSummary, **settings: Any) -> dd.evaluation.Report:
@@ -242,11 +243,11 @@ def test_changed_tensors_are_found_with_their_hash_and_without(
 
 def test_other_data_are_found(copy: Path, few_digits: dd.TargetData) -> None:
     other = few_digits.with_train(torch.arange(len(few_digits.train))[1:], "few digits")
-    assert "data: does not hold" in verdicts(dd.verify(copy, other))
+    assert f"data: {OTHER}" in verdicts(dd.verify(copy, other))
     elsewhere = replace(few_digits, name="elsewhere")
     found = dd.verify(copy, elsewhere)
     assert [c.verdict for c in found.checks if c.what.startswith("protocol")] == ["not checked", "not checked"]
-    assert verdicts(found) == ["data: does not hold"]
+    assert verdicts(found) == [f"data: {OTHER}"]
 
 
 def test_without_evaluations_it_measures_once_and_says_that_nothing_was_claimed(

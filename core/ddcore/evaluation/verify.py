@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from ddcore.summary import DataSummary, card_text, read_card, read_evaluations
 from ddcore.summary.files import TENSORS
 from ddcore.summary.travel import at_hand
 from ddcore.training import Teacher
+
+OTHER_DATA = "does not hold: these are other data, or other options of loading"
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def _of_data(summary: DataSummary, target: TargetData) -> Check:
     recorded = summary.record.get("data_sha256")
     if not isinstance(recorded, str):
         return Check("data", "no hash", target.name, None, "not claimed")
-    return Check.same("data", f"sha256 {recorded[:12]}", f"sha256 {target.fingerprint()[:12]}")
+    same = Check.same("data", f"sha256 {recorded[:12]}", f"sha256 {target.fingerprint()[:12]}")
+    return same if same.holds else replace(same, verdict=OTHER_DATA)
 
 
 def _of_other_data(entry: Mapping[str, Any], target: TargetData) -> bool:
