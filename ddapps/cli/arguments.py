@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.kinds import each_existing, existing, folder, whole
+from ddapps.cli.kinds import each_existing, existing, folder, json_file, whole
 from ddapps.cli.parser import sentence
 from ddcore.errors import SettingsError
 from ddcore.ground import Workers
@@ -107,15 +107,9 @@ def add_training_options(parser: argparse.ArgumentParser, epochs: int, kept: str
     """Add how networks are trained on real data, and where ``kept``, what is kept of them, goes."""
     parser.add_argument("--epochs", type=whole(), default=epochs, help=f"passes over the data (default: {epochs})")
     parser.add_argument("--seed", type=whole(0), default=0, help="of weights, order and augmentation (default: 0)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of training, such as learning_rate=0.02",
-    )
+    add_set_option(parser, "a setting of training, such as learning_rate=0.02")
     parser.add_argument("--normalisation", help="as in distill (default: standard)")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    add_device_option(parser)
     parser.add_argument("--out", required=True, type=folder, metavar="DIR", help=f"where {kept} kept")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
@@ -164,9 +158,26 @@ def act(options: argparse.Namespace) -> None:
     options.act(options)
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add where numbers are computed."""
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+
+
+def add_set_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add settings by their path. ``what`` explains them (`parse_settings` reads them)."""
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=what)
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add where the JSON of a command goes (`write_json` writes it)."""
+    parser.add_argument(
+        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
+    )
+
+
 def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add where and how precisely numbers are computed."""
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
+    add_device_option(parser)
     parser.add_argument("--precision", help="fp32, tf32 (GPU), bf16, fp64")
 
 

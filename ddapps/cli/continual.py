@@ -5,8 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
-from ddapps.cli.kinds import file, folder, json_file, number, whole
+from ddapps.cli.arguments import (
+    IMAGES_HELP,
+    act,
+    add_actions,
+    add_device_option,
+    add_image_options,
+    add_json_option,
+    load,
+    present,
+    say,
+)
+from ddapps.cli.kinds import file, folder, number, whole
 from ddapps.cli.parser import add_command
 from ddcore.methods import METHODS
 
@@ -59,10 +69,8 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--split", default="test", help="test, or validation: then a share of the training split is held out"
     )
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_device_option(parser)
+    add_json_option(parser)
     parser.add_argument("--png", metavar="FILE", type=file, help="draw the accuracy after each experience")
     parser.add_argument(
         "--out",

@@ -14,6 +14,7 @@ from ddapps.cli.arguments import (
     DATA_HELP,
     add_data_options,
     add_device_options,
+    add_set_option,
     add_teacher_option,
     load,
     parse_settings,
@@ -122,13 +123,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--network",
         help="network to distill on, such as 'convnet(width=64)'; of several, each is drawn in turn at random",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a setting, such as optimiser.learning_rate=0.5",
-    )
+    add_set_option(parser, "override a setting, such as optimiser.learning_rate=0.5")
     parser.add_argument(
         "--experts",
         type=existing("the folder that 'ddapps experts train --out' wrote"),

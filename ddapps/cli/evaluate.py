@@ -12,6 +12,7 @@ from ddapps.cli.arguments import (
     DATA_HELP,
     add_data_options,
     add_device_options,
+    add_json_option,
     add_teacher_option,
     add_worker_options,
     load,
@@ -20,7 +21,7 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
-from ddapps.cli.kinds import json_file, number, summary, whole
+from ddapps.cli.kinds import number, summary, whole
 from ddapps.cli.parser import add_command
 from ddcore.errors import SettingsError, SummaryFormatError
 from ddcore.evaluation import (
@@ -71,9 +72,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="report bytes too, as stored and after lossless compression, beside those of the original (which takes minutes for large data)",
     )
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_json_option(parser)
     parser.add_argument(
         "--no-keep",
         action="store_true",

@@ -5,8 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ddapps.cli.arguments import DATA_HELP, act, add_actions, add_data_options, load, parse_settings, present, say
-from ddapps.cli.kinds import file, folder, json_file, number, whole
+from ddapps.cli.arguments import (
+    DATA_HELP,
+    act,
+    add_actions,
+    add_data_options,
+    add_device_option,
+    add_json_option,
+    add_set_option,
+    load,
+    parse_settings,
+    present,
+    say,
+)
+from ddapps.cli.kinds import file, folder, number, whole
 from ddapps.cli.parser import add_command
 
 run = act
@@ -61,18 +73,10 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--protocol", default="dc", help="of training on the union: dc, dsa or quick (default: dc)")
     parser.add_argument("--steps", type=whole(), default=0, help="outer steps of methods, instead of the preset's")
     parser.add_argument("--max-seconds", type=number(), default=0.0, metavar="S", help="of each client's distillation")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any other setting of docs/federated.md, such as weighting=counts; may be repeated",
-    )
+    add_set_option(parser, "any other setting of docs/federated.md, such as weighting=counts; may be repeated")
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_device_option(parser)
+    add_json_option(parser)
     parser.add_argument("--png", metavar="FILE", type=file, help="draw accuracy against bytes")
     parser.add_argument(
         "--out", metavar="DIR", type=folder, help="keep results; the same words go on from there after a crash"

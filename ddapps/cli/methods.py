@@ -6,8 +6,7 @@ import argparse
 from textwrap import fill
 from typing import Any
 
-from ddapps.cli.arguments import write_json
-from ddapps.cli.kinds import json_file
+from ddapps.cli.arguments import add_json_option, write_json
 from ddapps.cli.parser import add_command
 from ddcore.methods import METHODS
 
@@ -18,9 +17,7 @@ COLUMNS, INDENT = 100, "    "
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command's words."""
     parser = add_command(commands, "methods", "list the methods", "ddapps methods")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_json_option(parser)
     return parser
 
 

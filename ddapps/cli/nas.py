@@ -5,8 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ddapps.cli.arguments import IMAGES_HELP, act, add_actions, add_image_options, load, present, say
-from ddapps.cli.kinds import existing, folder, json_file, whole
+from ddapps.cli.arguments import (
+    IMAGES_HELP,
+    act,
+    add_actions,
+    add_device_option,
+    add_image_options,
+    add_json_option,
+    load,
+    present,
+    say,
+)
+from ddapps.cli.kinds import existing, folder, whole
 from ddapps.cli.parser import add_command
 from ddcore.errors import SettingsError
 
@@ -118,10 +128,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help=IMAGES_HELP)
     parser.add_argument("--space", default="convnet", help=SPACE_HELP)
     parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_device_option(parser)
+    add_json_option(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_image_options(parser)
 

@@ -13,14 +13,16 @@ from ddapps.cli.arguments import (
     IMAGES_HELP,
     act,
     add_actions,
+    add_device_option,
     add_device_options,
     add_image_options,
+    add_json_option,
     load,
     say,
     write_json,
 )
 from ddapps.cli.distill import add_run_options, method_from
-from ddapps.cli.kinds import existing, json_file, number, require_own, summary, whole
+from ddapps.cli.kinds import existing, number, require_own, summary, whole
 from ddapps.cli.parser import add_command
 from ddcore.errors import CertificateError, OutputExistsError, SettingsError
 from ddcore.images import Standardise
@@ -250,9 +252,7 @@ def _add_verify(actions: Any) -> argparse.ArgumentParser:
         "ddapps privacy verify out/psg",
     )
     parser.add_argument("summary", type=summary, metavar="DIR", help="a summary, as 'privacy distill' wrote it")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_json_option(parser)
     parser.set_defaults(act=_verify)
     return parser
 
@@ -293,10 +293,8 @@ def _add_audit(actions: Any) -> argparse.ArgumentParser:
         "--confidence", type=number(most=1.0), default=0.95, help="of the bound on epsilon (default: 0.95)"
     )
     parser.add_argument("--seed", type=whole(0), default=0, help="of the trained networks (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_device_option(parser)
+    add_json_option(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_image_options(parser)
     parser.set_defaults(act=_audit)
@@ -351,9 +349,7 @@ def _add_compare(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--protocol", default="dc", help="of the evaluation (default: dc)")
     parser.add_argument("--network", default="convnet", help="evaluated (default: convnet)")
     parser.add_argument("--seed", type=whole(0), default=0, help="of public random numbers (default: 0)")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_json_option(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_public_options(parser)
     add_device_options(parser)

@@ -9,6 +9,8 @@ import ddcore as dd
 from ddapps.cli.arguments import (
     DATA_HELP,
     add_data_options,
+    add_device_option,
+    add_json_option,
     add_teacher_option,
     add_worker_options,
     loading,
@@ -17,7 +19,7 @@ from ddapps.cli.arguments import (
     workers_of,
     write_json,
 )
-from ddapps.cli.kinds import json_file, summary
+from ddapps.cli.kinds import summary
 from ddapps.cli.parser import add_command
 from ddcore.errors import ClaimError
 
@@ -33,10 +35,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, metavar="DATA", help=f"that it was made of: {DATA_HELP}")
     add_teacher_option(parser, "kept evaluations by protocols fixed-soft and teacher")
     add_worker_options(parser, "runs")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--json", type=json_file, metavar="FILE", help="write one JSON object to FILE; - is standard output"
-    )
+    add_device_option(parser)
+    add_json_option(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_data_options(parser)
     return parser

@@ -284,6 +284,8 @@ def test_teachers_reach_the_method_and_the_protocol(
     assert ask(["evaluate", str(tmp_path / "summary"), "--data", folder]).teachers == ()
 
 
+OF_SOME_DATA = ("--target", "--task", "--setting", "--embeddings", "--length")
+
 ELSEWHERE = {
     "distill": {
         "--teacher",
@@ -308,14 +310,10 @@ ELSEWHERE = {
         "--json",
         "--debug",
         "--help",
-        "--target",
-        "--task",
-        "--setting",
-        "--embeddings",
-        "--length",
+        *OF_SOME_DATA,
     },
-    "experts train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
-    "teacher train": {"--out", "--help", "--target", "--task", "--setting", "--embeddings", "--length"},
+    "experts train": {"--out", "--help", *OF_SOME_DATA},
+    "teacher train": {"--out", "--help", *OF_SOME_DATA},
     "show": {"--out", "--debug", "--help"},
     "export": {"--form", "--out", "--debug", "--help"},
     "verify": {
@@ -324,11 +322,7 @@ ELSEWHERE = {
         "--json",
         "--debug",
         "--help",
-        "--target",
-        "--task",
-        "--setting",
-        "--embeddings",
-        "--length",
+        *OF_SOME_DATA,
     },
 }
 """Options whose effect other tests of this folder see.

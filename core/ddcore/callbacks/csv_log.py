@@ -55,7 +55,7 @@ class CSVLog:
             self._file.flush()
 
     def close(self) -> None:
-        """Write what is held, and close the file. A run without steps leaves the header alone."""
+        """Write what is held, and close the file. Without a step at most the header is written."""
         self.flush()
         if self._file is not None:
             self._file.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddcore.evaluation import Storage
 from ddcore.report.course import Course
-from ddcore.report.measured import Measured
+from ddcore.report.measured import Scores
 from ddcore.summary import DataSummary
 
 
@@ -28,7 +28,7 @@ class Chapter:
     title: str
     summary: DataSummary
     sizes: Storage
-    measured: Measured
+    measured: Scores
     course: Course
     command: str | None
     same_data: bool | None

@@ -12,7 +12,7 @@ from ddcore.evaluation import Report
 from ddcore.ground import interval
 from ddcore.report import charts
 from ddcore.report.course import Course
-from ddcore.report.measured import SELECTIONS, Measured, difference
+from ddcore.report.measured import SELECTIONS, Scores, difference
 from ddcore.report.words import ends, size
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def score_title(report: Report) -> str:
     return titled(report.results)
 
 
-def scores_figure(name: str, measured: Measured) -> Figure:
+def scores_figure(name: str, measured: Scores) -> Figure:
     """Return the scores beside those of selections, network by network."""
     title = score_title(measured.ours)
     reports = {OURS: measured.ours, **measured.beside}
@@ -107,7 +107,7 @@ def scores_figure(name: str, measured: Measured) -> Figure:
     )
 
 
-def _count(measured: Measured, kind: str) -> str:
+def _count(measured: Scores, kind: str) -> str:
     return str(measured.examples[kind]) if kind in measured.examples else "—"
 
 

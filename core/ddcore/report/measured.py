@@ -29,7 +29,7 @@ SELECTIONS = ("random", "herding")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Scores:
     """How good a summary is, beside selections in at most as many bytes.
 
     Attributes:
@@ -88,7 +88,7 @@ class Measuring:
     progress: Callable[[str], None] | None
     _reports: dict[tuple[str, ...], Report] = field(default_factory=dict)
 
-    def of(self, summary: DataSummary, target: TargetData) -> Measured:
+    def of(self, summary: DataSummary, target: TargetData) -> Scores:
         """Return the scores of a summary and of the selections beside it."""
         protocol = as_protocol(self.protocol, summary)
         own, missing, examples = summary, {}, {}
@@ -107,7 +107,7 @@ class Measuring:
             beside[rule], examples[rule] = self._evaluated(selected, target, protocol, rule), len(selected)
         if not beside:
             own, _ = labelled_alike(summary, summary, protocol, tuple(self.teachers), seed=self.seed, device="cpu")
-        return Measured(self._evaluated(own, target, protocol, "this summary"), beside, examples, missing)
+        return Scores(self._evaluated(own, target, protocol, "this summary"), beside, examples, missing)
 
     def _evaluated(self, summary: DataSummary, target: TargetData, protocol: Protocol, title: str) -> Report:
         key = (summary.sha256(), repr(summary.recipe.to_json()), repr(target.spec.normalisation.describe()))

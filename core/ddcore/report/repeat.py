@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import DistillationError
-from ddcore.methods import METHODS, build_method
+from ddcore.methods import METHODS, PRESETS, build_method
 from ddcore.parts import Identity, Method, modality_named
 from ddcore.settings import override
 from ddcore.summary import DataSummary
 
-PRESETS = ("cpu", "paper")
 USUAL = "standard"
 """The normalisation where nothing names another."""
 NOT_SAID = {"start", "labelled", "quantised", "union_of", "experts", "privacy"}
