@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Asked]:
         return note
 
     monkeypatch.setattr(dd, "load_data", loaded)
-    for name in ("distill", "evaluate", "verify", "evaluate_kernel", "train_experts", "train_teacher"):
+    for name in ("distill", "evaluate", "verify", "report", "evaluate_kernel", "train_experts", "train_teacher"):
         monkeypatch.setattr(dd, name, called(name))
 
     def run(words: list[str]) -> Asked:
@@ -158,11 +159,33 @@ def of_words(read: Callable[[Asked], object]) -> Callable[[Asked], object]:
     return lambda asked: read(Asked(loading=vars(asked)))
 
 
+def loads(read: Callable[[Asked], object]) -> Callable[[Asked], object]:
+    """Read options of loading where the library is given a function that loads."""
+
+    def of_its_loading(asked: Asked) -> object:
+        with mock.patch.object(dd, "load_data") as loading:
+            asked.arguments[1](None)
+        return read(Asked(loading=loading.call_args.kwargs))
+
+    return of_its_loading
+
+
 VERIFY: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
     **WORKERS,
     **{name: (words, of_words(read), wanted) for name, (words, read, wanted) in DATA.items()},
+}
+REPORT: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--networks": (["--networks", "mlp,convnet"], lambda asked: asked.networks, ["mlp", "convnet"]),
+    "--protocol": (["--protocol", "dc"], lambda asked: asked.protocol, "dc"),
+    "--runs": (["--runs", "3"], lambda asked: asked.runs, 3),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--precision": (["--precision", "fp64"], lambda asked: asked.precision, "fp64"),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **WORKERS,
+    **{name: (words, loads(read), wanted) for name, (words, read, wanted) in DATA.items()},
 }
 KERNEL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--kernels": (["--kernels", "nngp(depth=2),ntk"], lambda asked: asked.kernels, ["nngp(depth=2)", "ntk"]),
@@ -241,6 +264,15 @@ def test_verify(ask: Callable[[list[str]], Asked], folder: str, option: str) -> 
     differs_as_it_says(ask, words, VERIFY[option])
 
 
+@pytest.mark.parametrize("option", REPORT)
+def test_report(
+    summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str
+) -> None:
+    words = ["report", str(tmp_path / "summary"), "--data", folder, "--out", "page.html"]
+    assert ask(words).arguments[0] == [tmp_path / "summary"] and ask(words).out == Path("page.html")
+    differs_as_it_says(ask, words, REPORT[option])
+
+
 @pytest.mark.parametrize("option", KERNEL)
 def test_evaluate_by_kernel_regression(
     summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path, option: str
@@ -316,6 +348,7 @@ ELSEWHERE = {
     "teacher train": {"--out", "--help", *OF_SOME_DATA},
     "show": {"--out", "--debug", "--help"},
     "export": {"--form", "--out", "--debug", "--help"},
+    "report": {"--teacher", "--data", "--out", "--json", "--debug", "--help", *OF_SOME_DATA},
     "verify": {
         "--teacher",
         "--data",
@@ -348,6 +381,7 @@ def test_every_option_is_among_them() -> None:
         "show": set(),
         "export": set(),
         "verify": set(VERIFY),
+        "report": set(REPORT),
     }
     for command, elsewhere in ELSEWHERE.items():
         assert options_of(command) == here[command] | elsewhere, command
