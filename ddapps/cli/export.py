@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from typing import Any
 
 import ddcore as dd
-from ddapps.cli.arguments import say
 from ddapps.cli.kinds import file, summary
 from ddapps.cli.parser import add_command
 from ddcore.parts import MODALITIES, Export
@@ -41,10 +39,4 @@ def _forms() -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Write it, and print the path."""
-    held = dd.DataSummary.load(options.summary)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
-        print(held.export(options.out, options.form))
-    for warning in told:
-        if issubclass(warning.category, UserWarning):
-            say(str(warning.message))
+    print(dd.DataSummary.load(options.summary).export(options.out, options.form))

@@ -24,6 +24,7 @@ from ddapps.cli import (
 )
 from ddapps.cli.options import chosen, named_by
 from ddapps.cli.parser import Parser
+from ddapps.cli.warned import in_one_line
 from ddcore import __version__
 from ddcore.errors import (
     BudgetError,
@@ -98,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if launched().size > 1 and options.command != "distill":
             raise SettingsError(f"{options.command} is not shared out among processes of torchrun: start it alone")
-        options.run(options)
+        with in_one_line(_named(options)):
+            options.run(options)
         sys.stdout.flush()
     except DistillationError as error:
         message = error.said(named_by(chosen(parser, options)))
@@ -126,9 +128,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(options: argparse.Namespace, error: Exception, message: str, code: int = 1) -> int:
     if options.debug:
         raise error
-    command = " ".join(filter(None, ("ddapps", options.command, getattr(options, "action", ""))))
-    print(f"{command}: error: {message}", file=sys.stderr)
+    print(f"{_named(options)}: error: {message}", file=sys.stderr)
     return code
+
+
+def _named(options: argparse.Namespace) -> str:
+    return " ".join(filter(None, ("ddapps", options.command, getattr(options, "action", ""))))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torchvision.datasets import ImageFolder
 
 import ddcore as dd
 from ddapps.cli.main import main
-from ddcore.errors import MissingExtraError, OutputExistsError, SettingsError, UnsupportedError
+from ddcore.errors import DistillationWarning, MissingExtraError, OutputExistsError, SettingsError, UnsupportedError
 from ddcore.images import Pixels
 from ddcore.images.exports import folder_names
 from ddcore.labels import TeacherLabelling
@@ -115,13 +115,14 @@ def test_soft_labels_are_written_beside_the_likeliest_class(soft: dd.DataSummary
     assert np.allclose(found["soft_label"], given.numpy()) and found["label"] == likeliest
 
 
+@pytest.mark.filterwarnings("default::ddcore.errors.DistillationWarning")
 def test_labels_of_views_are_said_to_be_left_out(
     digits: dd.TargetData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = dd.distill(digits, dd.methods.random(ipc=1))
     teacher = untrained_teacher(digits.spec)
     viewed = summary.labelled(TeacherLabelling("soft-per-view", (teacher,), epochs=2, batch_size=4))
-    with pytest.warns(UserWarning, match="labels 'soft-per-view' change from view to view"):
+    with pytest.warns(DistillationWarning, match="labels 'soft-per-view' change from view to view"):
         viewed.export(tmp_path / "a.npz", "npz")
     viewed.save(tmp_path / "s")
     assert main(["export", str(tmp_path / "s"), "--form", "npz", "--out", str(tmp_path / "b.npz")]) == 0

@@ -6,7 +6,7 @@ import shutil
 import warnings
 from pathlib import Path
 
-from ddcore.errors import OutputExistsError, SettingsError, UnsupportedError
+from ddcore.errors import DistillationWarning, OutputExistsError, SettingsError, UnsupportedError
 from ddcore.parts import Export, modality_named
 from ddcore.summary.card import card_of_export
 from ddcore.summary.content import Content
@@ -28,6 +28,7 @@ def write_export(summary: Content, path: Path, form: str) -> Path:
         warnings.warn(
             f"labels {summary.labels.kind!r} change from view to view: the labels that the examples are stored with are "
             "written in their place",
+            DistillationWarning,
             stacklevel=3,
         )
     path.parent.mkdir(parents=True, exist_ok=True)
