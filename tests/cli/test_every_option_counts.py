@@ -108,6 +108,11 @@ DISTILL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
         TeacherLabelling("soft", storage="4bit"),
     ),
     "--storage": (["--storage", "fp16"], lambda asked: method(asked).factorization.storage, "fp16"),  # type: ignore[attr-defined]
+    "--codec": (
+        ["--codec", "5x3"],
+        lambda asked: dd.describe(method(asked).factorization).get("levels"),
+        3,
+    ),
     "--ipc": (["--ipc", "3"], lambda asked: method(asked).factorization.ipc, 3),  # type: ignore[attr-defined]
     "--preset": (["--preset", "paper"], lambda asked: method(asked).preset, "paper"),
     "--steps": (["--steps", "17"], lambda asked: method(asked).steps, 17),

@@ -15,14 +15,18 @@ from ddcore.data import load_data
 from ddcore.engine.distill import distill
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.evaluation import as_protocol
-from ddcore.parts import Method, TargetData
-from ddcore.settings import require, require_counts
+from ddcore.evaluation.learners import usual_learners
+from ddcore.ground.devices import resolve_device
+from ddcore.parts import Architecture, Method, TargetData, modality_named
+from ddcore.settings import override, require, require_counts
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol
 
 HELD_OUT = 0.2
 """Share of the training split that is validated on where the data have no validation split."""
 STORAGES_KEPT = 2
+NARROW = 32
+"""Width of the network that ranks candidates on a processor."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def choose_method(
         seed: of splits, distillation and networks.
         max_seconds: no candidate is begun after this time. The best of those that were compared
             last is taken.
-        network: that is trained, and that candidates are distilled on; default: the protocol's.
+        network: that is trained, and that candidates are distilled on; default: the usual one of
+            such data, on a processor no wider than `NARROW`.
         protocol: how networks are trained, but for the number of updates (`RUNGS`).
         candidates: to choose from; default: all of `portfolio`.
         joint: as in `portfolio`.
@@ -147,7 +152,7 @@ def choose_method(
         split,
         nbytes,
         seed=seed,
-        network=network,
+        network=_usual(target, device) if network is None else network,
         protocol=as_protocol(protocol, None),
         device=device,
         max_seconds=max_seconds,
@@ -178,3 +183,12 @@ def choose_method(
         seed=seed,
         stopped_early=contest.late,
     )
+
+
+def _usual(target: TargetData, device: str | torch.device) -> Architecture | None:
+    """Return the usual network of such data, narrow on a processor; None where learners are usual."""
+    if usual_learners(target.spec):
+        return None
+    usual = modality_named(target.spec.modality).usual_network
+    wide = getattr(usual, "width", 0) > NARROW
+    return override(usual, "width", NARROW) if wide and resolve_device(device).type == "cpu" else usual

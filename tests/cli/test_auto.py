@@ -1,0 +1,80 @@
+"""``ddapps distill --method auto`` and ``--codec``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ddcore as dd
+from ddapps.cli.main import main
+from ddcore.choosing import choose, contest
+
+NETWORK = ["--network", "convnet(width=4)", "--quiet"]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {
+        name: c for name, c in dd.portfolio(dd.load_data("digits").spec).items() if name.endswith("(8 px, 4 levels)")
+    }
+    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
+    monkeypatch.setattr(choose, "portfolio", lambda spec, joint: few)
+
+
+def test_auto_keeps_its_bytes_says_what_it_took_and_finds_it_again(
+    short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["distill", "digits", "--method", "auto", "--bytes", "900", "--out", str(tmp_path / "auto"), *NETWORK]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    summary = dd.DataSummary.load(tmp_path / "auto")
+    chosen = summary.record["chosen"]
+    assert summary.stored_bytes <= 900 and chosen["bytes"] == 900
+    assert f"auto: {chosen['chosen']}" in said and f"next: {chosen['runner_up']}" in said
+    assert main(words) == 0
+    assert "was finished already" in capsys.readouterr().out
+    assert main([*words, "--seed", "3"]) == 2
+    assert "another summary" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "give --bytes, such as 2560"),
+        (
+            ["--bytes", "900", "--set", "steps=3", "--storage", "fp16"],
+            "--storage and --set say what --method auto chooses",
+        ),
+        (["--bytes", "900", "--codec", "8x4"], "--codec say"),
+    ],
+)
+def test_auto_refuses_what_it_chooses_itself(
+    words: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["distill", "digits", "--method", "auto", "--out", str(tmp_path / "auto"), *NETWORK, *words]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_codec_holds_more_images_in_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, words in {"coded": ["--codec", "8x4"], "raw": ["--storage", "uint8"]}.items():
+        out = str(tmp_path / name)
+        assert (
+            main(["distill", "digits", "--method", "random", "--bytes", "1300", "--out", out, *NETWORK[2:], *words])
+            == 0
+        )
+    coded, raw = (dd.DataSummary.load(tmp_path / name) for name in ("coded", "raw"))
+    assert max(coded.stored_bytes, raw.stored_bytes) <= 1300
+    assert len(coded) > 5 * len(raw)
+
+
+@pytest.mark.parametrize("words", [["--codec", "8"], ["--codec", "8x"], ["--codec", "ax4"]])
+def test_a_codec_is_rows_times_levels(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["distill", "digits", "--method", "random", "--out", str(tmp_path / "x"), *words])
+    assert "rows x levels, such as 14x4" in capsys.readouterr().err
+
+
+def test_a_codec_for_a_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distill", "iris", "--method", "random", "--out", str(tmp_path / "x"), "--codec", "8x4"]) == 2
+    assert "--codec is of images" in capsys.readouterr().err
