@@ -19,9 +19,11 @@ from ddcore.evaluation import (
     augmentation_robust_score,
     label_robust_score,
     random_beside,
+    selected_beside,
 )
 from ddcore.evaluation.labels import under_labels
-from ddcore.images import LinearBases, Pixels
+from ddcore.factorization import Compressed
+from ddcore.images import LinearBases, LowResolution, Pixels
 from ddcore.labels import TeacherLabelling
 from ddcore.training import Training
 from tests.running import untrained_teacher
@@ -158,3 +160,14 @@ def test_scores_of_dd_ranking_are_those_of_the_definition() -> None:
     assert augmentation_robust_score(0.7, 0.5, 0.4, 0.45, weight=0.3) == pytest.approx(wanted)
     with pytest.raises(SettingsError, match="shares in"):
         label_robust_score(90.0, 50.0, 70.0, 60.0)
+
+
+def test_random_examples_beside_a_compressed_summary_go_through_the_same_codec(few_digits: dd.TargetData) -> None:
+    codec = Compressed(LowResolution(ipc=3, size=6), levels=4)
+    summary = dd.distill(few_digits, dd.choosing.through("k_means", codec), progress=False)
+    for rule in ("random", "herding"):
+        beside = selected_beside(summary, few_digits, rule)
+        assert beside.counts == summary.counts and beside.stored_bytes <= summary.stored_bytes
+        kept = beside.parts[0].factorization
+        assert isinstance(kept, Compressed) and kept.decoder() == codec.decoder()
+        assert not torch.equal(beside.tensors()[0], summary.tensors()[0])

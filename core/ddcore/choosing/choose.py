@@ -186,7 +186,7 @@ def choose_method(
 
 
 def _usual(target: TargetData, device: str | torch.device) -> Architecture | None:
-    """Return the usual network of such data, narrow on a processor; None where learners are usual."""
+    """Return the usual network of such data, narrow on a processor; None for learners."""
     if usual_learners(target.spec):
         return None
     usual = modality_named(target.spec.modality).usual_network

@@ -20,6 +20,7 @@ from ddcore.evaluation.labels import under_labels
 from ddcore.evaluation.protocols import as_protocol
 from ddcore.evaluation.report import Report, Result
 from ddcore.evaluation.statistics import Measured, mean_std_ci95, sample_statistics
+from ddcore.factorization import AsStored, Compressed
 from ddcore.ground.devices import resolve_device
 from ddcore.ground.workers import Workers
 from ddcore.parts import Factorization, Method, TargetData, modality_named
@@ -260,7 +261,13 @@ def selected_beside(summary: DataSummary, target: TargetData, rule: str, *, seed
 
 
 def _selected(summary: DataSummary, target: TargetData, kind: Factorization, name: str, seed: int) -> DataSummary:
-    storage = getattr(summary.parts[0].factorization, "storage", None)
+    """Return selected examples in as many bytes, through the summary's codec if it has one."""
+    stored = summary.parts[0].factorization
+    if isinstance(stored, Compressed) and isinstance(stored.of, AsStored):
+        same = override(stored.sized(summary.counts), "of.init", getattr(kind, "init", name))
+        limited = replace(same, nbytes=summary.stored_bytes - summary.label_bytes)
+        return distill(target, Method(factorization=limited, name=name), seed=seed, device="cpu")
+    storage = getattr(stored, "storage", None)
     if storage in getattr(kind, "storages", ()):
         kind = override(kind, "storage", storage)
     sized = Budget(summary.stored_bytes - summary.label_bytes, beyond=True).fit(kind.clipped(), target)
