@@ -11,7 +11,8 @@ outcome = simulate(Settings(method="dm", ipc=1), parts, ServerData.of(target))
 
 Files stand on floors, and import only from floors below or beside them. From the bottom:
 
-1. What all sides know: `terms` (what is agreed before a run), `server_data`, `transport`, `caps`.
+1. What all sides know: `terms` (what is agreed before a run), `server_data`, `transport` on
+   `squeezing`, `caps`.
 2. What travels: `wire` (tasks and replies), `agreement` (what a reply must be), `global_model`.
 3. Who takes part, as a form sees them: `roles` (a client at work, the coordinator of a round).
 4. What a client does: `summary_size`, `local_training`, `remembered`, `private`.

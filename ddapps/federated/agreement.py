@@ -11,16 +11,9 @@ from typing import Any
 from flwr.app import Message
 
 import ddcore as dd
+from ddapps.federated.squeezing import unsqueezed
 from ddapps.federated.terms import Terms
-from ddapps.federated.wire import (
-    REFUSAL,
-    REFUSED,
-    SUMMARY,
-    Contribution,
-    Task,
-    facts_of,
-    unsqueezed,
-)
+from ddapps.federated.wire import REFUSAL, REFUSED, SUMMARY, Contribution, Task, facts_of
 from ddcore.errors import DistillationError, SummaryFormatError
 from ddcore.factorization import AsStored
 from ddcore.ground import unpack_tensors
@@ -90,7 +83,7 @@ class Agreement:
         if message.has_content() and REFUSAL in message.content.config_records:
             raise SummaryFormatError(REFUSED)
         if message.has_error():
-            raise SummaryFormatError(f"the client failed: {_last_line(message.error.reason)}")
+            raise SummaryFormatError(failure_of(message))
         content = message.content
         if list(content) != [SUMMARY] or SUMMARY not in content.config_records:
             raise SummaryFormatError(
@@ -229,9 +222,10 @@ def _refused(constant: str) -> float:
     raise SummaryFormatError(f"its settings hold {constant}, which is not a JSON number")
 
 
-def _last_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[-1][:300] if lines else "it gave no reason"
+def failure_of(message: Message) -> str:
+    """Return what an error reply says, in one line."""
+    lines = (message.error.reason or "").strip().splitlines()
+    return f"the client failed: {lines[-1][:300] if lines else 'it gave no reason'}"
 
 
 def _whole(value: object) -> int:

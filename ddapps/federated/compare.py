@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Task
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults
-from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
+from ddcore.errors import NoReplyError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.ground import Tally
 from ddcore.methods import METHODS
@@ -247,12 +246,12 @@ class _Work:
             if until is not None:
                 stop = partial(_over, until, most_bytes)
             parts = self.parts(settings.seed)
-            outcome = simulate(
-                settings, parts, data, stop=stop, progress=lambda text: self.tally.note(f"{title}: {text}")
-            )
-            if math.isnan(outcome.accuracy):
-                reason = outcome.rejections[0].reason if outcome.rejections else "no client was asked"
-                raise SettingsError(f"{name}: nothing came of partition {settings.seed}: {reason}")
+            try:
+                outcome = simulate(
+                    settings, parts, data, stop=stop, progress=lambda text: self.tally.note(f"{title}: {text}")
+                )
+            except NoReplyError as error:
+                raise NoReplyError(f"{title}: {error}") from error
             refused = ""
             if outcome.rejections:
                 refused = f", {len(outcome.rejections)} replies did not count: {outcome.rejections[0].reason}"

@@ -18,7 +18,8 @@ from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
-from ddapps.federated.transport import arrays_of, decoded, encoded
+from ddapps.federated.transport import PLAIN, arrays_of, decoded, encoded
+from ddapps.federated.wire import nothing_came
 from ddcore.errors import UnsupportedError
 
 
@@ -73,8 +74,12 @@ class DistillationStrategy(Strategy):
             timeout: seconds of a round; default: the settings'.
             train_config: not used; clients read the run's configuration.
             evaluate_config: not used.
-            evaluate_fn: as in `Strategy.start`; the accuracy on the server's test data is in
-                ``server.history`` in any case.
+            evaluate_fn: as in `Strategy.start`; default: the accuracy on the server's test data,
+                which is in ``server.history`` in any case. It comes back by rounds in the result's
+                ``evaluate_metrics_serverapp``.
+
+        Raises:
+            NoReplyError: no reply of any client has counted.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False
@@ -82,15 +87,23 @@ class DistillationStrategy(Strategy):
         if initial_arrays is not None and self.server.round == 0:
             self.server.begin_from(decoded(arrays_of(initial_arrays), self.server.weights))
         left = (num_rounds or self.server.settings.rounds) - self.server.round
-        return super().start(
+        result = super().start(
             self._grid,
             as_arrays(self.server.weights),
             max(left, 0),
             timeout or self.server.settings.timeout,
             train_config,
             evaluate_config,
-            evaluate_fn,
+            evaluate_fn or self._tested,
         )
+        if not self.server.contributions:
+            raise nothing_came(self.server.rejections, self.server.round)
+        return result
+
+    def _tested(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Return the accuracy after a round, once anything has come."""
+        last = self.server.history[-1]["accuracy"] if self.server.history else None
+        return None if last is None else MetricRecord({"accuracy": last})
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -155,4 +168,4 @@ def connected(grid: Grid, settings: Settings) -> list[int]:
 
 def as_arrays(weights: Weights) -> ArrayRecord:
     """Return weights as a record."""
-    return encoded(weights, "float32")
+    return encoded(weights, PLAIN)  # type: ignore[return-value]

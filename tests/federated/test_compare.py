@@ -15,7 +15,7 @@ from ddapps.federated.compare import Grid, compare, largest, sent_bytes
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.plot import plot
 from ddapps.federated.server_data import ServerData
-from ddcore.errors import OutputExistsError, SettingsError, UnknownNameError
+from ddcore.errors import NoReplyError, OutputExistsError, SettingsError, UnknownNameError
 from tests.federated.conftest import quick
 
 TINY = Grid(("convnet(width=2)",), (1,), (0.1,), (0.01,), rounds=1)
@@ -74,7 +74,9 @@ def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
 
 
 def test_a_comparison_without_a_result_says_why(digits: dd.TargetData) -> None:
-    with pytest.raises(SettingsError, match="nothing came of partition 0: the client failed: BudgetError"):
+    with pytest.raises(
+        NoReplyError, match=r"dm, partition 0, test split: no reply has counted.*the client failed: BudgetError"
+    ):
         compare(digits, replace(SETTINGS, bytes="50B"), clients=2, alpha=5.0, baselines=[], seeds=1)
     with pytest.raises(UnknownNameError, match="unknown method 'dmm'"):
         compare(digits, SETTINGS, variants={"dmm": replace(SETTINGS, method="dmm")}, baselines=[])

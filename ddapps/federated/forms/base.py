@@ -47,6 +47,8 @@ class Form(ABC):
         require(not self.whole or not settings.private, "whole partitions cannot be sent privately: epsilon = 0")
         if not self.sends_weights:
             self._require_defaults(settings, "transport")
+        if self.sends_summaries:
+            self._require_defaults(settings, "augmented")
         if settings.private:
             from ddapps.privacy import privatize
 
