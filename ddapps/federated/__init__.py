@@ -36,8 +36,9 @@ with warnings.catch_warnings():
     import flwr.clientapp
     import flwr.serverapp.strategy  # noqa: F401
 
+from ddapps.federated.baselines import Grid
 from ddapps.federated.client import client_app
-from ddapps.federated.compare import Grid, compare
+from ddapps.federated.compare import compare
 from ddapps.federated.datasets import from_flwr_dataset
 from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import InProcessGrid, simulate

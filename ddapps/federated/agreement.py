@@ -113,7 +113,7 @@ class Agreement:
             round=task.round,
             summary=summary,
             counts=self._counts(record.get("counts")),
-            num_examples=_whole(record["num-examples"]),
+            num_examples=whole(record["num-examples"]),
         )
 
     def _summary(self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object) -> DataSummary:
@@ -185,7 +185,7 @@ class Agreement:
             return {}
         if not isinstance(values, list) or len(values) != self.spec.num_classes:
             raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
-        return {class_id: n for class_id, value in enumerate(values) if (n := _whole(value))}
+        return {class_id: n for class_id, value in enumerate(values) if (n := whole(value))}
 
     def _kept(self, record: object) -> dict[str, Any]:
         """Return the entries that a private summary keeps of its record: certificate and steps."""
@@ -202,7 +202,7 @@ class Agreement:
             raise SummaryFormatError(
                 f"its certificate claims epsilon {certificate.epsilon:.4g} at delta {certificate.delta:.3g}, agreed are {epsilon:g} and {delta:g}"
             )
-        return {"privacy": certificate.to_json(), "steps": _whole(kept["steps"])}
+        return {"privacy": certificate.to_json(), "steps": whole(kept["steps"])}
 
 
 def parsed(text: object) -> dict[str, Any]:
@@ -228,7 +228,8 @@ def failure_of(message: Message) -> str:
     return f"the client failed: {lines[-1][:300] if lines else 'it gave no reason'}"
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Return a number of examples that a stranger says, or raise `SummaryFormatError`."""
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise SummaryFormatError(f"{str(value)[:40]!r} stands where a number of examples belongs")
     return value

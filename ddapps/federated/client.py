@@ -15,11 +15,11 @@ from flwr.supercore.logger import log
 
 import ddcore as dd
 from ddapps.federated.forms import FORMS
-from ddapps.federated.forms.weights import NUM_EXAMPLES, ModelWeights, weights_in
+from ddapps.federated.forms.weights import NUM_EXAMPLES, weights_in
 from ddapps.federated.roles import Client
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import PLAIN, arrays_of
-from ddapps.federated.wire import Task, refusal
+from ddapps.federated.wire import refusal
 from ddcore.errors import InputDataError, UnsupportedError
 from ddcore.evaluation import predict
 from ddcore.ground import resolve_device
@@ -57,7 +57,8 @@ def client_app(
     def train(message: Message, context: Context) -> Message:
         private = is_private(context)
         try:
-            return Message(_answer(message.content, client_of(context, load_partition, method)), reply_to=message)
+            client = client_of(context, load_partition, method)
+            return Message(FORMS[client.settings.form].reply(client, message.content), reply_to=message)
         except Exception as error:
             if not private:
                 raise
@@ -111,13 +112,6 @@ def held_out_accuracy(client: Client, content: RecordDict) -> MetricRecord:
     logits = predict(network, split, spec, resolve_device(client.settings.device))
     accuracy = 100.0 * float((logits.argmax(dim=1) == split.targets).double().mean())
     return MetricRecord({"accuracy": accuracy, NUM_EXAMPLES: len(split)})
-
-
-def _answer(content: RecordDict, client: Client) -> RecordDict:
-    form = FORMS[client.settings.form]
-    if isinstance(form, ModelWeights):
-        return form.train(client, content)
-    return form.answer(client, Task.of(content))
 
 
 def client_of(context: Context, load_partition: LoadPartition, method: dd.Method | None = None) -> Client:

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.ensemble import ask_for_models, ensemble_accuracy
 from ddapps.federated.forms import FORMS
 from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
@@ -44,7 +45,7 @@ class Outcome:
             ``bytes_up``, ``bytes_down``. Where summaries are sent, also ``clients`` that answered
             and ``in_union``.
         transfers: every message with its bytes.
-        weights: of the global model.
+        weights: of the global model; of an ensemble those of all models, ``node/name``.
         union: of all clients' last summaries; None where weights are sent.
         rejections: replies that did not count.
         seconds: that it took.
@@ -120,7 +121,9 @@ def run_server(
     """
     started, metered = time.monotonic(), MeteredGrid(grid)
     place = None if directory is None else Path(directory)
-    if not FORMS[settings.form].sends_summaries:
+    if FORMS[settings.form].keeps_models:
+        outcome = _run_ensemble(metered, settings, data)
+    elif not FORMS[settings.form].sends_summaries:
         outcome = _run_weights(metered, settings, data, stop)
     else:
         strategy = DistillationStrategy(settings, data, None if place is None else place / "state")
@@ -221,3 +224,17 @@ def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: 
     return Outcome(
         settings, tuple(watch.history), tuple(grid.transfers), server.weights, None, tuple(server.rejections)
     )
+
+
+def _run_ensemble(grid: MeteredGrid, settings: Settings, data: ServerData) -> Outcome:
+    server = Server(settings, data)
+    models = ask_for_models(server, grid)
+    entry = {
+        "round": 1,
+        "accuracy": ensemble_accuracy(server, models) if models else None,
+        "bytes_up": grid.total(up=True),
+        "bytes_down": grid.total(up=False),
+        "clients": len(models),
+    }
+    weights = {f"{node}/{name}": weight for node, (model, _) in models.items() for name, weight in model.items()}
+    return Outcome(settings, (entry,), tuple(grid.transfers), weights, None, tuple(server.rejections))

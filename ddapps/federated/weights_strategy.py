@@ -11,8 +11,9 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, FedProx
 
-from ddapps.federated.agreement import MAX_COUNT, failure_of
-from ddapps.federated.forms.weights import NUM_EXAMPLES, weights_in
+from ddapps.federated.agreement import failure_of, whole
+from ddapps.federated.forms.weights import ARRAYS, NUM_EXAMPLES, weights_in
+from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
@@ -63,24 +64,8 @@ class Guarded:
         return super().aggregate_train(server_round, sound)  # type: ignore[misc]
 
     def _sound(self, reply: Message) -> RecordDict:
-        """Return a reply's weights and number of examples, or raise `SummaryFormatError`."""
-        if reply.has_error():
-            raise SummaryFormatError(failure_of(reply))
-        try:
-            weights = decoded(arrays_of(weights_in(reply.content)), self.server.weights)
-            (metrics,) = reply.content.metric_records.values()
-            count = metrics[NUM_EXAMPLES]
-            checked = {name: weights[name] for name in self.server.weights}
-            require_alike(checked, self.server)
-        except SummaryFormatError:
-            raise
-        except DAMAGES as error:
-            raise SummaryFormatError(f"malformed: {error}") from error
-        if len(weights) != len(checked):
-            raise SummaryFormatError("it has other weights than the global model")
-        if not isinstance(count, int | float) or not 0 < count <= MAX_COUNT:
-            raise SummaryFormatError(f"{str(count)[:40]!r} stands where a number of examples belongs")
-        return RecordDict({"arrays": encoded(checked, PLAIN), "metrics": MetricRecord({NUM_EXAMPLES: count})})
+        weights, count = sound_weights(reply, self.server.weights)
+        return RecordDict({ARRAYS: encoded(weights, PLAIN), "metrics": MetricRecord({NUM_EXAMPLES: count})})
 
 
 class GuardedFedAvg(Guarded, FedAvg):
@@ -110,10 +95,31 @@ def weights_strategy(server: Server, grid: MeteredGrid) -> GuardedFedAvg | Guard
     return strategy
 
 
-def require_alike(weights: dict[str, torch.Tensor], server: Server) -> None:
-    """Raise `SummaryFormatError` unless weights have the global model's shapes, and are finite."""
-    for name, held in server.weights.items():
-        if weights[name].shape != held.shape or weights[name].dtype != held.dtype:
-            raise SummaryFormatError(f"its weight {name!r} has another shape or kind than the global model's")
-        if not math.isfinite(float(weights[name].double().abs().sum())):
+def sound_weights(reply: Message, like: Weights) -> tuple[dict[str, torch.Tensor], int]:
+    """Return a reply's weights and its number of examples.
+
+    Args:
+        reply: from a stranger, in any transport.
+        like: weights of the same network.
+
+    Raises:
+        SummaryFormatError: it is an error, or not what was agreed; the message says why.
+    """
+    if reply.has_error():
+        raise SummaryFormatError(failure_of(reply))
+    try:
+        weights = decoded(arrays_of(weights_in(reply.content)), like)
+        (metrics,) = reply.content.metric_records.values()
+        count = whole(metrics[NUM_EXAMPLES])
+    except SummaryFormatError:
+        raise
+    except DAMAGES as error:
+        raise SummaryFormatError(f"malformed: {error}") from error
+    if set(weights) != set(like) or any(weights[name].shape != held.shape for name, held in like.items()):
+        raise SummaryFormatError("it has other weights than the global model")
+    for name, weight in weights.items():
+        if not math.isfinite(float(weight.double().abs().sum())):
             raise SummaryFormatError(f"its weight {name!r} is not finite")
+    if not count:
+        raise SummaryFormatError("it was trained on no examples")
+    return {name: weights[name].to(held.dtype) for name, held in like.items()}, count

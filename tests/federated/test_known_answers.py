@@ -14,7 +14,8 @@ import torch
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
-from ddapps.federated.compare import NEVER, Grid, compare, wider_or_narrower
+from ddapps.federated.baselines import NEVER, Grid, wider_or_narrower
+from ddapps.federated.compare import compare
 from ddapps.federated.forms import FORMS
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.screening import scores

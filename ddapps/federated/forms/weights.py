@@ -18,7 +18,7 @@ from ddcore.errors import SummaryFormatError, UnsupportedError
 from ddcore.parts import NoAugmentation
 from ddcore.settings import require
 
-NUM_EXAMPLES = "num-examples"
+ARRAYS, NUM_EXAMPLES, COUNTS = "arrays", "num-examples", "counts"
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,7 @@ class ModelWeights(Form):
     sends_weights: ClassVar[bool] = True
 
     def check(self, settings: Terms) -> None:
-        self._require_defaults(settings, "screening", "weighting", "bytes", "method", "levels", "storage")
-        augmentation = settings.training.training.augmentation
-        require(
-            not settings.augmented or not isinstance(augmentation, NoAugmentation),
-            f"protocol {settings.protocol!r} augments nothing: augmented = False, or a protocol that does, such as 'dsa'",
-        )
-        if settings.private:
-            raise UnsupportedError(
-                "weights are sent as they are: for privacy choose form 'one-shot' or 'feddm' with epsilon"
-            )
+        require_open(self, settings)
 
     def answer(self, client: Client, task: Task) -> RecordDict:
         raise UnsupportedError("weights are asked for by Flower's own strategies")
@@ -51,16 +42,34 @@ class ModelWeights(Form):
     def next_weights(self, server: Coordinator) -> Weights:
         raise UnsupportedError("weights are averaged by Flower's own strategies")
 
-    def train(self, client: Client, content: RecordDict) -> RecordDict:
+    def reply(self, client: Client, content: RecordDict) -> RecordDict:
         """Return the reply to one of Flower's own strategies."""
         network = client.network(arrays_of(weights_in(content)))
         (config,) = (record for key, record in content.config_records.items() if key not in TRANSPORTS)
         mu = float(config.get("proximal-mu", 0.0)) if self.proximal else 0.0  # type: ignore[arg-type]
         trained = train_locally(client, network, int(config["server-round"]), proximal_mu=mu)  # type: ignore[arg-type]
         state = {name: weight.detach().cpu() for name, weight in trained.module.state_dict().items()}
-        metrics, transport = MetricRecord({NUM_EXAMPLES: len(client.target.train)}), client.settings.transport
-        key = "arrays" if transport == PLAIN else transport
-        return RecordDict({key: encoded(state, transport), "metrics": metrics})
+        key, record = record_of(state, client.settings.transport)
+        return RecordDict({key: record, "metrics": MetricRecord({NUM_EXAMPLES: len(client.target.train)})})
+
+
+def require_open(form: Form, settings: Terms) -> None:
+    """Raise unless the settings suit a form that sends trained weights as they are."""
+    form.require_defaults(settings, "screening", "weighting", "bytes", "method", "levels", "storage")
+    augmentation = settings.training.training.augmentation
+    require(
+        not settings.augmented or not isinstance(augmentation, NoAugmentation),
+        f"protocol {settings.protocol!r} augments nothing: augmented = False, or a protocol that does, such as 'dsa'",
+    )
+    if settings.private:
+        raise UnsupportedError(
+            "weights are sent as they are: for privacy choose form 'one-shot' or 'feddm' with epsilon"
+        )
+
+
+def record_of(weights: Weights, transport: str) -> tuple[str, ArrayRecord | ConfigRecord]:
+    """Return weights in a transport, and the key of their record in a message."""
+    return ARRAYS if transport == PLAIN else transport, encoded(weights, transport)
 
 
 def weights_in(content: RecordDict) -> ArrayRecord | ConfigRecord:
