@@ -30,10 +30,13 @@ from ddapps.federated.baselines import (
     smaller,
     within,
 )
+from ddapps.federated.choosing import named, require_open_choice
 from ddapps.federated.in_process import simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
+from ddapps.federated.portfolio import method_named
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
+from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
 from ddcore.errors import NoReplyError, SettingsError, UnknownNameError, UnsupportedError
@@ -94,7 +97,10 @@ def compare(
     for checked in (settings, *variants.values()):
         checked.require_consistent()
         require_fitting(as_architecture(checked.network), target.spec)
-        Agreement(checked, target.spec)
+        if checked.method == AUTO:
+            require_open_choice(replace(checked, clients=clients))
+        else:
+            Agreement(checked, target.spec)
     if settings.private and baselines:
         raise UnsupportedError(
             f"baselines are not private: compare private summaries without them, not with {', '.join(map(_name, baselines))}"
@@ -139,11 +145,40 @@ class _Work:
     split: str = "test"
 
     def row(self, name: str, settings: Settings, until: Sequence[float] | None = None) -> Row:
+        settings, choice = self.settled(name, settings)
         courses = tuple(
             self.course(name, replace(settings, seed=seed), None if until is None else until[index])
             for index, seed in enumerate(self.seeds)
         )
-        return Row(name, courses, settings.to_config())
+        return Row(name, courses, {**settings.to_config(), **({"choice": choice} if choice else {})})
+
+    def settled(self, name: str, settings: Settings) -> tuple[Settings, dict[str, Any]]:
+        """Return settings that name a method, and the record of its choice if it was chosen.
+
+        The server's validation split is that of the first partition's tuning.
+        """
+        if settings.method != AUTO:
+            return settings, {}
+        settings = replace(settings, clients=self.clients)
+        tuning = self.tuning
+        facts = {
+            "data": tuning.target.fingerprint(),
+            "validation": tuning.split_facts(),
+            "settings": dd.describe(settings),
+            "version": dd.__version__,
+        }
+
+        def run() -> dict[str, Any]:
+            found = named(settings, ServerData.of(tuning.target, tuning.split), self.tally.note)
+            return {"name": found.name, "record": dict(found.record)}
+
+        kept = KeptResults(self.directory).get(f"{name} choice", facts, run)
+        method = method_named(settings, self.target.spec, kept["name"])
+        return replace(settings, method=method), kept["record"]
+
+    def split_facts(self) -> str:
+        """Return what tells the split that is tested on from others."""
+        return replace(self.target, train=held_out_split(self.target, self.split)).fingerprint()
 
     def baseline(self, baseline: str | dd.Method, first: Row, rounds: int) -> Row:
         """Return the row of a baseline, in the first row's bytes or up to its accuracy."""
@@ -208,7 +243,8 @@ class _Work:
         most accurate in so many bytes. All is measured on a validation split.
         """
         tuning, seed, grid = self.tuning, self.seeds[0], self.grid
-        wanted = None if limit else tuning.course("first row", replace(self.settings, seed=seed)).accuracies[-1]
+        first, _ = self.settled(self.settings.chosen_method, self.settings)
+        wanted = None if limit else tuning.course("first row", replace(first, seed=seed)).accuracies[-1]
         fewest = NEVER
 
         def cost(values: dict[str, Any]) -> tuple[int, float]:
@@ -232,7 +268,7 @@ class _Work:
         """
         facts = {
             "data": self.target.fingerprint(),
-            "held_out": replace(self.target, train=held_out_split(self.target, self.split)).fingerprint(),
+            "held_out": self.split_facts(),
             "clients": self.clients,
             "alpha": self.alpha,
             "split": self.split,

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +49,7 @@ class Outcome:
         union: of all clients' last summaries; None where weights are sent.
         rejections: replies that did not count.
         seconds: that it took.
+        choice: the record of a method that the server has chosen; None: the settings name it.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Outcome:
     union: DataSummary | None
     rejections: tuple[Rejection, ...] = ()
     seconds: float = 0.0
+    choice: Mapping[str, Any] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -97,6 +99,7 @@ class Outcome:
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "seconds": round(self.seconds, 2),
+            **({} if self.choice is None else {"choice": dict(self.choice)}),
             "history": list(self.history),
             "rejections": [{"round": r.round, "node": r.node, "reason": r.reason} for r in self.rejections],
         }
@@ -132,7 +135,13 @@ def run_server(
         server = strategy.server
         union = server.union() if server.contributions else None
         outcome = Outcome(
-            settings, tuple(server.history), tuple(metered.transfers), server.weights, union, tuple(server.rejections)
+            settings,
+            tuple(server.history),
+            tuple(metered.transfers),
+            server.weights,
+            union,
+            tuple(server.rejections),
+            choice=strategy.choice,
         )
     outcome = replace(outcome, seconds=time.monotonic() - started)
     if place is not None:

@@ -13,10 +13,12 @@ from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.choosing import named
 from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
+from ddapps.federated.terms import AUTO
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.transport import PLAIN, arrays_of, decoded, encoded
 from ddapps.federated.wire import nothing_came
@@ -32,13 +34,20 @@ class DistillationStrategy(Strategy):
         directory: where the state is kept. A run that was interrupted goes on after its last
             complete round.
 
+    Attributes:
+        server: its state.
+        choice: the record of a method that was chosen (``auto``); None: the settings name it.
+
     Example:
         ``DistillationStrategy(settings, ServerData.of(target)).start(grid)`` inside of a
             ``ServerApp``'s ``main``.
     """
 
     def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
-        self.server = Server(settings, data, directory)
+        chosen = named(settings, data) if settings.method == AUTO else None
+        self.server = Server(chosen.settings if chosen else settings, data, directory)
+        self.server.names = chosen.name if chosen else ""
+        self.choice = chosen.record if chosen else None
         if self.server.agreement is None:
             raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")
         self._grid: MeteredGrid | None = None

@@ -13,6 +13,7 @@ from ddcore.errors import UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol
 from ddcore.settings import require, require_counts
 
+AUTO = "auto"
 COUNTS = ("public", "noised", "withheld")
 WEIGHTINGS = ("uniform", "counts")
 SERVER_ALONE = (
@@ -42,7 +43,8 @@ class Terms(ABC):
             (``fedavg``, ``fedprox``).
         method: that clients distil with. A name, or a matching and a factorization such as
             ``dm/multi-formation(factor=2)``; empty: the form's own. In code also a
-            `ddcore.Method`, given to clients and server alike.
+            `ddcore.Method`, given to clients and server alike. ``auto``: the server chooses one on
+            its validation split (`ddapps.federated.choosing`); needs ``bytes`` and ``clients``.
         ipc: items per class and client at most: images, or what a factorization decodes to several.
             A class with fewer examples gives as many as it has, one with none gives nothing.
         bytes: what a client's summary may store, such as ``20kB``, in place of ``ipc``; empty:

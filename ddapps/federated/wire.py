@@ -35,6 +35,7 @@ class Task:
         weights: of the global model, by name; None where the form does not send it.
         knowledge: another client's last summary, where the form sends it.
         transport: of weights, see `ddapps.federated.transport`.
+        method: that the server names, where the settings leave it to the server.
     """
 
     round: int
@@ -42,10 +43,12 @@ class Task:
     weights: Mapping[str, torch.Tensor] | None = None
     knowledge: tuple[bytes, str] | None = None
     transport: str = "float32"
+    method: str = ""
 
     def to_content(self) -> RecordDict:
         """Return the content of a message."""
-        content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
+        asked = {"round": self.round, "nonce": self.nonce, **({"method": self.method} if self.method else {})}
+        content = RecordDict({TASK: ConfigRecord(asked)})
         if self.weights is not None:
             content[WEIGHTS] = encoded(self.weights, self.transport)
         if self.knowledge is not None:
@@ -64,6 +67,7 @@ class Task:
             str(task["nonce"]),
             None if weights is None else arrays_of(weights),  # type: ignore[arg-type]
             None if knowledge is None else (bytes(knowledge["tensors"]), str(knowledge["part"])),  # type: ignore[arg-type]
+            method=str(task.get("method", "")),
         )
 
 

@@ -114,6 +114,13 @@ def test_kept_results_are_of_one_test_split(target: dd.TargetData, tmp_path: Pat
         compared(with_test_labels_shifted(target), [], directory=tmp_path)
 
 
+def test_augmentation_is_tried_where_the_first_rows_protocol_has_one() -> None:
+    for protocol, tried in (("dsa", (False, True)), ("dc", (False,))):
+        axes = Grid().suited_to(replace(SETTINGS, protocol=protocol)).axes("fedavg")
+        assert axes["augmented"].values == tried and "proximal_mu" not in axes
+    assert "network" not in Grid().axes("ensemble") and "proximal_mu" in Grid().axes("fedprox")
+
+
 def test_the_network_beyond_a_row_of_networks() -> None:
     small, large = "convnet(width=8)", "convnet(width=16, depth=2)"
     assert wider_or_narrower(small, large) == "convnet(width=4)"

@@ -84,7 +84,8 @@ class Form(ABC):
 
     def reply(self, client: Client, content: RecordDict) -> RecordDict:
         """Return the content of a client's reply to what it was sent."""
-        return self.answer(client, Task.of(content))
+        task = Task.of(content)
+        return self.answer(client.told(task.method), task)
 
     @abstractmethod
     def answer(self, client: Client, task: Task) -> RecordDict:
