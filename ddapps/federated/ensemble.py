@@ -49,8 +49,8 @@ def _sound_models(
 
 
 def _sizes(reply: Message, num_classes: int) -> tuple[int, ...]:
-    record = reply.content.config_records.get(COUNTS, {})
-    values = record.get(COUNTS)
+    record = reply.content.config_records.get(COUNTS)
+    values = None if record is None else record.get(COUNTS)
     if not isinstance(values, list) or len(values) != num_classes:
         raise SummaryFormatError(f"class sizes are {num_classes} numbers")
     return tuple(map(whole, values))

@@ -47,8 +47,9 @@ class Task:
 
     def to_content(self) -> RecordDict:
         """Return the content of a message."""
-        asked = {"round": self.round, "nonce": self.nonce, **({"method": self.method} if self.method else {})}
-        content = RecordDict({TASK: ConfigRecord(asked)})
+        content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
+        if self.method:
+            content.config_records[TASK]["method"] = self.method
         if self.weights is not None:
             content[WEIGHTS] = encoded(self.weights, self.transport)
         if self.knowledge is not None:

@@ -104,7 +104,7 @@ def _filled(value: float) -> Callable[[RecordDict], RecordDict]:
         ),
         (
             lambda content: RecordDict({"arrays": encoded(WEIGHTS, "float32"), "metrics": content["metrics"]}),
-            "malformed",
+            "other weights than the global model",
         ),
     ],
 )
