@@ -39,9 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory(prefix="wire-") as temporary:
         rows = measured(Path(temporary), options.idle, options.rounds)
-    write_results(
-        "federated_wire", rows, {"idle": options.idle, "rounds": options.rounds, "clients": 2}, markdown(rows)
-    )
+    write_results("federated_wire", rows, {"idle": options.idle, "rounds": options.rounds, "clients": 2}, table(rows))
 
 
 def measured(folder: Path, idle: float, rounds: int) -> list[dict[str, Any]]:
@@ -76,20 +74,35 @@ def run(deployment: Any, relay: Relay, rates: tuple[float, float], what: str, wo
     found = json.loads((out / "results.json").read_text())
     polling = Counted(round(rates[0] * seconds), round(rates[1] * seconds))
     work = during.minus(polling)
-    payload = found["bytes_up"] + found["bytes_down"]
     return {
-        "": what,
-        "accuracy %": round(found["accuracy"], 1),
-        "seconds": round(seconds, 1),
-        "messages up": found["bytes_up"],
-        "messages down": found["bytes_down"],
-        "socket up": work.up,
-        "socket down": work.down,
-        "socket / messages": round((work.up + work.down) / payload, 2),
-        "polling up": polling.up,
-        "polling down": polling.down,
-        "polling per second": round(sum(rates)),
+        "what": what,
+        "accuracy": found["accuracy"],
+        "seconds": seconds,
+        "messages": [found["bytes_up"], found["bytes_down"]],
+        "socket": [work.up, work.down],
+        "polling": [polling.up, polling.down],
     }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the results in kB; the last columns compare with the first row."""
+    first, lines = rows[0], []
+    for row in rows:
+        messages, socket = sum(row["messages"]), sum(row["socket"])
+        lines.append(
+            {
+                "": row["what"],
+                "accuracy %": f"{row['accuracy']:.1f}",
+                "seconds": f"{row['seconds']:.0f}",
+                "kB of messages": f"{messages / 1000:.1f}",
+                "kB on the socket, without polling": f"{socket / 1000:.1f}",
+                "socket / messages": f"{socket / messages:.1f}",
+                "bytes of polling per second": f"{sum(row['polling']) / row['seconds']:.0f}",
+                "messages, times the first row's": f"{messages / sum(first['messages']):.1f}",
+                "socket, times the first row's": f"{socket / sum(first['socket']):.1f}",
+            }
+        )
+    return markdown(lines)
 
 
 def example_module() -> ModuleType:
