@@ -11,6 +11,7 @@ print(dd.evaluate(summary, target))
 
 from ddcore import (
     callbacks,
+    choosing,
     coresets,
     data,
     engine,
@@ -33,6 +34,7 @@ from ddcore import (
     training,
 )
 from ddcore.budget import Budget
+from ddcore.choosing import choose_method, fitted, portfolio
 from ddcore.citations import cite
 from ddcore.data import load_data
 from ddcore.engine import Progress
@@ -72,6 +74,8 @@ __all__ = [
     "Workers",
     "__version__",
     "callbacks",
+    "choose_method",
+    "choosing",
     "cite",
     "concat",
     "coresets",
@@ -87,6 +91,7 @@ __all__ = [
     "evaluate_kernel",
     "evaluation",
     "factorization",
+    "fitted",
     "graphs",
     "ground",
     "images",
@@ -99,6 +104,7 @@ __all__ = [
     "networks",
     "override",
     "parts",
+    "portfolio",
     "report",
     "sources",
     "storage",

@@ -21,6 +21,7 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
+from ddapps.cli.choosing import AUTO, choose, codec, coded, was_chosen
 from ddapps.cli.kinds import existing, folder, number, require_own, whole
 from ddapps.cli.parser import add_command
 from ddcore.callbacks import PROGRESS, SNAPSHOTS
@@ -43,7 +44,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         commands, "distill", "distill data into a summary", "ddapps distill digits --method dm --ipc 10 --out out/dm"
     )
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
-    parser.add_argument("--method", help=f"one of {', '.join(METHODS)} (default: dm)")
+    parser.add_argument(
+        "--method",
+        help=f"one of {', '.join(METHODS)}; or {AUTO}: what serves best in --bytes, measured on validation data (default: dm)",
+    )
     parser.add_argument(
         "--matching",
         metavar="M",
@@ -58,6 +62,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--bytes",
         metavar="B",
         help="stored bytes, such as 2560 or 30kB, instead of --ipc: the largest sizes that fit",
+    )
+    parser.add_argument(
+        "--codec",
+        type=codec,
+        metavar="RxL",
+        help="store images of R rows on L levels, entropy-coded, such as 14x4; --bytes are compressed bytes then",
     )
     parser.add_argument(
         "--ratio",
@@ -141,7 +151,15 @@ def run(options: argparse.Namespace) -> None:
     options.quiet = options.quiet or together.rank > 0
     require_own(options.out, options.overwrite)
     target = load(options, options.data, normalisation=options.normalisation)
-    method = method_from(options, target)
+    choice = None
+    if options.method == AUTO:
+        if not options.overwrite and was_chosen(options.out, target, options):
+            print(
+                f"{dd.DataSummary.load(options.out)} -> {options.out} (was finished already; --overwrite chooses again)"
+            )
+            return
+        choice = choose(options, target)
+    method = method_from(options, target) if choice is None else choice.method.with_steps(options.steps)
     if options.normalisation is None and method.normalisation is not None:
         target = load(options, options.data, normalisation=method.normalisation)
         if not options.quiet:
@@ -179,6 +197,8 @@ def run(options: argparse.Namespace) -> None:
         raise told from error
     if together.rank > 0:
         return
+    if choice is not None:
+        summary = choice.recorded(summary)
     summary.save(out, overwrite=True)
     if summary.record["steps"] == method.steps:
         checkpoint.unlink(missing_ok=True)
@@ -258,6 +278,8 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
         options = argparse.Namespace(**vars(options) | {"ipc": dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)})
     if getattr(options, "matching", None) or getattr(options, "factorization", None):
         method = _composed(options, preset, target, budget)
+    elif getattr(options, "codec", None) is not None:
+        method = coded(options, target, budget)
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
         name = options.method or "dm"

@@ -102,28 +102,36 @@ class AsStored(Factorization):
 
     def item_bytes(self, count: int, spec: Spec) -> int:
         """Return the most bytes of ``count`` examples without their labels."""
-        return packed_bytes((count, *spec.shape), self.storage)
+        return packed_bytes((count, *self.item_shape(spec)), self.storage)
 
     def stores_labels(self, spec: Spec) -> bool:
         """Whether labels are stored beside class ids: soft ones, or numbers."""
         return self.labels != "hard" or spec.task.numeric
 
-    def chosen_values(self, inputs: Tensor) -> Tensor:
+    def item_shape(self, spec: Spec) -> tuple[int, ...]:
+        """Return the shape of what is stored of one example."""
+        return spec.shape
+
+    def chosen_values(self, inputs: Tensor, spec: Spec) -> Tensor:
         """Return the values at which chosen examples start, ``n x ...``."""
         return inputs
+
+    def noise(self, count: int, spec: Spec, random: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Return the values at which examples start that see no data, ``count x ...``."""
+        return torch.randn(count, *self.item_shape(spec), generator=random, dtype=dtype)
 
     def start(self, run: Run) -> Examples:
         counts, spec = self.counts_for(run.real.counts), run.spec
         random, size = run.generator("init"), sum(counts.values())
         targets = None
         if self.init == "noise":
-            inputs = torch.randn(size, *spec.shape, generator=random, dtype=run.dtype)
+            inputs = self.noise(size, spec, random, run.dtype)
         elif self.init == "glorot":
-            inputs = torch.empty(size, *spec.shape, dtype=run.dtype)
+            inputs = torch.empty(size, *self.item_shape(spec), dtype=run.dtype)
             nn.init.xavier_uniform_(inputs.flatten(1), generator=random)
         else:
             chosen = run.real.select(as_rule(self.init), counts, random)
-            inputs = torch.cat([self.chosen_values(chosen[c].inputs.to("cpu", run.dtype)) for c in counts])
+            inputs = torch.cat([self.chosen_values(chosen[c].inputs.to("cpu", run.dtype), spec) for c in counts])
             targets = torch.cat([chosen[c].targets.cpu() for c in counts])
         owners = owners_of(counts)
         if spec.task.numeric:
@@ -153,7 +161,9 @@ class AsStored(Factorization):
         names = {self.items, "classes"} | ({"labels"} if self.stores_labels(spec) else set())
         if not names <= set(stored) <= names | self.optional():
             raise SummaryFormatError(f"{self.name} store {sorted(names)}, found {sorted(stored)}")
-        items, owners, order = stored_items(stored, self.items, spec.shape, STORAGE[self.storage], spec.num_classes)
+        items, owners, order = stored_items(
+            stored, self.items, self.item_shape(spec), STORAGE[self.storage], spec.num_classes
+        )
         soft = self.read_labels(stored, len(owners), spec)
         return self.restored(items, owners, None if soft is None else soft[order], spec, stored)
 
@@ -213,7 +223,8 @@ class StoredExamples(OwnedExamples):
     @property
     def values(self) -> nn.Parameter:
         """The learned inputs before the transform, ``n x ...``."""
-        return self.get_parameter(self._settings.items)
+        values: nn.Parameter = getattr(self, self._settings.items)
+        return values
 
     def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
         targets: Tensor = self.get_buffer("owners") if self.soft_labels is None else self.soft_labels

@@ -63,7 +63,7 @@ class GraphFeatures(AsStored):
         super().__post_init__()
         require(self.hops >= 0, f"hops must not be negative, it is {self.hops}")
 
-    def chosen_values(self, inputs: Tensor) -> Tensor:
+    def chosen_values(self, inputs: Tensor, spec: Spec) -> Tensor:
         graph, chosen = graph_of(inputs)
         return graph.sent("gcn", self.hops)[chosen]
 

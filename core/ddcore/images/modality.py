@@ -16,6 +16,7 @@ from ddcore.images.factorizations import (
     Hallucinators,
     LatentCodes,
     LinearBases,
+    LowResolution,
     MultiFormation,
     Pixels,
     Pyramid,
@@ -43,6 +44,7 @@ class Images(Modality):
     usual_augmentation: ClassVar[Augmentation] = SiameseAugmentation()
     factorizations: ClassVar[tuple[type[Factorization], ...]] = (
         MultiFormation,
+        LowResolution,
         GeneratorLatents,
         LinearBases,
         Hallucinators,

@@ -53,7 +53,7 @@ class UserRows(AsStored):
         super().__post_init__()
         require(self.labels == "hard", "the labels of users are their own rows: labels='hard'")
 
-    def chosen_values(self, inputs: Tensor) -> Tensor:
+    def chosen_values(self, inputs: Tensor, spec: Spec) -> Tensor:
         return as_dense(inputs)
 
     def stores_labels(self, spec: Spec) -> bool:

@@ -61,14 +61,14 @@ def compose(
     if name not in METHODS:
         raise UnknownNameError("matching", matching, [*FAMILIES, *METHODS])
     if isinstance(factorization, str):
-        named = {kind.replace("_", "-"): cls() for kind, cls in FACTORIZATIONS.items()}
+        named = {kind.replace("_", "-"): cls() for kind, cls in FACTORIZATIONS.items() if not cls.wraps}
         kind, bracket, settings = factorization.partition("(")
         factorization = settings_from_text(kind.replace("_", "-") + bracket + settings, named, "factorization")
         in_bytes = "uint8" in getattr(factorization, "storages", STORAGE)
         if preset == "cpu" and "storage" not in settings and in_bytes:
             factorization = override(factorization, "storage", "uint8")
     if ipc is not None:
-        factorization = override(factorization, "ipc", ipc)
+        factorization = factorization.sized(ipc)
     published = METHODS[name]
     # Of a method that counts stored numbers the matching alone is wanted. It does not depend on
     # those numbers.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddcore.errors import BudgetError
 from ddcore.parts.examples import Examples
-from ddcore.parts.ipc import largest_size
+from ddcore.parts.ipc import Ipc, largest_size
 from ddcore.parts.run import Run
 from ddcore.parts.spec import Spec
 from ddcore.settings import override
@@ -31,6 +31,8 @@ class Factorization(ABC):
     """Name of the parameter group of what is stored of each example."""
     modality: ClassVar[str | None] = None
     """The only modality whose examples it makes. None: it makes any."""
+    wraps: ClassVar[bool] = False
+    """Whether it wraps another factorization, which must be given."""
 
     @abstractmethod
     def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
@@ -50,6 +52,14 @@ class Factorization(ABC):
             kind: another modality's, whose examples are their own free parameters.
         """
         return None
+
+    def sized(self, ipc: Ipc) -> Self:
+        """Return a copy that stores another number of items per class."""
+        return override(self, "ipc", ipc)
+
+    def unit_tensors(self) -> frozenset[str]:
+        """Return the names of stored floats that lie in [0, 1]."""
+        return frozenset()
 
     def clipped(self) -> Self:
         """Return a copy whose pixels stay in [0, 1], if pixels are stored and that saves bytes.
@@ -81,8 +91,8 @@ class Factorization(ABC):
             BudgetError: one item per class takes more. The message says how many bytes it takes.
         """
 
-        def sized(ipc: int) -> Self:  # type: ignore[type-var]
-            return override(self, "ipc", ipc if ipc <= fewest else f"clip:{ipc}")
+        def sized(ipc: int) -> Self:
+            return self.sized(ipc if ipc <= fewest else f"clip:{ipc}")
 
         fewest = min(available.values())
         least: int = sized(1).max_bytes(spec, available)

@@ -13,6 +13,7 @@ from ddcore.images.factorizations.generator import (
 from ddcore.images.factorizations.hallucinators import Hallucinators
 from ddcore.images.factorizations.latent_codes import LatentCodes
 from ddcore.images.factorizations.linear_bases import LinearBases
+from ddcore.images.factorizations.low_resolution import LowResolution
 from ddcore.images.factorizations.multi_formation import MultiFormation
 from ddcore.images.factorizations.pixels import Pixels
 from ddcore.images.factorizations.pyramid import Pyramid
@@ -27,6 +28,7 @@ __all__ = [
     "Hallucinators",
     "LatentCodes",
     "LinearBases",
+    "LowResolution",
     "MultiFormation",
     "Pixels",
     "Pyramid",

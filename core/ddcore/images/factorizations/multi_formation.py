@@ -64,6 +64,9 @@ class MultiFormation(Factorization):
     def _images_for(self, available: Mapping[int, int]) -> dict[int, int]:
         return counts_within(self.ipc, available)
 
+    def unit_tensors(self) -> frozenset[str]:
+        return frozenset({"images"})
+
     def learning_rates(self) -> dict[str, float]:
         return {"images": 0.02}
 

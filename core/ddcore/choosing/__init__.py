@@ -1,0 +1,8 @@
+"""Which method, in so many bytes: measured, on validation data."""
+
+from ddcore.choosing.choose import MethodChoice, choose_method
+from ddcore.choosing.contest import Rung
+from ddcore.choosing.fitting import fitted
+from ddcore.choosing.portfolio import Candidate, codecs, portfolio, through
+
+__all__ = ["Candidate", "MethodChoice", "Rung", "choose_method", "codecs", "fitted", "portfolio", "through"]

@@ -1,0 +1,180 @@
+"""``choose_method``: the composition that serves a data set best in so many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddcore.choosing.contest import Contest, Rung
+from ddcore.choosing.portfolio import Candidate, portfolio
+from ddcore.data import load_data
+from ddcore.engine.distill import distill
+from ddcore.errors import BudgetError, SettingsError
+from ddcore.evaluation import as_protocol
+from ddcore.parts import Method, TargetData
+from ddcore.settings import require, require_counts
+from ddcore.summary import DataSummary
+from ddcore.training import Protocol
+
+HELD_OUT = 0.2
+"""Share of the training split that is validated on where the data have no validation split."""
+STORAGES_KEPT = 2
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method that was chosen, and why.
+
+    Attributes:
+        name: of the candidate.
+        method: with as many examples as the bytes hold, of the whole training split.
+        nbytes: that it stores at most.
+        rungs: what was tried, in order.
+        refused: candidates that cannot serve such data or bytes, with the reason.
+        validation_examples: on how many examples candidates were scored.
+        seconds: of the whole choice.
+    """
+
+    name: str
+    method: Method
+    nbytes: int
+    rungs: tuple[Rung, ...]
+    refused: Mapping[str, str]
+    validation_examples: int
+    seconds: float
+    seed: int
+    stopped_early: bool = False
+
+    @property
+    def runner_up(self) -> str | None:
+        """The best of those that were compared with the chosen one last, or None if none was."""
+        last = self.rungs[-1]
+        others = [name for name in last.scores if name != self.name]
+        return max(others, key=last.mean) if others else None
+
+    def record(self) -> dict[str, Any]:
+        """Return the choice as JSON data. A summary's record holds it as ``chosen``."""
+        last, second = self.rungs[-1], self.runner_up
+        return {
+            "chosen": self.name,
+            "score": round(last.mean(self.name), 3),
+            "runner_up": second,
+            "runner_up_score": None if second is None else round(last.mean(second), 3),
+            "bytes": self.nbytes,
+            "seed": self.seed,
+            "validation_examples": self.validation_examples,
+            "seconds": round(self.seconds, 1),
+            "stopped_early": self.stopped_early,
+            "rungs": [
+                {
+                    "updates": rung.updates,
+                    "runs": rung.runs,
+                    "seconds": round(rung.seconds, 1),
+                    "scores": {name: [round(v, 3) for v in values] for name, values in rung.scores.items()},
+                }
+                for rung in self.rungs
+            ],
+            "refused": dict(self.refused),
+        }
+
+    def distill(self, target: TargetData, **options: Any) -> DataSummary:
+        """Distill with the chosen method. The summary's record says how it was chosen.
+
+        Args:
+            target: the data.
+            options: those of `ddcore.distill`.
+        """
+        return self.recorded(distill(target, self.method, **options))
+
+    def recorded(self, summary: DataSummary) -> DataSummary:
+        """Return a summary whose record says how its method was chosen."""
+        return replace(summary, record={**summary.record, "chosen": self.record()})
+
+
+def choose_method(
+    target: TargetData | str | Path,
+    *,
+    nbytes: int,
+    seed: int = 0,
+    max_seconds: float | None = None,
+    network: object = None,
+    protocol: str | Protocol = "quick",
+    candidates: Sequence[Candidate] | None = None,
+    joint: bool = True,
+    device: str | torch.device = "auto",
+    progress: Callable[[str], None] | bool | None = None,
+) -> MethodChoice:
+    """Choose method, factorization and storage for so many bytes, by successive halving.
+
+    Candidates are distilled, networks are trained on them, and scored on validation data. First
+    random selection chooses the ways to store that go on; then the methods compete in these. In
+    each rung the better half goes on, with more work (Jamieson & Talwalkar 2016, arXiv:1502.07943).
+    Random selection stays to the end. Another method is taken only where its mean score is above
+    that of random selection by more than the standard error of their paired difference.
+
+    Args:
+        target: the data, their name or path. Its validation split decides; where it has none, a
+            fifth of its training split, which the final method sees again. Its test split is never
+            read.
+        nbytes: most bytes that the summary stores.
+        seed: of splits, distillation and networks.
+        max_seconds: no candidate is begun after this time. The best of those that were compared
+            last is taken.
+        network: that is trained, and that candidates are distilled on; default: the protocol's.
+        protocol: how networks are trained, but for the number of updates (`RUNGS`).
+        candidates: to choose from; default: all of `portfolio`.
+        joint: as in `portfolio`.
+        device: as in `ddcore.evaluate`.
+        progress: as in `ddcore.evaluate`.
+
+    Raises:
+        BudgetError: no candidate fits so few bytes. The message says why.
+        InputDataError: there are too few examples to hold some out.
+        SettingsError: ``max_seconds`` passed before any candidate was scored.
+    """
+    require_counts(nbytes=nbytes)
+    if isinstance(target, str | Path):
+        target = load_data(target)
+    split = target if target.validation is not None else target.with_validation(HELD_OUT, seed)
+    assert split.validation is not None
+    every = tuple(portfolio(target.spec, joint=joint).values() if candidates is None else candidates)
+    require(len(every) > 0, "there is no candidate to choose from")
+    contest = Contest(
+        split,
+        nbytes,
+        seed=seed,
+        network=network,
+        protocol=as_protocol(protocol, None),
+        device=device,
+        max_seconds=max_seconds,
+        progress=progress,
+    )
+    plain = [candidate for candidate in every if candidate.plain]
+    stored = contest.halve(plain, STORAGES_KEPT) if len(plain) > STORAGES_KEPT else plain
+    storages = {candidate.storage for candidate in stored}
+    others = [c for c in every if not c.plain and (not plain or c.joint or c.storage in storages)]
+    final = contest.halve([*stored, *others], 1, always=stored[:1])
+    if not final and contest.late:
+        raise SettingsError(
+            f"no candidate was scored within {max_seconds:g} s: give max_seconds more, or fewer candidates"
+        )
+    if not final:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(contest.refused.items())[:3])
+        raise BudgetError(f"no method of the portfolio stores {target.name} in {nbytes} bytes ({reasons})")
+    first, *selected = final
+    chosen = selected[0] if selected and not contest.beats(first, selected[0]) else first
+    return MethodChoice(
+        name=chosen.name,
+        method=contest.sized(chosen, target),
+        nbytes=nbytes,
+        rungs=tuple(contest.rungs),
+        refused=contest.refused,
+        validation_examples=len(split.validation),
+        seconds=contest.seconds,
+        seed=seed,
+        stopped_early=contest.late,
+    )

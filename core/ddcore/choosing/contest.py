@@ -1,0 +1,163 @@
+"""Successive halving of candidates on validation data."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ddcore.choosing.fitting import fitted
+from ddcore.choosing.portfolio import Candidate
+from ddcore.engine.distill import distill
+from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
+from ddcore.evaluation import evaluate
+from ddcore.ground.tally import Tally, sayer
+from ddcore.parts import Method, TargetData
+from ddcore.training import Protocol
+
+RUNGS = ((150, 0.5, 1), (300, 0.5, 1), (600, 1.0, 3))
+"""Per rung: updates of a training, share of a matching's steps, and networks."""
+BATCH = 64
+REFUSALS = (BudgetError, SettingsError, UnsupportedError, DivergenceError)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One round.
+
+    Attributes:
+        updates, runs: of the trainings that scored it.
+        scores: per candidate, the score of each network on validation data.
+        seconds: that it took.
+    """
+
+    updates: int
+    runs: int
+    scores: Mapping[str, tuple[float, ...]]
+    seconds: float
+
+    def mean(self, name: str) -> float:
+        """Return a candidate's mean score."""
+        return statistics.fmean(self.scores[name])
+
+
+class Contest:
+    """Scores candidates on the validation split of ``target``.
+
+    Attributes:
+        rungs: those that are done.
+        refused: candidates that cannot serve these data or bytes, with the reason.
+        late: whether time ran out.
+    """
+
+    def __init__(
+        self,
+        target: TargetData,
+        nbytes: int,
+        *,
+        seed: int,
+        network: object,
+        protocol: Protocol,
+        device: str | torch.device,
+        max_seconds: float | None,
+        progress: Callable[[str], None] | bool | None,
+    ) -> None:
+        self._target, self._nbytes, self._seed = target, nbytes, seed
+        self._network, self._protocol, self._device = network, protocol, device
+        self._max_seconds, self._started = max_seconds, time.monotonic()
+        self._tally = Tally(sayer(progress), 0, "candidates")
+        self._methods: dict[str, Method] = {}
+        self.rungs: list[Rung] = []
+        self.refused: dict[str, str] = {}
+        self.late = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the contest began."""
+        return time.monotonic() - self._started
+
+    def halve(self, candidates: Sequence[Candidate], kept: int, always: Sequence[Candidate] = ()) -> list[Candidate]:
+        """Return the best candidates, the best first.
+
+        Args:
+            candidates: that compete.
+            kept: how many are returned, ``always`` not counted.
+            always: those of them that go through all rungs, and stand at the end of the result if
+                they are not among the best.
+        """
+        standing, compared = list(candidates), False
+        for place, (updates, share, runs) in enumerate(RUNGS):
+            last = place == len(RUNGS) - 1
+            if len(standing) <= kept + len(always) and not last:
+                continue
+            scored = self._rung(standing, updates, share, runs)
+            if self.late and compared:
+                self.rungs.pop()  # it is incomplete: the last one counts
+                break
+            compared = True
+            standing = sorted((c for c in standing if c.name in scored.scores), key=lambda c: -scored.mean(c.name))
+            best = standing[: kept if last else max(kept, math.ceil(len(standing) / 2))]
+            standing = best + [c for c in always if c not in best and c.name in scored.scores]
+            if self.late:
+                break
+        return standing
+
+    def sized(self, candidate: Candidate, target: TargetData) -> Method:
+        """Return the candidate's method, with as many examples as the bytes hold."""
+        return fitted(candidate.build(), target, self._nbytes, seed=self._seed)
+
+    def beats(self, one: Candidate, other: Candidate) -> bool:
+        """Whether one is above another by more than the standard error of the difference.
+
+        The difference is paired, network by network.
+        """
+        scores = self.rungs[-1].scores
+        if one.name not in scores or other.name not in scores:
+            return other.name not in scores
+        differences = [a - b for a, b in zip(scores[one.name], scores[other.name], strict=True)]
+        error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+        return statistics.fmean(differences) > error
+
+    def _rung(self, standing: Sequence[Candidate], updates: int, share: float, runs: int) -> Rung:
+        started, scores = time.monotonic(), {}
+        self._tally.expect(len(standing))
+        for candidate in standing:
+            if self._max_seconds is not None and self.seconds > self._max_seconds:
+                self.late = True
+                break
+            try:
+                scores[candidate.name] = self._score(candidate, updates, share, runs)
+            except REFUSALS as error:
+                self.refused[candidate.name] = str(error)
+                self._tally.done(f"{candidate.name} does not serve")
+            else:
+                self._tally.done(f"{candidate.name} {statistics.fmean(scores[candidate.name]):.2f}")
+        rung = Rung(updates, runs, scores, time.monotonic() - started)
+        self.rungs.append(rung)
+        return rung
+
+    def _score(self, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
+        if candidate.name not in self._methods:
+            self._methods[candidate.name] = self.sized(candidate, self._target)
+        method = self._methods[candidate.name]
+        if method.matching is not None and self._network is not None:
+            method = method.on_networks(self._network)
+        steps = method.steps if method.matching is None else max(1, round(share * method.steps))
+        summary = distill(self._target, method, seed=self._seed, steps=steps, device=self._device, progress=False)
+        training = replace(self._protocol.training, updates={1: updates}, batch_size=BATCH)
+        protocol = replace(self._protocol, name=f"{self._protocol.name}[updates={updates}]", training=training)
+        report = evaluate(
+            summary,
+            self._target,
+            networks=self._network,
+            protocol=protocol,
+            runs=runs,
+            seed=self._seed,
+            device=self._device,
+            split="validation",
+        )
+        return report.results[0].values

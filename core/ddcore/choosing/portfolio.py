@@ -1,0 +1,118 @@
+"""The compositions among which ``choose_method`` chooses: methods times ways to store examples.
+
+Everything here is a public constant. It was set on the digits and on part of MNIST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ddcore.coresets import as_rule
+from ddcore.factorization import Compressed
+from ddcore.images import ImageSpec, LowResolution
+from ddcore.methods import build_method, compose
+from ddcore.parts import RULES, Method, Spec
+from ddcore.settings import override
+
+AS_STORED = "as stored"
+SELECTIONS = ("random", "herding", "k_means")
+MATCHINGS = ("dm",)
+JOINT = ("linba",)
+"""Methods whose examples are learned for the task of all classes together."""
+LEVELS = (2, 4, 16)
+SHARES = (1.0, 0.7, 0.5)
+"""Sides of stored images, as shares of the data's."""
+SMALLEST = 8
+"""Pixels along a side. Smaller images are not tried."""
+STEPS = 100
+REAL_BATCH = 64
+LEARNING_RATE = 0.005
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A composition.
+
+    Attributes:
+        name: such as ``dm (14 px, 2 levels)``.
+        rule: the method's name alone.
+        storage: how examples are stored, in words.
+        build: returns the method, of any size.
+    """
+
+    name: str
+    rule: str
+    storage: str
+    build: Callable[[], Method]
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is random selection."""
+        return self.rule == "random"
+
+    @property
+    def joint(self) -> bool:
+        """Whether its examples are learned for the task of all classes together."""
+        return self.rule in JOINT
+
+
+def codecs(spec: Spec) -> dict[str, Compressed]:
+    """Return ways to compress such data, by name: sizes of images times levels of grey or colour.
+
+    Data that are not images have none.
+    """
+    if not isinstance(spec, ImageSpec):
+        return {}
+    rows = spec.shape[1]
+    sizes = sorted({max(min(SMALLEST, rows), round(share * rows)) for share in SHARES}, reverse=True)
+    return {
+        f"{size} px, {levels} levels": Compressed(LowResolution(ipc=1, size=size), levels=levels)
+        for size in sizes
+        for levels in LEVELS
+    }
+
+
+def through(rule: str, codec: Compressed) -> Method:
+    """Return a method by its name whose examples are stored by ``codec``.
+
+    A selection rule keeps its settings. A matching takes `STEPS` steps.
+    """
+    if rule in RULES:
+        chosen = build_method(rule, ipc=1, preset="cpu")
+        return replace(chosen, factorization=override(codec, "of.init", as_rule(rule)))
+    method = compose(rule, codec, preset="cpu").with_steps(STEPS)
+    for path, value in (
+        ("matching.real_batch", REAL_BATCH),
+        ("optimiser.group_learning_rates", {codec.of.items: LEARNING_RATE}),
+    ):
+        method = override(method, path, value)
+    return method
+
+
+def portfolio(spec: Spec, *, joint: bool = True) -> dict[str, Candidate]:
+    """Return the compositions to choose from, by name.
+
+    Args:
+        spec: public facts of the data.
+        joint: whether all classes are distilled together. Else methods that need them together
+            (`JOINT`) are left out: those of a client or of an experience see a few classes.
+    """
+    rules = (*SELECTIONS, *MATCHINGS, *(JOINT if joint and isinstance(spec, ImageSpec) else ()))
+    found = [
+        Candidate(rule, rule, AS_STORED, lambda rule=rule: _as_stored(rule, spec))  # type: ignore[misc]
+        for rule in rules
+    ]
+    found += [
+        Candidate(f"{rule} ({words})", rule, words, lambda rule=rule, codec=codec: through(rule, codec))  # type: ignore[misc]
+        for words, codec in codecs(spec).items()
+        for rule in rules
+        if rule not in JOINT
+    ]
+    return {candidate.name: candidate for candidate in found}
+
+
+def _as_stored(rule: str, spec: Spec) -> Method:
+    """Return a method as its preset for processors stores examples; images in a byte per number."""
+    storage = "uint8" if isinstance(spec, ImageSpec) else None
+    return build_method(rule, ipc=1, preset="cpu", target=spec, storage=storage, clip=storage is not None)

@@ -1,0 +1,288 @@
+"""`Compressed`: what another factorization stores, on few levels and entropy-coded."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ddcore.errors import BudgetError, SummaryFormatError, UnknownNameError, UnsupportedError
+from ddcore.factorization.coded import code_of, decoded
+from ddcore.factorization.rate import STEPS_AT_ONCE, lower_rate, rate_of
+from ddcore.factorization.span import UNIT, Span
+from ddcore.parts import FACTORIZATIONS, Batch, Context, Examples, Factorization, Run, Spec
+from ddcore.settings import override, require
+
+EXPECTED_SHARE = 0.4
+"""Bits per number that are expected before any data are seen, as a share of log2 of the levels.
+
+Real digits and photographs at 4 to 16 levels take .2 to .7 of it. A cap of bytes holds in any case.
+"""
+FULLEST = 0.999
+"""How much of its bytes a code that has to be made smaller aims at."""
+MAX_ROUNDS = 200
+ROUNDS_WHEN_WRITTEN = 50
+FADING = 0.95
+"""By what numbers are multiplied where smoothing alone saves no more bytes."""
+
+
+@dataclass(frozen=True)
+class Compressed(Factorization):
+    r"""Quantises and entropy-codes what another factorization stores, and trains through it.
+
+    A stored number :math:`x` of a span :math:`[a, b]` becomes one of :math:`L` levels,
+    :math:`q = \mathrm{round}((L - 1)(x - a)/(b - a))`. Examples are decoded from the quantised
+    numbers also while they are trained; the gradient passes through the rounding as if it were not
+    there (straight through; Bengio et al. 2013, arXiv:1308.3432). Levels are coded by adaptive
+    arithmetic coding (`ddcore.ground.entropy_coder`), so that bytes are known exactly when they
+    are written.
+
+    With ``nbytes`` no more than these are ever stored. Where an update would need more, the
+    proximal step of a rate term follows it: gradient steps on
+    :math:`R = \sum_i \log_2(1 + |q_i - (q_{left} + q_{up})/2|)`, an estimate of the code's length,
+    until it fits.
+
+    Attributes:
+        of: any factorization that stores floats. Its resolution is its own: `LowResolution`,
+            `MultiFormation`, bases, frequencies. Its own storage does not matter.
+        levels: per number, 2 to 256.
+        nbytes: most bytes of the codes; None: as many as they take.
+    """
+
+    of: Factorization
+    levels: int = 16
+    nbytes: int | None = None
+    name: ClassVar[str] = "compressed"
+    wraps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.of, Factorization), f"of must be a factorization, not {type(self.of).__name__}")
+        require(not isinstance(self.of, Compressed), "what is compressed cannot be compressed again: give its own `of`")
+        require(type(self.levels) is int and 2 <= self.levels <= 256, f"levels must lie in 2..256, not {self.levels}")
+        require(self.nbytes is None or self.nbytes >= 1, f"nbytes must be at least 1, not {self.nbytes}")
+        if getattr(self.of, "storage", "float32") != "float32":
+            object.__setattr__(self, "of", override(self.of, "storage", "float32"))
+        object.__setattr__(self, "items", self.of.items)
+        object.__setattr__(self, "modality", self.of.modality)
+        object.__setattr__(self, "labels", getattr(self.of, "labels", "hard"))
+
+    def counts_for(self, available: Mapping[int, int]) -> dict[int, int]:
+        return self.of.counts_for(available)
+
+    def sized(self, ipc: Any) -> Compressed:
+        return replace(self, of=self.of.sized(ipc))
+
+    def as_kind(self, kind: type[Factorization]) -> Factorization | None:
+        inner = self.of.as_kind(kind)
+        return None if inner is None else replace(self, of=inner)
+
+    def learning_rates(self) -> dict[str, float]:
+        return self.of.learning_rates()
+
+    def asks(self) -> frozenset[str]:
+        return self.of.asks()
+
+    def max_bytes(self, spec: Spec, available: Mapping[int, int]) -> int:
+        if self.nbytes is not None:
+            return self.nbytes
+        # Of a float of four bytes, no bit of a level costs more than nine bits; a head is added.
+        bits = max(1, (self.levels - 1).bit_length())
+        return math.ceil(self.of.max_bytes(spec, available) * max(1.0, bits * 9 / 32)) + 256
+
+    def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Compressed:
+        """Return a copy that stores at most ``nbytes``, and as many examples as should fit.
+
+        No data are seen: `EXPECTED_SHARE` of the levels' bits are supposed for each number.
+        `ddcore.fitted` measures it.
+        """
+        bits = max(1.0, math.log2(self.levels)) * EXPECTED_SHARE
+        raw = self.of.within(max(1, int(nbytes * 32 / bits)), spec, available)
+        return replace(self, of=raw, nbytes=nbytes)
+
+    def start(self, run: Run) -> Examples:
+        made = CompressedExamples(self, self.of.start(run))
+        if self.nbytes is not None:
+            made.fit()
+        return made
+
+    def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> CompressedExamples:
+        read = {name: decoded(name, code, self.levels) for name, code in stored.items()}
+        of = self.of.restore({name: tensor for name, (tensor, _) in read.items()}, spec)
+        return CompressedExamples(self, of, {name: span for name, (_, span) in read.items()})
+
+    def decoder(self) -> dict[str, Any]:
+        return {"levels": self.levels, "of": {"name": self.of.name, **self.of.decoder()}}
+
+    @classmethod
+    def from_decoder(cls, settings: Mapping[str, Any]) -> Compressed:
+        if set(settings) != {"levels", "of"} or not isinstance(settings["of"], Mapping):
+            raise SummaryFormatError(f"compressed records levels and of, found {sorted(settings)[:5]}")
+        inner = dict(settings["of"])
+        kind = FACTORIZATIONS.get(str(inner.pop("name", None)))
+        if kind is None or kind is cls:
+            raise UnknownNameError("factorization", str(settings["of"].get("name"))[:40], FACTORIZATIONS)
+        return cls(kind.from_decoder(inner), levels=settings["levels"])
+
+    def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
+        raise UnsupportedError(f"what is compressed to {self.levels} levels has no {to}: choose levels instead")
+
+
+class CompressedExamples(Examples):
+    """Examples of another factorization, decoded from quantised numbers."""
+
+    def __init__(self, settings: Compressed, of: Examples, spans: Mapping[str, Span | None] | None = None) -> None:
+        super().__init__()
+        self._settings, self._of, self._spans = settings, of, dict(spans or {})
+        self.counts = of.counts
+        self.draws_when_decoded = of.draws_when_decoded  # type: ignore[misc]
+        unit = settings.of.unit_tensors()
+        stored = {name: t for name, t in of.stored().items() if t.is_floating_point()}
+        self._units: dict[str, bool] = {}
+        """Of each trained parameter that is stored: whether its numbers lie in [0, 1]."""
+        grouped = {id(p) for group in of.groups().values() for p in group}
+        for place, parameter in of.named_parameters():
+            same = [name for name, t in stored.items() if _same(parameter, t)]
+            if same and id(parameter) in grouped:
+                self._units[place] = same[0] in unit
+        self.register_buffer("allowed", torch.tensor(math.inf))
+
+    def indices_of(self, class_id: int) -> Tensor:
+        return self._of.indices_of(class_id)
+
+    def draw(
+        self, classes: Sequence[int], count: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self._of.draw(classes, count, generator)
+
+    def decode(self, indices: Tensor | None = None, generator: torch.Generator | None = None) -> Batch:
+        quantised = {f"of.{place}": self._quantised(place, p) for place, p in self._coded().items()}
+        batch: Batch = functional_call(_Decoding(self._of), quantised, (indices, generator))
+        return batch
+
+    def begin(self, run: Context) -> None:
+        self._of.begin(run)
+
+    def penalty(self, run: Context) -> Tensor | None:
+        return self._of.penalty(run)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        return self._of.groups()
+
+    def assign_labels(self, labels: Tensor) -> None:
+        self._of.assign_labels(labels)
+
+    def after_step(self, step: int) -> None:
+        self._of.after_step(step)
+        if self._settings.nbytes is not None:
+            self._lower(self.get_buffer("allowed"))
+
+    def stored(self, storage: str | None = None) -> dict[str, Tensor]:
+        if storage not in (None, "float32"):
+            raise UnsupportedError(f"what is compressed has no {storage}: choose levels instead")
+        codes = self._codes()
+        if _bytes(codes) <= self._most:
+            return codes
+        written = copy.deepcopy(self)
+        return written.fit()
+
+    def fit(self) -> dict[str, Tensor]:
+        """Lower the rate until the codes take no more than the bytes that are allowed. Return them.
+
+        Raises:
+            BudgetError: also examples of one colour take more.
+        """
+        for _ in range(MAX_ROUNDS):
+            codes, rate = self._codes(), self._rate()
+            size = _bytes(codes)
+            self.get_buffer("allowed").fill_(rate * self._most / size)
+            if size <= self._most:
+                return codes
+            lowered = self._lower(rate * min(0.995, FULLEST * self._most / size), rounds=ROUNDS_WHEN_WRITTEN)
+            if not lowered and self._rate() > 0.99 * rate:
+                self._fade()
+        raise BudgetError(
+            f"{self._most} bytes do not hold {sum(self.counts.values())} examples, however few details they have: "
+            "store fewer, or give more bytes"
+        )
+
+    @property
+    def _most(self) -> float:
+        return math.inf if self._settings.nbytes is None else self._settings.nbytes
+
+    def _coded(self) -> dict[str, nn.Parameter]:
+        held = dict(self._of.named_parameters())
+        return {place: held[place] for place in self._units}
+
+    def _span(self, place: str, parameter: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        if self._units[place]:
+            return UNIT
+        low, high = parameter.detach().aminmax()
+        return low, torch.where(high > low, high, low + 1)
+
+    def _places(self, place: str, parameter: Tensor) -> Tensor:
+        """Return the levels of a parameter; the gradient passes through the rounding."""
+        low, high = self._span(place, parameter)
+        exact = (parameter - low) * ((self._settings.levels - 1) / (high - low))
+        rounded: Tensor = exact.detach().round().clamp(0, self._settings.levels - 1)
+        return exact + (rounded - exact).detach()
+
+    def _quantised(self, place: str, parameter: Tensor) -> Tensor:
+        low, high = self._span(place, parameter)
+        return self._places(place, parameter) * ((high - low) / (self._settings.levels - 1)) + low
+
+    def _rate(self) -> float:
+        with torch.no_grad():
+            return float(sum(rate_of(self._places(place, p)) for place, p in self._coded().items()))
+
+    def _lower(self, most: Tensor | float, rounds: int = STEPS_AT_ONCE) -> bool:
+        coded = self._coded()
+        spans = [self._span(place, p) for place, p in coded.items()]
+        widths = [(high - low) / (self._settings.levels - 1) for low, high in spans]
+        done = lower_rate(
+            list(coded.values()), lambda: [self._places(*entry) for entry in coded.items()], widths, most, rounds
+        )
+        self._clamp()
+        return done
+
+    def _fade(self) -> None:
+        """Move every number towards its lowest level. In the end all are equal."""
+        with torch.no_grad():
+            for place, parameter in self._coded().items():
+                low, _ = self._span(place, parameter)
+                parameter.sub_(low).mul_(FADING).add_(low)
+
+    def _clamp(self) -> None:
+        with torch.no_grad():
+            for place, parameter in self._coded().items():
+                if self._units[place]:
+                    parameter.clamp_(0, 1)
+
+    def _codes(self) -> dict[str, Tensor]:
+        unit, levels = self._settings.of.unit_tensors(), self._settings.levels
+        held = self._of.stored().items()
+        return {name: code_of(t, levels, unit=name in unit, span=self._spans.get(name)) for name, t in held}
+
+
+def _bytes(codes: Mapping[str, Tensor]) -> int:
+    return sum(len(code) for code in codes.values())
+
+
+class _Decoding(nn.Module):
+    """Decodes examples as a call, so that their parameters can be replaced in it."""
+
+    def __init__(self, of: Examples) -> None:
+        super().__init__()
+        self.of = of
+
+    def forward(self, indices: Tensor | None, generator: torch.Generator | None) -> Batch:
+        return self.of.decode(indices, generator)
+
+
+def _same(parameter: Tensor, stored: Tensor) -> bool:
+    return parameter.shape == stored.shape and torch.equal(parameter.detach().cpu().to(stored.dtype), stored)

@@ -1,0 +1,101 @@
+"""``--method auto`` and ``--codec`` of ``ddapps distill``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import ddcore as dd
+from ddapps.cli.arguments import say
+from ddcore.choosing import MethodChoice, through
+from ddcore.errors import OutputExistsError, SettingsError
+from ddcore.factorization import Compressed
+from ddcore.images import ImageSpec, LowResolution
+
+AUTO = "auto"
+NOT_WITH_AUTO = (
+    "matching",
+    "factorization",
+    "storage",
+    "labels",
+    "teacher",
+    "experts",
+    "codec",
+    "ratio",
+    "users",
+    "set",
+)
+"""Options that say what ``auto`` chooses."""
+
+
+def codec(text: str) -> tuple[int, int]:
+    """Return rows and levels of ``14x4``."""
+    rows, cross, levels = text.partition("x")
+    if not (cross and rows.isdecimal() and levels.isdecimal()):
+        raise argparse.ArgumentTypeError(f"rows x levels, such as 14x4, not {text!r}")
+    return int(rows), int(levels)
+
+
+def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
+    """Choose a method for the bytes that the options name, and say which.
+
+    Raises:
+        SettingsError: bytes are missing, or an option says what is to be chosen.
+    """
+    told = [f"--{word}" for word in NOT_WITH_AUTO if getattr(options, word, None)]
+    if told:
+        raise SettingsError(f"{' and '.join(told)} say what --method auto chooses: leave them out, or name a method")
+    choice = dd.choose_method(
+        target,
+        nbytes=_bytes(options),
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+        network=options.network,
+        device=options.device,
+        progress=None if options.quiet else say,
+    )
+    record = choice.record()
+    beside = f"; next: {record['runner_up']}, {record['runner_up_score']:.2f}" if choice.runner_up else ""
+    print(
+        f"auto: {choice.name}, {record['score']:.2f} on {choice.validation_examples} validation examples{beside} "
+        f"({choice.seconds:.0f} s)"
+    )
+    return choice
+
+
+def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) -> bool:
+    """Whether ``out`` holds the summary that these words chose.
+
+    Raises:
+        OutputExistsError: it holds another.
+    """
+    if not (out / "config.json").exists():
+        return False
+    record = dd.DataSummary.load(out).record
+    chosen = record.get("chosen")
+    wanted = {"bytes": _bytes(options), "seed": options.seed}
+    if not isinstance(chosen, dict) or any(chosen.get(key) != value for key, value in wanted.items()):
+        raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
+    if record.get("data_sha256") != target.fingerprint():
+        raise OutputExistsError(f"{out} holds a summary of other data: choose another --out, or pass --overwrite")
+    return True
+
+
+def coded(options: argparse.Namespace, target: dd.TargetData | dd.Spec, budget: dd.Budget | None) -> dd.Method:
+    """Return the method that the options name, through the codec that they name.
+
+    Raises:
+        SettingsError: the data are no images, or are not at hand to measure bytes on.
+    """
+    if not isinstance(target, dd.TargetData) or not isinstance(target.spec, ImageSpec):
+        raise SettingsError("--codec is of images that are at hand: leave it out")
+    rows, levels = options.codec
+    wrapped = Compressed(LowResolution(ipc=options.ipc or 10, size=rows), levels=levels)
+    method = through(options.method or "dm", wrapped)
+    return method if budget is None else dd.fitted(method, target, budget.bytes, seed=options.seed)
+
+
+def _bytes(options: argparse.Namespace) -> int:
+    if getattr(options, "bytes", None) is None:
+        raise SettingsError("--method auto chooses what serves best in so many bytes: give --bytes, such as 2560")
+    return dd.Budget.parse(options.bytes).bytes

@@ -1,0 +1,135 @@
+"""The choice: never by test data, never below random selection, within its bytes and its time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import ddcore as dd
+from ddcore.choosing import Candidate, codecs, contest
+from ddcore.errors import BudgetError, SettingsError
+from ddcore.factorization import Compressed
+from ddcore.images import LowResolution
+from ddcore.parts import Split
+
+NETWORK = "convnet(width=4)"
+
+
+@pytest.fixture(autouse=True)
+def short_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "RUNGS", ((20, 0.5, 1), (40, 1.0, 3)))
+
+
+def candidate(rule: str, storage: str = "8 px, 4 levels", levels: int = 4, size: int = 8) -> Candidate:
+    codec = Compressed(LowResolution(ipc=1, size=size), levels=levels)
+    return Candidate(f"{rule} ({storage})", rule, storage, lambda: dd.choosing.through(rule, codec))
+
+
+def garbage() -> Candidate:
+    """A method whose examples are noise."""
+    noise = Compressed(LowResolution(ipc=1, size=8, init="noise"), levels=4)
+    return Candidate("noise", "noise", "8 px, 4 levels", lambda: replace(dd.methods.random(ipc=1), factorization=noise))
+
+
+def test_the_best_on_validation_data_is_taken_and_the_record_says_why(few_digits: dd.TargetData) -> None:
+    found = dd.choose_method(
+        few_digits, nbytes=300, network=NETWORK, candidates=[candidate("random"), garbage(), candidate("k_means")]
+    )
+    record = found.record()
+    assert json.loads(json.dumps(record)) == record
+    assert record["chosen"] == found.name != "noise"
+    assert record["validation_examples"] == 24 and record["bytes"] == 300
+    assert set(record["rungs"][0]["scores"]) == {"random (8 px, 4 levels)", "noise", "k_means (8 px, 4 levels)"}
+    assert record["rungs"][0]["scores"]["noise"][0] < record["score"]
+    assert record["runner_up"] in record["rungs"][-1]["scores"] and record["runner_up"] != record["chosen"]
+    summary = found.distill(few_digits, progress=False)
+    assert 0.7 * 300 < summary.stored_bytes <= 300
+    assert summary.record["chosen"] == record
+
+
+def test_random_selection_stays_where_nothing_is_above_it(few_digits: dd.TargetData) -> None:
+    found = dd.choose_method(
+        few_digits, nbytes=300, network=NETWORK, candidates=[candidate("random"), garbage(), garbage()]
+    )
+    assert found.name == "random (8 px, 4 levels)"
+
+
+def test_test_data_are_never_read(few_digits: dd.TargetData) -> None:
+    assert few_digits.test is not None
+    others = replace(few_digits, test=Split(255 - few_digits.test.inputs, few_digits.test.targets.flip(0)))
+    one, other = (
+        dd.choose_method(target, nbytes=300, network=NETWORK, candidates=[candidate("random"), candidate("herding")])
+        for target in (few_digits, others)
+    )
+    assert [rung.scores for rung in one.rungs] == [rung.scores for rung in other.rungs]
+
+
+def test_the_validation_split_of_the_data_decides_where_there_is_one(few_digits: dd.TargetData) -> None:
+    target = few_digits.with_validation(0.5, seed=3)
+    found = dd.choose_method(
+        target, nbytes=300, network=NETWORK, candidates=[candidate("random"), candidate("herding")]
+    )
+    assert found.record()["validation_examples"] == len(target.validation) == 60  # type: ignore[arg-type]
+    largest = found.method.factorization.counts_for(target.counts())
+    assert max(largest.values()) <= 20
+
+
+def test_too_few_bytes_or_seconds_say_so(few_digits: dd.TargetData) -> None:
+    with pytest.raises(BudgetError, match=r"in 5 bytes \(random .*: "):
+        dd.choose_method(few_digits, nbytes=5, network=NETWORK, candidates=[candidate("random"), candidate("herding")])
+    with pytest.raises(SettingsError, match="max_seconds more"):
+        dd.choose_method(
+            few_digits, nbytes=300, max_seconds=1e-9, network=NETWORK, candidates=[candidate("random"), candidate("dm")]
+        )
+    with pytest.raises(SettingsError, match="no candidate"):
+        dd.choose_method(few_digits, nbytes=300, candidates=[])
+
+
+def test_time_that_runs_out_leaves_the_best_so_far(few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(float(i) for i in range(10_000))
+    monkeypatch.setattr(contest.time, "monotonic", lambda: next(clock))
+    found = dd.choose_method(
+        few_digits,
+        nbytes=300,
+        max_seconds=40,
+        network=NETWORK,
+        candidates=[candidate("random"), candidate("herding"), garbage(), candidate("k_means")],
+    )
+    assert found.stopped_early and found.name != "noise"
+
+
+def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
+    names = dd.portfolio(few_digits.spec)
+    storages = codecs(few_digits.spec)
+    assert {f"{rule} ({words})" for rule in ("random", "herding", "k_means", "dm") for words in storages} < set(names)
+    assert "linba" in names and "linba" not in dd.portfolio(few_digits.spec, joint=False)
+    for name, entry in names.items():
+        method = dd.fitted(entry.build(), few_digits, 400)
+        assert method.factorization.max_bytes(few_digits.spec, few_digits.counts()) <= 400, name
+
+
+def test_portfolios_of_other_data_have_what_serves_them() -> None:
+    iris = dd.load_data("iris")
+    assert set(dd.portfolio(iris.spec)) == {"random", "herding", "k_means", "dm"}
+
+
+def test_fitted_holds_as_many_as_fit_and_keeps_the_limit(few_digits: dd.TargetData) -> None:
+    codec = Compressed(LowResolution(ipc=1, size=8), levels=4)
+    method = dd.fitted(dd.choosing.through("random", codec), few_digits, 300)
+    kept = method.factorization
+    assert isinstance(kept, Compressed) and kept.nbytes == 300
+    (ipc,) = set(kept.counts_for(few_digits.counts()).values())
+
+    def size(ipc: int) -> int:
+        free = replace(method, factorization=replace(kept, nbytes=None).sized(ipc))
+        return dd.distill(few_digits, free, progress=False).stored_bytes
+
+    assert size(ipc) <= 300 < 1.1 * size(ipc + 1)
+    plain = dd.fitted(dd.methods.random(ipc=1), few_digits, 300)
+    assert plain == dd.Budget(300).fit(dd.methods.random(ipc=1), few_digits)
+    with pytest.raises(BudgetError, match="one compressed item per class, which takes"):
+        dd.fitted(dd.choosing.through("random", codec), few_digits, 8)
+    with pytest.raises(SettingsError, match="fill"):
+        dd.fitted(method, few_digits, 300, fill=0.5)

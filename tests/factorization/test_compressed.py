@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import ddcore as dd
+from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, UnsupportedError
+from ddcore.factorization import Compressed
+from ddcore.factorization.coded import code_of, decoded
+from ddcore.factorization.rate import lower_rate, rate_of
+from ddcore.ground.entropy_coder import Grid, encode
+from ddcore.images import LinearBases, LowResolution, MultiFormation, Pixels
+from ddcore.summary import DataSummary
+from tests.factorization.contract import FactorizationContract, run_on
+
+
+class CompressedContract(FactorizationContract):
+    """What a code takes is bounded before it is written, and known when it is."""
+
+    def test_bytes_are_known_before(self, examples: dd.parts.Examples, few_digits: dd.TargetData) -> None:
+        stored = sum(len(code) for code in examples.stored().values())
+        assert 0 < stored <= self.factorization.max_bytes(few_digits.spec, few_digits.counts())
+
+    @pytest.mark.parametrize("more", [0, 40])
+    def test_a_budget_is_used_and_never_exceeded(self, few_digits: dd.TargetData, more: int) -> None:
+        nbytes = 150 + more
+        sized = self.factorization.within(nbytes, few_digits.spec, few_digits.counts())
+        assert sized.max_bytes(few_digits.spec, few_digits.counts()) == nbytes
+        stored = sized.start(run_on(few_digits)).stored()
+        assert sum(len(code) for code in stored.values()) <= nbytes
+
+
+class TestSmallImages(CompressedContract):
+    any_shape = True
+    factorization = Compressed(LowResolution(ipc=2, size=4), levels=4)
+
+
+class TestPixels(CompressedContract):
+    factorization = Compressed(Pixels(ipc=2), levels=16)
+
+
+class TestTiles(CompressedContract):
+    factorization = Compressed(MultiFormation(ipc=2, storage="uint8"), levels=3)
+
+
+class TestBases(CompressedContract):
+    factorization = Compressed(LinearBases(ipc=4, bases=2, factor=1), levels=64)
+
+    @pytest.mark.parametrize("more", [300, 500])
+    def test_a_budget_is_used_and_never_exceeded(self, few_digits: dd.TargetData, more: int) -> None:
+        sized = self.factorization.within(more, few_digits.spec, few_digits.counts())
+        stored = sized.start(run_on(few_digits)).stored()
+        assert sum(len(code) for code in stored.values()) <= more
+
+
+def test_examples_lie_on_levels_while_they_are_trained(few_digits: dd.TargetData) -> None:
+    examples = Compressed(LowResolution(ipc=2, size=8), levels=5).start(run_on(few_digits))
+    (images,) = examples.groups()["images"]
+    with torch.no_grad():
+        images.add_(0.03).clamp_(0, 1)
+    shown = few_digits.spec.normalisation.invert(examples.decode().inputs)
+    assert torch.allclose(shown * 4, (shown * 4).round(), atol=1e-4)
+    assert torch.allclose(shown, (images * 4).round() / 4, atol=1e-4)
+
+
+def test_gradients_pass_the_rounding_as_if_it_were_not_there(few_digits: dd.TargetData) -> None:
+    plain, coded = LowResolution(ipc=2, size=4), Compressed(LowResolution(ipc=2, size=4), levels=4)
+    found = []
+    for settings in (plain, coded):
+        examples = settings.start(run_on(few_digits))
+        (images,) = examples.groups()["images"]
+        (gradient,) = torch.autograd.grad((examples.decode().inputs * torch.arange(64).view(8, 8)).sum(), images)
+        found.append(gradient)
+    assert torch.allclose(found[0], found[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("nbytes", [120, 200])
+def test_a_run_never_stores_more_than_its_bytes(few_digits: dd.TargetData, nbytes: int, tmp_path: Path) -> None:
+    codec = Compressed(LowResolution(ipc=12, size=8), levels=4, nbytes=nbytes)
+    free = replace(codec, nbytes=None).start(run_on(few_digits)).stored()
+    assert sum(len(code) for code in free.values()) > nbytes
+    method = dd.methods.compose("dm", codec, preset="cpu").on_networks("convnet(width=4)").with_steps(3)
+    summary = dd.distill(few_digits, dd.override(method, "matching.real_batch", 8), progress=False)
+    assert 0.8 * nbytes < summary.stored_bytes <= nbytes
+    summary.save(tmp_path / "s")
+    again = DataSummary.load(tmp_path / "s")
+    assert torch.equal(again.tensors()[0], summary.tensors()[0]) and again.stored_bytes == summary.stored_bytes
+
+
+def test_less_rate_means_fewer_bytes_and_leaves_what_is_flat(few_digits: dd.TargetData) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.nn.Parameter(torch.rand(4, 1, 8, 8, generator=generator))
+    before = rate_of(image.detach() * 3)
+    assert lower_rate([image], lambda: [image * 3], [1 / 3], 0.5 * before, rounds=500)
+    assert float(rate_of(image.detach() * 3)) <= 0.5 * float(before)
+    assert float(rate_of(torch.zeros(2, 1, 4, 4))) == 0.0
+    rounded = (image.detach().clamp(0, 1) * 3).round() / 3
+    noise = torch.rand(4, 1, 8, 8, generator=generator)
+    assert len(code_of(rounded, 4, unit=True)) < len(code_of(noise, 4, unit=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_whole_numbers_are_kept_as_they_are(dtype: torch.dtype) -> None:
+    numbers = torch.tensor([0, 1, 250, 3]).to(dtype) * (1 if dtype == torch.uint8 else 70_000)
+    assert torch.equal(decoded("classes", code_of(numbers, 4, unit=False), 4)[0], numbers)
+
+
+def test_hostile_codes_are_refused() -> None:
+    huge = bytes([0, 2, 255, 255, 255, 127, 255, 255, 3, 1, 2, 3])
+    levels = bytes([0, 1, 3]) + encode([7, 7, 7], Grid.of((3,)), 8)
+    for code, reason in (
+        (huge, "cannot hold so many"),
+        (bytes([9, 1, 1, 0]), "no code of a tensor"),
+        (bytes([0, 4, 1]), "ends before"),
+        (bytes([1, 1, 1]) + bytes(4) + b"\x00\x00\xc0\x7f" + b"\x01", "span"),
+    ):
+        with pytest.raises(SummaryFormatError, match=reason):
+            decoded("images", torch.tensor(list(code), dtype=torch.uint8), 16)
+    with pytest.raises(SummaryFormatError, match="level"):
+        decoded("images", torch.tensor(list(levels), dtype=torch.uint8), 5)
+
+
+def test_too_few_bytes_are_refused_before_the_run(few_digits: dd.TargetData) -> None:
+    with pytest.raises(BudgetError, match="10 bytes do not hold 6 examples"):
+        Compressed(LowResolution(ipc=2, size=4), nbytes=10).start(run_on(few_digits))
+
+
+def test_wrong_settings_say_what_to_do() -> None:
+    coded = Compressed(Pixels(ipc=1))
+    for settings in ({"levels": 1}, {"levels": 257}, {"nbytes": 0}):
+        with pytest.raises(SettingsError, match=next(iter(settings))):
+            replace(coded, **settings)
+    with pytest.raises(SettingsError, match="again"):
+        Compressed(coded)
+    with pytest.raises(UnsupportedError, match="levels"):
+        coded.quantize({}, None, "uint8")  # type: ignore[arg-type]
+
+
+def test_classes_keep_their_sizes_and_items_their_name() -> None:
+    coded = Compressed(MultiFormation(ipc=2, factor=2))
+    assert coded.counts_for({0: 20, 3: 20}) == {0: 8, 3: 8}
+    assert (coded.items, coded.modality, coded.sized(5).counts_for({0: 20})) == ("examples", "images", {0: 20})
