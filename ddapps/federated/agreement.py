@@ -25,7 +25,7 @@ HEADERS = 4096
 MAX_COUNT = 10**9
 MAX_NUMBER, MAX_LABEL = 100.0, 10.0
 """The largest normalised number of an example, unless it is a pixel in [0, 1]; and of a label."""
-AGREED_WORDS = ("labels", "storage", "factor")
+AGREED_WORDS = ("labels", "storage", "factor", "levels", "size")
 """A decoder's settings that must be the agreed method's; others are sizes, which may differ."""
 MAX_WHOLE = 2**28
 """Bytes that a client may send where it sends all of its examples."""
@@ -149,11 +149,7 @@ class Agreement:
             )
         decoder = {name: value for name, value in settings.items() if name != "name"}
         agreed = self._factorization.decoder()
-        for name in AGREED_WORDS:
-            if decoder.get(name) != agreed.get(name):
-                raise SummaryFormatError(
-                    f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}"
-                )
+        _require_agreed(decoder, agreed)
         stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
         return Part(self._factorization.loader().from_decoder(decoder), stored)
 
@@ -203,6 +199,18 @@ class Agreement:
                 f"its certificate claims epsilon {certificate.epsilon:.4g} at delta {certificate.delta:.3g}, agreed are {epsilon:g} and {delta:g}"
             )
         return {"privacy": certificate.to_json(), "steps": whole(kept["steps"])}
+
+
+def _require_agreed(decoder: Mapping[str, Any], agreed: Mapping[str, Any]) -> None:
+    """Raise unless a decoder's settings, and those of what it wraps, are the agreed method's."""
+    for name in AGREED_WORDS:
+        if decoder.get(name) != agreed.get(name):
+            raise SummaryFormatError(f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}")
+    if "of" in agreed:
+        inner = decoder.get("of")
+        if not isinstance(inner, Mapping) or inner.get("name") != agreed["of"]["name"]:
+            raise SummaryFormatError(f"it compresses {str(inner)[:60]}, agreed is {agreed['of']['name']!r}")
+        _require_agreed(inner, agreed["of"])
 
 
 def parsed(text: object) -> dict[str, Any]:

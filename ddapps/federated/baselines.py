@@ -18,15 +18,15 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid, message_bytes
 from ddapps.federated.wire import Task
 from ddapps.grids import Axis, choices, numbers
+from ddcore.choosing import codecs, through
 from ddcore.errors import SettingsError, UnsupportedError
-from ddcore.images import MultiFormation
-from ddcore.methods import METHODS, build_method
+from ddcore.methods import METHODS
 from ddcore.parts import NoAugmentation, architecture_label, as_architecture
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 SMALLER = "-smaller"
 SMALLER_SELECTION = tuple(f"{name}{SMALLER}" for name in ("random", "herding", "k_center"))
-"""Selected images, made smaller as they do best: of full or half the side, on 4 or 16 levels."""
+"""Selected images through the codec whose size and levels do best (`ddcore.choosing.codecs`)."""
 WEIGHTS = {
     "fedavg": ("fedavg", "packed"),
     "fedavg-8bit": ("fedavg", "uint8"),
@@ -46,8 +46,6 @@ RATES, MUS, MOST_WIDTH = (1e-4, 1.0), (1e-5, 10.0), 256
 """Where grids of learning rates, of the proximal term's weights and of networks end."""
 EVERYTHING_EPOCHS = 20
 """Of the server's training on all real examples."""
-FACTORS, LEVELS = (1, 2), (4, 16)
-"""By what images' sides are divided, and their levels, among which `SMALLER_SELECTION` chooses."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +166,9 @@ def smaller(settings: Settings, rule: str, spec: dd.Spec) -> list[Settings]:
     """
     if not isinstance(spec, dd.images.ImageSpec):
         raise UnsupportedError(f"only images are made smaller: choose {rule!r} in place of {rule + SMALLER!r}")
-    whole = build_method(rule, ipc=1, preset=settings.preset)
-    init = whole.factorization.init  # type: ignore[attr-defined]
-    found = []
-    for factor in FACTORS:
-        method = whole if factor == 1 else replace(whole, factorization=MultiFormation(1, factor=factor, init=init))
-        found += [replace(settings, method=method, storage="uint8", levels=levels) for levels in LEVELS]
-    return found
+    return [
+        replace(settings, method=through(rule, codec), storage="uint8", levels=256) for codec in codecs(spec).values()
+    ]
 
 
 def ensemble_within(settings: Settings, parts: Sequence[dd.TargetData], limit: int) -> Settings:

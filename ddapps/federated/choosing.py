@@ -51,17 +51,18 @@ def named(settings: Settings, data: ServerData, progress: Callable[[str], None] 
         raise InputDataError(
             "method 'auto' is chosen on a validation split of the server: ServerData(..., validation=)"
         )
-    choice = dd.choose_method(  # type: ignore[attr-defined, unused-ignore]
+    choice = dd.choose_method(
         dd.TargetData("validation", data.spec, data.validation),
         nbytes=bytes_of_all(settings),
         seed=settings.seed,
         network=settings.network,
+        joint=False,
         device=settings.device,
         progress=progress,
     )
     record = choice.record()
     name = str(record["chosen"])
-    return Named(replace(settings, method=method_named(settings, data.spec, name)), name, record)
+    return Named(replace(settings, method=method_named(data.spec, name)), name, record)
 
 
 def require_open_choice(settings: Settings) -> None:

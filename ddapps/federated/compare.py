@@ -15,9 +15,7 @@ from ddapps.federated.baselines import (
     BASELINES,
     ENSEMBLE,
     EVERYTHING_EPOCHS,
-    FACTORS,
     IMAGES,
-    LEVELS,
     NEVER,
     SMALLER,
     SMALLER_SELECTION,
@@ -39,6 +37,7 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
+from ddcore.choosing import codecs
 from ddcore.errors import NoReplyError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.ground import Tally
@@ -109,7 +108,7 @@ def compare(
     with TemporaryDirectory() as temporary:
         place = Path(temporary if directory is None else directory)
         tally = Tally(progress, seeds * len(names), "runs")
-        tally.expect(sum(_trials(name, grid) for name in baselines))
+        tally.expect(sum(_trials(name, grid, target.spec) for name in baselines))
         work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, tally, grid)
         rows = [work.row(settings.chosen_method, settings)]
         rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
@@ -121,10 +120,10 @@ def _name(baseline: str | dd.Method) -> str:
     return baseline.name if isinstance(baseline, dd.Method) else baseline
 
 
-def _trials(baseline: str | dd.Method, grid: Grid) -> int:
+def _trials(baseline: str | dd.Method, grid: Grid, spec: dd.Spec) -> int:
     """Return how many runs tell a baseline's settings, beyond those that are reported."""
     if baseline in SMALLER_SELECTION:
-        return len(FACTORS) * len(LEVELS)
+        return len(codecs(spec))
     if baseline == ENSEMBLE:
         return combinations(grid.axes(ENSEMBLE))
     return 1 + combinations(grid.axes(WEIGHTS[str(baseline)][0])) if baseline in WEIGHTS else 0
@@ -173,7 +172,7 @@ class _Work:
             return {"name": found.name, "record": dict(found.record)}
 
         kept = KeptResults(self.directory).get(f"{name} choice", facts, run)
-        method = method_named(settings, self.target.spec, kept["name"])
+        method = method_named(self.target.spec, kept["name"])
         return replace(settings, method=method), kept["record"]
 
     def split_facts(self) -> str:
@@ -215,7 +214,10 @@ class _Work:
             fitting = size(replace(settings, seed=seed), self.parts(seed), limit)
             sizes.append(getattr(fitting, sized))
             courses.append(self.course(name, fitting))
-        return Row(name, tuple(courses), {**settings.to_config(), "method": name, sized: sizes})
+        described = {**settings.to_config(), "method": name, sized: sizes}
+        if isinstance(settings.method, dd.Method):
+            described["factorization"] = dd.describe(settings.method.factorization)
+        return Row(name, tuple(courses), described)
 
     def parts(self, seed: int) -> list[dd.TargetData]:
         """Return one partition."""

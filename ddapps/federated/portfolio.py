@@ -8,16 +8,16 @@ from ddcore.errors import UnknownNameError
 from ddcore.settings import require
 
 
-def method_named(settings: Terms, spec: dd.Spec, name: str) -> dd.Method:
+def method_named(spec: dd.Spec, name: str) -> dd.Method:
     """Return the method that the server names, which is one of the portfolio that all know.
 
     Raises:
         UnknownNameError: it is not.
     """
-    portfolio: dict[str, dd.Method] = dd.portfolio(spec, bytes_of_all(settings))  # type: ignore[attr-defined, unused-ignore]
+    portfolio = dd.portfolio(spec, joint=False)
     if name not in portfolio:
         raise UnknownNameError("method of the portfolio", name, portfolio)
-    return portfolio[name]
+    return portfolio[name].build()
 
 
 def bytes_of_all(settings: Terms) -> int:

@@ -52,7 +52,7 @@ class Client:
         """
         if self.settings.method != AUTO:
             return self
-        named = method_named(self.settings, self.target.spec, method)
+        named = method_named(self.target.spec, method)
         return replace(self, settings=replace(self.settings, method=named))
 
     def network(self, weights: Weights) -> Network:

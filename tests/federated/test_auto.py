@@ -31,15 +31,15 @@ class Choice:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Put a choice of two selection rules in place of the real one; return what it is asked."""
-    portfolio = {"random": dd.methods.random(ipc=1), "herding": dd.methods.herding(ipc=1)}
+    portfolio = {name: dd.portfolio(dd.load_data("digits").spec)[name] for name in ("random", "herding")}
     calls: list[dict[str, Any]] = []
 
     def choose(target: dd.TargetData, **words: Any) -> Choice:
         calls.append({"target": target, **words})
-        return Choice(portfolio["herding"])
+        return Choice(portfolio["herding"].build())
 
-    monkeypatch.setattr(dd, "choose_method", choose, raising=False)
-    monkeypatch.setattr(dd, "portfolio", lambda spec, nbytes: portfolio, raising=False)
+    monkeypatch.setattr(dd, "choose_method", choose)
+    monkeypatch.setattr(dd, "portfolio", lambda spec, joint: portfolio)
     return calls
 
 
