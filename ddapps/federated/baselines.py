@@ -155,7 +155,8 @@ def _bytes_at(settings: Settings, parts: Sequence[dd.TargetData], ipc: int) -> i
 
 def within(settings: Settings, parts: Sequence[dd.TargetData], limit: int) -> Settings:
     """Return settings of a method that selects examples, at the size whose messages fit a limit."""
-    return replace(settings, ipc=largest(partial(_bytes_at, settings, parts), limit))
+    most = max(max(part.counts().values()) for part in parts)
+    return replace(settings, ipc=largest(partial(_bytes_at, settings, parts), limit, min(most, MOST_IPC) + 1))
 
 
 def smaller(settings: Settings, rule: str, spec: dd.Spec) -> list[Settings]:
