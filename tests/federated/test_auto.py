@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,20 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
+from ddapps.federated.agreement import Agreement
 from ddapps.federated.compare import compare
+from ddapps.federated.forms import FORMS
 from ddapps.federated.roles import Client
 from ddapps.federated.settings import equal_share
-from ddcore.errors import BudgetError, InputDataError, SettingsError, UnknownNameError, UnsupportedError
+from ddapps.federated.wire import Task
+from ddcore.errors import (
+    BudgetError,
+    InputDataError,
+    SettingsError,
+    SummaryFormatError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from tests.federated.conftest import quick
 
 AUTO = quick(method="auto", bytes="1280", clients=4)
@@ -102,3 +113,22 @@ def test_clients_share_equally() -> None:
     assert equal_share("16005", 10) == "1600"
     with pytest.raises(BudgetError, match="less than a byte for each of 10"):
         equal_share("9", 10)
+
+
+def test_what_the_codec_wraps_is_agreed_too(parts: list[dd.TargetData], data: ServerData) -> None:
+    """A stranger's code may not say another size or other levels than the agreed ones."""
+    method = dd.portfolio(data.spec, joint=False)["random (8 px, 4 levels)"].build()
+    settings = quick(method=method, bytes="400", min_clients=2)
+    outcome = simulate(settings, parts[2:], data)
+    assert outcome.union is not None and outcome.union.stored_bytes <= 2 * 400 and outcome.rejections == ()
+    content = FORMS["one-shot"].answer(Client(parts[3], settings, "0", RecordDict()), Task(1, "n"))
+    record = content.config_records["summary"]
+    agreement, decoder = Agreement(settings, data.spec), json.loads(str(record["part"]))
+    for change in (
+        {"levels": 16},
+        {"of": {**decoder["of"], "size": 4096}},
+        {"of": {**decoder["of"], "name": "pixels"}},
+    ):
+        settings_of_it = {**decoder, **change}
+        with pytest.raises(SummaryFormatError, match="agreed is"):
+            agreement.part(record["tensors"], settings_of_it)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
 
 def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetData) -> None:
     """Each choice is made again by hand; nothing goes beyond the first row's bytes."""
-    digits = digits.with_train(torch.arange(300), "digits")
+    digits = digits.with_train(torch.arange(200), "digits")
     first = replace(SETTINGS, protocol="dsa", ipc=4)
     grid = Grid(local_epochs=(1,), learning_rates=(0.1,))
     given = replace(dd.methods.herding(ipc=1), name="given")
@@ -92,7 +92,7 @@ def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetDa
     parts = dd.data.partitions.dirichlet(held, 2, 5.0, seed=0)
     image_settings = sending(first, IMAGES, method="random")
     tried = [within(each, parts, limit) for each in smaller(image_settings, "random", held.spec)]
-    assert len({each.ipc for each in tried}) == len(tried) == 3
+    assert len(tried) == 3 and tried[0].ipc > tried[2].ipc  # 2 levels, 4 and 16
     accuracies = [simulate(each, parts, ServerData.of(held, "validation")).accuracy for each in tried]
     best = tried[accuracies.index(max(accuracies))]
     assert found.rows[1].settings["factorization"] == dd.describe(best.method.factorization)  # type: ignore[union-attr]
