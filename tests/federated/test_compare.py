@@ -78,7 +78,7 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
 
 def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetData) -> None:
     """Each choice is made again by hand; nothing goes beyond the first row's bytes."""
-    digits = digits.with_train(torch.arange(200), "digits")
+    digits = digits.with_train(torch.arange(300), "digits")
     first = replace(SETTINGS, protocol="dsa", ipc=4)
     grid = Grid(local_epochs=(1,), learning_rates=(0.1,))
     given = replace(dd.methods.herding(ipc=1), name="given")
