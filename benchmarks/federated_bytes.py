@@ -19,7 +19,8 @@ from statistics import fmean
 from benchmarks.common import RESULTS, data_argument, load_or_explain, markdown, write_results
 from benchmarks.merging import kept_work, merge_argument
 from ddapps.federated import Settings
-from ddapps.federated.compare import Grid, compare
+from ddapps.federated.baselines import Grid
+from ddapps.federated.compare import compare
 from ddapps.federated.outcomes import Comparison
 from ddapps.federated.plot import plot
 from ddcore.parts import stratified_split

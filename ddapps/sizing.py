@@ -103,7 +103,7 @@ class Compression:
         if self.spec is not None:
             method = method.suited_to(self.spec)
         # Of some named methods ``ipc`` counts numbers; here it counts items.
-        return override(method, "factorization.ipc", ipc)
+        return replace(method, factorization=method.factorization.sized(ipc))
 
     def _in_bytes(self, limit: int, target: dd.TargetData | dd.Spec) -> dd.Method:
         budget = dd.Budget(limit, beyond=True)
@@ -111,11 +111,13 @@ class Compression:
             return build_method(
                 self.method, preset=self.preset, target=target, budget=budget, storage=self.storage, clip=True
             )
-        return budget.fit(self._stored(self.method), target)
+        stored = self._stored(self.method)
+        return dd.fitted(stored, target, limit) if isinstance(target, dd.TargetData) else budget.fit(stored, target)
 
     def _stored(self, method: dd.Method) -> dd.Method:
         method = replace(method, labels=None)
-        method = override(method, "factorization.storage", self.storage)
+        if hasattr(method.factorization, "storage"):
+            method = override(method, "factorization.storage", self.storage)
         return replace(method, factorization=method.factorization.clipped())
 
 
@@ -134,5 +136,5 @@ def _items(factorization: Factorization, limit: Mapping[int, int], available: Ma
 
 
 def _examples_per_item(factorization: Factorization, available: int) -> int:
-    (each,) = override(factorization, "ipc", 1).counts_for({0: available}).values()
+    (each,) = factorization.sized(1).counts_for({0: available}).values()
     return each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ddcore as dd
-from ddapps.grids import combinations, numbers, search
+from ddapps.grids import choices, combinations, numbers, search
 from ddcore.ground import Tally
 from ddcore.ground.words import duration
 
@@ -65,6 +65,13 @@ def test_trials_beyond_a_grid_are_told_of_before_they_begin() -> None:
     search(axes, lambda v: seen.append(v) or -v["rate"], lambda: seen.append("beyond"))  # type: ignore[func-returns-value]
     assert combinations(axes) == seen.index("beyond") == 4
     assert seen[4::2] == ["beyond"] * len(seen[4::2]) and len(seen) > 5
+
+
+def test_choices_have_no_edge() -> None:
+    axes = {"augmented": choices((False, True, False)), "rate": numbers((0.01, 0.1), 0.01, 0.1)}
+    best = search(axes, lambda v: -v["rate"] - v["augmented"])
+    assert combinations(axes) == 4 and best.values == {"augmented": True, "rate": 0.1}
+    assert best.at_edge == ("rate",)
 
 
 def test_an_evaluation_says_beforehand_how_many_models_it_trains(few_digits: dd.TargetData) -> None:

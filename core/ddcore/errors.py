@@ -119,6 +119,10 @@ class WorkerError(DistillationError, RuntimeError):
     """A call whose process died whenever it was made."""
 
 
+class NoReplyError(DistillationError, RuntimeError):
+    """A federated run in which no reply of any client counted."""
+
+
 class OutputExistsError(DistillationError, FileExistsError):
     """The destination already holds another result."""
 

@@ -49,17 +49,21 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--method",
         default="",
-        help="one or several, comma-separated: names, or matching/factorization; the first row is the first one (default: the form's own)",
+        help="one or several, comma-separated: names, matching/factorization, or auto, which is chosen on a validation split for --bytes; the first row is the first one (default: the form's own)",
     )
     parser.add_argument("--ipc", type=whole(), default=10, help="examples per class and client, at most (default: 10)")
     parser.add_argument(
-        "--bytes", default="", metavar="B", help="of a client's summary, such as 20kB, instead of --ipc"
+        "--bytes",
+        default="",
+        metavar="B",
+        help="that the summaries of all clients store together, such as 20kB, instead of --ipc: each client has an equal share",
     )
     parser.add_argument("--rounds", type=whole(), default=1, help="of the form (default: 1)")
     parser.add_argument(
         "--baselines",
         default="fedavg,random,herding",
-        help="comma-separated: fedavg, fedavg-8bit, fedprox, fedprox-8bit (Flower's own, tuned on a validation split), selection rules, "
+        help="comma-separated: fedavg, fedavg-8bit, fedprox, fedprox-8bit (Flower's own, tuned on a validation split); in the first row's "
+        "bytes selection rules, random-smaller, herding-smaller, k_center-smaller (images made smaller), ensemble (a model of each client); "
         "everything (default: fedavg,random,herding)",
     )
     parser.add_argument(
@@ -94,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.federated import Settings
     from ddapps.federated.compare import compare
     from ddapps.federated.plot import plot
-    from ddapps.federated.settings import PREFIX
+    from ddapps.federated.settings import PREFIX, equal_share
     from ddapps.pictures import as_png
     from ddcore.settings import split_names
 
@@ -102,8 +106,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.png is not None:
         as_png(options.png)
     first, *others = split_names(options.method) if options.method else [""]
-    words = ("form", "ipc", "bytes", "rounds", "seed", "network", "protocol", "steps", "device")
+    words = ("form", "ipc", "rounds", "seed", "network", "protocol", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
+    settings["bytes"] = equal_share(options.bytes, options.clients) if options.bytes else ""
     settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}
     shared = Settings.from_config({PREFIX + name: value for name, value in settings.items()})
     found = compare(

@@ -11,13 +11,15 @@ outcome = simulate(Settings(method="dm", ipc=1), parts, ServerData.of(target))
 
 Files stand on floors, and import only from floors below or beside them. From the bottom:
 
-1. What all sides know: `terms` (what is agreed before a run), `server_data`, `transport`, `caps`.
+1. What all sides know: `terms` (what is agreed before a run), `portfolio`, `server_data`,
+   `transport` on `squeezing`, `caps`.
 2. What travels: `wire` (tasks and replies), `agreement` (what a reply must be), `global_model`.
 3. Who takes part, as a form sees them: `roles` (a client at work, the coordinator of a round).
 4. What a client does: `summary_size`, `local_training`, `remembered`, `private`.
 5. Forms of exchange: `forms`, one class each and their table; `settings`, the terms by their form.
 6. The two sides: `client`; `server`, on `union`, `screening` and `journal`.
-7. Runs: `strategy`, `run`, `in_process`, `compare`, on `traffic` and `outcomes`.
+7. Runs: `strategy` on `choosing`, `weights_strategy`, `ensemble`; `run`, `in_process`; `compare`,
+   on `baselines` and `outcomes`. All count with `traffic`.
 """
 
 import warnings
@@ -35,8 +37,9 @@ with warnings.catch_warnings():
     import flwr.clientapp
     import flwr.serverapp.strategy  # noqa: F401
 
+from ddapps.federated.baselines import Grid
 from ddapps.federated.client import client_app
-from ddapps.federated.compare import Grid, compare
+from ddapps.federated.compare import compare
 from ddapps.federated.datasets import from_flwr_dataset
 from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import InProcessGrid, simulate

@@ -11,16 +11,9 @@ from typing import Any
 from flwr.app import Message
 
 import ddcore as dd
+from ddapps.federated.squeezing import unsqueezed
 from ddapps.federated.terms import Terms
-from ddapps.federated.wire import (
-    REFUSAL,
-    REFUSED,
-    SUMMARY,
-    Contribution,
-    Task,
-    facts_of,
-    unsqueezed,
-)
+from ddapps.federated.wire import REFUSAL, REFUSED, SUMMARY, Contribution, Task, facts_of
 from ddcore.errors import DistillationError, SummaryFormatError
 from ddcore.factorization import AsStored
 from ddcore.ground import unpack_tensors
@@ -32,7 +25,7 @@ HEADERS = 4096
 MAX_COUNT = 10**9
 MAX_NUMBER, MAX_LABEL = 100.0, 10.0
 """The largest normalised number of an example, unless it is a pixel in [0, 1]; and of a label."""
-AGREED_WORDS = ("labels", "storage", "factor")
+AGREED_WORDS = ("labels", "storage", "factor", "levels", "size")
 """A decoder's settings that must be the agreed method's; others are sizes, which may differ."""
 MAX_WHOLE = 2**28
 """Bytes that a client may send where it sends all of its examples."""
@@ -90,7 +83,7 @@ class Agreement:
         if message.has_content() and REFUSAL in message.content.config_records:
             raise SummaryFormatError(REFUSED)
         if message.has_error():
-            raise SummaryFormatError(f"the client failed: {_last_line(message.error.reason)}")
+            raise SummaryFormatError(failure_of(message))
         content = message.content
         if list(content) != [SUMMARY] or SUMMARY not in content.config_records:
             raise SummaryFormatError(
@@ -120,7 +113,7 @@ class Agreement:
             round=task.round,
             summary=summary,
             counts=self._counts(record.get("counts")),
-            num_examples=_whole(record["num-examples"]),
+            num_examples=whole(record["num-examples"]),
         )
 
     def _summary(self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object) -> DataSummary:
@@ -156,11 +149,7 @@ class Agreement:
             )
         decoder = {name: value for name, value in settings.items() if name != "name"}
         agreed = self._factorization.decoder()
-        for name in AGREED_WORDS:
-            if decoder.get(name) != agreed.get(name):
-                raise SummaryFormatError(
-                    f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}"
-                )
+        _require_agreed(decoder, agreed)
         stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
         return Part(self._factorization.loader().from_decoder(decoder), stored)
 
@@ -192,7 +181,7 @@ class Agreement:
             return {}
         if not isinstance(values, list) or len(values) != self.spec.num_classes:
             raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
-        return {class_id: n for class_id, value in enumerate(values) if (n := _whole(value))}
+        return {class_id: n for class_id, value in enumerate(values) if (n := whole(value))}
 
     def _kept(self, record: object) -> dict[str, Any]:
         """Return the entries that a private summary keeps of its record: certificate and steps."""
@@ -209,7 +198,19 @@ class Agreement:
             raise SummaryFormatError(
                 f"its certificate claims epsilon {certificate.epsilon:.4g} at delta {certificate.delta:.3g}, agreed are {epsilon:g} and {delta:g}"
             )
-        return {"privacy": certificate.to_json(), "steps": _whole(kept["steps"])}
+        return {"privacy": certificate.to_json(), "steps": whole(kept["steps"])}
+
+
+def _require_agreed(decoder: Mapping[str, Any], agreed: Mapping[str, Any]) -> None:
+    """Raise unless a decoder's settings, and those of what it wraps, are the agreed method's."""
+    for name in AGREED_WORDS:
+        if decoder.get(name) != agreed.get(name):
+            raise SummaryFormatError(f"its {name} is {str(decoder.get(name))[:40]!r}, agreed is {agreed.get(name)!r}")
+    if "of" in agreed:
+        inner = decoder.get("of")
+        if not isinstance(inner, Mapping) or inner.get("name") != agreed["of"]["name"]:
+            raise SummaryFormatError(f"it compresses {str(inner)[:60]}, agreed is {agreed['of']['name']!r}")
+        _require_agreed(inner, agreed["of"])
 
 
 def parsed(text: object) -> dict[str, Any]:
@@ -229,12 +230,14 @@ def _refused(constant: str) -> float:
     raise SummaryFormatError(f"its settings hold {constant}, which is not a JSON number")
 
 
-def _last_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[-1][:300] if lines else "it gave no reason"
+def failure_of(message: Message) -> str:
+    """Return what an error reply says, in one line."""
+    lines = (message.error.reason or "").strip().splitlines()
+    return f"the client failed: {lines[-1][:300] if lines else 'it gave no reason'}"
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Return a number of examples that a stranger says, or raise `SummaryFormatError`."""
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise SummaryFormatError(f"{str(value)[:40]!r} stands where a number of examples belongs")
     return value

@@ -7,12 +7,14 @@ import torch
 from ddapps.federated.roles import Client
 from ddcore.evaluation import TrainingSource
 from ddcore.ground import generator, resolve_device
-from ddcore.parts import Network
+from ddcore.parts import Augmentation, Network, NoAugmentation
 from ddcore.training import take_step
 
 
 def train_locally(client: Client, network: Network, round: int, *, proximal_mu: float = 0.0) -> Network:
     r"""Train a network in place for the settings' local epochs, and return it.
+
+    Under the augmentation of the settings' protocol, if they say so: as the server trains unions.
 
     Args:
         client: at work.
@@ -35,7 +37,11 @@ def train_locally(client: Client, network: Network, round: int, *, proximal_mu: 
         optimiser.register_step_pre_hook(pull)
     network.train()
     random = generator(client.seed(round), "local training")
+    augmentation: Augmentation = NoAugmentation()
+    if settings.augmented:
+        augmentation = settings.training.training.augmentation.suited_to(client.target.spec)
     for _ in range(settings.local_epochs):
         for indices in torch.randperm(source.size, generator=random).split(settings.batch_size):
-            take_step(network, optimiser, source.batch_of(indices))
+            view = augmentation.draw(random, len(indices))
+            take_step(network, optimiser, view(source.batch_of(indices)))
     return network

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated.global_model import Weights, with_weights
+from ddapps.federated.portfolio import method_named
 from ddapps.federated.server_data import ServerData
-from ddapps.federated.terms import Terms
+from ddapps.federated.terms import AUTO, Terms
 from ddapps.federated.wire import Contribution
 from ddcore.ground import derive_seed
 from ddcore.parts import Network
@@ -42,6 +43,17 @@ class Client:
         Where one answer is enough, it is the same in whatever round it is asked.
         """
         return derive_seed(self.settings.seed, "client", self.name, 0 if self.settings.one_answer else round)
+
+    def told(self, method: str) -> Client:
+        """Return the client with the method that the server names, where settings leave it to it.
+
+        Raises:
+            UnknownNameError: it is none of the portfolio.
+        """
+        if self.settings.method != AUTO:
+            return self
+        named = method_named(self.target.spec, method)
+        return replace(self, settings=replace(self.settings, method=named))
 
     def network(self, weights: Weights) -> Network:
         """Return the global model."""

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg, FedProx, Strategy
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.ensemble import ask_for_models, ensemble_accuracy
 from ddapps.federated.forms import FORMS
 from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
@@ -25,20 +25,14 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.strategy import DistillationStrategy, as_arrays
 from ddapps.federated.traffic import MeteredGrid, Transfer
-from ddapps.federated.transport import ByteTransport, arrays_of, decoded
-from ddapps.federated.wire import Rejection
+from ddapps.federated.transport import arrays_of, decoded
+from ddapps.federated.weights_strategy import GuardedFedAvg, GuardedFedProx, weights_strategy
+from ddapps.federated.wire import Rejection, nothing_came
+from ddcore.errors import NoReplyError
 from ddcore.ground import write_atomically
 from ddcore.summary import DataSummary
 
 Stop = Callable[[float, int], bool]
-
-
-class _ByteFedAvg(ByteTransport, FedAvg):
-    """Flower's FedAvg, weights in bytes."""
-
-
-class _ByteFedProx(ByteTransport, FedProx):
-    """Flower's FedProx, weights in bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +45,11 @@ class Outcome:
             ``bytes_up``, ``bytes_down``. Where summaries are sent, also ``clients`` that answered
             and ``in_union``.
         transfers: every message with its bytes.
-        weights: of the global model.
+        weights: of the global model; of an ensemble those of all models, ``node/name``.
         union: of all clients' last summaries; None where weights are sent.
         rejections: replies that did not count.
         seconds: that it took.
+        choice: the record of a method that the server has chosen; None: the settings name it.
     """
 
     settings: Settings
@@ -64,10 +59,11 @@ class Outcome:
     union: DataSummary | None
     rejections: tuple[Rejection, ...] = ()
     seconds: float = 0.0
+    choice: Mapping[str, Any] | None = None
 
     @property
     def accuracy(self) -> float:
-        """Accuracy of the last global model, in percent; NaN if nothing has come."""
+        """Accuracy of the last global model, in percent; NaN before anything has come."""
         last = self.history[-1]["accuracy"] if self.history else None
         return float("nan") if last is None else float(last)
 
@@ -103,6 +99,7 @@ class Outcome:
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "seconds": round(self.seconds, 2),
+            **({} if self.choice is None else {"choice": dict(self.choice)}),
             "history": list(self.history),
             "rejections": [{"round": r.round, "node": r.node, "reason": r.reason} for r in self.rejections],
         }
@@ -121,18 +118,30 @@ def run_server(
             ``results.json``. The same call goes on from there.
         stop: called after each round with accuracy and the bytes so far; True ends a run that sends
             weights.
+
+    Raises:
+        NoReplyError: no reply of any client has counted. ``results.json`` is written all the same.
     """
     started, metered = time.monotonic(), MeteredGrid(grid)
     place = None if directory is None else Path(directory)
-    if not FORMS[settings.form].sends_summaries:
+    if FORMS[settings.form].keeps_models:
+        outcome = _run_ensemble(metered, settings, data)
+    elif not FORMS[settings.form].sends_summaries:
         outcome = _run_weights(metered, settings, data, stop)
     else:
         strategy = DistillationStrategy(settings, data, None if place is None else place / "state")
-        strategy.start(metered)
+        with suppress(NoReplyError):
+            strategy.start(metered)
         server = strategy.server
         union = server.union() if server.contributions else None
         outcome = Outcome(
-            settings, tuple(server.history), tuple(metered.transfers), server.weights, union, tuple(server.rejections)
+            settings,
+            tuple(server.history),
+            tuple(metered.transfers),
+            server.weights,
+            union,
+            tuple(server.rejections),
+            choice=strategy.choice,
         )
     outcome = replace(outcome, seconds=time.monotonic() - started)
     if place is not None:
@@ -141,6 +150,8 @@ def run_server(
             outcome.union.save(place / "union", overwrite=True)
         # Last: whoever finds it finds the rest.
         write_atomically(place / "results.json", json.dumps(outcome.to_json(), indent=1).encode())
+    if math.isnan(outcome.accuracy):
+        raise nothing_came(outcome.rejections, len(outcome.history))
     return outcome
 
 
@@ -186,6 +197,7 @@ class _Watch:
     """Tests the global model of Flower's own strategies after each round."""
 
     server: Server
+    strategy: GuardedFedAvg | GuardedFedProx
     grid: MeteredGrid
     stop: Stop | None
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -194,9 +206,11 @@ class _Watch:
         if server_round == 0:
             return None
         self.server.weights = decoded(arrays_of(arrays), self.server.weights)
-        accuracy, now = self.server.accuracy(), self.grid.round
+        accuracy, now = self.server.accuracy() if self.strategy.taken else None, self.grid.round
         up, down = (self.grid.bytes_by_round(up=up).get(now, 0) for up in (True, False))
         self.history.append({"round": server_round, "accuracy": accuracy, "bytes_up": up, "bytes_down": down})
+        if accuracy is None:
+            return None
         if self.stop is not None and self.stop(accuracy, sum(t.bytes for t in self.grid.transfers)):
             raise _EnoughError
         return MetricRecord({"accuracy": accuracy})
@@ -204,9 +218,10 @@ class _Watch:
 
 def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: Stop | None) -> Outcome:
     server = Server(settings, data)
-    watch = _Watch(server, grid, stop)
+    strategy = weights_strategy(server, grid)
+    watch = _Watch(server, strategy, grid, stop)
     with suppress(_EnoughError):
-        weights_strategy(settings, server.weights).start(
+        strategy.start(
             grid,
             as_arrays(server.weights),
             settings.rounds,
@@ -215,29 +230,20 @@ def _run_weights(grid: MeteredGrid, settings: Settings, data: ServerData, stop: 
             ConfigRecord(),
             watch,
         )
-    return Outcome(settings, tuple(watch.history), tuple(grid.transfers), server.weights, None)
+    return Outcome(
+        settings, tuple(watch.history), tuple(grid.transfers), server.weights, None, tuple(server.rejections)
+    )
 
 
-def weights_strategy(settings: Settings, weights: Weights) -> Strategy:
-    """Return Flower's own strategy for a form that sends weights.
-
-    Args:
-        settings: of the run.
-        weights: of the global model, for names and shapes.
-    """
-    asking: dict[str, Any] = {
-        "fraction_train": settings.fraction,
-        "fraction_evaluate": 0.0,
-        "min_train_nodes": settings.min_clients,
-        "min_evaluate_nodes": 0,
-        "min_available_nodes": settings.min_clients,
+def _run_ensemble(grid: MeteredGrid, settings: Settings, data: ServerData) -> Outcome:
+    server = Server(settings, data)
+    models = ask_for_models(server, grid)
+    entry = {
+        "round": 1,
+        "accuracy": ensemble_accuracy(server, models) if models else None,
+        "bytes_up": grid.total(up=True),
+        "bytes_down": grid.total(up=False),
+        "clients": len(models),
     }
-    in_bytes = settings.transport == "uint8"
-    strategy: Strategy
-    if settings.form == "fedprox":
-        strategy = (_ByteFedProx if in_bytes else FedProx)(proximal_mu=settings.proximal_mu, **asking)
-    else:
-        strategy = (_ByteFedAvg if in_bytes else FedAvg)(**asking)
-    if isinstance(strategy, ByteTransport):
-        strategy.like = weights
-    return strategy
+    weights = {f"{node}/{name}": weight for node, (model, _) in models.items() for name, weight in model.items()}
+    return Outcome(settings, (entry,), tuple(grid.transfers), weights, None, tuple(server.rejections))

@@ -58,6 +58,8 @@ class Server(Coordinator):
         self.history: list[dict[str, Any]] = []
         self.round = 0
         self.arrived = 0
+        self.names = ""
+        """The method that clients are told, where the settings leave it to the server."""
         self._open: dict[int, dict[str, Task]] = {}
         self.journal = None if directory is None else Journal(Path(directory), self.facts())
         if self.journal is not None and self.agreement is not None:
@@ -76,6 +78,7 @@ class Server(Coordinator):
                 self.weights if self.form.sends_weights else None,
                 self._knowledge(node) if self.form.sends_knowledge else None,
                 self.settings.transport,
+                self.names,
             )
             tasks[node] = task
             self._open.setdefault(node, {})[task.nonce] = replace(task, weights=None, knowledge=None)

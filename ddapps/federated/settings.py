@@ -15,7 +15,7 @@ import ddcore as dd
 from ddapps.federated.forms import FORMS
 from ddapps.federated.terms import Terms
 from ddapps.sizing import Compression
-from ddcore.errors import UnknownNameError, did_you_mean
+from ddcore.errors import BudgetError, UnknownNameError, did_you_mean
 from ddcore.settings import require
 
 PREFIX = "distillation."
@@ -103,6 +103,21 @@ class Settings(Terms):
     def compression(self) -> Compression:
         """The method, before its size is known."""
         return FORMS[self.form].compression(self)
+
+
+def equal_share(total: str, clients: int) -> str:
+    """Return what each client may store of bytes in all, as the setting ``bytes``.
+
+    Equal shares need nothing of clients' data: what they have is theirs to know. A client of few
+    classes sends more examples of each.
+
+    Raises:
+        BudgetError: it is less than a byte.
+    """
+    share = dd.Budget.parse(total).bytes // clients
+    if share < 1:
+        raise BudgetError(f"{total} in all are less than a byte for each of {clients} clients: give more")
+    return str(share)
 
 
 @lru_cache(maxsize=16)

@@ -13,12 +13,15 @@ from flwr.serverapp.strategy import Result, Strategy
 from flwr.supercore.logger import log
 
 import ddcore as dd
+from ddapps.federated.choosing import named
 from ddapps.federated.global_model import Weights
 from ddapps.federated.server import Server
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
+from ddapps.federated.terms import AUTO
 from ddapps.federated.traffic import MeteredGrid
-from ddapps.federated.transport import arrays_of, decoded, encoded
+from ddapps.federated.transport import PLAIN, arrays_of, decoded, encoded
+from ddapps.federated.wire import nothing_came
 from ddcore.errors import UnsupportedError
 
 
@@ -31,13 +34,20 @@ class DistillationStrategy(Strategy):
         directory: where the state is kept. A run that was interrupted goes on after its last
             complete round.
 
+    Attributes:
+        server: its state.
+        choice: the record of a method that was chosen (``auto``); None: the settings name it.
+
     Example:
         ``DistillationStrategy(settings, ServerData.of(target)).start(grid)`` inside of a
             ``ServerApp``'s ``main``.
     """
 
     def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
-        self.server = Server(settings, data, directory)
+        chosen = named(settings, data) if settings.method == AUTO else None
+        self.server = Server(chosen.settings if chosen else settings, data, directory)
+        self.server.names = chosen.name if chosen else ""
+        self.choice = chosen.record if chosen else None
         if self.server.agreement is None:
             raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")
         self._grid: MeteredGrid | None = None
@@ -73,8 +83,12 @@ class DistillationStrategy(Strategy):
             timeout: seconds of a round; default: the settings'.
             train_config: not used; clients read the run's configuration.
             evaluate_config: not used.
-            evaluate_fn: as in `Strategy.start`; the accuracy on the server's test data is in
-                ``server.history`` in any case.
+            evaluate_fn: as in `Strategy.start`; default: the accuracy on the server's test data,
+                which is in ``server.history`` in any case. It comes back by rounds in the result's
+                ``evaluate_metrics_serverapp``.
+
+        Raises:
+            NoReplyError: no reply of any client has counted.
         """
         self._grid = grid if isinstance(grid, MeteredGrid) else MeteredGrid(grid)
         self._grid.round, self._grid.rounds_by_itself = self.server.round, False
@@ -82,15 +96,23 @@ class DistillationStrategy(Strategy):
         if initial_arrays is not None and self.server.round == 0:
             self.server.begin_from(decoded(arrays_of(initial_arrays), self.server.weights))
         left = (num_rounds or self.server.settings.rounds) - self.server.round
-        return super().start(
+        result = super().start(
             self._grid,
             as_arrays(self.server.weights),
             max(left, 0),
             timeout or self.server.settings.timeout,
             train_config,
             evaluate_config,
-            evaluate_fn,
+            evaluate_fn or self._tested,
         )
+        if not self.server.contributions:
+            raise nothing_came(self.server.rejections, self.server.round)
+        return result
+
+    def _tested(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Return the accuracy after a round, once anything has come."""
+        last = self.server.history[-1]["accuracy"] if self.server.history else None
+        return None if last is None else MetricRecord({"accuracy": last})
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -155,4 +177,4 @@ def connected(grid: Grid, settings: Settings) -> list[int]:
 
 def as_arrays(weights: Weights) -> ArrayRecord:
     """Return weights as a record."""
-    return encoded(weights, "float32")
+    return encoded(weights, PLAIN)  # type: ignore[return-value]

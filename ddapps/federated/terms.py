@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import ddcore as dd
+from ddapps.federated.transport import TRANSPORTS
 from ddapps.sizing import Compression, Limit
 from ddcore.errors import UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol
 from ddcore.settings import require, require_counts
 
+AUTO = "auto"
 COUNTS = ("public", "noised", "withheld")
 WEIGHTINGS = ("uniform", "counts")
-TRANSPORTS = ("float32", "uint8")
 SERVER_ALONE = (
     "fraction",
     "min_clients",
@@ -42,7 +43,8 @@ class Terms(ABC):
             (``fedavg``, ``fedprox``).
         method: that clients distil with. A name, or a matching and a factorization such as
             ``dm/multi-formation(factor=2)``; empty: the form's own. In code also a
-            `ddcore.Method`, given to clients and server alike.
+            `ddcore.Method`, given to clients and server alike. ``auto``: the server chooses one on
+            its validation split (`ddapps.federated.choosing`); needs ``bytes`` and ``clients``.
         ipc: items per class and client at most: images, or what a factorization decodes to several.
             A class with fewer examples gives as many as it has, one with none gives nothing.
         bytes: what a client's summary may store, such as ``20kB``, in place of ``ipc``; empty:
@@ -77,7 +79,10 @@ class Terms(ABC):
         local_epochs, learning_rate, batch_size, momentum: of a client's training of the global
             model (updates and weights).
         proximal_mu: of ``fedprox``.
-        transport: of weights: ``float32``, or ``uint8`` over the span of each array.
+        transport: of weights: ``float32``, Flower's own; ``packed``, the same numbers, all in one
+            losslessly compressed record; or ``uint8``, a byte each over the span of its array, in
+            such a record.
+        augmented: whether a client trains weights under the augmentation of ``protocol``.
         inner_steps: training steps that a synthetic update unrolls; 0: the form's own.
     """
 
@@ -114,6 +119,7 @@ class Terms(ABC):
     momentum: float = 0.9
     proximal_mu: float = 0.01
     transport: str = "float32"
+    augmented: bool = False
     inner_steps: int = 0
 
     def __post_init__(self) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,16 @@ import torch
 from flwr.app import ConfigRecord, RecordDict
 
 import ddcore as dd
+from ddapps.federated.squeezing import squeeze
 from ddapps.federated.transport import arrays_of, encoded
-from ddcore.errors import SummaryFormatError
-from ddcore.ground import pack_tensors
+from ddcore.errors import NoReplyError, SummaryFormatError
+from ddcore.ground import counted, pack_tensors
 from ddcore.summary import DataSummary, Part
 
 TASK, SUMMARY, WEIGHTS, KNOWLEDGE = "task", "summary", "arrays", "knowledge"
 REFUSAL = "refusal"
+MOST_REASONS = 5
+"""Different reasons that the error of a run without any reply tells of."""
 REFUSED = "the client gives nothing: its privacy budget is spent, or its private distillation has failed; its own log says which"
 
 
@@ -33,6 +35,7 @@ class Task:
         weights: of the global model, by name; None where the form does not send it.
         knowledge: another client's last summary, where the form sends it.
         transport: of weights, see `ddapps.federated.transport`.
+        method: that the server names, where the settings leave it to the server.
     """
 
     round: int
@@ -40,10 +43,13 @@ class Task:
     weights: Mapping[str, torch.Tensor] | None = None
     knowledge: tuple[bytes, str] | None = None
     transport: str = "float32"
+    method: str = ""
 
     def to_content(self) -> RecordDict:
         """Return the content of a message."""
         content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
+        if self.method:
+            content.config_records[TASK]["method"] = self.method
         if self.weights is not None:
             content[WEIGHTS] = encoded(self.weights, self.transport)
         if self.knowledge is not None:
@@ -56,12 +62,13 @@ class Task:
         if TASK not in content.config_records:
             raise SummaryFormatError("the message asks for no summary: its server does not speak this form")
         task, knowledge = content.config_records[TASK], content.config_records.get(KNOWLEDGE)
-        weights = content.array_records.get(WEIGHTS)
+        weights = content.get(WEIGHTS)
         return cls(
             int(task["round"]),  # type: ignore[arg-type]
             str(task["nonce"]),
-            None if weights is None else arrays_of(weights),
+            None if weights is None else arrays_of(weights),  # type: ignore[arg-type]
             None if knowledge is None else (bytes(knowledge["tensors"]), str(knowledge["part"])),  # type: ignore[arg-type]
+            method=str(task.get("method", "")),
         )
 
 
@@ -101,6 +108,20 @@ class Rejection:
     reason: str
 
 
+def nothing_came(rejections: Sequence[Rejection], rounds: int) -> NoReplyError:
+    """Return the error that ends a run in which no reply has counted: the reasons, and of whom."""
+    nodes: dict[str, set[int]] = {}
+    for rejection in rejections:
+        nodes.setdefault(rejection.reason, set()).add(rejection.node)
+    commonest = sorted(nodes.items(), key=lambda given: -len(given[1]))[:MOST_REASONS]
+    told = [f"{counted(len(which), 'client')}: {reason}" for reason, which in commonest]
+    more = [f"{len(nodes) - MOST_REASONS} more reasons"] if len(nodes) > MOST_REASONS else []
+    why = (
+        "; ".join(told + more) or "no client has answered in time: look whether clients are connected, or raise timeout"
+    )
+    return NoReplyError(f"no reply has counted in {counted(rounds, 'round')}, so there is no global model. {why}")
+
+
 def facts_of(spec: dd.Spec) -> str:
     """Return a hash of what client and server must agree on about the data."""
     facts = (spec.shape, spec.num_classes, spec.normalisation.describe())
@@ -132,25 +153,7 @@ def pack(
 
 def squeezed(part: Part) -> bytes:
     """Return what a part stores as bytes, losslessly compressed (zlib)."""
-    return zlib.compress(pack_tensors(part.stored), level=9)
-
-
-def unsqueezed(content: bytes, limit: int) -> bytes:
-    """Return what `squeezed` compressed; nothing longer than ``limit`` is ever made of it.
-
-    Raises:
-        SummaryFormatError: it is longer, or damaged.
-    """
-    reader = zlib.decompressobj()
-    try:
-        found = reader.decompress(content, limit + 1)
-    except zlib.error as error:
-        raise SummaryFormatError(f"its tensors cannot be decompressed: {error}") from error
-    if len(found) > limit:
-        raise SummaryFormatError(f"it has more than the {limit} bytes that were agreed, headers included")
-    if not reader.eof or reader.unused_data:
-        raise SummaryFormatError("its tensors are truncated, or something follows them")
-    return found
+    return squeeze(pack_tensors(part.stored))
 
 
 def refusal() -> RecordDict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +225,36 @@ TEACHER: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
 }
 
 
+def of_settings(name: str) -> Callable[[Asked], object]:
+    """Read a setting of the first row of a federated comparison."""
+    return lambda asked: getattr(asked.arguments[1], name)
+
+
+FEDERATED: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--clients": (["--clients", "3"], lambda asked: asked.clients, 3),
+    "--alpha": (["--alpha", "0.7"], lambda asked: asked.alpha, 0.7),
+    "--form": (["--form", "feddm"], of_settings("form"), "feddm"),
+    "--method": (["--method", "dsa"], of_settings("method"), "dsa"),
+    "--ipc": (["--ipc", "3"], of_settings("ipc"), 3),
+    "--bytes": (["--bytes", "16kB"], of_settings("bytes"), "1600"),
+    "--rounds": (["--form", "feddm", "--rounds", "2"], of_settings("rounds"), 2),
+    "--baselines": (["--baselines", "ensemble"], lambda asked: asked.baselines, ["ensemble"]),
+    "--baseline-rounds": (["--baseline-rounds", "7"], lambda asked: asked.rounds, 7),
+    "--seeds": (["--seeds", "2"], lambda asked: asked.seeds, 2),
+    "--seed": (["--seed", "8"], of_settings("seed"), 8),
+    "--network": (["--network", "mlp(width=5)"], of_settings("network"), "mlp(width=5)"),
+    "--protocol": (["--protocol", "dsa"], of_settings("protocol"), "dsa"),
+    "--steps": (["--steps", "17"], of_settings("steps"), 17),
+    "--max-seconds": (["--max-seconds", "2.5"], of_settings("max_seconds"), 2.5),
+    "--set": (["--set", "levels=16"], of_settings("levels"), 16),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
+    "--device": (["--device", "cpu"], of_settings("device"), "cpu"),
+    "--out": (["--out", "kept"], lambda asked: asked.directory, Path("kept")),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **DATA,
+}
+
+
 def differs_as_it_says(
     ask: Callable[[list[str]], Asked], words: list[str], option: tuple[list[str], Callable[[Asked], object], object]
 ) -> None:
@@ -301,6 +332,19 @@ def test_teacher_train(ask: Callable[[list[str]], Asked], folder: str, option: s
     differs_as_it_says(ask, words, TEACHER[option])
 
 
+@pytest.mark.parametrize("option", FEDERATED)
+def test_federated_run(
+    ask: Callable[[list[str]], Asked], monkeypatch: pytest.MonkeyPatch, folder: str, option: str
+) -> None:
+    import ddapps.federated
+
+    def compare(*arguments: Any, **settings: Any) -> None:
+        dd.distill(*arguments, **settings)
+
+    monkeypatch.setattr(sys.modules[ddapps.federated.compare.__module__], "compare", compare)
+    differs_as_it_says(ask, ["federated", "run", folder], FEDERATED[option])
+
+
 def test_teachers_reach_the_method_and_the_protocol(
     summary: dd.DataSummary, ask: Callable[[list[str]], Asked], folder: str, tmp_path: Path
 ) -> None:
@@ -351,6 +395,7 @@ ELSEWHERE = {
     },
     "experts train": {"--out", "--help", *OF_SOME_DATA},
     "teacher train": {"--out", "--help", *OF_SOME_DATA},
+    "federated run": {"--json", "--png", "--debug", "--help", *OF_SOME_DATA},
     "show": {"--out", "--debug", "--help"},
     "export": {"--form", "--out", "--debug", "--help"},
     "report": {"--teacher", "--data", "--out", "--json", "--debug", "--help", *OF_SOME_DATA},
@@ -383,6 +428,7 @@ def test_every_option_is_among_them() -> None:
         "evaluate": {*EVALUATE, *KERNEL},
         "experts train": set(EXPERTS),
         "teacher train": set(TEACHER),
+        "federated run": set(FEDERATED),
         "show": set(),
         "export": set(),
         "verify": set(VERIFY),

@@ -7,15 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.federated import Settings, simulate
-from ddapps.federated.compare import Grid, compare, largest, sent_bytes
+from ddapps.federated.baselines import (
+    IMAGES,
+    Grid,
+    ensemble_within,
+    largest,
+    sending,
+    sent_bytes,
+    smaller,
+    within,
+)
+from ddapps.federated.compare import compare
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.plot import plot
 from ddapps.federated.server_data import ServerData
-from ddcore.errors import OutputExistsError, SettingsError, UnknownNameError
+from ddcore.errors import NoReplyError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError
 from tests.federated.conftest import quick
 
 TINY = Grid(("convnet(width=2)",), (1,), (0.1,), (0.01,), rounds=1)
@@ -65,6 +76,39 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
         compare(digits, replace(SETTINGS, ipc=1), clients=3, alpha=0.5, baselines=[], seeds=1, directory=tmp_path)
 
 
+def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetData) -> None:
+    """Each choice is made again by hand; nothing goes beyond the first row's bytes."""
+    digits = digits.with_train(torch.arange(300), "digits")
+    first = replace(SETTINGS, protocol="dsa", ipc=4)
+    grid = Grid(local_epochs=(1,), learning_rates=(0.1,))
+    given = replace(dd.methods.herding(ipc=1), name="given")
+    found = compare(
+        digits, first, clients=2, alpha=5.0, baselines=["random-smaller", "ensemble", given], seeds=1, grid=grid
+    )
+    limit = found.rows[0].courses[0].total[-1]
+    assert [row.name for row in found.rows[1:]] == ["random-smaller", "ensemble", "given"]
+    assert all(limit / 2 < row.courses[0].total[-1] <= limit for row in found.rows[1:])
+    held = digits.with_validation(0.2)
+    parts = dd.data.partitions.dirichlet(held, 2, 5.0, seed=0)
+    image_settings = sending(first, IMAGES, method="random")
+    tried = [within(each, parts, limit) for each in smaller(image_settings, "random", held.spec)]
+    assert len(tried) == 3 and tried[0].ipc > tried[2].ipc  # 2 levels, 4 and 16
+    accuracies = [simulate(each, parts, ServerData.of(held, "validation")).accuracy for each in tried]
+    best = tried[accuracies.index(max(accuracies))]
+    assert found.rows[1].settings["factorization"] == dd.describe(best.method.factorization)  # type: ignore[union-attr]
+    chosen = [
+        simulate(
+            replace(best, ipc=found.rows[1].settings["ipc"][0]),
+            dd.data.partitions.dirichlet(digits, 2, 5.0, seed=0),
+            ServerData.of(digits),
+        )
+    ]
+    assert found.rows[1].final == (chosen[0].accuracy,)
+    assert set(found.rows[2].to_json()["settings"]) >= {"network", "distillation.form"}
+    with pytest.raises(UnsupportedError, match="lenet has no width"):
+        ensemble_within(replace(first, network="lenet"), parts, limit)
+
+
 def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
     """A byte transport, a budget in bytes and grey levels are the first row's alone."""
     settings = quick(form="feddm", transport="uint8", bytes="1kB", levels=16, min_clients=2)
@@ -74,7 +118,9 @@ def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
 
 
 def test_a_comparison_without_a_result_says_why(digits: dd.TargetData) -> None:
-    with pytest.raises(SettingsError, match="nothing came of partition 0: the client failed: BudgetError"):
+    with pytest.raises(
+        NoReplyError, match=r"dm, partition 0, test split: no reply has counted.*the client failed: BudgetError"
+    ):
         compare(digits, replace(SETTINGS, bytes="50B"), clients=2, alpha=5.0, baselines=[], seeds=1)
     with pytest.raises(UnknownNameError, match="unknown method 'dmm'"):
         compare(digits, SETTINGS, variants={"dmm": replace(SETTINGS, method="dmm")}, baselines=[])

@@ -14,7 +14,8 @@ import torch
 
 import ddcore as dd
 from ddapps.federated import ServerData, Settings, simulate
-from ddapps.federated.compare import NEVER, Grid, compare, wider_or_narrower
+from ddapps.federated.baselines import NEVER, Grid, wider_or_narrower
+from ddapps.federated.compare import compare
 from ddapps.federated.forms import FORMS
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.screening import scores
@@ -111,6 +112,13 @@ def test_kept_results_are_of_one_test_split(target: dd.TargetData, tmp_path: Pat
     compared(target, [], directory=tmp_path)
     with pytest.raises(OutputExistsError, match="held_out differ"):
         compared(with_test_labels_shifted(target), [], directory=tmp_path)
+
+
+def test_augmentation_is_tried_where_the_first_rows_protocol_has_one() -> None:
+    for protocol, tried in (("dsa", (False, True)), ("dc", (False,))):
+        axes = Grid().suited_to(replace(SETTINGS, protocol=protocol)).axes("fedavg")
+        assert axes["augmented"].values == tried and "proximal_mu" not in axes
+    assert "network" not in Grid().axes("ensemble") and "proximal_mu" in Grid().axes("fedprox")
 
 
 def test_the_network_beyond_a_row_of_networks() -> None:

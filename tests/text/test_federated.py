@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ddapps.federated import Settings
-from ddapps.federated.compare import Grid, compare
+from ddapps.federated.baselines import Grid
+from ddapps.federated.compare import compare
 from ddapps.federated.settings import PREFIX
 from tests.text.data import topics
 

@@ -1,6 +1,7 @@
 """Forms of exchange, by name."""
 
 from ddapps.federated.forms.base import Form
+from ddapps.federated.forms.ensemble import Ensemble
 from ddapps.federated.forms.iterative import FedDM, FedMK
 from ddapps.federated.forms.one_shot import DOSFL, Everything, FedD3, OneShot
 from ddapps.federated.forms.updates import SyntheticUpdate
@@ -16,6 +17,7 @@ FORMS: dict[str, Form] = {
     "fedsynth": SyntheticUpdate(inner_steps=5),
     "fedavg": ModelWeights(),
     "fedprox": ModelWeights(proximal=True),
+    "ensemble": Ensemble(),
     "everything": Everything(),
 }
 

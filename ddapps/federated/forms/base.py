@@ -27,6 +27,7 @@ class Form(ABC):
         sends_weights: whether the global model goes to the clients.
         sends_knowledge: whether another client's summary does.
         whole: whether a client sends all of its examples.
+        keeps_models: whether the server keeps the models of all clients apart.
         stays: whether an answer to an earlier round still counts.
         cites: keys of ``ddcore.citations``, beside the method's.
     """
@@ -36,6 +37,7 @@ class Form(ABC):
     sends_weights: ClassVar[bool] = False
     sends_knowledge: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    keeps_models: ClassVar[bool] = False
     stays: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ()
 
@@ -46,7 +48,9 @@ class Form(ABC):
         """
         require(not self.whole or not settings.private, "whole partitions cannot be sent privately: epsilon = 0")
         if not self.sends_weights:
-            self._require_defaults(settings, "transport")
+            self.require_defaults(settings, "transport")
+        if self.sends_summaries:
+            self.require_defaults(settings, "augmented")
         if settings.private:
             from ddapps.privacy import privatize
 
@@ -60,7 +64,8 @@ class Form(ABC):
                     f"noisy class sizes leave too little of epsilon {settings.epsilon}: from {least:.3g} on",
                 )
 
-    def _require_defaults(self, settings: Terms, *names: str) -> None:
+    def require_defaults(self, settings: Terms, *names: str) -> None:
+        """Raise where settings that this form would ignore are not left out."""
         for name in names:
             default = type(settings).__dataclass_fields__[name].default
             require(
@@ -77,9 +82,14 @@ class Form(ABC):
         made = dd.methods.compose(matching, factorization, preset=settings.preset) if composed else matching
         return Compression(made, settings.preset, settings.storage, network, settings.steps or None)
 
+    def reply(self, client: Client, content: RecordDict) -> RecordDict:
+        """Return the content of a client's reply to what it was sent."""
+        task = Task.of(content)
+        return self.answer(client.told(task.method), task)
+
     @abstractmethod
     def answer(self, client: Client, task: Task) -> RecordDict:
-        """Return the content of a client's reply."""
+        """Return the content of a client's reply to a task."""
 
     @abstractmethod
     def next_weights(self, server: Coordinator) -> Weights:

@@ -46,7 +46,7 @@ class Everything(OneShot):
 
     def check(self, settings: Terms) -> None:
         super().check(settings)
-        self._require_defaults(settings, "bytes", "method", "levels", "storage")
+        self.require_defaults(settings, "bytes", "method", "levels", "storage")
 
 
 @dataclass(frozen=True)

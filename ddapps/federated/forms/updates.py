@@ -60,7 +60,7 @@ class SyntheticUpdate(Form):
     stays: ClassVar[bool] = False
 
     def check(self, settings: Terms) -> None:
-        self._require_defaults(settings, "screening", "weighting", "bytes")
+        self.require_defaults(settings, "screening", "weighting", "bytes", "augmented")
         if settings.method != "":
             raise UnsupportedError(f"form {settings.form} has its own method: leave method out")
         if settings.private:

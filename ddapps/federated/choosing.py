@@ -1,0 +1,72 @@
+"""Method ``auto``: the server names one for all clients, before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ddcore as dd
+from ddapps.federated.portfolio import bytes_of_all, method_named
+from ddapps.federated.server_data import ServerData
+from ddapps.federated.settings import Settings
+from ddcore.errors import InputDataError, UnsupportedError
+
+
+@dataclass(frozen=True)
+class Named:
+    """A method that was chosen.
+
+    Attributes:
+        settings: of the run, with the method in place of ``auto``.
+        name: of the method in the portfolio, which is all that clients are told.
+        record: what was tried, what that cost, and the runner-up; JSON data.
+    """
+
+    settings: Settings
+    name: str
+    record: Mapping[str, Any]
+
+
+def named(settings: Settings, data: ServerData, progress: Callable[[str], None] | None = None) -> Named:
+    """Choose a method on the server's validation split, for the bytes of all clients together.
+
+    The server chooses, and once. A client with two classes would choose for a task of two classes,
+    which nearly any method solves, and from few examples; what is trained is the union, of all
+    classes and of all clients' bytes. And what a reply must be is agreed beforehand, so that there
+    is one method. It costs no byte of any client's, and none of their data.
+
+    Args:
+        settings: of the run; ``bytes`` says what a client may store, ``clients`` how many they are.
+        data: of the server.
+        progress: called with lines of text.
+
+    Raises:
+        InputDataError: the server has no validation split.
+        UnsupportedError: the clients are private: then the method is a public constant.
+        SettingsError: bytes or the number of clients are not known.
+    """
+    require_open_choice(settings)
+    if data.validation is None:
+        raise InputDataError(
+            "method 'auto' is chosen on a validation split of the server: ServerData(..., validation=)"
+        )
+    choice = dd.choose_method(
+        dd.TargetData("validation", data.spec, data.validation),
+        nbytes=bytes_of_all(settings),
+        seed=settings.seed,
+        network=settings.network,
+        joint=False,
+        device=settings.device,
+        progress=progress,
+    )
+    record = choice.record()
+    name = str(record["chosen"])
+    return Named(replace(settings, method=method_named(data.spec, name)), name, record)
+
+
+def require_open_choice(settings: Settings) -> None:
+    """Raise unless the method of a run may be chosen: `UnsupportedError`, `SettingsError`."""
+    if settings.private:
+        raise UnsupportedError("a private run names its method: it may not depend on anybody's data")
+    bytes_of_all(settings)

@@ -1,0 +1,134 @@
+"""Method ``auto``: the server chooses on its validation split, clients are told a name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from flwr.app import RecordDict
+
+import ddcore as dd
+from ddapps.federated import ServerData, Settings, simulate
+from ddapps.federated.agreement import Agreement
+from ddapps.federated.compare import compare
+from ddapps.federated.forms import FORMS
+from ddapps.federated.roles import Client
+from ddapps.federated.settings import equal_share
+from ddapps.federated.wire import Task
+from ddcore.errors import (
+    BudgetError,
+    InputDataError,
+    SettingsError,
+    SummaryFormatError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tests.federated.conftest import quick
+
+AUTO = quick(method="auto", bytes="1280", clients=4)
+
+
+@dataclass(frozen=True)
+class Choice:
+    method: dd.Method
+
+    def record(self) -> dict[str, Any]:
+        return {"chosen": "herding", "runner_up": "random"}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Put a choice of two selection rules in place of the real one; return what it is asked."""
+    portfolio = {name: dd.portfolio(dd.load_data("digits").spec)[name] for name in ("random", "herding")}
+    calls: list[dict[str, Any]] = []
+
+    def choose(target: dd.TargetData, **words: Any) -> Choice:
+        calls.append({"target": target, **words})
+        return Choice(portfolio["herding"].build())
+
+    monkeypatch.setattr(dd, "choose_method", choose)
+    monkeypatch.setattr(dd, "portfolio", lambda spec, joint: portfolio)
+    return calls
+
+
+def test_clients_do_what_the_server_has_chosen_on_its_validation_split(
+    asked: list[dict[str, Any]], digits: dd.TargetData, parts: list[dd.TargetData]
+) -> None:
+    data = ServerData.of(digits.with_validation(0.3))
+    outcome = simulate(AUTO, parts, data)
+    (call,) = asked
+    assert call["nbytes"] == 4 * 1280 and call["target"].train is data.validation
+    assert outcome.choice == outcome.to_json()["choice"] == {"chosen": "herding", "runner_up": "random"}
+    assert outcome.union is not None and outcome.union.stored_bytes <= 4 * 1280 and outcome.rejections == ()
+    images = outcome.union.tensors()[0]
+    herding, random = (simulate(replace(AUTO, method=name), parts, data).union for name in ("herding", "random"))
+    assert torch.equal(images, herding.tensors()[0])  # type: ignore[union-attr]
+    assert not torch.equal(images, random.tensors()[0])  # type: ignore[union-attr]
+
+
+def test_a_row_of_auto_is_chosen_once_for_all_partitions(
+    asked: list[dict[str, Any]], digits: dd.TargetData, tmp_path: Any
+) -> None:
+    settings = quick(method="auto", bytes="1280", min_clients=2)
+    for _ in (1, 2):
+        found = compare(digits, settings, clients=2, alpha=5.0, baselines=["random"], seeds=2, directory=tmp_path)
+        assert [row.name for row in found.rows] == ["auto", "random"]
+        assert found.rows[0].settings["choice"]["runner_up"] == "random"
+        assert len(asked) == 1 and asked[0]["nbytes"] == 2 * 1280
+    assert asked[0]["target"].train is not digits.train
+    assert len(asked[0]["target"].train) == len(digits.with_validation(0.2).validation)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_chosen_is_said_before_anything_is_sent(
+    asked: list[dict[str, Any]], digits: dd.TargetData, parts: list[dd.TargetData]
+) -> None:
+    data = ServerData.of(digits.with_validation(0.3))
+    for settings, given, error, message in (
+        (AUTO, ServerData.of(digits), InputDataError, "on a validation split of the server"),
+        (replace(AUTO, bytes=""), data, SettingsError, "needs to know the bytes of a client"),
+        (replace(AUTO, clients=0), data, SettingsError, "how many there are"),
+        (replace(AUTO, epsilon=5.0, delta=1e-4), data, UnsupportedError, "a private run names its method"),
+    ):
+        with pytest.raises(error, match=message):
+            simulate(settings, parts, given)
+    assert asked == []
+
+
+def test_a_name_that_is_none_of_the_portfolio_is_refused_by_clients(
+    asked: list[dict[str, Any]], parts: list[dd.TargetData]
+) -> None:
+    client = Client(parts[0], AUTO, "0", RecordDict())
+    assert client.told("herding").settings.chosen_method == "herding"  # type: ignore[attr-defined]
+    with pytest.raises(UnknownNameError, match="unknown method of the portfolio 'dm'"):
+        client.told("dm")
+    named = replace(client, settings=replace(AUTO, method="random"))
+    assert named.told("herding") is named
+
+
+def test_clients_share_equally() -> None:
+    assert Settings(bytes=equal_share("16kB", 10)).bytes == "1600"
+    assert equal_share("16005", 10) == "1600"
+    with pytest.raises(BudgetError, match="less than a byte for each of 10"):
+        equal_share("9", 10)
+
+
+def test_what_the_codec_wraps_is_agreed_too(parts: list[dd.TargetData], data: ServerData) -> None:
+    """A stranger's code may not say another size or other levels than the agreed ones."""
+    method = dd.portfolio(data.spec, joint=False)["random (8 px, 4 levels)"].build()
+    settings = quick(method=method, bytes="400", min_clients=2)
+    outcome = simulate(settings, parts[2:], data)
+    assert outcome.union is not None and outcome.union.stored_bytes <= 2 * 400 and outcome.rejections == ()
+    content = FORMS["one-shot"].answer(Client(parts[3], settings, "0", RecordDict()), Task(1, "n"))
+    record = content.config_records["summary"]
+    agreement, decoder = Agreement(settings, data.spec), json.loads(str(record["part"]))
+    for change in (
+        {"levels": 16},
+        {"of": {**decoder["of"], "size": 4096}},
+        {"of": {**decoder["of"], "name": "pixels"}},
+    ):
+        settings_of_it = {**decoder, **change}
+        with pytest.raises(SummaryFormatError, match="agreed is"):
+            agreement.part(record["tensors"], settings_of_it)  # type: ignore[arg-type]
