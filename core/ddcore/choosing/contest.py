@@ -19,7 +19,7 @@ from ddcore.ground.tally import Tally, sayer
 from ddcore.parts import Method, TargetData
 from ddcore.training import Protocol
 
-RUNGS = ((100, 0.5, 1), (200, 0.5, 1), (400, 1.0, 3))
+RUNGS = ((100, 0.15, 1), (200, 0.3, 1), (400, 1.0, 3))
 """Per rung: updates of a training, share of a matching's steps, and networks."""
 BATCH = 64
 REFUSALS = (BudgetError, SettingsError, UnsupportedError, DivergenceError)

@@ -91,7 +91,7 @@ class Factorization(ABC):
             BudgetError: one item per class takes more. The message says how many bytes it takes.
         """
 
-        def sized(ipc: int) -> Self:
+        def sized(ipc: int) -> Self:  # type: ignore[type-var]
             return self.sized(ipc if ipc <= fewest else f"clip:{ipc}")
 
         fewest = min(available.values())
