@@ -26,6 +26,7 @@ from ddapps.nas.reporting import reporting
 from ddapps.nas.search import STRATEGIES, Found, search
 from ddapps.nas.search_space import Candidate, SearchSpace
 from ddapps.nas.spaces import SPACES, ConvNetSpace, NasBench201, as_space
+from ddapps.nas.stored import StoredEvaluator
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 from ddapps.nas.user_space import UserSpace
 
@@ -49,6 +50,7 @@ __all__ = [
     "Ranking",
     "Row",
     "SearchSpace",
+    "StoredEvaluator",
     "SummaryProxy",
     "Table",
     "TauDifference",

@@ -299,17 +299,23 @@ def make_proxy(
     return made
 
 
-def open_proxy(directory: str | Path, space: object) -> ProxyDataset:
+def open_proxy(directory: str | Path, space: object = None) -> ProxyDataset:
     """Return the proxy dataset in a directory, or the one that a plain summary there makes.
+
+    Args:
+        directory: where it is.
+        space: the one that is to be searched, in any form that `as_space` takes. None: any.
 
     Raises:
         SettingsError: it was made for another space, so its evidence is not about this one.
         SummaryFormatError: it is damaged.
     """
-    directory, space = Path(directory), as_space(space)
+    directory, space = Path(directory), None if space is None else as_space(space)
     if not (directory / FILE).exists():
-        return ProxyDataset((DataSummary.load(directory),), space_label(space))
+        return ProxyDataset((DataSummary.load(directory),), "" if space is None else space_label(space))
     made = ProxyDataset.load(directory)
+    if space is None:
+        return made
     if made.made_for and made.made_for["space"] != json.loads(json.dumps(described(space))):
         raise SettingsError(
             f"{directory} was made for the space {made.space} as it was then, and its evidence is about that one, not about "
