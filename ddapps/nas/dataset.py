@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ddcore as dd
-from ddapps.nas.evaluator import PROXY, SCORES, ProxyEvaluator
+from ddapps.nas.bench import Bench
+from ddapps.nas.evaluator import PROXY, ProxyEvaluator
+from ddapps.nas.measurement import SCORES
 from ddapps.nas.plot import plot
-from ddapps.nas.proxies import Bench, SummaryProxy
+from ddapps.nas.proxies import SummaryProxy
 from ddapps.nas.rank import rank, with_validation
 from ddapps.nas.search_space import described
 from ddapps.nas.spaces import as_space, space_label

@@ -58,9 +58,7 @@ def test_nni_sends_it_to_a_trial(folder: Path) -> None:
         dump(held.freeze(Tiny().sample(1)[0].choices), pickle_size_limit=LIMIT)
 
 
-def test_paths_hold_in_other_working_directories(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_hold_in_other_working_directories(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     stored = StoredEvaluator("proxy", "digits")
     monkeypatch.chdir(tmp_path)
