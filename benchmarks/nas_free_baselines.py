@@ -11,7 +11,7 @@ distilled or fitted proxy is compared with random images at its whole cost.
 
 nasbench201: the 60 cells, proxy scores and accuracies that `nas_cifar10_nasbench201.json` recorded
 (`benchmarks.nas_rank`; CIFAR-10 itself is not needed again). Free scores are of the same narrow
-networks (4 channels, 3 cells); the batch of naswot is standard normal noise, since that score asks
+networks (4 channels, 3 cells); the batch of naswot is uniform noise, standardised, since that score asks
 nothing of labels. Combinations: in five folds, the 12 cells of a fold are the pilot and the other
 48 are ranked; every row is the mean over the same folds. What the pilot learns are accuracies of
 the table's test split, of cells that are not ranked: it has no others. Then the free scores alone
@@ -38,7 +38,7 @@ from ddapps.nas import FREE, FreeEvaluator, NasBench201, Ranking, better_half, f
 from ddapps.nas.correlation import RESAMPLES, Values, taus
 from ddapps.nas.search_space import Candidate
 from ddcore.ground import one_thread
-from ddcore.images import ImageSpec
+from ddcore.images import ImageSpec, Standardise
 from ddcore.parts import Split
 
 PROXIES = (
@@ -200,8 +200,9 @@ def many_cells(path: Path) -> list[dict[str, object]]:
 
 def free_scores(candidates: Sequence[Candidate]) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Return the free scores of cells, and the mean seconds of each."""
-    noise = torch.randn(128, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    target = dd.TargetData("noise", ImageSpec((3, 32, 32), 10), Split(noise, torch.arange(128) % 10))
+    noise = torch.rand(128, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    spec = ImageSpec((3, 32, 32), 10, tuple(range(10)), normalisation=Standardise((0.5,) * 3, (12**-0.5,) * 3))
+    target = dd.TargetData("noise", spec, Split(noise, torch.arange(128) % 10))
     found, seconds = {}, {}
     with one_thread():
         for kind in FREE:
