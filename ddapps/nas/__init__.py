@@ -8,7 +8,8 @@ Nothing here imports NNI until a space of its is used. Files stand on floors, fr
    at once), `correlation`, `truth`.
 3. Proxies: `bench`, `trials` (what is measured), `proxy`, `proxies`, `combined`, `by_name`;
    `outcomes`, `compared`, `equal_cost`.
-4. Uses: `rank` compares proxies, `dataset` keeps one with its evidence, `search` searches on it.
+4. Uses: `rank` compares proxies, `make` makes one, by `auto` too, `dataset` keeps it with its
+   evidence, `stored` names it for other processes, `search` searches on it.
 
 ```python
 import ddcore as dd
@@ -29,9 +30,10 @@ from ddapps.nas.correlation import (
     split_half_tau,
     tau_difference,
 )
-from ddapps.nas.dataset import ProxyDataset, make_proxy
+from ddapps.nas.dataset import ProxyDataset
 from ddapps.nas.evaluator import PROXY, ProxyEvaluator
 from ddapps.nas.free import FREE, FreeEvaluator
+from ddapps.nas.make import make_proxy
 from ddapps.nas.measurement import SCORES, Counted, Measurement
 from ddapps.nas.outcomes import Agreement, Ranking, Row
 from ddapps.nas.plot import plot

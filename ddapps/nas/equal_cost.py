@@ -37,6 +37,8 @@ def equal_cost_rivals(
     base = proxy.base if isinstance(proxy, CombinedProxy) else proxy
     if not isinstance(base, SummaryProxy) or (proxy == base and base.method == "random"):
         return []
+    if not comparison.plans[proxy][0].trainings:
+        return []  # a combination of free scores trains on nothing that there could be more of
     try:
         scored = comparison.scored(proxy)
     except InputDataError:

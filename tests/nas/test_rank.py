@@ -14,6 +14,7 @@ import torch
 
 import ddcore as dd
 from ddapps.nas import (
+    FREE,
     PROXY,
     Candidate,
     ConvNetSpace,

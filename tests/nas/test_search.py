@@ -248,7 +248,11 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ranked = ["nas", "rank", *words, *brief, "--sample", "4", "--proxies", "random:3,early-stop:0.9", "--json", "-"]
     assert main([*ranked, "--png", str(pictures)]) == 0
     entry = json.loads(capsys.readouterr().out)
-    assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == ["random:3", "early-stop:0.9", *FREE]
+    assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == [
+        "random:3",
+        "early-stop:0.9",
+        *FREE,
+    ]
     assert {"tau", "tau_ci95", "rho", "rho_ci95", "regret_at_1", "seconds_per_candidate", "speedup"} <= set(
         entry["proxies"][0]
     )
