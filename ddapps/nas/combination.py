@@ -65,7 +65,8 @@ class Combination:
         sound = all(len(each) == len(features) and np.isfinite(each).all() for each in numbers)
         if not features or set(features) - {*FEATURES} or not sound or min(numbers[1]) <= 0:
             raise ValueError(f"not a combination: {dict(kept)}")
-        return cls(features, *numbers, pilot=int(kept["pilot"]))
+        centre, scale, weights = numbers
+        return cls(features, centre, scale, weights, int(kept["pilot"]))
 
 
 def fit(features: Sequence[str], values: Sequence[Mapping[str, float]], true: Sequence[float]) -> Combination:

@@ -82,7 +82,7 @@ class _Codes(TorchDispatchMode):
     """Adds up how often two examples have the same code, over all activations that are called."""
 
     def __init__(self, count: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kernel = torch.zeros(count, count, dtype=torch.float64)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

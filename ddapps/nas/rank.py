@@ -19,7 +19,7 @@ from ddapps.nas.outcomes import Ranking
 from ddapps.nas.proxy import Proxy
 from ddapps.nas.search_space import Candidate
 from ddapps.nas.spaces import as_space, space_label
-from ddapps.nas.trials import Trial
+from ddapps.nas.trials import Plan, Trial
 from ddapps.nas.truth import FULL, Table, load_table
 from ddcore.errors import MissingExtraError, UnsupportedError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
@@ -110,7 +110,7 @@ def rank(
 
         on_all = trial.truth()
         plans = {proxy: proxy.plans(trial) for proxy in proxies}
-        jobs = [(evaluation, candidates) for evaluation in on_all]
+        jobs: list[tuple[Evaluation, Sequence[Candidate]]] = [(evaluation, candidates) for evaluation in on_all]
         jobs += [job for each in plans.values() for plan in each for job in plan.jobs(candidates)]
         comparison = Comparison(candidates, on_all, plans, measured(jobs))
         rivals: dict[str, tuple[str, ...]] = {}
@@ -123,7 +123,7 @@ def rank(
             }
             known = {proxy.name: proxy for proxy in plans}
             added = [r for each in found.values() for r in each if r.name not in known]
-            more = {proxy: proxy.plans(trial) for proxy in dict.fromkeys(added)}
+            more: dict[Proxy, list[Plan]] = {proxy: proxy.plans(trial) for proxy in dict.fromkeys(added)}
             outcomes = measured([job for each in more.values() for plan in each for job in plan.jobs(candidates)])
             comparison = Comparison(candidates, on_all, plans | more, {**comparison.outcomes, **outcomes})
             rivals = {p.name: tuple(r.name for r in each) for p, each in found.items() if each}
