@@ -151,7 +151,8 @@ class ProxyDataset:
 
     def card(self) -> str:
         """Return what it is, and how far its ranking can be trusted, in Markdown."""
-        return card(self)
+        epochs = self.protocol.training.epochs
+        return card(self.summaries, self.space, epochs, self.score, self.evidence, self.combination)
 
 
 def _protocol_json(protocol: Protocol) -> dict[str, Any]:
