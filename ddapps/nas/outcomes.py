@@ -15,8 +15,8 @@ from ddcore.evaluation import Measured
 
 ENOUGH = 10
 """Fewer architectures say little: a ranking by chance is often good, and intervals are narrow."""
-WIDE = 34
-"""Letters of the first column of a table."""
+NARROWEST = 34
+"""Letters of the first column of a table, at least."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,11 @@ class Ranking:
 
     def __str__(self) -> str:
         ceiling, means = self.truth.ceiling_tau(), self.truth.means
+        wide = max(NARROWEST, *(len(row.name) for row in self.rows))
         lines = [
             f"{self.data}, space {self.space}, {len(self.labels)} architectures, true accuracy {min(means):.2f} to {max(means):.2f} %, "
             + ("ceiling of tau unknown (one run)" if ceiling is None else f"ceiling of tau {ceiling:.3f}"),
-            f"{'proxy':<{WIDE}} {'to choose':>9} {'tau':>6} {'95 %':>15} {'better half':>11} {'95 %':>15} {'regret@1':>8} "
+            f"{'proxy':<{wide}} {'to choose':>9} {'tau':>6} {'95 %':>15} {'better half':>11} {'95 %':>15} {'regret@1':>8} "
             f"{'s each':>7} {'s in all':>8} {'speed-up':>8}",
         ]
         for row in self.rows:
@@ -194,7 +195,7 @@ class Ranking:
             half = "" if better is None else f"{better.correlation.tau:.3f}"
             ends = "" if better is None else _words(better.correlation.tau_ci95)
             lines.append(
-                f"{row.name:<{WIDE}} {chosen:>9} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {half:>11} {ends:>15} "
+                f"{row.name:<{wide}} {chosen:>9} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {half:>11} {ends:>15} "
                 f"{'' if regret is None else f'{regret:.2f}':>8} {row.seconds:>7.2f} {_shown(row.whole_seconds):>8} "
                 f"{'' if speedup is None else f'{speedup:.1f} x':>8}"
             )
@@ -208,7 +209,7 @@ class Ranking:
         if first.test.differences:
             lines += ["", f"tau of {first.name}, minus that of another, 95 % (paired)"]
             lines += [
-                f"{name:<{WIDE}} {d.difference:>+6.3f} {_words(d.ci95):>15}"
+                f"{name:<{wide}} {d.difference:>+6.3f} {_words(d.ci95):>15}"
                 for name, d in first.test.differences.items()
             ]
         lines += [f"at the whole cost of {name}: {', '.join(others)}" for name, others in self.equal_cost.items()]
