@@ -26,6 +26,7 @@ from ddapps.nas import (
     load_table,
     parse_proxies,
     rank,
+    search,
 )
 from ddapps.nas import candidates as candidates_module
 from ddapps.nas.combination import PRIOR
@@ -214,6 +215,10 @@ def test_a_combination_is_kept_with_its_proxy_and_scores_alone(digits: dd.Target
     values |= {kind: FreeEvaluator(kind, digits)(candidate) for kind in FREE}
     assert loaded.evaluator(digits)(candidate) == pytest.approx(combination.score(values))
     assert "fitted on 10 other architectures: accuracy +1.00" in made.card()
+    found = search(Tiny(), loaded.evaluator(digits), strategy="random", trials=3, top=1, full=SHORT)
+    scores = {tried.candidate: tried.score for tried in found.tried}
+    assert scores == {each: loaded.evaluator(digits)(each) for each in scores}
+    assert found.finalists[0].validation == ProxyEvaluator(digits, digits, SHORT)(found.finalists[0].candidate)
     with pytest.raises(UnknownNameError):
         ProxyDataset(summaries, "tiny", SHORT, "accuracy", combination=combination)
     file = tmp_path / "proxy" / "proxy.json"
