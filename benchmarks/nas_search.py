@@ -23,8 +23,8 @@ from benchmarks.merging import kept_work, merge_argument
 from benchmarks.nas_rank import load_data
 from ddapps.kept_results import stem
 from ddapps.nas import FULL, PROXY, ProxyEvaluator, SummaryProxy, as_space, parse_proxies, rank, search
+from ddapps.nas.bench import Bench
 from ddapps.nas.candidates import one_thread
-from ddapps.nas.proxies import Bench
 from ddcore.ground import resolve_device
 
 

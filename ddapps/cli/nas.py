@@ -43,7 +43,9 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
         "ddapps nas make-proxy digits --method dm --out out/proxy",
     )
     _add_shared(parser)
-    parser.add_argument("--method", default="dm", help="a method, or a selection rule such as random (default: dm)")
+    parser.add_argument(
+        "--method", default="dm", help="a method, a selection rule such as random, or auto (default: dm)"
+    )
     parser.add_argument("--ipc", type=whole(), default=10, help="examples per class (default: 10)")
     parser.add_argument(
         "--pool",
@@ -57,6 +59,12 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
         "training-loss which agrees best with full training on the validation split)",
     )
     parser.add_argument("--sample", type=whole(3), default=20, help="architectures that are ranked (default: 20)")
+    parser.add_argument(
+        "--pilot",
+        type=whole(3),
+        default=10,
+        help="other architectures, trained in full, that auto fits combined scores on (default: 10)",
+    )
     _add_trainings(parser)
     parser.add_argument(
         "--out", type=folder, required=True, metavar="DIR", help="where it goes; the same words go on from there"
@@ -77,8 +85,13 @@ def _add_rank(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--proxies",
         default="dm:10,random:10,early-stop:1",
-        help="comma-separated: method:ipc, early-stop:epochs, with settings in brackets: pool (architectures), network, averaged=True, "
-        "score (accuracy, loss, area, training-loss) (default: dm:10,random:10,early-stop:1)",
+        help="comma-separated: method:ipc, early-stop:epochs, combined:pilot, with settings in brackets: pool (architectures), network, "
+        "epochs, averaged=True, score (accuracy, loss, area, training-loss); of combined: of, using (default: dm:10,random:10,early-stop:1)",
+    )
+    parser.add_argument(
+        "--equal-cost",
+        action="store_true",
+        help="rank random images as well that cost as much as a proxy does, its making included",
     )
     parser.add_argument(
         "--truth",
@@ -175,6 +188,7 @@ def _make_proxy(options: argparse.Namespace) -> None:
         ipc=options.ipc,
         pool=options.pool,
         score=options.score,
+        pilot=options.pilot,
         directory=options.out,
         **_trainings(options),
     )
@@ -194,6 +208,7 @@ def _rank(options: argparse.Namespace) -> None:
         truth=options.truth,
         network=options.network,
         top=_counts(options.top),
+        equal_cost=options.equal_cost,
         directory=options.out,
         **_trainings(options),
     )

@@ -4,8 +4,12 @@ Nothing here imports NNI until a space of its is used. Files stand on floors, fr
 
 1. Spaces: `grid` (choices and networks), `model_spaces` (NNI's view), `search_space`, `user_space`,
    `spaces` (by name).
-2. Scores: `evaluator`, `candidates` (many at once), `proxies`, `correlation`, `truth`, `outcomes`.
-3. Uses: `rank` compares proxies, `dataset` keeps one with its evidence, `search` searches on it.
+2. Scores: `measurement`, `free` (without training), `combination`, `evaluator`, `candidates` (many
+   at once), `correlation`, `truth`.
+3. Proxies: `bench`, `trials` (what is measured), `proxy`, `proxies`, `combined`, `by_name`;
+   `outcomes`, `compared`, `equal_cost`.
+4. Uses: `rank` compares proxies, `make` makes one, by `auto` too, `dataset` keeps it with its
+   evidence, `stored` names it for other processes, `search` searches on it.
 
 ```python
 import ddcore as dd
@@ -15,21 +19,37 @@ found = rank_correlation([71.0, 64.5, 80.2, 77.0], [91.2, 90.1, 93.0, 93.4], top
 ```
 """
 
-from ddapps.nas.correlation import RankCorrelation, TauDifference, rank_correlation, split_half_tau, tau_difference
-from ddapps.nas.dataset import ProxyDataset, make_proxy
-from ddapps.nas.evaluator import PROXY, SCORES, Measurement, ProxyEvaluator
+from ddapps.nas.by_name import parse_proxies
+from ddapps.nas.combination import Combination, fit
+from ddapps.nas.combined import CombinedProxy
+from ddapps.nas.correlation import (
+    RankCorrelation,
+    TauDifference,
+    better_half,
+    rank_correlation,
+    split_half_tau,
+    tau_difference,
+)
+from ddapps.nas.dataset import ProxyDataset
+from ddapps.nas.evaluator import PROXY, ProxyEvaluator
+from ddapps.nas.free import FREE, FreeEvaluator
+from ddapps.nas.make import make_proxy
+from ddapps.nas.measurement import SCORES, Counted, Measurement
 from ddapps.nas.outcomes import Agreement, Ranking, Row
 from ddapps.nas.plot import plot
-from ddapps.nas.proxies import EarlyStopping, Proxy, SummaryProxy, parse_proxies
+from ddapps.nas.proxies import EarlyStopping, SummaryProxy
+from ddapps.nas.proxy import FreeProxy, Proxy
 from ddapps.nas.rank import rank
 from ddapps.nas.reporting import reporting
 from ddapps.nas.search import STRATEGIES, Found, search
 from ddapps.nas.search_space import Candidate, SearchSpace
 from ddapps.nas.spaces import SPACES, ConvNetSpace, NasBench201, as_space
+from ddapps.nas.stored import StoredEvaluator
 from ddapps.nas.truth import FULL, Table, Truth, load_table
 from ddapps.nas.user_space import UserSpace
 
 __all__ = [
+    "FREE",
     "FULL",
     "PROXY",
     "SCORES",
@@ -37,9 +57,14 @@ __all__ = [
     "STRATEGIES",
     "Agreement",
     "Candidate",
+    "Combination",
+    "CombinedProxy",
     "ConvNetSpace",
+    "Counted",
     "EarlyStopping",
     "Found",
+    "FreeEvaluator",
+    "FreeProxy",
     "Measurement",
     "NasBench201",
     "Proxy",
@@ -49,12 +74,15 @@ __all__ = [
     "Ranking",
     "Row",
     "SearchSpace",
+    "StoredEvaluator",
     "SummaryProxy",
     "Table",
     "TauDifference",
     "Truth",
     "UserSpace",
     "as_space",
+    "better_half",
+    "fit",
     "load_table",
     "make_proxy",
     "parse_proxies",

@@ -7,19 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.util import find_spec
-from itertools import product
 from typing import Any
 
 import torch
 
 from ddapps.kept_results import KeptResults
-from ddapps.nas.evaluator import Measurement, ProxyEvaluator
+from ddapps.nas.evaluator import ProxyEvaluator
+from ddapps.nas.free import FreeEvaluator
+from ddapps.nas.measurement import Counted, Measurement
 from ddapps.nas.search_space import Candidate
 from ddcore.errors import CandidateError
 from ddcore.ground import Tally, Workers, one_thread, resolve_device
 from ddcore.settings import require
 
 Progress = Callable[[str], None]
+Evaluator = ProxyEvaluator | FreeEvaluator
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Outcome:
     """What became of one candidate.
 
     Attributes:
-        measured: what its training told; None if it failed.
+        measured: what its training told, or what was counted; None if it failed.
         failure: why it failed.
         lasting: whether it would be the same another time. A process that died may have been the
             machine's fault, and is not kept.
     """
 
-    measured: Measurement | None
+    measured: Measurement | Counted | None
     failure: str = ""
     lasting: bool = True
 
@@ -42,10 +44,10 @@ class Outcome:
         return {"measured": None if self.measured is None else self.measured.to_json(), "failure": self.failure}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Outcome:
-        """Return what `to_json` wrote."""
+    def from_json(cls, kept: Mapping[str, Any], kind: type[Measurement] | type[Counted]) -> Outcome:
+        """Return what `to_json` wrote of a kind of measurement."""
         measured = kept["measured"]
-        return cls(None if measured is None else Measurement.from_json(measured), str(kept["failure"]))
+        return cls(None if measured is None else kind.from_json(measured), str(kept["failure"]))
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ class Evaluation:
 
     Attributes:
         name: tells its kept results from others.
-        evaluator: with a single proxy.
+        evaluator: of trainings, with a single proxy; or of a free score.
     """
 
     name: str
-    evaluator: ProxyEvaluator
+    evaluator: Evaluator
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -80,63 +82,65 @@ def crew(count: int, device: str) -> Workers:
     return Workers(count if count > 1 else 0)
 
 
+Outcomes = Mapping[str, Mapping[Candidate, Outcome]]
+"""What became of candidates, by the name of the evaluation."""
+
+
 def measure(
-    evaluations: Sequence[Evaluation],
-    candidates: Sequence[Candidate],
+    asked: Sequence[tuple[Evaluation, Sequence[Candidate]]],
     kept: KeptResults,
     workers: Workers,
     device: str,
     progress: Progress | None = None,
-) -> dict[str, list[Outcome]]:
-    """Return the outcomes of all candidates by the name of the evaluation.
+) -> Outcomes:
+    """Return the outcomes of candidates by the name of the evaluation.
 
-    What was kept before is not measured again.
+    What was kept before is not measured again, and what is asked for twice is measured once.
 
     Args:
-        evaluations: of different names.
-        candidates: architectures.
+        asked: an evaluation, and the candidates that it measures. Evaluations of one name are one.
         kept: where results are found and written.
         workers: processes that measure.
         device: where candidates are trained.
         progress: called with lines of text as they are done: how many of how many, and what time
             is left (`ddcore.ground.Tally`).
     """
-    found: dict[tuple[int, int], Mapping[str, Any]] = {}
+    evaluations = {evaluation.name: evaluation for evaluation, _ in asked}
+    jobs = list(dict.fromkeys((evaluation.name, candidate) for evaluation, each in asked for candidate in each))
+    found: dict[tuple[str, Candidate], Mapping[str, Any]] = {}
     missing = []
-    for job in product(range(len(evaluations)), range(len(candidates))):
-        known = kept.find(*_key(evaluations, candidates, job))
+    for job in jobs:
+        known = kept.find(*_key(evaluations, job))
         if known is None:
             missing.append(job)
         else:
             found[job] = known
-    calls = [partial(outcome_of, evaluation.evaluator) for evaluation in evaluations]
-    work = [(calls[place], (candidates[index],)) for place, index in missing]
+    calls = {name: partial(outcome_of, evaluation.evaluator) for name, evaluation in evaluations.items()}
+    work = [(calls[name], (candidate,)) for name, candidate in missing]
     measured = workers.calls(work, torch.device(device), died=lambda reason: Outcome(None, reason, lasting=False))
-    tally = Tally(progress, len(missing), "trainings")
+    tally = Tally(progress, len(missing), "measurements")
     for number, outcome in measured:
         job = missing[number]
         found[job] = outcome.to_json()
         if outcome.lasting:
-            kept.keep(*_key(evaluations, candidates, job), outcome.to_json())
-        told = outcome.failure or f"{outcome.measured.accuracy:.2f} %"  # type: ignore[union-attr]
-        tally.done(f"{evaluations[job[0]].name}, {candidates[job[1]].label}: {told}")
-    return {
-        evaluation.name: [Outcome.from_json(found[place, index]) for index in range(len(candidates))]
-        for place, evaluation in enumerate(evaluations)
-    }
+            kept.keep(*_key(evaluations, job), outcome.to_json())
+        tally.done(f"{job[0]}, {job[1].label}: {outcome.failure or outcome.measured}")
+    outcomes: dict[str, dict[Candidate, Outcome]] = {name: {} for name in evaluations}
+    for name, candidate in jobs:
+        kind = evaluations[name].evaluator.MEASURES
+        outcomes[name][candidate] = Outcome.from_json(found[name, candidate], kind)
+    return outcomes
 
 
-def outcome_of(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
+def outcome_of(evaluator: Evaluator, candidate: Candidate) -> Outcome:
     """Return what becomes of a candidate, on one thread; a failure is an outcome."""
     with one_thread():
         try:
-            return Outcome(evaluator.measure_one(candidate, evaluator.proxies[0]))
+            return Outcome(evaluator.once(candidate))
         except CandidateError as error:
             return Outcome(None, str(error))
 
 
-def _key(
-    evaluations: Sequence[Evaluation], candidates: Sequence[Candidate], job: tuple[int, int]
-) -> tuple[str, dict[str, Any]]:
-    evaluation, candidate = evaluations[job[0]], candidates[job[1]]
+def _key(evaluations: Mapping[str, Evaluation], job: tuple[str, Candidate]) -> tuple[str, dict[str, Any]]:
+    evaluation, candidate = evaluations[job[0]], job[1]
     return f"{evaluation.name} {candidate.label}", {**evaluation.facts, "candidate": candidate.describe()}

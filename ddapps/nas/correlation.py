@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -157,18 +157,50 @@ def tau_difference(
     Raises:
         InputDataError: as in `rank_correlation`.
     """
-    one, other, truth = (
-        _repetitions(first, "first"),
-        _repetitions(second, "second"),
-        require_ranking(true_scores, "true"),
-    )
-    _same_length(one, truth)
-    _same_length(other, truth)
+    both = tau_differences({"first": first, "second": second}, true_scores, resamples=resamples, seed=seed)
+    return both["first"]["second"]
+
+
+def tau_differences(
+    scores: Mapping[str, Scores],
+    true_scores: Sequence[float],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, dict[str, TauDifference]]:
+    r"""Return the difference of every two proxies' :math:`\tau_b` by their names.
+
+    Each is that of `tau_difference`.
+
+    Raises:
+        InputDataError: as in `rank_correlation`.
+    """
+    truth = require_ranking(true_scores, "true")
     draws, nothing_drawn = _draws(len(truth), resamples, seed), np.ones((1, len(truth)))
-    difference = _mean_taus(one, truth, nothing_drawn) - _mean_taus(other, truth, nothing_drawn)
-    return TauDifference(
-        float(difference[0]), _percentiles(_mean_taus(one, truth, draws) - _mean_taus(other, truth, draws))
-    )
+    found, resampled = {}, {}
+    for name, given in scores.items():
+        proxies = _repetitions(given, name)
+        _same_length(proxies, truth)
+        found[name] = float(_mean_taus(proxies, truth, nothing_drawn)[0])
+        resampled[name] = _mean_taus(proxies, truth, draws)
+    return {
+        name: {
+            other: TauDifference(found[name] - found[other], _percentiles(resampled[name] - resampled[other]))
+            for other in scores
+            if other != name
+        }
+        for name in scores
+    }
+
+
+def better_half(true_scores: Sequence[float]) -> list[int]:
+    """Return the places of the half with the highest true scores, in order.
+
+    They are those at or above the median: the middle one and ties with it are among them. A
+    ranking there is not helped by architectures that nobody would take.
+    """
+    median = float(np.median(np.asarray(true_scores, dtype=np.float64)))
+    return [place for place, score in enumerate(true_scores) if score >= median]
 
 
 def split_half_tau(scores: Sequence[Sequence[float]]) -> float | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddapps.nas.combination import Combination
+from ddapps.nas.failures import failures_of_a_candidate
+from ddapps.nas.free import FREE, FreeEvaluator
+from ddapps.nas.measurement import SCORES, Measurement
 from ddcore import __version__
-from ddcore.errors import CandidateError, MissingExtraError, SettingsError, UnknownNameError
+from ddcore.errors import CandidateError, SettingsError, UnknownNameError
 from ddcore.evaluation import (
     Protocol,
     TrainingSource,
@@ -36,52 +39,8 @@ PROXY = Protocol("proxy", Training(epochs=30, batch_size=20))
 """How a candidate is trained on a proxy: 150 updates on 100 examples."""
 
 CHECKPOINTS = 4
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one training told of a candidate.
-
-    Attributes:
-        accuracy: of the final iterate on held-out examples, in percent.
-        loss: its mean cross-entropy there.
-        training_loss: mean loss of all updates' batches, each before its update: small where
-            training is fast.
-        area: mean held-out accuracy after each quarter of the updates, in percent; NaN unless it
-            was asked for.
-        seconds: of training and testing.
-        test: accuracy on the test split, in percent; NaN unless it was asked for. Nothing is chosen
-            by it.
-    """
-
-    accuracy: float
-    loss: float
-    training_loss: float
-    area: float
-    seconds: float
-    test: float = math.nan
-
-    def score(self, kind: str) -> float:
-        """Return one of `SCORES`."""
-        return SCORES[kind](self)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON data; NaN is null."""
-        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, numbers: dict[str, Any]) -> Measurement:
-        """Return what `to_json` wrote."""
-        return cls(**{name: math.nan if value is None else float(value) for name, value in numbers.items()})
-
-
-SCORES: dict[str, Callable[[Measurement], float]] = {
-    "accuracy": lambda measured: measured.accuracy,
-    "loss": lambda measured: -measured.loss,
-    "area": lambda measured: measured.area,
-    "training-loss": lambda measured: -measured.training_loss,
-}
-"""What candidates can be ranked by; higher is better."""
+COMBINED = "combined"
+"""Name of the score that a `Combination` gives."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +55,15 @@ class ProxyEvaluator:
             whose scores are averaged.
         target: whose held-out split is tested on.
         protocol: how candidates are trained: a `Protocol` or its name.
-        score: ``accuracy``, ``loss``, ``area`` (under the learning curve), ``training-loss``.
+        score: ``accuracy``, ``loss``, ``area`` (under the learning curve), ``training-loss``; or
+            ``combined`` where there is a combination.
         split: ``validation``, or ``test`` for a reference that nothing is chosen by.
         runs: trainings per proxy, each with weights and order of its own, averaged.
         seed: of weights and order. The same architecture starts from the same weights on every
             proxy.
         device: ``auto``, ``cpu``, ``cuda``, ...
         also_test: whether a measurement tells the accuracy on the test split, too.
+        combination: of several scores, free ones among them; it is the score ``combined``.
     """
 
     proxy: DataSummary | TargetData | Sequence[DataSummary | TargetData]
@@ -114,11 +75,12 @@ class ProxyEvaluator:
     seed: int = 0
     device: str = "auto"
     also_test: bool = False
+    combination: Combination | None = None
+    MEASURES: ClassVar[type[Measurement]] = Measurement
     proxies: tuple[DataSummary | TargetData, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise UnknownNameError("score", self.score, SCORES)
+        require_score(self.score, self.combination)
         require_counts(runs=self.runs)
         proxies = tuple(self.proxy) if isinstance(self.proxy, list | tuple) else (self.proxy,)
         if not proxies:
@@ -142,7 +104,12 @@ class ProxyEvaluator:
         Raises:
             CandidateError: it crashed, or its numbers are not finite.
         """
-        return fmean(measured.score(self.score) for measured in self.measure(network))
+        measured = self.measure(network)
+        if self.combination is None:
+            return fmean(each.score(self.score) for each in measured)
+        needed = [kind for kind in FREE if kind in self.combination.features]
+        free = {kind: FreeEvaluator(kind, self.target, self.seed, self.device)(network) for kind in needed}
+        return self.combination.score(features_of(measured, free))
 
     def measure(self, network: object) -> list[Measurement]:
         """Return what each training of an architecture told, proxy by proxy.
@@ -168,7 +135,16 @@ class ProxyEvaluator:
             "device": str(resolve_device(self.device)),
             **precision_facts(resolve_device(self.device)),
             "version": __version__,
+            **({} if self.combination is None else {"combination": self.combination.to_json()}),
         }
+
+    def once(self, network: object) -> Measurement:
+        """Return what one training on the first proxy told.
+
+        Raises:
+            CandidateError: it crashed, or its numbers are not finite.
+        """
+        return self.measure_one(network, self.proxies[0])
 
     def measure_one(self, network: object, proxy: DataSummary | TargetData, run: int = 0) -> Measurement:
         """Return what one training told.
@@ -201,7 +177,7 @@ class ProxyEvaluator:
         training = replace(protocol.training, augmentation=augmentation)
         source = TrainingSource.of(proxy, resolve_device(self.device), torch.float32)
         watch = None if observed is None else observed.of(source, training)
-        with _failures_of_a_candidate():
+        with failures_of_a_candidate():
             return train_one(as_architecture(network), source, training, spec, seed=self.seed, run=run, watch=watch)
 
     def test(self, network: Network, split: str = "") -> tuple[float, float]:
@@ -213,7 +189,7 @@ class ProxyEvaluator:
             CandidateError: it crashed.
         """
         held_out = held_out_split(self.target, split or self.split)
-        with _failures_of_a_candidate():
+        with failures_of_a_candidate():
             logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
         accuracy = 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
         return accuracy, float(F.cross_entropy(logits, held_out.targets))
@@ -228,15 +204,17 @@ class ProxyEvaluator:
         return digest.hexdigest()
 
 
-@contextmanager
-def _failures_of_a_candidate() -> Iterator[None]:
-    """Turn whatever a candidate's code raises into `CandidateError`."""
-    try:
-        yield
-    except (CandidateError, MissingExtraError, MemoryError, OSError):
-        raise  # the last two are the machine's
-    except Exception as error:
-        raise CandidateError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+def features_of(measured: Sequence[Measurement], free: Mapping[str, float]) -> dict[str, float]:
+    """Return what a combination may be made of: means over trainings, and the free scores."""
+    told = {kind: fmean(each.score(kind) for each in measured) for kind in SCORES} if measured else {}
+    return {**told, **free}
+
+
+def require_score(score: str, combination: Combination | None) -> None:
+    """Raise `UnknownNameError` unless candidates can be ranked by a score."""
+    known = SCORES if combination is None else (COMBINED,)
+    if score not in known:
+        raise UnknownNameError("score", score, known)
 
 
 class _Observed:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from ddapps.nas.combination import Combination
 from ddapps.nas.correlation import Interval, RankCorrelation, TauDifference
 from ddapps.nas.truth import Truth
 from ddcore.evaluation import Measured
 
 ENOUGH = 10
 """Fewer architectures say little: a ranking by chance is often good, and intervals are narrow."""
+NARROWEST = 34
+"""Letters of the first column of a table, at least."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Row:
         test: with the truth on the test split: what is reported.
         validation: with that on the validation split: what a proxy is chosen by; None where the
             truth has none.
+        better: as ``test``, among the better half of the architectures (`better_half`) alone; None
+            where they are too few, or the scores tell none of them apart.
+        pilot_seconds: of all that a pilot cost, its full trainings included; NaN where a table
+            hides them.
+        combinations: what was fitted on pilots, one per repetition; empty where nothing was.
     """
 
     name: str
@@ -59,6 +67,17 @@ class Row:
     making_seconds: float
     test: Agreement
     validation: Agreement | None
+    better: Agreement | None = None
+    pilot_seconds: float = 0.0
+    combinations: tuple[Combination, ...] = ()
+
+    @property
+    def whole_seconds(self) -> float:
+        """Time of everything that one ranking of these architectures took.
+
+        Making the proxy, the pilot, and scoring every architecture. NaN where it is not known.
+        """
+        return self.making_seconds + self.pilot_seconds + len(self.scores[0]) * self.seconds
 
     @property
     def measured(self) -> Measured:
@@ -77,6 +96,7 @@ class Ranking:
         rows: a proxy each.
         failed: architectures that are left out, and why.
         unranked: proxies that could not tell architectures apart, and why.
+        equal_cost: name of a proxy -> names of random images at its whole cost.
     """
 
     data: str
@@ -86,6 +106,7 @@ class Ranking:
     rows: tuple[Row, ...]
     failed: Mapping[str, str]
     unranked: Mapping[str, str]
+    equal_cost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def speedup(self, row: Row) -> float | None:
         """Return the time of one full training over that of one score; None for a table's truth."""
@@ -134,6 +155,7 @@ class Ranking:
             "best_on_validation": None if best is None else best.name,
             "failed": dict(self.failed),
             "unranked": dict(self.unranked),
+            "equal_cost": {name: list(others) for name, others in self.equal_cost.items()},
             "warnings": self.warnings(),
         }
 
@@ -146,26 +168,36 @@ class Ranking:
             "name": row.name,
             **row.test.to_json(),
             "validation": None if row.validation is None else row.validation.to_json(),
-            "seconds_per_candidate": round(row.seconds, 3),
+            "better_half": None if row.better is None else row.better.to_json(),
+            "seconds_per_candidate": round(row.seconds, 4),
             "making_seconds": round(row.making_seconds, 2),
+            "pilot_seconds": _known(row.pilot_seconds, 2),
+            "whole_seconds": _known(row.whole_seconds, 2),
+            "whole_seconds_per_candidate": _known(row.whole_seconds / len(self.labels), 3),
             "speedup": None if speedup is None else round(speedup, 2),
+            "combinations": [combination.to_json() for combination in row.combinations],
             "scores": [[round(score, 4) for score in scores] for scores in row.scores],
         }
 
     def __str__(self) -> str:
         ceiling, means = self.truth.ceiling_tau(), self.truth.means
+        wide = max(NARROWEST, *(len(row.name) for row in self.rows))
         lines = [
             f"{self.data}, space {self.space}, {len(self.labels)} architectures, true accuracy {min(means):.2f} to {max(means):.2f} %, "
             + ("ceiling of tau unknown (one run)" if ceiling is None else f"ceiling of tau {ceiling:.3f}"),
-            f"{'proxy':<34} {'to choose':>9} {'tau':>6} {'95 %':>15} {'rho':>6} {'95 %':>15} {'regret@1':>8} {'s each':>7} {'speed-up':>8}",
+            f"{'proxy':<{wide}} {'to choose':>9} {'tau':>6} {'95 %':>15} {'better half':>11} {'95 %':>15} {'regret@1':>8} "
+            f"{'s each':>7} {'s in all':>8} {'speed-up':>8}",
         ]
         for row in self.rows:
-            found, speedup = row.test.correlation, self.speedup(row)
+            found, speedup, better = row.test.correlation, self.speedup(row), row.better
             chosen = "" if row.validation is None else f"{row.validation.correlation.tau:.3f}"
             regret = found.regret_at.get(1)
+            half = "" if better is None else f"{better.correlation.tau:.3f}"
+            ends = "" if better is None else _words(better.correlation.tau_ci95)
             lines.append(
-                f"{row.name:<34} {chosen:>9} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {found.rho:>6.3f} {_words(found.rho_ci95):>15} "
-                f"{'' if regret is None else f'{regret:.2f}':>8} {row.seconds:>7.2f} {'' if speedup is None else f'{speedup:.1f} x':>8}"
+                f"{row.name:<{wide}} {chosen:>9} {found.tau:>6.3f} {_words(found.tau_ci95):>15} {half:>11} {ends:>15} "
+                f"{'' if regret is None else f'{regret:.2f}':>8} {row.seconds:>7.2f} {_shown(row.whole_seconds):>8} "
+                f"{'' if speedup is None else f'{speedup:.1f} x':>8}"
             )
         best, first = self.best(), self.rows[0]
         if best is None:
@@ -177,8 +209,10 @@ class Ranking:
         if first.test.differences:
             lines += ["", f"tau of {first.name}, minus that of another, 95 % (paired)"]
             lines += [
-                f"{name:<34} {d.difference:>+6.3f} {_words(d.ci95):>15}" for name, d in first.test.differences.items()
+                f"{name:<{wide}} {d.difference:>+6.3f} {_words(d.ci95):>15}"
+                for name, d in first.test.differences.items()
             ]
+        lines += [f"at the whole cost of {name}: {', '.join(others)}" for name, others in self.equal_cost.items()]
         lines += [f"left out: {label}: {reason}" for label, reason in self.failed.items()]
         lines += [f"no row: {name}: {reason}" for name, reason in self.unranked.items()]
         lines += [f"warning: {warning}" for warning in self.warnings()]
@@ -187,6 +221,14 @@ class Ranking:
 
 def _tau_to_choose_by(row: Row) -> float:
     return -math.inf if row.validation is None else row.validation.correlation.tau
+
+
+def _known(seconds: float, digits: int) -> float | None:
+    return None if math.isnan(seconds) else round(seconds, digits)
+
+
+def _shown(seconds: float) -> str:
+    return "unknown" if math.isnan(seconds) else f"{seconds:.0f}"
 
 
 def _words(interval: Interval) -> str:

@@ -202,7 +202,7 @@ def search(
             reason = scoring.tried[0].failure if scoring.tried else "the strategy proposed none"
             raise InputDataError(f"no candidate could be scored: {reason}")
         training = _FullTraining(
-            replace(evaluator, protocol=full, proxy=target, score="accuracy", runs=1), kept, progress
+            replace(evaluator, protocol=full, proxy=target, score="accuracy", runs=1, combination=None), kept, progress
         )
         trained = (training(tried) for tried in sorted(sound, key=lambda tried: -tried.score))
         finals = list(islice((finalist for finalist in trained if finalist is not None), top))

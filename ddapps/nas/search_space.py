@@ -75,6 +75,20 @@ class SearchSpace(Grid):
         """Return different architectures, drawn with equal chance."""
         return self._drawn(count, derive_seed(seed, "sample"))
 
+    def others(self, count: int, seed: int, than: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """Return different architectures that are not among some, drawn with equal chance.
+
+        Raises:
+            SettingsError: the space has too few.
+        """
+        require(
+            count + len(than) <= self.size,
+            f"{self.name} has {self.size} architectures: {count} more than {len(than)} cannot be drawn from it",
+        )
+        taken = set(than)
+        drawn = self._drawn(count + len(than), derive_seed(seed, "others"))
+        return tuple(candidate for candidate in drawn if candidate not in taken)[:count]
+
     def pool(self, count: int, seed: int = 0) -> OneOf:
         """Return some architectures as one: each network that is drawn is a random one of them.
 

@@ -104,6 +104,29 @@ class Table:
         truth = Truth(self.source, _of_rows(self.accuracies, rows), validation=validation)
         return tuple(self.candidates[row] for row in rows), truth
 
+    def others(self, count: int, seed: int, than: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], list[float]]:
+        """Return architectures of other classes than some, and the mean accuracy of each.
+
+        It is on the validation split where the table knows that one, else on the test split: of
+        architectures that are not ranked.
+
+        Raises:
+            SettingsError: the table has too few.
+        """
+        place = {candidate: row for row, candidate in enumerate(self.candidates)}
+        taken = {int(self.classes[place[candidate]]) for candidate in than}
+        free = [number for number in np.unique(self.classes) if int(number) not in taken]
+        if count > len(free):
+            raise SettingsError(
+                f"{self.source} has {len(free)} architectures that differ from the {len(than)} that are ranked: {count} "
+                "cannot be drawn from it"
+            )
+        random = np.random.default_rng(derive_seed(seed, "others"))
+        drawn = random.choice(np.array(free), count, replace=False)
+        rows = [int(random.choice(np.flatnonzero(self.classes == number))) for number in drawn]
+        known = self.accuracies if self.validation is None else self.validation
+        return tuple(self.candidates[row] for row in rows), [float(known[row].mean()) for row in rows]
+
 
 def _of_rows(accuracies: Accuracies, rows: Sequence[int]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, accuracies[row])) for row in rows)

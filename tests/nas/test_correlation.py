@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from ddapps.nas import as_space, rank_correlation, split_half_tau, tau_difference
+from ddapps.nas import as_space, better_half, rank_correlation, split_half_tau, tau_difference
+from ddapps.nas.compared import agreements_of_some
 from ddapps.nas.correlation import rhos, taus
 from ddcore.errors import InputDataError, SettingsError
 from tests.forked import run
@@ -160,3 +161,26 @@ def _sample() -> None:
 
 def test_nothing_of_nni_is_imported(tmp_path: Path) -> None:
     run(_sample, said=tmp_path / "said")
+
+
+def test_the_better_half_is_at_or_above_the_median_and_keeps_its_order() -> None:
+    assert better_half([3.0, 1.0, 2.0, 4.0]) == [0, 3]
+    assert better_half([3.0, 1.0, 2.0, 4.0, 0.0]) == [0, 2, 3]
+    assert better_half([1.0, 1.0, 1.0, 0.0]) == [0, 1, 2], "ties with the middle one are among them"
+
+
+def test_agreement_among_some_is_that_of_those_alone_and_of_proxies_that_tell_them_apart() -> None:
+    """A score that finds the broken architectures says nothing of the good ones."""
+    truth = [10.0, 11.0, 12.0, 90.0, 91.0, 92.0]
+    finds_broken, orders_the_good = [1.0, 2.0, 3.0, 5.0, 5.0, 5.0], [3.0, 2.0, 1.0, 4.0, 5.0, 6.0]
+    backwards = [1.0, 2.0, 3.0, 6.0, 5.0, 4.0]
+    scores = {"a": [finds_broken], "b": [orders_the_good], "c": [backwards, orders_the_good]}
+    found = agreements_of_some(scores, truth, better_half(truth), (1, 5))
+    assert set(found) == {"b", "c"} and found["b"].correlation.n == 3
+    assert found["b"].correlation == rank_correlation([4.0, 5.0, 6.0], [90.0, 91.0, 92.0], top=(1,))
+    assert found["c"].correlation.taus == pytest.approx((-1.0, 1.0))
+    assert found["b"].differences == {
+        "c": tau_difference([4.0, 5.0, 6.0], [[6.0, 5.0, 4.0], [4.0, 5.0, 6.0]], [90.0, 91.0, 92.0])
+    }
+    assert agreements_of_some(scores, truth, [3, 4], (1,)) == {}
+    assert agreements_of_some({"a": [finds_broken]}, truth, [3, 4, 5], (1,)) == {}

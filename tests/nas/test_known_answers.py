@@ -16,11 +16,23 @@ import pytest
 
 import ddcore as dd
 from benchmarks.nas_search import best_of
-from ddapps.nas import Found, ProxyDataset, ProxyEvaluator, Ranking, Truth, load_table, make_proxy, rank, search
+from ddapps.nas import (
+    Candidate,
+    Found,
+    FreeEvaluator,
+    ProxyDataset,
+    ProxyEvaluator,
+    Ranking,
+    Truth,
+    load_table,
+    make_proxy,
+    rank,
+    search,
+)
 from ddapps.nas import candidates as candidates_module
 from ddapps.nas import search as search_function
 from ddapps.nas.candidates import Outcome
-from ddapps.nas.evaluator import Measurement
+from ddapps.nas.measurement import Measurement
 from ddcore.errors import InputDataError
 from tests.nas.conftest import SHORT
 from tests.nas.known import ANSWERS, MARGINS, TEST, VALIDATION, Constants, known_data, percent
@@ -141,8 +153,12 @@ def test_seconds_are_per_candidate_and_full_training_is_compared_with_them(
 ) -> None:
     """Full trainings take 40 and 60 s, trainings on a proxy 2 and 3 s: by the seed."""
 
-    def outcome(evaluator: ProxyEvaluator, candidate: object) -> Outcome:
-        score = float(candidate.choices["answer"])  # type: ignore[attr-defined]
+    really = candidates_module.outcome_of
+
+    def outcome(evaluator: ProxyEvaluator | FreeEvaluator, candidate: Candidate) -> Outcome:
+        if isinstance(evaluator, FreeEvaluator):
+            return really(evaluator, candidate)
+        score = float(candidate.choices["answer"])
         first = evaluator.seed in (0, seeds_of_proxies[0])
         seconds = (40.0, 60.0) if evaluator.also_test else (2.0, 3.0)
         return Outcome(Measurement(score, 1.0, 1.0, 1.0, seconds[0 if first else 1], score))

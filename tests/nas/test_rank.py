@@ -14,10 +14,13 @@ import torch
 
 import ddcore as dd
 from ddapps.nas import (
+    FREE,
     PROXY,
     Candidate,
     ConvNetSpace,
+    Counted,
     EarlyStopping,
+    FreeEvaluator,
     Measurement,
     NasBench201,
     ProxyEvaluator,
@@ -30,8 +33,8 @@ from ddapps.nas import (
     rank_correlation,
 )
 from ddapps.nas import candidates as candidates_module
+from ddapps.nas.bench import Bench
 from ddapps.nas.candidates import Outcome, crew
-from ddapps.nas.proxies import Bench
 from ddcore.errors import (
     BudgetError,
     CheckpointError,
@@ -153,9 +156,11 @@ def test_a_candidate_that_fails_is_left_out_of_all_rows(digits: dd.TargetData) -
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, accuracy: Callable[[ProxyEvaluator, Candidate], float]) -> None:
-    """Let candidates have given accuracies, without training."""
+    """Let candidates have given accuracies, without training, and equal free scores."""
 
-    def outcome(evaluator: ProxyEvaluator, candidate: Candidate) -> Outcome:
+    def outcome(evaluator: ProxyEvaluator | FreeEvaluator, candidate: Candidate) -> Outcome:
+        if isinstance(evaluator, FreeEvaluator):
+            return Outcome(Counted(1.0, 0.1))
         found = accuracy(evaluator, candidate)
         return Outcome(Measurement(found, 1.0, 1.0, 1.0, 0.1, found))
 
@@ -423,7 +428,7 @@ def test_a_file_that_is_no_table(tmp_path: Path) -> None:
 
 def test_a_picture_per_proxy(found: tuple[Ranking, Path], tmp_path: Path) -> None:
     paths = plot(found[0], tmp_path / "new" / "folder")
-    assert len({*paths}) == 4
+    assert len({*paths}) == 4 + len(FREE)
     assert all(path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for path in paths)
 
 

@@ -13,7 +13,7 @@ import torch
 
 import ddcore as dd
 from ddapps.cli.main import main
-from ddapps.nas import FULL, Found, ProxyDataset, ProxyEvaluator, as_space, make_proxy, rank, search
+from ddapps.nas import FREE, FULL, Found, ProxyDataset, ProxyEvaluator, as_space, make_proxy, rank, search
 from ddapps.nas.dataset import RECORDED_SINCE, _protocol, _protocol_json, open_proxy
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.rank import with_validation
@@ -151,7 +151,7 @@ def test_a_proxy_dataset_comes_with_its_evidence(digits: dd.TargetData, made: tu
     card = (directory / "README.md").read_text()
     row = proxy.evidence["proxies"][0]
     assert f"| {row['name']} | {row['validation']['tau']} | {row['tau']} |" in card
-    assert len(list(directory.glob("*.png"))) == 2
+    assert len(list(directory.glob("*.png"))) == 2 + len(FREE)
     loaded = ProxyDataset.load(directory)
     assert loaded.protocol == SHORT and loaded.space == "tiny(failing=)" and loaded.evidence == proxy.evidence
     assert [s.sha256() for s in loaded.summaries] == [s.sha256() for s in proxy.summaries]
@@ -248,11 +248,15 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ranked = ["nas", "rank", *words, *brief, "--sample", "4", "--proxies", "random:3,early-stop:0.9", "--json", "-"]
     assert main([*ranked, "--png", str(pictures)]) == 0
     entry = json.loads(capsys.readouterr().out)
-    assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == ["random:3", "early-stop:0.9"]
+    assert entry["truth"]["n"] == 4 and [row["name"] for row in entry["proxies"]] == [
+        "random:3",
+        "early-stop:0.9",
+        *FREE,
+    ]
     assert {"tau", "tau_ci95", "rho", "rho_ci95", "regret_at_1", "seconds_per_candidate", "speedup"} <= set(
         entry["proxies"][0]
     )
-    assert len(list(pictures.glob("*.png"))) == 2
+    assert len(list(pictures.glob("*.png"))) == 2 + len(FREE)
     file = tmp_path / "json" / "found.json"
     searching = ["nas", "search", *words, "--proxy", str(out), "--trials", "3", "--top", "1", "--epochs", "1"]
     assert main([*searching, "--json", str(file)]) == 0
