@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median_low
 
@@ -19,7 +20,7 @@ from ddcore.training import Recipe
 
 
 def merged(given: Sequence[Contribution]) -> DataSummary:
-    """Return one summary of all that clients have given."""
+    """Return one summary of all that clients have given, supplements included."""
     if not given:
         raise InputDataError("no client has sent a summary yet")
     summaries = [contribution.summary for contribution in given]
@@ -31,11 +32,14 @@ def example_weights(given: Sequence[Contribution], settings: Terms, data: Server
     parts = []
     screened = scores(given, settings, data) if settings.screening else [1.0] * len(given)
     sizes = class_sizes(given, settings.weight_cap, data.spec.num_classes) if settings.weighting == "counts" else {}
+    held = Counter[tuple[str, int]]()
+    for contribution in given:
+        held.update({(contribution.client, c): len(places) for c, places in contribution.summary.members().items()})
     for index, (contribution, score) in enumerate(zip(given, screened, strict=True)):
         weights = torch.full((len(contribution.summary),), score)
         for class_id, indices in contribution.summary.members().items():
             if sizes:
-                weights[indices] *= sizes[class_id][index] / len(indices)
+                weights[indices] *= sizes[class_id][index] / held[contribution.client, class_id]
         parts.append(weights)
     weights = torch.cat(parts)
     if float(weights.sum()) <= 0:

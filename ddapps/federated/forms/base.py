@@ -28,6 +28,7 @@ class Form(ABC):
         sends_knowledge: whether another client's summary does.
         whole: whether a client sends all of its examples.
         stays: whether an answer to an earlier round still counts.
+        adds: whether clients can be asked for some classes again, in addition to what they gave.
         cites: keys of ``ddcore.citations``, beside the method's.
     """
 
@@ -37,6 +38,7 @@ class Form(ABC):
     sends_knowledge: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     stays: ClassVar[bool] = True
+    adds: ClassVar[bool] = False
     cites: ClassVar[tuple[str, ...]] = ()
 
     def check(self, settings: Terms) -> None:
