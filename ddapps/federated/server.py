@@ -25,11 +25,11 @@ from ddapps.federated.roles import Coordinator
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import arrays_of, decoded, encoded
-from ddapps.federated.union import example_weights, merged
+from ddapps.federated.union import example_weights, merged, trained_on
 from ddapps.federated.weakness import asked_limit, class_errors, weak_shares
 from ddapps.federated.wire import SUMMARY, Contribution, Rejection, Task, part_text, squeezed
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
-from ddcore.evaluation import TrainingSource, predict
+from ddcore.evaluation import predict
 from ddcore.ground import generator, resolve_device
 from ddcore.parts import Network
 from ddcore.summary import DataSummary
@@ -281,28 +281,9 @@ class Server(Coordinator):
 
     def trained(self, network: Network) -> dict[str, torch.Tensor]:
         """Train a network on the union; return its weights."""
-        settings, union = self.settings, self.union()
-        device = resolve_device(settings.device)
-        source = TrainingSource.of(union, device, torch.float32)
-        weights = example_weights(self.given(), settings, self.data).to(device)
-        training = settings.training.training
-        training = replace(training, augmentation=training.augmentation.suited_to(self.data.spec))
-        equal = bool((weights == 1).all())
-
-        def batch_of(indices: torch.Tensor) -> dd.Batch:
-            batch = source.batch_of(indices)
-            return batch if equal else replace(batch, weights=weights[indices])
-
-        network = network.to(device)
-        dd.training.fit(
-            network,
-            batch_of,
-            source.size,
-            training,
-            generator=generator(settings.seed, "union", self.round),
-            recipe=union.recipe,
-            members=source.members,
-        )
+        weights = example_weights(self.given(), self.settings, self.data)
+        random = generator(self.settings.seed, "union", self.round)
+        trained_on(self.union(), network, self.settings, random, weights)
         return {name: weight.detach().cpu().clone() for name, weight in network.module.state_dict().items()}
 
     def accuracy(self, weights: Mapping[str, torch.Tensor] | None = None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median_low
 
 import torch
@@ -15,6 +16,9 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.terms import Terms
 from ddapps.federated.wire import Contribution
 from ddcore.errors import InputDataError
+from ddcore.evaluation import TrainingSource
+from ddcore.ground import resolve_device
+from ddcore.parts import Network
 from ddcore.summary import DataSummary
 from ddcore.training import Recipe
 
@@ -25,6 +29,43 @@ def merged(given: Sequence[Contribution]) -> DataSummary:
         raise InputDataError("no client has sent a summary yet")
     summaries = [contribution.summary for contribution in given]
     return dd.concat(summaries, recipe=Recipe.merged(tempered([summary.recipe for summary in summaries])))
+
+
+def trained_on(
+    summary: DataSummary,
+    network: Network,
+    settings: Terms,
+    random: torch.Generator,
+    weights: torch.Tensor | None = None,
+) -> None:
+    """Train a network in place on a summary, as the settings say.
+
+    Args:
+        summary: a union, or what was made of it.
+        network: is moved to the settings' device.
+        settings: of the run.
+        random: for the order of examples and their views.
+        weights: of each example; None: all count alike.
+    """
+    device = resolve_device(settings.device)
+    source = TrainingSource.of(summary, device, torch.float32)
+    training = settings.training.training
+    training = replace(training, augmentation=training.augmentation.suited_to(summary.spec))
+    given = None if weights is None or bool((weights == 1).all()) else weights.to(device)
+
+    def batch_of(indices: torch.Tensor) -> dd.Batch:
+        batch = source.batch_of(indices)
+        return batch if given is None else replace(batch, weights=given[indices])
+
+    dd.training.fit(
+        network.to(device),
+        batch_of,
+        source.size,
+        training,
+        generator=random,
+        recipe=summary.recipe,
+        members=source.members,
+    )
 
 
 def example_weights(given: Sequence[Contribution], settings: Terms, data: ServerData) -> torch.Tensor:
