@@ -115,6 +115,8 @@ class Server(Coordinator):
         How many it has, its summary says. Nothing: it has not given its first summary, or its
         shares hold no item.
         """
+        if not self.weak:
+            return {}
         left = Counter[int]()
         for given in self.given():
             if given.node == node:
