@@ -21,6 +21,7 @@ from ddcore.errors import UnsupportedError
 from ddcore.evaluation import predict
 from ddcore.ground import generator, resolve_device
 from ddcore.parts import Split
+from ddcore.settings import require
 from ddcore.summary import DataSummary
 
 
@@ -66,19 +67,22 @@ def redistil(
 
     Args:
         union: of all clients' summaries (`ddapps.federated.Outcome.union`).
-        method: of this distillation; or its name.
-        settings: of the run: seed, device, storage, network, time limit, and how to train.
+        method: of this distillation; or its name, where ``nbytes`` say its size.
+        settings: of the run: seed, device, time limit, how to train; of a method that is sized to
+            ``nbytes`` also preset, storage, network and steps, as of clients.
         data: of the server.
         nbytes: that the summary may store, such as ``"2kB"``: the largest size within them. None:
             as the method says.
 
     Raises:
         UnsupportedError: the union has soft labels, or labels by a teacher.
+        SettingsError: a name without ``nbytes``.
         BudgetError: the bytes do not hold one item per class.
     """
+    require(nbytes is not None or isinstance(method, dd.Method), "a method by its name needs nbytes, such as '2kB'")
     target, started = as_target(union), time.monotonic()
     if nbytes is not None:
-        compression = Compression(method, settings.preset, settings.storage, settings.network)
+        compression = Compression(method, settings.preset, settings.storage, settings.network, settings.steps or None)
         method = compression.within(dd.Budget.parse(str(nbytes)).bytes, target)
     summary = dd.distill(
         target, method, seed=settings.seed, device=settings.device, max_seconds=settings.max_seconds or None

@@ -12,7 +12,7 @@ import ddcore as dd
 from ddapps.federated import InProcessGrid, Outcome, ServerData, client_app, redistil, simulate
 from ddapps.federated.redistil import as_target, sent_down
 from ddapps.federated.traffic import message_bytes
-from ddcore.errors import BudgetError, UnsupportedError
+from ddcore.errors import BudgetError, SettingsError, UnsupportedError
 from tests.federated.conftest import quick
 
 SETTINGS = quick(method="random", ipc=6, epochs=30)
@@ -64,7 +64,7 @@ def test_bytes_bound_what_is_stored_and_the_messages_are_those_that_flower_sends
     outcome: Outcome, data: ServerData, parts: list[dd.TargetData]
 ) -> None:
     assert outcome.union is not None
-    found = redistil(outcome.union, "dm", replace(SETTINGS, max_seconds=0.3), data, nbytes="2kB")
+    found = redistil(outcome.union, "dm", replace(SETTINGS, max_seconds=0.3, steps=10**6), data, nbytes="2kB")
     assert 1280 < found.summary.stored_bytes <= 2000
     assert found.summary.record["steps"] > 0 and found.seconds >= 0.3
     grid = InProcessGrid(client_app(lambda _: parts[0]), 1)
@@ -76,6 +76,8 @@ def test_bytes_bound_what_is_stored_and_the_messages_are_those_that_flower_sends
     assert found.to_json()["bytes_down"] == found.bytes_down
     with pytest.raises(BudgetError):
         redistil(outcome.union, "dm", SETTINGS, data, nbytes=100)
+    with pytest.raises(SettingsError, match="needs nbytes"):
+        redistil(outcome.union, "dm", SETTINGS, data)
 
 
 def test_a_union_as_data_shows_networks_the_same(outcome: Outcome) -> None:
@@ -89,4 +91,4 @@ def test_soft_labels_are_refused(parts: list[dd.TargetData], data: ServerData) -
     outcome = simulate(quick(form="dosfl", ipc=1), parts[:1], data)
     assert outcome.union is not None
     with pytest.raises(UnsupportedError, match="soft labels"):
-        redistil(outcome.union, "dm", SETTINGS, data)
+        redistil(outcome.union, "dm", SETTINGS, data, nbytes="1kB")
