@@ -13,13 +13,14 @@ Files stand on floors, and import only from floors below or beside them. From th
 
 1. What all sides know: `terms` (what is agreed before a run), `portfolio`, `server_data`,
    `transport` on `squeezing`, `caps`.
-2. What travels: `wire` (tasks and replies), `agreement` (what a reply must be), `global_model`.
+2. What travels: `wire` (tasks and replies), `agreement` (what a reply must be), on `weakness`;
+   `global_model`.
 3. Who takes part, as a form sees them: `roles` (a client at work, the coordinator of a round).
-4. What a client does: `summary_size`, `local_training`, `remembered`, `private`.
+4. What a client does: `summary_size`, `supplement`, `local_training`, `remembered`, `private`.
 5. Forms of exchange: `forms`, one class each and their table; `settings`, the terms by their form.
 6. The two sides: `client`; `server`, on `union`, `screening` and `journal`.
 7. Runs: `strategy` on `choosing`, `weights_strategy`, `ensemble`; `run`, `in_process`; `compare`,
-   on `baselines` and `outcomes`. All count with `traffic`.
+   on `baselines` and `outcomes`. All count with `traffic`. After a run: `redistil`.
 """
 
 import warnings
@@ -45,6 +46,7 @@ from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import InProcessGrid, simulate
 from ddapps.federated.outcomes import Comparison
 from ddapps.federated.plot import plot
+from ddapps.federated.redistil import Redistilled, redistil
 from ddapps.federated.run import Outcome, run_server, server_app
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
@@ -57,12 +59,14 @@ __all__ = [
     "Grid",
     "InProcessGrid",
     "Outcome",
+    "Redistilled",
     "ServerData",
     "Settings",
     "client_app",
     "compare",
     "from_flwr_dataset",
     "plot",
+    "redistil",
     "run_server",
     "server_app",
     "simulate",

@@ -13,7 +13,15 @@ from flwr.app import Message
 import ddcore as dd
 from ddapps.federated.squeezing import unsqueezed
 from ddapps.federated.terms import Terms
-from ddapps.federated.wire import REFUSAL, REFUSED, SUMMARY, Contribution, Task, facts_of
+from ddapps.federated.weakness import asked_limit
+from ddapps.federated.wire import (
+    REFUSAL,
+    REFUSED,
+    SUMMARY,
+    Contribution,
+    Task,
+    facts_of,
+)
 from ddcore.errors import DistillationError, SummaryFormatError
 from ddcore.factorization import AsStored
 from ddcore.ground import unpack_tensors
@@ -46,6 +54,7 @@ class Agreement:
     def __init__(self, settings: Terms, spec: dd.Spec) -> None:
         self.spec = spec = replace(spec, classes=tuple(range(spec.num_classes)))
         compression = settings.compression.suited_to(spec)
+        self._settings, self._compression = settings, compression
         self._factorization = compression.factorization
         method = compression.at(1)
         self._method = {"name": method.name}
@@ -91,7 +100,7 @@ class Agreement:
             )
         record = content.config_records[SUMMARY]
         wanted = {"round", "nonce", "client", "facts", "tensors", "part", "recipe", "num-examples"}
-        if not wanted <= set(record) <= wanted | {"record", "counts"}:
+        if not wanted <= set(record) <= wanted | {"record", "counts", "seconds", "steps"}:
             raise SummaryFormatError(f"its record has unknown or missing entries: {sorted(set(record) ^ wanted)[:5]}")
         if record["round"] != task.round:
             raise SummaryFormatError(
@@ -106,7 +115,8 @@ class Agreement:
         tensors = record["tensors"]
         if not isinstance(tensors, bytes):
             raise SummaryFormatError("its tensors are no bytes")
-        summary = self._summary(tensors, parsed(record["part"]), parsed(record["recipe"]), record.get("record"))
+        given = (tensors, parsed(record["part"]), parsed(record["recipe"]), record.get("record"))
+        summary = self._summary(*given, task.asked)
         return Contribution(
             client=_name(record["client"]),
             node=message.metadata.src_node_id,
@@ -114,18 +124,39 @@ class Agreement:
             summary=summary,
             counts=self._counts(record.get("counts")),
             num_examples=whole(record["num-examples"]),
+            supplement=bool(task.asked),
+            **self._work(record),
         )
 
-    def _summary(self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object) -> DataSummary:
+    def _summary(
+        self, tensors: bytes, part: dict[str, Any], recipe: dict[str, Any], record: object, asked: Mapping[int, float]
+    ) -> DataSummary:
         summary = self.summary_of(tensors, part, dd.Recipe.restore(recipe), self._kept(record))
-        if summary.stored_bytes > self.max_bytes:
-            raise SummaryFormatError(f"it stores {summary.stored_bytes} bytes, agreed are {self.max_bytes}")
+        most, each = self._bounds(asked)
+        if summary.stored_bytes > most:
+            raise SummaryFormatError(f"it stores {summary.stored_bytes} bytes, agreed are {most}")
         if not summary.recipe.same_form(self._recipe):
             raise SummaryFormatError(
                 f"its recipe ({summary.recipe.loss}) does not have the form of the agreed method's ({self._recipe.loss})"
             )
-        self._check(summary)
+        strangers = set(summary.counts) - set(asked)
+        if asked and strangers:
+            raise SummaryFormatError(f"it has examples of class {min(strangers)}, asked were {sorted(asked)}")
+        self._check(summary, each)
         return summary
+
+    def _bounds(self, asked: Mapping[int, float]) -> tuple[int, Mapping[int, int] | None]:
+        """Return the most bytes, and the most examples of each class.
+
+        None: bytes alone bound them.
+        """
+        if not asked:
+            return self.max_bytes, None if self._per_class is None else dict.fromkeys(
+                self.spec.classes, self._per_class
+            )
+        limit = asked_limit(self._settings, self.spec, asked)
+        most = min(self.max_bytes, self._compression.most_bytes(limit, self.spec))
+        return most, None if isinstance(limit, int) else limit
 
     def summary_of(
         self,
@@ -153,16 +184,18 @@ class Agreement:
         stored = unpack_tensors(unsqueezed(tensors, self.max_bytes + HEADERS), "the reply")
         return Part(self._factorization.loader().from_decoder(decoder), stored)
 
-    def _check(self, summary: DataSummary) -> None:
+    def _check(self, summary: DataSummary, most: Mapping[int, int] | None) -> None:
         (examples,) = summary.examples()
         if sum(examples.counts.values()) > self._max_examples:
             raise SummaryFormatError(
                 f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
             )
-        if self._per_class is not None and isinstance(self._factorization, AsStored):
-            each = max(examples.counts.values())
-            if each > self._per_class:
-                raise SummaryFormatError(f"it has {each} examples of one class, agreed are {self._per_class}")
+        if most is not None and isinstance(self._factorization, AsStored):
+            for class_id, count in examples.counts.items():
+                if count > most.get(class_id, 0):
+                    raise SummaryFormatError(
+                        f"it has {count} examples of one class, agreed are {most.get(class_id, 0)}"
+                    )
         check_examples(summary)
         inputs, targets = summary.tensors()
         if targets.ndim == 2 and float(targets.abs().max()) > MAX_LABEL:
@@ -182,6 +215,15 @@ class Agreement:
         if not isinstance(values, list) or len(values) != self.spec.num_classes:
             raise SummaryFormatError(f"class sizes are {self.spec.num_classes} numbers, or none")
         return {class_id: n for class_id, value in enumerate(values) if (n := whole(value))}
+
+    def _work(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a client says of its work, where there is a time limit."""
+        if not self._settings.max_seconds:
+            return {}
+        seconds = record.get("seconds")
+        if type(seconds) is not float or not 0 <= seconds <= MAX_COUNT:
+            raise SummaryFormatError(f"a time limit was agreed, and it says {str(seconds)[:40]!r} seconds")
+        return {"seconds": seconds, "steps": whole(record.get("steps"))}
 
     def _kept(self, record: object) -> dict[str, Any]:
         """Return the entries that a private summary keeps of its record: certificate and steps."""

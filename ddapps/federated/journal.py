@@ -28,7 +28,7 @@ class State:
     Attributes:
         round: the last complete one.
         weights: of the global model.
-        contributions: the last one of every client.
+        contributions: the last one of every client, and all supplements.
         rejections: all so far.
         history: an entry for each round.
     """
@@ -117,6 +117,9 @@ class Journal:
             "round": contribution.round,
             "counts": [[class_id, count] for class_id, count in contribution.counts.items()],
             "num_examples": contribution.num_examples,
+            "supplement": contribution.supplement,
+            "seconds": contribution.seconds,
+            "steps": contribution.steps,
             "part": part_text(part),
             "recipe": contribution.summary.recipe.to_json(),
             "record": dict(contribution.summary.record),
@@ -133,6 +136,9 @@ class Journal:
             summary=DataSummary((part,), agreement.spec, recipe, entry["record"]),
             counts={int(class_id): int(count) for class_id, count in entry["counts"]},
             num_examples=int(entry["num_examples"]),
+            supplement=bool(entry["supplement"]),
+            seconds=entry["seconds"],
+            steps=entry["steps"],
         )
 
     def _keep(self, content: bytes) -> str:

@@ -37,12 +37,14 @@ class Client:
     state: RecordDict
     directory: Path | None = None
 
-    def seed(self, round: int) -> int:
+    def seed(self, round: int, *, again: bool = False) -> int:
         """Return the seed of one round's public random numbers.
 
-        Where one answer is enough, it is the same in whatever round it is asked.
+        Where one answer is enough, it is the same in whatever round it is asked. A supplement,
+        which is asked of it ``again``, has one of its round.
         """
-        return derive_seed(self.settings.seed, "client", self.name, 0 if self.settings.one_answer else round)
+        once = self.settings.one_answer and not again
+        return derive_seed(self.settings.seed, "client", self.name, 0 if once else round)
 
     def told(self, method: str) -> Client:
         """Return the client with the method that the server names, where settings leave it to it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +25,11 @@ from ddapps.federated.roles import Coordinator
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.transport import arrays_of, decoded, encoded
-from ddapps.federated.union import example_weights, merged
+from ddapps.federated.union import example_weights, merged, trained_on
+from ddapps.federated.weakness import asked_limit, class_errors, weak_shares
 from ddapps.federated.wire import SUMMARY, Contribution, Rejection, Task, part_text, squeezed
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
-from ddcore.evaluation import TrainingSource, predict
+from ddcore.evaluation import predict
 from ddcore.ground import generator, resolve_device
 from ddcore.parts import Network
 from ddcore.summary import DataSummary
@@ -49,11 +51,19 @@ class Server(Coordinator):
             raise InputDataError("screening needs a validation split on the server: ServerData(..., validation=...)")
         self.settings: Settings = settings
         self.data = data
+        if settings.supplement and data.validation is None:
+            raise InputDataError(
+                "a supplement asks for classes that are weak on a validation split of the server: "
+                "ServerData(..., validation=...), or supplement = 0"
+            )
         self.form = FORMS[settings.form]
         self.agreement = Agreement(settings, data.spec) if self.form.sends_summaries else None
         first = initial_network(settings, data.spec).module.state_dict()
         self.weights: Weights = self._as_sent({name: weight.clone() for name, weight in first.items()})
         self.contributions: dict[str, Contribution] = {}
+        self.supplements: dict[tuple[str, int], Contribution] = {}
+        self.weak: dict[int, float] = {}
+        """Shares of the classes that the next round asks for."""
         self.rejections: list[Rejection] = []
         self.history: list[dict[str, Any]] = []
         self.round = 0
@@ -79,6 +89,7 @@ class Server(Coordinator):
                 self._knowledge(node) if self.form.sends_knowledge else None,
                 self.settings.transport,
                 self.names,
+                asked=self.asked_of(node),
             )
             tasks[node] = task
             self._open.setdefault(node, {})[task.nonce] = replace(task, weights=None, knowledge=None)
@@ -87,7 +98,8 @@ class Server(Coordinator):
     def asks(self, nodes: Sequence[int], seed: int) -> list[int]:
         """Return which of the connected nodes the next round asks.
 
-        Where one answer is enough, those that have given nothing yet come first.
+        Where one answer is enough, those that have given nothing yet come first. Then come those
+        that have weak classes, where there are supplements.
         """
         count = max(self.settings.min_clients, math.floor(self.settings.fraction * len(nodes)))
         order = torch.randperm(len(nodes), generator=generator(seed, "participation", self.round)).tolist()
@@ -96,8 +108,26 @@ class Server(Coordinator):
             return []
         if self.form.stays:
             given = {contribution.node for contribution in self.contributions.values()}
-            chosen = [node for node in chosen if node not in given]
+            first = [node for node in chosen if node not in given]
+            chosen = first + [node for node in chosen if self.asked_of(node)]
         return sorted(chosen[:count])
+
+    def asked_of(self, node: int) -> dict[int, float]:
+        """Return the shares of the weak classes of which a node has more than it has given.
+
+        How many it has, its summary says. Nothing: it has not given its first summary, or its
+        shares hold no item.
+        """
+        if not self.weak:
+            return {}
+        left = Counter[int]()
+        for given in self.given():
+            if given.node == node:
+                left.update({} if given.supplement else given.counts)
+                left.subtract(given.summary.counts)
+        asked = {class_id: share for class_id, share in self.weak.items() if left[class_id] > 0}
+        limit = asked_limit(self.settings, self.data.spec, asked) if asked else 0
+        return asked if isinstance(limit, int) else {class_id: asked[class_id] for class_id in limit}
 
     def take(
         self,
@@ -132,7 +162,10 @@ class Server(Coordinator):
                 self._open[node].clear()
             else:
                 del self._open[node][task.nonce]
-            self.contributions[contribution.client] = contribution
+            if contribution.supplement:
+                self.supplements[contribution.client, contribution.round] = contribution
+            else:
+                self.contributions[contribution.client] = contribution
             self.arrived += 1
             taken.append(contribution)
         return taken
@@ -165,7 +198,12 @@ class Server(Coordinator):
 
     def complete(self) -> bool:
         """Whether all clients have answered for good."""
-        return self.form.stays and 0 < self.settings.clients <= len(self.contributions)
+        return self.heard() and not self.weak
+
+    def heard(self) -> bool:
+        """Whether all clients have answered what they were asked, so that a round need not wait."""
+        waits = any(task.asked and task.round == self.round for open in self._open.values() for task in open.values())
+        return self.form.stays and 0 < self.settings.clients <= len(self.contributions) and not waits
 
     def finish_round(self, bytes_up: int = 0, bytes_down: int = 0) -> None:
         """Move the global model on if anything has come, test it, and write the state to disk.
@@ -176,9 +214,19 @@ class Server(Coordinator):
         """
         if self.arrived:
             self._move_on()
+        if self.settings.supplement and self.contributions:
+            self.weak = self._weakness()
         accuracy = self.accuracy() if self.contributions else None
         entry = {"round": self.round, "accuracy": accuracy, "bytes_up": bytes_up, "bytes_down": bytes_down}
-        self.history.append({**entry, "clients": self.arrived, "in_union": len(self.contributions)})
+        self.history.append(
+            {
+                **entry,
+                "clients": self.arrived,
+                "in_union": len(self.contributions),
+                **self._of_supplements(),
+                **self._work(),
+            }
+        )
         if self.journal is not None:
             self.journal.write(self.state())
 
@@ -218,15 +266,16 @@ class Server(Coordinator):
 
     def answers(self) -> list[Contribution]:
         """Return the contributions to the present round."""
-        return [contribution for contribution in self.contributions.values() if contribution.round == self.round]
+        return [contribution for contribution in self.given() if contribution.round == self.round]
 
     def union(self) -> DataSummary:
-        """Return one summary of all clients' last ones."""
+        """Return one summary of all clients' last ones, and their supplements."""
         return merged(self.given())
 
     def given(self) -> list[Contribution]:
-        """Return the last contribution of every client, by their names."""
-        return [self.contributions[name] for name in sorted(self.contributions)]
+        """Return the last contribution of every client, by their names; then all supplements."""
+        first = [self.contributions[name] for name in sorted(self.contributions)]
+        return first + [self.supplements[key] for key in sorted(self.supplements)]
 
     def shares(self, sizes: Sequence[int]) -> list[float]:
         """Return the weights of clients, which add up to 1.
@@ -237,28 +286,9 @@ class Server(Coordinator):
 
     def trained(self, network: Network) -> dict[str, torch.Tensor]:
         """Train a network on the union; return its weights."""
-        settings, union = self.settings, self.union()
-        device = resolve_device(settings.device)
-        source = TrainingSource.of(union, device, torch.float32)
-        weights = example_weights(self.given(), settings, self.data).to(device)
-        training = settings.training.training
-        training = replace(training, augmentation=training.augmentation.suited_to(self.data.spec))
-        equal = bool((weights == 1).all())
-
-        def batch_of(indices: torch.Tensor) -> dd.Batch:
-            batch = source.batch_of(indices)
-            return batch if equal else replace(batch, weights=weights[indices])
-
-        network = network.to(device)
-        dd.training.fit(
-            network,
-            batch_of,
-            source.size,
-            training,
-            generator=generator(settings.seed, "union", self.round),
-            recipe=union.recipe,
-            members=source.members,
-        )
+        weights = example_weights(self.given(), self.settings, self.data)
+        random = generator(self.settings.seed, "union", self.round)
+        trained_on(self.union(), network, self.settings, random, weights)
         return {name: weight.detach().cpu().clone() for name, weight in network.module.state_dict().items()}
 
     def accuracy(self, weights: Mapping[str, torch.Tensor] | None = None) -> float:
@@ -266,6 +296,26 @@ class Server(Coordinator):
         network = with_weights(self.settings, self.data.spec, self.weights if weights is None else weights)
         logits = predict(network, self.data.test, self.data.spec, resolve_device(self.settings.device))
         return 100.0 * float((logits.argmax(dim=1) == self.data.test.targets).double().mean())
+
+    def _weakness(self) -> dict[int, float]:
+        """Return the shares of classes in which the union is weak on the validation split."""
+        assert self.data.validation is not None
+        network = with_weights(self.settings, self.data.spec, self.weights)
+        device = resolve_device(self.settings.device)
+        return weak_shares(class_errors(network, self.data.validation, self.data.spec, device))
+
+    def _of_supplements(self) -> dict[str, Any]:
+        """Return what a round got of supplements, and what the next one asks, for the history."""
+        if not self.settings.supplement:
+            return {}
+        came = sum(contribution.supplement for contribution in self.answers())
+        return {"supplements": came, "weak": {str(class_id): round(s, 4) for class_id, s in self.weak.items()}}
+
+    def _work(self) -> dict[str, Any]:
+        """Return what a round's history says of the clients' time, where it is limited."""
+        if not self.settings.max_seconds:
+            return {}
+        return {"work": [{"client": c.client, "seconds": c.seconds, "steps": c.steps} for c in self.answers()]}
 
     def _require_own_name(self, contribution: Contribution, connected: set[int]) -> None:
         """Raise if a client takes the name of another that is still there, or a second name."""
@@ -314,5 +364,8 @@ class Server(Coordinator):
         if state is None:
             return
         self.round, self.weights = state.round, state.weights
-        self.contributions = {contribution.client: contribution for contribution in state.contributions}
+        self.contributions = {given.client: given for given in state.contributions if not given.supplement}
+        self.supplements = {(given.client, given.round): given for given in state.contributions if given.supplement}
+        if self.settings.supplement and self.contributions:
+            self.weak = self._weakness()
         self.rejections, self.history = state.rejections, state.history

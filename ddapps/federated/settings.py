@@ -55,6 +55,13 @@ class Settings(Terms):
             not (self.private and self.max_seconds),
             "where a private run stops by the clock, its steps would tell of its draws: max_seconds = 0 with epsilon",
         )
+        require(
+            not self.supplement or (FORMS[self.form].adds and not self.private),
+            f"form {self.form!r}{' with epsilon' if self.private else ''} cannot ask for classes again: supplement = 0",
+        )
+        require(
+            not self.supplement or self.rounds > 1, "a supplement comes after the first round: set rounds = 2 or more"
+        )
         FORMS[self.form].check(self)
 
     @classmethod

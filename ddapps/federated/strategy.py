@@ -140,7 +140,7 @@ class DistillationStrategy(Strategy):
 
     def _enough(self, replies: Sequence[Message]) -> bool:
         self._take(replies)
-        return self.server.complete()
+        return self.server.heard()
 
     def _take(self, replies: Sequence[Message]) -> None:
         """Take those of an exchange's replies that have come since the last look."""

@@ -84,6 +84,9 @@ class Terms(ABC):
             such a record.
         augmented: whether a client trains weights under the augmentation of ``protocol``.
         inner_steps: training steps that a synthetic update unrolls; 0: the form's own.
+        supplement: size of the rounds after the first, as a share of the first in (0, 1]. They ask
+            only for the classes in which the union is weak on the server's validation split, and
+            what comes is added (`ddapps.federated.weakness`). 0: there are no such rounds.
     """
 
     form: str = "one-shot"
@@ -121,6 +124,7 @@ class Terms(ABC):
     transport: str = "float32"
     augmented: bool = False
     inner_steps: int = 0
+    supplement: float = 0.0
 
     def __post_init__(self) -> None:
         for kind, value, known in (
@@ -140,6 +144,9 @@ class Terms(ABC):
         )
         require(0 < self.fraction <= 1, f"fraction is a share of the clients, in (0, 1], not {self.fraction}")
         require(2 <= self.levels <= 256, f"pixels in bytes have 2 to 256 levels, not {self.levels}")
+        require(
+            0 <= self.supplement <= 1, f"supplement is a share of the first round, in [0, 1], not {self.supplement}"
+        )
         require(self.timeout > 0, f"timeout must be above 0 seconds, not {self.timeout}")
         require(self.weight_cap >= 1, f"weight_cap is a multiple of the median, from 1, not {self.weight_cap}")
         require(self.learning_rate > 0 and 0 <= self.momentum < 1, "learning_rate must be above 0, momentum in [0, 1)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Task:
         knowledge: another client's last summary, where the form sends it.
         transport: of weights, see `ddapps.federated.transport`.
         method: that the server names, where the settings leave it to the server.
+        asked: shares of the classes of a supplement; empty: the first summary is asked for.
     """
 
     round: int
@@ -44,12 +45,17 @@ class Task:
     knowledge: tuple[bytes, str] | None = None
     transport: str = "float32"
     method: str = ""
+    asked: Mapping[int, float] = field(default_factory=dict)
 
     def to_content(self) -> RecordDict:
         """Return the content of a message."""
         content = RecordDict({TASK: ConfigRecord({"round": self.round, "nonce": self.nonce})})
         if self.method:
             content.config_records[TASK]["method"] = self.method
+        if self.asked:
+            content[TASK] = ConfigRecord(
+                {**content.config_records[TASK], "classes": list(self.asked), "shares": list(self.asked.values())}
+            )
         if self.weights is not None:
             content[WEIGHTS] = encoded(self.weights, self.transport)
         if self.knowledge is not None:
@@ -69,6 +75,7 @@ class Task:
             None if weights is None else arrays_of(weights),  # type: ignore[arg-type]
             None if knowledge is None else (bytes(knowledge["tensors"]), str(knowledge["part"])),  # type: ignore[arg-type]
             method=str(task.get("method", "")),
+            asked=dict(zip(task.get("classes", []), task.get("shares", []), strict=True)),  # type: ignore[arg-type]
         )
 
 
@@ -83,6 +90,8 @@ class Contribution:
         summary: whatever passed the checks.
         counts: real examples per class that it says it has; empty where it does not say.
         num_examples: that it says it has; 0 where it does not say.
+        supplement: whether it is added to the client's first summary.
+        seconds, steps: of its distillation, as the client says; None where there is no time limit.
     """
 
     client: str
@@ -91,6 +100,9 @@ class Contribution:
     summary: DataSummary
     counts: Mapping[int, int]
     num_examples: int
+    supplement: bool = False
+    seconds: float | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +141,19 @@ def facts_of(spec: dd.Spec) -> str:
 
 
 def pack(
-    summary: DataSummary, task: Task, client: str, spec: dd.Spec, *, counts: Mapping[int, int], num_examples: int
+    summary: DataSummary,
+    task: Task,
+    client: str,
+    spec: dd.Spec,
+    *,
+    counts: Mapping[int, int],
+    num_examples: int,
+    timed: bool = False,
 ) -> RecordDict:
-    """Return the reply that carries a summary."""
+    """Return the reply that carries a summary.
+
+    If ``timed``, it also says how long that took, in how many steps.
+    """
     (part,) = summary.parts
     record: dict[str, Any] = {
         "round": task.round,
@@ -145,6 +167,8 @@ def pack(
     }
     if counts:
         record["counts"] = [counts.get(class_id, 0) for class_id in range(spec.num_classes)]
+    if timed:
+        record |= {"seconds": float(summary.record["seconds"]), "steps": int(summary.record["steps"])}
     if "privacy" in summary.record:
         kept = {name: summary.record[name] for name in ("privacy", "steps") if name in summary.record}
         record["record"] = json.dumps(kept)

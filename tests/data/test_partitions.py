@@ -18,6 +18,7 @@ SCHEMES: dict[str, Callable[[dd.TargetData, int, int], list[dd.TargetData]]] = {
     "dirichlet": lambda t, n, s: partitions.dirichlet(t, n, 0.1, seed=s),
     "quantity": lambda t, n, s: partitions.quantity_skew(t, n, 0.5, seed=s),
     "shards": lambda t, n, s: partitions.shards(t, n, 2, seed=s),
+    "classes": lambda t, n, s: partitions.classes_each(t, n, 4 if n == 1 else 2 if n < 4 else 1, seed=s),
 }
 
 
@@ -49,6 +50,33 @@ def test_a_small_alpha_gives_fewer_classes_per_part_than_a_large_one() -> None:
 
     assert largest_share(0.05) > 0.75
     assert largest_share(100.0) < 0.4
+
+
+@given(parts=st.integers(1, 9), classes=st.integers(1, 4), seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_each_part_has_its_number_of_classes_and_classes_are_owned_and_cut_evenly(
+    parts: int, classes: int, seed: int
+) -> None:
+    target = numbered()
+    if parts * classes < 4:
+        with pytest.raises(BudgetError, match="to nobody"):
+            partitions.classes_each(target, parts, classes, seed=seed)
+        return
+    pieces = partitions.classes_each(target, parts, classes, seed=seed)
+    assert all(len(piece.spec.classes) == classes for piece in pieces)
+    owned = [[n for piece in pieces if (n := piece.counts().get(class_id, 0))] for class_id in range(4)]
+    assert all(sum(sizes) == 30 and max(sizes) - min(sizes) <= 1 for sizes in owned)
+    owners = [len(sizes) for sizes in owned]
+    assert sum(owners) == parts * classes and max(owners) - min(owners) <= 1
+
+
+def test_which_classes_a_part_owns_is_chance() -> None:
+    target, together = numbered(per_class=4), []
+    for seed in range(300):
+        first = partitions.classes_each(target, 4, 2, seed=seed)[0].spec.classes
+        together.append(list(first))
+    assert_equally_often(together, range(4))
+    assert len({tuple(pair) for pair in together}) == 6
 
 
 def test_shards_give_each_part_at_most_two_classes_when_they_align() -> None:
@@ -112,6 +140,8 @@ def test_impossible_partitions_are_refused() -> None:
         lambda: partitions.by_class(target, 5),
         lambda: partitions.by_class(target, 2, order=[0, 1, 2, 2]),
         lambda: partitions.shards(target, 5, 2),
+        lambda: partitions.classes_each(target, 2, 5),
+        lambda: partitions.classes_each(target, 3, 4),
     ):
         with pytest.raises(BudgetError):
             call()

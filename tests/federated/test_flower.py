@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Pat
     assert results["history"][0]["clients"] < 2
     wanted = same_in_process(Settings(method="dm", ipc=1, steps=40, levels=16, network="convnet(width=4)", epochs=1), 2)
     assert_alike(dd.DataSummary.load(tmp_path / "out" / "union"), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_hundred_clients_in_flowers_simulation_engine_are_all_heard() -> None:
+    words = [sys.executable, str(ROOT / "examples" / "federated_hundred.py")]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    heard = re.findall(r"round +(\d+) +(\d+) clients in the union", done.stdout)
+    assert heard == [(str(i), str(10 * i)) for i in range(1, 11)]
 
 
 def test_the_projects_settings_are_settings() -> None:

@@ -98,6 +98,46 @@ def shards(target: TargetData, parts: int, shards_per_part: int = 2, *, seed: in
     )
 
 
+def classes_each(target: TargetData, parts: int, classes_per_part: int, *, seed: int = 0) -> list[TargetData]:
+    """Give each part so many classes, and divide each class equally among the parts that own it.
+
+    Sizes of one class's pieces differ by one example at most, and so do the numbers of parts that
+    own a class. Li et al. draw all classes of a part but the first without that balance.
+
+    Source: Li et al. 2022 (NIID-Bench, arXiv:2102.02079), "#C = k".
+
+    Raises:
+        BudgetError: the parts cannot own that many classes, some class would belong to nobody, or a
+            class has fewer examples than owners.
+    """
+    _check(target, parts)
+    classes = target.spec.classes
+    if not 1 <= classes_per_part <= len(classes):
+        raise BudgetError(f"a part has 1 to {len(classes)} classes, not {classes_per_part}")
+    if parts * classes_per_part < len(classes):
+        raise BudgetError(
+            f"{parts} parts of {classes_per_part} classes leave some of {len(classes)} classes to nobody: "
+            f"give each part {-(-len(classes) // parts)} at least"
+        )
+    random = generator(seed, "partition-classes")
+    owners: dict[int, list[int]] = {class_id: [] for class_id in classes}
+    for part in torch.randperm(parts, generator=random).tolist():
+        order = [classes[place] for place in torch.randperm(len(classes), generator=random).tolist()]
+        for class_id in sorted(order, key=lambda c: len(owners[c]))[:classes_per_part]:
+            owners[class_id].append(part)
+    pieces: list[list[Tensor]] = [[] for _ in range(parts)]
+    for class_id, owning in owners.items():
+        members = (target.class_ids() == class_id).nonzero().flatten()
+        if len(members) < len(owning):
+            raise BudgetError(
+                f"class {class_id} has {len(members)} examples for {len(owning)} parts: fewer parts, or classes of each"
+            )
+        members = members[torch.randperm(len(members), generator=random)]
+        for part, piece in zip(owning, members.tensor_split(len(owning)), strict=True):
+            pieces[part].append(piece)
+    return _parts(target, [torch.cat(piece) for piece in pieces])
+
+
 def by_class(target: TargetData, tasks: int, *, order: Sequence[int] | None = None) -> list[TargetData]:
     """Cut the classes, in ``order``, into ``tasks`` groups, for class-incremental learning.
 

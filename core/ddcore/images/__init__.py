@@ -28,6 +28,7 @@ from ddcore.images.factorizations import (
     SmallGenerator,
     TrainedGenerator,
 )
+from ddcore.images.feature_skew import FeatureSkew
 from ddcore.images.loading import load_images
 from ddcore.images.modality import Images
 from ddcore.images.networks import VGG11, AlexNet, ConvNet, LeNet, ResNet18
@@ -57,6 +58,7 @@ __all__ = [
     "Contrast",
     "ConvNet",
     "CutMix",
+    "FeatureSkew",
     "Frequencies",
     "FreshGenerator",
     "GeneratorLatents",

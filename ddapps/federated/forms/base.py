@@ -29,6 +29,7 @@ class Form(ABC):
         whole: whether a client sends all of its examples.
         keeps_models: whether the server keeps the models of all clients apart.
         stays: whether an answer to an earlier round still counts.
+        adds: whether clients can be asked for some classes again, in addition to what they gave.
         cites: keys of ``ddcore.citations``, beside the method's.
     """
 
@@ -39,6 +40,7 @@ class Form(ABC):
     whole: ClassVar[bool] = False
     keeps_models: ClassVar[bool] = False
     stays: ClassVar[bool] = True
+    adds: ClassVar[bool] = False
     cites: ClassVar[tuple[str, ...]] = ()
 
     def check(self, settings: Terms) -> None:

@@ -26,6 +26,8 @@ SOFT_RESET = 1.0
 class OneShot(Form):
     """Any method; the server trains the first global model on the union of what has come so far."""
 
+    adds: ClassVar[bool] = True
+
     def answer(self, client: Client, task: Task) -> RecordDict:
         return answer(client, task, lambda: Work(self.source(client)))
 
@@ -43,6 +45,7 @@ class Everything(OneShot):
 
     method: ClassVar[str] = "random"
     whole: ClassVar[bool] = True
+    adds: ClassVar[bool] = False
 
     def check(self, settings: Terms) -> None:
         super().check(settings)
@@ -61,6 +64,7 @@ class DOSFL(OneShot):
     """
 
     method: ClassVar[str] = "dd"
+    adds: ClassVar[bool] = False
     cites: ClassVar[tuple[str, ...]] = ("dosfl",)
 
     def compression(self, settings: Terms) -> Compression:
