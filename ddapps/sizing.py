@@ -103,7 +103,7 @@ class Compression:
         if self.spec is not None:
             method = method.suited_to(self.spec)
         # Of some named methods ``ipc`` counts numbers; here it counts items.
-        return override(method, "factorization.ipc", ipc)
+        return override(method, f"{stored_at(method)}.ipc", ipc)
 
     def _in_bytes(self, limit: int, target: dd.TargetData | dd.Spec) -> dd.Method:
         budget = dd.Budget(limit, beyond=True)
@@ -111,12 +111,29 @@ class Compression:
             return build_method(
                 self.method, preset=self.preset, target=target, budget=budget, storage=self.storage, clip=True
             )
-        return budget.fit(self._stored(self.method), target)
+        method = self._stored(self.method)
+        if _wraps(method.factorization) and isinstance(target, dd.TargetData):
+            return dd.fitted(method, target, limit)
+        return budget.fit(method, target)
 
     def _stored(self, method: dd.Method) -> dd.Method:
         method = replace(method, labels=None)
+        if _wraps(method.factorization):
+            return method
         method = override(method, "factorization.storage", self.storage)
         return replace(method, factorization=method.factorization.clipped())
+
+
+def stored_at(method: dd.Method) -> str:
+    """Return the path of the settings that say how many items are stored.
+
+    They are those of the factorization, or of the one that it wraps.
+    """
+    return "factorization.of" if _wraps(method.factorization) else "factorization"
+
+
+def _wraps(factorization: Factorization) -> bool:
+    return bool(getattr(factorization, "wraps", False))
 
 
 def _items(factorization: Factorization, limit: Mapping[int, int], available: Mapping[int, int]) -> Ipc:
@@ -134,5 +151,6 @@ def _items(factorization: Factorization, limit: Mapping[int, int], available: Ma
 
 
 def _examples_per_item(factorization: Factorization, available: int) -> int:
-    (each,) = override(factorization, "ipc", 1).counts_for({0: available}).values()
+    one = override(factorization, "of.ipc" if _wraps(factorization) else "ipc", 1)
+    (each,) = one.counts_for({0: available}).values()
     return each

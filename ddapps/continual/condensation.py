@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
-from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of
+from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of, require_when_short
 from ddapps.continual.mixtures import PairMixtures
 from ddapps.continual.store import Store
 from ddcore.ground import derive_seed, generator
@@ -41,6 +41,7 @@ class CondensedMemory(Memory):
             not kept.
         steps: of matching, in one condensation.
         inner: epochs on the mixtures that the network takes between two steps.
+        when_short: see `Memory`.
         network: matched on. Default: the model that is being trained; where it has a head per task,
             a narrow ConvNet.
         seed: of all random numbers.
@@ -57,13 +58,14 @@ class CondensedMemory(Memory):
         every: int = 5,
         steps: int = 20,
         inner: int = 3,
+        when_short: str = "keep",
         network: object = None,
         seed: int = 0,
         device: str | torch.device = "auto",
         directory: str | Path | None = None,
     ) -> None:
         require_counts(batch_size=batch_size, every=every, steps=steps, inner=inner)
-        self.budget = MemoryBudget.parse(memory)
+        self.budget, self.when_short = MemoryBudget.parse(memory), require_when_short(when_short)
         self.store = None if directory is None else Store(Path(directory))
         self._sizes = {"batch_size": batch_size, "every": every, "steps": steps, "inner": inner}
         self._architecture = None if network is None else as_architecture(network)
@@ -75,7 +77,12 @@ class CondensedMemory(Memory):
         return "sample condensation"
 
     def settings(self) -> dict[str, Any]:
-        return {**self._sizes, "network": describe(self._architecture), "seed": self._seed}
+        return {
+            **self._sizes,
+            "network": describe(self._architecture),
+            "seed": self._seed,
+            "when_short": self.when_short,
+        }
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)

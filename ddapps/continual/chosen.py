@@ -1,0 +1,95 @@
+"""Words that stand for a method, which is chosen when the first data are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import ddcore as dd
+from ddapps.continual.pace import Pace, Shown
+
+AUTO = "auto"
+CODEC = "-codec"
+"""How words end that name a method alone, and leave open how its examples are stored."""
+AS_STORED = "as stored"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a word came to mean.
+
+    Attributes:
+        method: of any size.
+        record: of the choice, as JSON data; ``chosen`` is the candidate's name.
+    """
+
+    method: dd.Method
+    record: Mapping[str, Any]
+
+
+def is_choice(method: object) -> bool:
+    """Whether this is a word for a choice: ``auto``, or such as ``random-codec``."""
+    return isinstance(method, str) and (method == AUTO or method.endswith(CODEC))
+
+
+def choose(
+    word: str,
+    target: dd.TargetData,
+    nbytes: int,
+    *,
+    seed: int = 0,
+    max_seconds: float | None = None,
+    network: object = None,
+    device: str | torch.device = "auto",
+    progress: Shown = None,
+) -> Choice:
+    """Return the method that a word means for these data and bytes (`ddcore.choose_method`).
+
+    Args:
+        word: ``auto``: any of `ddcore.portfolio`. ``random-codec``, ``herding-codec``, ...: this
+            method; sizes of images, levels of grey and coding are chosen.
+        target: the data of one experience. A part of its training split decides.
+        nbytes: most bytes that its summary stores.
+        seed: of splits and draws.
+        max_seconds: of the choice.
+        network: that is trained and distilled on.
+        device: as in ``ddcore.distill``.
+        progress: as in `Pace.shown`.
+
+    Raises:
+        UnknownNameError: nothing of the portfolio is of this name.
+        BudgetError: no candidate fits so few bytes.
+    """
+    bar, say = Pace.shown(progress)
+    found = dd.choose_method(
+        target,
+        nbytes=nbytes,
+        seed=seed,
+        max_seconds=max_seconds,
+        network=network,
+        candidates=None if word == AUTO else _stored_anyhow(word, target.spec),
+        joint=False,
+        device=device,
+        progress=say or bar,
+    )
+    return Choice(found.method, found.record())
+
+
+def named(name: str, spec: dd.Spec) -> dd.Method:
+    """Return the method that was chosen before, by its candidate's name."""
+    candidates = dd.portfolio(spec, joint=False)
+    if name not in candidates:
+        raise dd.errors.UnknownNameError("method of the portfolio", name, candidates)
+    return candidates[name].build()
+
+
+def _stored_anyhow(word: str, spec: dd.Spec) -> tuple[Any, ...]:
+    rule = word.removesuffix(CODEC)
+    coded = [c for c in dd.portfolio(spec, joint=False).values() if c.storage != AS_STORED]
+    found = tuple(candidate for candidate in coded if candidate.rule == rule)
+    if not found:
+        raise dd.errors.UnknownNameError("method", word, sorted({f"{candidate.rule}{CODEC}" for candidate in coded}))
+    return found
