@@ -30,10 +30,14 @@ from ddapps.continual.compare import Grid, compare
 from ddapps.continual.condensation import CondensedMemory
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
+from ddapps.continual.mixed import MixedMemory
 from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.outcomes import Comparison
+from ddapps.continual.picture_files import PictureMemory
 from ddapps.continual.plot import plot
+from ddapps.continual.real import GreedyMemory
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
+from ddapps.continual.soft_replay import SoftReplayPlugin
 from ddapps.continual.streams import benchmark, class_incremental
 
 __all__ = [
@@ -44,11 +48,15 @@ __all__ = [
     "CondensedMemory",
     "DistilledBuffer",
     "DistilledMemory",
+    "GreedyMemory",
     "Grid",
     "Kept",
     "Memory",
     "MemoryBudget",
+    "MixedMemory",
+    "PictureMemory",
     "SampleCondensationBuffer",
+    "SoftReplayPlugin",
     "SummaryBuffer",
     "benchmark",
     "class_incremental",

@@ -65,7 +65,7 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         if self.memory.learns_labels:
             raise UnsupportedError(
                 f"{self.memory.name} learns a distribution over classes for each example, and this strategy replays class ids: use "
-                "CompressThenRecall, which trains on the distributions, or a method with hard labels"
+                "SoftReplayPlugin or CompressThenRecall, which train on the distributions, or a method with hard labels"
             )
         if self._shown is None or self._shown[0] is not self.memory.kept:
             self._shown = self.memory.kept, exemplars(self.memory.kept, self._form)

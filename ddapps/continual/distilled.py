@@ -168,6 +168,11 @@ class DistilledMemory(Memory):
     def learns_labels(self) -> bool:
         return self._settled is not None and self._settled.learns_labels
 
+    @property
+    def first_recipe(self) -> dd.Recipe | None:
+        """The form of the recipes of its summaries; None: the method is not chosen yet."""
+        return None if self._settled is None else self._settled.first_recipe
+
     def settings(self) -> dict[str, Any]:
         return {
             "compression": describe(self._given),
@@ -220,7 +225,8 @@ class DistilledMemory(Memory):
     def count(self, tasks: Tasks) -> None:
         for task, target in tasks:
             for piece in self._pieces(target):
-                self._seen.update(keys_of([(task, piece)]))
+                # A new one, so that who kept the old one has it unchanged.
+                self._seen = self._seen + Counter(keys_of([(task, piece)]))
 
     def _settle(self, tasks: Tasks) -> None:
         """Choose the method for the first experience, or find what was chosen before."""

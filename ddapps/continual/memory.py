@@ -47,6 +47,11 @@ class Kept:
         """Task label and class id of every class."""
         return tuple((self.task, class_id) for class_id in self.summary.counts)
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of what is stored."""
+        return self.summary.stored_bytes
+
 
 class Memory(ABC):
     """Summaries of the experiences seen so far; together they never store more than the budget.
@@ -87,7 +92,7 @@ class Memory(ABC):
     @property
     def stored_bytes(self) -> int:
         """Bytes of all summaries."""
-        return sum(kept.summary.stored_bytes for kept in self.kept)
+        return sum(kept.stored_bytes for kept in self.kept)
 
     @property
     def counts(self) -> dict[Key, int]:
