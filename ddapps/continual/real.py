@@ -31,9 +31,7 @@ def as_bytes(pixels: Tensor) -> Tensor:
     return pixels if pixels.dtype == torch.uint8 else (255 * pixels).round().to(torch.uint8)
 
 
-def as_summary(
-    images: Mapping[int, Tensor], spec: dd.Spec, name: str, cites: Sequence[str] = ()
-) -> dd.DataSummary:
+def as_summary(images: Mapping[int, Tensor], spec: dd.Spec, name: str, cites: Sequence[str] = ()) -> dd.DataSummary:
     """Return images by class id, stored in a byte per pixel, as a summary by the method ``name``."""
     kept = dict(sorted(images.items()))
     owners = torch.tensor([class_id for class_id, found in kept.items() for _ in found])
@@ -74,9 +72,7 @@ class GreedyMemory(Memory):
         for task, target in tasks:
             specs[task] = target.spec
             pixels, labels = as_bytes(target.train.inputs), target.train.targets.tolist()
-            order = torch.randperm(
-                len(labels), generator=generator(self._seed, "gdumb-order", self.experiences, task)
-            )
+            order = torch.randperm(len(labels), generator=generator(self._seed, "gdumb-order", self.experiences, task))
             for place in order.tolist():
                 self._offer(images, (task, labels[place]), pixels[place], target.spec, draws)
         return self._kept(images, specs)

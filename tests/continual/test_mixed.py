@@ -13,7 +13,7 @@ from avalanche.training.plugins import ReplayPlugin
 
 import ddcore as dd
 from ddapps.continual import DistilledBuffer, DistilledMemory, MixedMemory, SoftReplayPlugin, SummaryBuffer
-from ddapps.continual.rows import Setting
+from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import BudgetError, SettingsError, UnsupportedError
 from ddcore.parts import as_architecture

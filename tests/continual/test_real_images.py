@@ -114,7 +114,7 @@ def test_files_become_smaller_as_classes_arrive(three_tasks: list[dd.TargetData]
     with pytest.raises(BudgetError, match="takes"):
         memory.resize("100B")
     assert memory.stored_bytes <= 1800
-    short = PictureMemory("900B", format="jpeg")
+    short = PictureMemory("600B", format="jpeg")
     with pytest.warns(DistillationWarning, match="no room"):  # noqa: PT031
         for task in three_tasks:
             short.observe(task)

@@ -9,7 +9,7 @@ from avalanche.training import Naive
 
 import ddcore as dd
 from ddapps.continual import CompressThenRecall, CompressThenRecallPlugin, DistilledBuffer
-from ddapps.continual.rows import Setting
+from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, train_one
