@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 import ddcore as dd
 from ddapps.continual.pace import Pace, Shown
+from ddcore.errors import UnknownNameError
+from ddcore.methods import METHODS
 
 AUTO = "auto"
 CODEC = "-codec"
 """How words end that name a method alone, and leave open how its examples are stored."""
-AS_STORED = "as stored"
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,17 @@ def choose(
         progress: as in `Pace.shown`.
 
     Raises:
-        UnknownNameError: nothing of the portfolio is of this name.
+        UnknownNameError: there is no such method.
         BudgetError: no candidate fits so few bytes.
     """
     bar, say = Pace.shown(progress)
-    found = dd.choose_method(
+    found = dd.choose_method(  # type: ignore[attr-defined, unused-ignore]
         target,
         nbytes=nbytes,
         seed=seed,
         max_seconds=max_seconds,
         network=network,
-        candidates=None if word == AUTO else _stored_anyhow(word, target.spec),
+        candidates=tuple(candidates(word, target.spec).values()),
         joint=False,
         device=device,
         progress=say or bar,
@@ -78,18 +80,25 @@ def choose(
     return Choice(found.method, found.record())
 
 
-def named(name: str, spec: dd.Spec) -> dd.Method:
+def named(word: str, name: str, spec: dd.Spec) -> dd.Method:
     """Return the method that was chosen before, by its candidate's name."""
-    candidates = dd.portfolio(spec, joint=False)
-    if name not in candidates:
-        raise dd.errors.UnknownNameError("method of the portfolio", name, candidates)
-    return candidates[name].build()
+    known = candidates(word, spec)
+    if name not in known:
+        raise UnknownNameError("method of the portfolio", name, known)
+    method: dd.Method = known[name].build()
+    return method
 
 
-def _stored_anyhow(word: str, spec: dd.Spec) -> tuple[Any, ...]:
+def candidates(word: str, spec: dd.Spec) -> dict[str, Any]:
+    """Return what a word may come to mean, by name (`ddcore.choosing.Candidate`)."""
+    if word == AUTO:
+        return dict(dd.portfolio(spec, joint=False))  # type: ignore[attr-defined, unused-ignore]
+    choosing = dd.choosing  # type: ignore[attr-defined, unused-ignore]
     rule = word.removesuffix(CODEC)
-    coded = [c for c in dd.portfolio(spec, joint=False).values() if c.storage != AS_STORED]
-    found = tuple(candidate for candidate in coded if candidate.rule == rule)
-    if not found:
-        raise dd.errors.UnknownNameError("method", word, sorted({f"{candidate.rule}{CODEC}" for candidate in coded}))
-    return found
+    if rule not in METHODS:
+        raise UnknownNameError("method", word, [AUTO, *(f"{name}{CODEC}" for name in METHODS)])
+    made = [
+        choosing.Candidate(f"{rule} ({words})", rule, words, partial(choosing.through, rule, codec))
+        for words, codec in choosing.codecs(spec).items()
+    ]
+    return {candidate.name: candidate for candidate in made}

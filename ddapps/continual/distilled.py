@@ -189,6 +189,8 @@ class DistilledMemory(Memory):
         if self._settled is None:
             # What is chosen stores other examples than real ones: bytes are what they share.
             self.budget = self.budget.in_bytes(first.spec)
+            if self.store is not None:
+                self.choice = self.store.choice()
         super().observe(data, model)
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
@@ -230,12 +232,12 @@ class DistilledMemory(Memory):
 
     def _settle(self, tasks: Tasks) -> None:
         """Choose the method for the first experience, or find what was chosen before."""
-        task, target = tasks[0]
+        target = tasks[0][1]
         share = sum(self.budget.allowances([keys_of(tasks)])[0].values()) // len(tasks)
         facts = {"word": self.name, "data": target.fingerprint(), "bytes": share, "seed": self._seed}
-        known = None if self.store is None else self.store.choice(facts, self.experiences == 0)
+        known = None if self.store is None else self.store.choice(None if self.experiences else facts)
         if known is not None:
-            method, self.choice = named(known["chosen"], target.spec), known
+            method, self.choice = named(self.name, known["chosen"], target.spec), known
         elif self.experiences:
             raise CheckpointError("the directory does not say which method was chosen: delete it, and begin anew")
         else:
@@ -282,13 +284,14 @@ class DistilledMemory(Memory):
         again: str = "again",
         repeated: bool = False,
     ) -> list[Kept | _Job]:
-        """Return earlier summaries, what is to be made of those that are too large, and of new data.
+        """Return earlier summaries, and what is to be made of too large ones and of new data.
 
         Args:
             earlier: summaries.
             tasks: new data.
             budget: of all.
-            new, again: purposes.
+            new: purpose of what is made of new data.
+            again: purpose of what is made of earlier summaries.
             repeated: whether the new data repeat examples.
 
         Raises:

@@ -38,7 +38,7 @@ def most_seconds(given: float | None, device: str | torch.device) -> float | Non
 
 
 class Pace:
-    """A callback of ``distill``: says after the first steps how long all take, then how many are done.
+    """A callback of ``distill``: says how long all steps take, later how many are done.
 
     Args:
         title: what is distilled.

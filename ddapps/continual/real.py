@@ -32,7 +32,7 @@ def as_bytes(pixels: Tensor) -> Tensor:
 
 
 def as_summary(images: Mapping[int, Tensor], spec: dd.Spec, name: str, cites: Sequence[str] = ()) -> dd.DataSummary:
-    """Return images by class id, stored in a byte per pixel, as a summary by the method ``name``."""
+    """Return images by class id, in a byte per pixel, as a summary by the method ``name``."""
     kept = dict(sorted(images.items()))
     owners = torch.tensor([class_id for class_id, found in kept.items() for _ in found])
     data = as_data(torch.cat(list(kept.values())), owners, spec)

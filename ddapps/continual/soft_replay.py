@@ -19,7 +19,8 @@ from ddcore.settings import require_counts
 class SoftReplayPlugin(SupervisedPlugin):  # type: ignore[misc]
     r"""Adds the loss on a batch of the memory to that of each batch of the experience.
 
-    .. math:: L = \frac{\sum_{i=1}^n \ell(f(x_i), y_i) + \sum_{j=1}^m \ell_M(f(\tilde x_j), \tilde y_j)}{n + m}
+    .. math:: L = \frac{1}{n + m} \Big(\sum_{i=1}^n \ell(f(x_i), y_i)
+        + \sum_{j=1}^m \ell_M(f(\tilde x_j), \tilde y_j)\Big)
 
     :math:`\ell_M` is the loss of the memory's recipe: cross-entropy to stored distributions, or the
     squared error to stored targets. With class ids as labels the gradient is that of Avalanche's

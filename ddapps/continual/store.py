@@ -96,12 +96,14 @@ class Store:
         write_atomically(folder / STEP, json.dumps({**step, "sha256": _seal(step)}, indent=1).encode())
         self.discard_checkpoints(experience)
 
-    def choice(self, facts: Mapping[str, Any], same: bool) -> dict[str, Any] | None:
+    def choice(self, facts: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the record of the choice that was made here, or None.
 
         Args:
-            facts: what it depends on.
-            same: whether they must be those of the choice; else they are not looked at.
+            facts: what it must depend on; None: they are not looked at.
+
+        Raises:
+            CheckpointError: its file is damaged.
         """
         path = self.directory / CHOICE
         if not path.exists():
@@ -111,7 +113,7 @@ class Store:
             facts_then, record = told["facts"], dict(told["record"])
         except (TypeError, KeyError, ValueError, OSError, DistillationError) as error:
             raise CheckpointError(f"{path} is damaged ({error}): delete the directory to begin anew") from error
-        return record if not same or facts_then == dict(facts) else None
+        return record if facts is None or facts_then == dict(facts) else None
 
     def keep_choice(self, facts: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         """Write the record of a choice."""

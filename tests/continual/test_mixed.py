@@ -47,16 +47,18 @@ def test_a_mixed_memory_is_a_real_and_a_distilled_one_in_their_shares(
 
 
 def test_a_mixed_memory_takes_an_experience_whole_or_not_at_all(three_tasks: list[dd.TargetData]) -> None:
-    """Ten bytes too few for the distilled part, which is asked last."""
-    mixed = MixedMemory("idc", "600B", real=0.55, when_short="error", **QUICK)
+    """The real part has room for four classes, the distilled one, asked last, for two."""
+    mixed = MixedMemory("idc", 12, real=1 / 3, when_short="error", **QUICK)
     mixed.observe(three_tasks[0])
     before, counts = shas(mixed), dict(mixed.counts)
+    assert set(counts.values()) == {6}
     with pytest.raises(BudgetError):
-        mixed.observe(three_tasks[1].with_train(torch.arange(40), "few"))
-        mixed.observe(three_tasks[2])
-    assert [part.experiences for part in mixed.parts] == [mixed.experiences] * 2
-    if mixed.experiences == 1:
-        assert (shas(mixed), dict(mixed.counts)) == (before, counts)
+        mixed.observe(three_tasks[1])
+    assert (shas(mixed), dict(mixed.counts), mixed.experiences) == (before, counts, 1)
+    for part in mixed.parts:
+        assert part.experiences == 1 and len(part.kept) == 1
+    mixed.parts[0].observe(three_tasks[1])
+    assert len(mixed.parts[0].kept) == 2
 
 
 def test_real_images_do_not_follow_a_recipe_of_others() -> None:
@@ -88,7 +90,7 @@ def buffer_of(tasks: list[dd.TargetData], method: Any) -> DistilledBuffer:
 
 
 def test_replay_of_class_ids_has_the_gradients_of_avalanches(three_tasks: list[dd.TargetData]) -> None:
-    """One batch with all of the experience, and all of the memory: the order in it does not count."""
+    """One batch with all of the experience and all of the memory: their order does not count."""
     tasks = three_tasks[:2]
     stream, after = benchmark(tasks).train_stream, []
     start = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -110,8 +112,8 @@ def test_replay_of_class_ids_has_the_gradients_of_avalanches(three_tasks: list[d
 def test_soft_labels_are_what_is_replayed(three_tasks: list[dd.TargetData]) -> None:
     tasks = three_tasks[:2]
     buffer, stream = buffer_of(tasks, shrunk("frepo")), benchmark(tasks).train_stream
+    buffer.post_adapt(None, stream[0])
     with pytest.raises(UnsupportedError, match="SoftReplayPlugin"):
-        buffer.post_adapt(None, stream[0])
         len(buffer.buffer)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     summary, losses = buffer.memory.summary(), []

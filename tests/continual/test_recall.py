@@ -110,7 +110,7 @@ class Scaled(torch.nn.Module):
 
 
 def test_a_bare_parameter_begins_as_it_was_before_the_first_experience(three_tasks: list[dd.TargetData]) -> None:
-    """By hand: the weights after two experiences are those of a new module that is trained on the same summary."""
+    """By hand: the weights are those of a new module that is trained on the same summary."""
     buffer = buffer_of(three_tasks)
     strategy = CompressThenRecall(
         model=Scaled(), buffer=buffer, protocol=SHORT, **setting_of(three_tasks, buffer).shared()

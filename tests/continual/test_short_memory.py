@@ -1,4 +1,4 @@
-"""What a memory does when a stream brings more than it has room for, or takes longer than it may."""
+"""What a memory does when a stream brings more than it has room for, or takes too long."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_classes_that_come_again_are_joined_where_there_is_no_room_for_two(few_d
     memory = DistilledMemory("random", "1-per-class")
     parts = partitions.iid(few_digits, 3, seed=0)
     memory.observe(parts[0])
-    with pytest.warns(DistillationWarning, match="into one from now on") as said:
+    with pytest.warns(DistillationWarning, match="into one from now on") as said:  # noqa: PT031
         for part in parts[1:]:
             candidates = {*images_of(memory), *images_of(part)}
             memory.observe(part)
@@ -163,7 +163,7 @@ def test_what_has_no_room_stays_out_when_the_memory_is_read_again(
 ) -> None:
     memories = [DistilledMemory("random", 5, directory=tmp_path) for _ in range(2)]
     for memory in memories:
-        with pytest.warns(DistillationWarning, match="no room"):
+        with pytest.warns(DistillationWarning, match="no room"):  # noqa: PT031
             for task in three_tasks:
                 memory.observe(task)
     assert shas(memories[0]) == shas(memories[1])
