@@ -66,7 +66,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--untuned-recall",
         action="store_true",
-        help="recall by the protocol as it is (default: learning rate and epochs are chosen on a validation split)",
+        help="recall by the protocol as it is (default: learning rate and updates are chosen on a validation split)",
     )
     parser.add_argument(
         "--mixed",

@@ -47,7 +47,7 @@ LEAST_RATE, MOST_RATE = 1e-5, 1.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings of replay, or of recall, that are tried on a validation split.
+    """Settings of replay that are tried on a validation split.
 
     The final accuracy on the first order of classes decides.
 
@@ -71,9 +71,34 @@ class Grid:
         }
 
 
-REPLAY_GRID = Grid()
-RECALL_GRID = Grid((0.003, 0.01, 0.03), (100, 300, 1000), most_epochs=3000)
-"""Of recall, whose passes are over the memory alone: as many settings as those of replay."""
+@dataclass(frozen=True)
+class RecallGrid:
+    """Settings of recall that are tried on a validation split: as many as those of replay.
+
+    The final accuracy on the first order of classes decides; it is recalled once, at the end.
+
+    Attributes:
+        learning_rates, updates: all pairs are tried, and those beyond, as in `Grid`. Updates
+            instead of epochs: memories of few and of many images are trained for as long.
+        validation: share of the training split.
+        most_updates: no more are tried.
+    """
+
+    learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    updates: tuple[int, ...] = (100, 300, 1000)
+    validation: float = 0.2
+    most_updates: int = 3000
+
+    def axes(self) -> dict[str, Axis]:
+        """Return what is searched."""
+        return {
+            "learning_rate": numbers(self.learning_rates, LEAST_RATE, MOST_RATE),
+            "updates": numbers(self.updates, 1, self.most_updates),
+        }
+
+
+TUNING = "tuning"
+REPLAY_GRID, RECALL_GRID = Grid(), RecallGrid()
 
 
 def compare(
@@ -87,7 +112,7 @@ def compare(
     network: object = "convnet(width=32)",
     protocol: str | Protocol = "dc",
     grid: Grid | None = None,
-    recall_grid: Grid | None = None,
+    recall_grid: RecallGrid | None = None,
     tune_recall: bool = True,
     mixed: float | None = None,
     steps: int | None = None,
@@ -122,8 +147,7 @@ def compare(
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
         grid: what tuning tries for replay. A grid of a single pair is taken as it is.
-        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs;
-            default: `RECALL_GRID`. What a memory's recipe says itself is not tried.
+        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs. What a memory's recipe says itself is not tried.
         tune_recall: whether anything is tried for recall; else it trains by the protocol as it is.
         mixed: each method has a further row, in which random real images take this share of the
             memory.
@@ -236,19 +260,19 @@ class _Work:
     directory: Path
     tally: Tally
 
-    def expected(self, strategy: Strategy, grid: Grid | None) -> int:
+    def expected(self, strategy: Strategy, grid: Grid | RecallGrid | None) -> int:
         """Return how many experiences a row takes, if no search leaves its grid."""
         tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {})) if n > 1)
         return self.tasks * (len(self.seeds) + tried)
 
-    def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | None) -> Row:
+    def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | RecallGrid | None) -> Row:
         """Return the row of the settings that are best on a validation split.
 
         It is a part of the training split, whatever is reported on. The first order decides.
         """
         share = (grid or REPLAY_GRID).validation
         held = replace(self.target, validation=None).with_validation(share, seed=self.seeds[0])
-        tuning = replace(self, target=held, split="validation", stage="tuning")
+        tuning = replace(self, target=held, split="validation", stage=TUNING)
         at_edge: list[str] = []
         for axes in strategy.axes({} if grid is None else grid.axes()):
             if combinations(axes) == 1:
@@ -300,7 +324,13 @@ class _Work:
             # Strategies that keep the same memory find it distilled.
             memory_place = memories / file_name(f"{strategy.memory_name} {self.stage} {seed}")
             learner, memory = strategy.strategy(setting, seed, memory_place)
+            last = len(stream.train_stream) - 1
             for index, experience in enumerate(stream.train_stream):
+                if self.stage == TUNING and isinstance(strategy, Recall) and index < last:
+                    # The accuracy at the end decides, and recall begins anew each time.
+                    learner.buffer.post_adapt(learner, experience)
+                    self.tally.done(f"{name}, order {seed}, {index + 1} of {self.tasks}")
+                    continue
                 learner.train(experience)
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))

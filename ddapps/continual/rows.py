@@ -77,13 +77,13 @@ class Recall:
     Attributes:
         memory: how experiences are kept.
         protocol: of recall.
-        learning_rate, epochs: in place of the protocol's.
+        learning_rate, updates: in place of the protocol's.
     """
 
     memory: Kind
     protocol: Protocol
     learning_rate: float | None = None
-    epochs: int | None = None
+    updates: int | None = None
 
     @property
     def memory_name(self) -> str:
@@ -105,17 +105,19 @@ class Recall:
 
     def tuned(self, values: Mapping[str, Any]) -> Recall:
         """Return the same with other values of what was searched."""
-        mine = {name: value for name, value in values.items() if name in ("learning_rate", "epochs")}
+        mine = {name: value for name, value in values.items() if name in ("learning_rate", "updates")}
         others = {name: value for name, value in values.items() if name not in mine}
         return replace(self, memory=replace(self.memory, **others) if others else self.memory, **mine)  # type: ignore[type-var]
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory]:
         """Return a new strategy, and its memory."""
         buffer = self.memory.buffer(setting, seed, directory)
-        protocol = self.protocol if self.epochs is None else self.protocol.with_epochs(self.epochs)
+        training = self.protocol.training
         if self.learning_rate is not None:
-            training = replace(protocol.training, learning_rate=self.learning_rate)
-            protocol = replace(protocol, training=training)
+            training = replace(training, learning_rate=self.learning_rate)
+        if self.updates is not None:
+            training = replace(training, updates={1: self.updates})
+        protocol = replace(self.protocol, training=training)
         recalling = CompressThenRecall(
             model=setting.model(seed), buffer=buffer, protocol=protocol, seed=seed, **setting.shared()
         )

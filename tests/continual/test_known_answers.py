@@ -18,7 +18,7 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.continual import CompositeMemoryBuffer, DistilledBuffer, DistilledMemory, SampleCondensationBuffer
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.compare import Grid, compare
+from ddapps.continual.compare import Grid, RecallGrid, compare
 from ddapps.continual.kinds import Distilled
 from ddapps.continual.outcomes import Outcome, Row
 from ddapps.continual.rows import Recall
@@ -108,13 +108,13 @@ def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
 @pytest.mark.parametrize("baseline", ["random", "jpeg", "gdumb"])
 def test_recall_is_tuned_by_as_many_settings_on_the_validation_split(target: dd.TargetData, baseline: str) -> None:
     """All test labels are wrong: by them, what has learned least is best."""
-    settings = {**SETTINGS, "seeds": 1, "tune_recall": True, "recall_grid": Grid((1e-4, 0.1), (40,))}
+    settings = {**SETTINGS, "seeds": 1, "tune_recall": True, "recall_grid": RecallGrid((1e-4, 0.1), (40,))}
     if baseline == "jpeg":
         settings["memory"] = "400B-per-class"
     heard: list[str] = []
     for data in (target, with_test_labels_shifted(target)):
         (row,) = compare(data, [], **settings, baselines=[baseline], progress=heard.append).rows
-        assert (row.settings["learning_rate"], row.settings["epochs"]) == (0.1, 40)
+        assert (row.settings["learning_rate"], row.settings["updates"]) == (0.1, 40)
     assert row.final == (0.0,)
     tried = {"random": 2, "gdumb": 2, "jpeg": 2 + 5}[baseline]
     assert heard[-1].startswith(f"{2 * (tried + 1)} of")
@@ -123,10 +123,10 @@ def test_recall_is_tuned_by_as_many_settings_on_the_validation_split(target: dd.
 
 
 def test_a_recipes_own_steps_are_not_searched() -> None:
-    tried = {"learning_rate": Axis((0.1, 0.2), max), "epochs": Axis((1, 2), max)}
+    tried = {"learning_rate": Axis((0.1, 0.2), max), "updates": Axis((1, 2), max)}
     how = Protocol("short", Training(epochs=2))
     assert Recall(Distilled("dm"), how).axes(tried) == [{}, tried]
-    assert Recall(Distilled("mtt"), how).axes(tried) == [{}, {"epochs": tried["epochs"]}]
+    assert Recall(Distilled("mtt"), how).axes(tried) == [{}, {"updates": tried["updates"]}]
     assert Recall(Distilled("dd"), how).axes(tried) == [{}, {}]
 
 
