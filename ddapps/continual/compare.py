@@ -147,7 +147,8 @@ def compare(
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
         grid: what tuning tries for replay. A grid of a single pair is taken as it is.
-        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs. What a memory's recipe says itself is not tried.
+        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs.
+            What a memory's recipe says itself is not tried.
         tune_recall: whether anything is tried for recall; else it trains by the protocol as it is.
         mixed: each method has a further row, in which random real images take this share of the
             memory.
