@@ -126,6 +126,6 @@ def test_a_row_records_the_choice_of_each_order(digits: dd.TargetData, asked: li
     assert [len(entry["chosen"]) for entry in entries] == [2, 2, 2]
     assert entries[0]["chosen"][0]["runner_up"] == "random"
     # Replay finds the memory of recall, and with it the choice.
-    assert len(asked) == 4
+    assert len(asked) == 4 and {call["nbytes"] for call in asked} == {2 * 2 * 65}
     for call in asked:
         assert call["target"].test is None and len(call["target"].spec.classes) == 2

@@ -22,7 +22,7 @@ from ddapps.continual import (
     SampleCondensationBuffer,
 )
 from ddapps.continual import pace as pacing
-from ddapps.continual.memory import examples_of
+from ddapps.continual.memory import balanced, examples_of
 from ddapps.continual.pace import CPU_SECONDS, Deadline, Pace, most_seconds
 from ddcore.data import partitions
 from ddcore.errors import BudgetError, DistillationWarning, UnknownNameError
@@ -73,6 +73,29 @@ def test_classes_that_come_again_are_joined_where_there_is_no_room_for_two(few_d
             assert len(memory.kept) == 1 and candidates.issuperset(images_of(memory))
     assert len(said) == 1
     assert set(memory.counts.values()) == {1} and memory.kept[0].experience == 2 and memory.left_out == ()
+
+
+def test_what_is_joined_counts_as_many_experiences_as_it_stands_for(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two summaries and the third experience; then the one of three, and the fourth."""
+    from ddapps.continual import distilled
+
+    weights: list[object] = []
+    monkeypatch.setattr(distilled, "balanced", lambda parts, w: weights.append(w) or balanced(parts, w))
+    memory = DistilledMemory("random", "2-per-class")
+    parts = partitions.iid(few_digits, 5, seed=0)
+    for part in parts[:2]:
+        memory.observe(part)
+    assert weights == [] and len(memory.kept) == 2
+    with pytest.warns(DistillationWarning, match="into one"):
+        memory.observe(parts[2])
+    every = few_digits.spec.classes
+    assert weights == [[dict.fromkeys(every, 1)] * 3] and len(memory.kept) == 1
+    memory.observe(parts[3])
+    memory.observe(parts[4])
+    # The summary of three is shared with the fourth; then both and the fifth are joined.
+    assert weights[1] == [dict.fromkeys(every, 2), dict.fromkeys(every, 2), dict.fromkeys(every, 1)]
 
 
 @pytest.mark.parametrize("kind", [DistilledMemory, CondensedMemory])
