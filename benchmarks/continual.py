@@ -8,13 +8,20 @@ python -m benchmarks.continual --data path/to/fashion-mnist.npz --methods dm,kfs
 python -m benchmarks.continual --data cifar100 --published --tasks 10
 
 What is finished lies in --work. A call that was killed goes on from there, and rows may be measured
-one after the other. ``--published``: the setting of Zhao & Bilen 2023 (CIFAR-100, 20 per class, 5
-or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
+one after the other: with ``--only ROW,ROW`` nothing but these is measured, and no result is
+written. Several such calls may run side by side, one core each; the same words without ``--only``
+then find all of it, and write the result. ``--published``: the setting of Zhao & Bilen 2023
+(CIFAR-100, 20 per class, 5 or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
+``--declared``: settings that were fixed before they were run (`DECLARED`), for
+
+python -m benchmarks.continual --declared --data path/to/mnist.npz --memory 785B-per-class
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +29,7 @@ import torch
 import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, markdown, write_results
 from benchmarks.merging import kept_work, merge_argument
-from ddapps.continual.compare import Grid, compare
+from ddapps.continual.compare import Grid, RecallGrid, compare
 from ddapps.continual.plot import plot
 from ddcore.evaluation import as_protocol
 
@@ -36,6 +43,27 @@ PUBLISHED = {
 """Settings of Zhao & Bilen 2023 (arXiv:2110.04181)."""
 
 
+DECLARED = {
+    "tasks": 5,
+    "per_class": 400,
+    "seeds": 5,
+    "network": "convnet(width=16)",
+    "protocol": "dc",
+    "batch_size": 64,
+    "methods": "auto,dm",
+    "baselines": "random,herding,k_center,random-codec,herding-codec,k_center-codec,png,jpeg,gdumb,reservoir,class-balanced",
+    "max_seconds": 120.0,
+    "no_float32": True,
+    "no_replay": True,
+    "mixed": None,
+    "rates": ".003,.01,.03",
+    "epochs": "2,8,32",
+    "recall_rates": ".003,.01,.03",
+    "recall_updates": "100,300,900",
+}
+"""One comparison on any data and memory. Nothing in it was chosen by a result on test data."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data_argument(parser, "digits")
@@ -46,10 +74,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--network", default="convnet(width=32)")
     parser.add_argument("--protocol", default="dc", help="of recall")
-    parser.add_argument("--recall-epochs", type=int, help="instead of the protocol's")
+    parser.add_argument("--recall-epochs", type=int, help="instead of the protocol's; nothing is then tried")
+    parser.add_argument("--batch-size", type=int, help="of recall, instead of the protocol's")
+    parser.add_argument("--recall-rates", default=".003,.01,.03", help="of recall, tried on a validation split")
+    parser.add_argument("--recall-updates", default="100,300,1000", help="of recall, tried on a validation split")
     parser.add_argument("--steps", type=int, help="of methods")
-    parser.add_argument("--max-seconds", type=float, help="of each distillation")
+    parser.add_argument("--max-seconds", type=float, help="of the distillations of an experience")
     parser.add_argument("--no-float32", action="store_true")
+    parser.add_argument("--no-replay", action="store_true", help="leave out the rows of replay of methods")
+    parser.add_argument("--mixed", type=float, help="share of real images in a further row of each method")
+    parser.add_argument("--only", help="measure these methods and baselines alone, and write no result")
     parser.add_argument("--rates", default=".003,.01,.03", help="of replay, tried on a validation split")
     parser.add_argument("--epochs", default="1,5,20", help="of replay, tried on a validation split")
     parser.add_argument(
@@ -58,38 +92,54 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--work", type=Path, default=Path("out/continual"))
     parser.add_argument("--published", action="store_true")
+    parser.add_argument("--declared", action="store_true")
     merge_argument(parser)
     options = parser.parse_args()
     if options.published:
         vars(options).update(PUBLISHED)
+    if options.declared:
+        vars(options).update(DECLARED)
     name = Path(options.data).stem
     title = f"continual_{name}_{options.memory}_{options.tasks}".replace("-", "_")
     target = load_or_explain(options.data, validation=0.2 if options.split == "validation" else 0.0)
     if options.per_class:
         target = first_of_each(target, options.per_class)
     protocol = as_protocol(options.protocol)
+    if options.recall_epochs is not None:
+        protocol = protocol.with_epochs(options.recall_epochs)
+    if options.batch_size is not None:
+        protocol = replace(protocol, training=replace(protocol.training, batch_size=options.batch_size))
+    wanted = None if options.only is None else options.only.split(",")
     commits = kept_work(options.work / title, options.earlier)
     found = compare(
         target,
-        options.methods.split(","),
+        asked(options.methods, wanted),
         tasks=options.tasks,
         memory=options.memory,
-        baselines=[name for name in options.baselines.split(",") if name],
+        baselines=asked(options.baselines, wanted),
         seeds=options.seeds,
         network=options.network,
-        protocol=protocol if options.recall_epochs is None else protocol.with_epochs(options.recall_epochs),
+        protocol=protocol,
+        recall_grid=RecallGrid(floats(options.recall_rates), ints(options.recall_updates)),
+        tune_recall=options.recall_epochs is None,
+        mixed=options.mixed,
+        replay=not options.no_replay,
         steps=options.steps,
         max_seconds=options.max_seconds,
         float32=not options.no_float32,
-        grid=Grid(tuple(map(float, options.rates.split(","))), tuple(map(int, options.epochs.split(",")))),
+        grid=Grid(floats(options.rates), ints(options.epochs)),
         split=options.split,
         directory=options.work / title,
         progress=print,
+        each_row=lambda row: print(json.dumps(row.to_json())),
     )
+    if wanted is not None:
+        print(found)
+        return
     budget = {
         key: value
         for key, value in vars(options).items()
-        if key not in ("data", "work", "published", "earlier") and value is not None
+        if key not in ("data", "work", "published", "declared", "only", "earlier") and value is not None
     } | commits
     rows = [
         {
@@ -108,6 +158,19 @@ def main() -> None:
         plot(found, RESULTS / f"{title}.png")
     else:
         print(machine(), markdown(rows), sep="\n")
+
+
+def asked(names: str, wanted: list[str] | None) -> list[str]:
+    """Return the names that are wanted; None: all."""
+    return [name for name in names.split(",") if name and (wanted is None or name in wanted)]
+
+
+def floats(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
+def ints(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def first_of_each(target: dd.TargetData, count: int) -> dd.TargetData:

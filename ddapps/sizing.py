@@ -62,6 +62,12 @@ class Compression:
         """Whether its examples have distributions as targets instead of class ids."""
         return getattr(self.factorization, "labels", "hard") != "hard"
 
+    @property
+    def first_recipe(self) -> dd.Recipe:
+        """The recipe of its summaries before anything is learned. All have the same form."""
+        matching = self.at(1).matching
+        return dd.Recipe() if matching is None else matching.first_recipe(self.learns_labels)
+
     def within(self, limit: Limit, target: dd.TargetData, counts: Mapping[int, int] | None = None) -> dd.Method:
         """Return the method of the largest size that stays within a limit.
 
@@ -119,6 +125,14 @@ class Compression:
         if hasattr(method.factorization, "storage"):
             method = override(method, "factorization.storage", self.storage)
         return replace(method, factorization=method.factorization.clipped())
+
+
+def stored_at(method: dd.Method) -> str:
+    """Return the path of the settings that say how many items are stored.
+
+    They are those of the factorization, or of the one that it wraps.
+    """
+    return "factorization.of" if method.factorization.wraps else "factorization"
 
 
 def _items(factorization: Factorization, limit: Mapping[int, int], available: Mapping[int, int]) -> Ipc:

@@ -225,6 +225,12 @@ ENTRIES: dict[str, str] = {
   author={Harder, Frederik and Adamczewski, Kamil and Park, Mijung},
   booktitle={International Conference on Artificial Intelligence and Statistics}, year={2021}
 }""",
+    "gdumb": """@inproceedings{prabhu2020gdumb,
+  title = {{GD}umb: A Simple Approach that Questions Our Progress in Continual Learning},
+  author = {Prabhu, Ameya and Torr, Philip H. S. and Dokania, Puneet K.},
+  booktitle = {European Conference on Computer Vision},
+  year = {2020}
+}""",
     "sample_condensation": """@inproceedings{sangermano2022sample,
   title={Sample Condensation in Online Continual Learning},
   author={Sangermano, Mattia and Carta, Antonio and Cossu, Andrea and Bacciu, Davide},

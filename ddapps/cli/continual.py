@@ -40,7 +40,9 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--tasks", type=whole(), default=5, help="experiences that the classes are cut into (default: 5)"
     )
     parser.add_argument(
-        "--method", default="dm", help=f"one or several, comma-separated, of {', '.join(METHODS)} (default: dm)"
+        "--method",
+        default="dm",
+        help=f"one or several, comma-separated, of {', '.join(METHODS)}; auto: chosen on the first experience (default: dm)",
     )
     parser.add_argument(
         "--memory",
@@ -51,8 +53,9 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--baselines",
         default="random,herding,reservoir,class-balanced",
-        help="comma-separated: selection rules (recalled as methods are), reservoir, class-balanced, experience-balanced (Avalanche's "
-        "replay, tuned on a validation split), sample-condensation, composite-memory, naive (default: random,herding,reservoir,class-balanced)",
+        help="comma-separated: selection rules, the same through the codec (random-codec), gdumb, png, jpeg (recalled as methods are); "
+        "reservoir, class-balanced, experience-balanced, sample-condensation, composite-memory (replayed); naive; all tuned on a "
+        "validation split (default: random,herding,reservoir,class-balanced)",
     )
     parser.add_argument("--seeds", type=whole(), default=3, help="orders of classes (default: 3)")
     parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
@@ -60,8 +63,25 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--network", default="convnet(width=32)", help="trained and distilled on (default: convnet(width=32))"
     )
     parser.add_argument("--protocol", default="dc", help="of recall: dc, dsa or quick (default: dc)")
+    parser.add_argument(
+        "--untuned-recall",
+        action="store_true",
+        help="recall by the protocol as it is (default: learning rate and updates are chosen on a validation split)",
+    )
+    parser.add_argument(
+        "--mixed",
+        type=number(0, 1),
+        metavar="SHARE",
+        help="a further row for each method: random real images take this share of the memory",
+    )
+    parser.add_argument("--no-replay", action="store_true", help="leave out the rows of replay of methods")
     parser.add_argument("--steps", type=whole(), help="outer steps of methods, instead of the preset's")
-    parser.add_argument("--max-seconds", type=number(), metavar="S", help="of each distillation")
+    parser.add_argument(
+        "--max-seconds",
+        type=number(),
+        metavar="S",
+        help="of the distillations of each experience (default: 60 on a processor, no limit on a GPU)",
+    )
     parser.add_argument(
         "--no-float32", action="store_true", help="leave out the first method's row in four bytes per number"
     )
@@ -101,6 +121,9 @@ def _run(options: argparse.Namespace) -> None:
         seeds=options.seeds,
         network=options.network,
         protocol=options.protocol,
+        tune_recall=not options.untuned_recall,
+        mixed=options.mixed,
+        replay=not options.no_replay,
         steps=options.steps,
         max_seconds=options.max_seconds,
         float32=not options.no_float32,

@@ -26,14 +26,18 @@ with warnings.catch_warnings():
 
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
-from ddapps.continual.compare import Grid, compare
+from ddapps.continual.compare import Grid, RecallGrid, compare
 from ddapps.continual.condensation import CondensedMemory
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
+from ddapps.continual.mixed import MixedMemory
 from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.outcomes import Comparison
+from ddapps.continual.picture_files import PictureMemory
 from ddapps.continual.plot import plot
+from ddapps.continual.real import GreedyMemory
 from ddapps.continual.recall import CompressThenRecall, CompressThenRecallPlugin
+from ddapps.continual.soft_replay import SoftReplayPlugin
 from ddapps.continual.streams import benchmark, class_incremental
 
 __all__ = [
@@ -44,11 +48,16 @@ __all__ = [
     "CondensedMemory",
     "DistilledBuffer",
     "DistilledMemory",
+    "GreedyMemory",
     "Grid",
     "Kept",
     "Memory",
     "MemoryBudget",
+    "MixedMemory",
+    "PictureMemory",
+    "RecallGrid",
     "SampleCondensationBuffer",
+    "SoftReplayPlugin",
     "SummaryBuffer",
     "benchmark",
     "class_incremental",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import ddcore as dd
 from ddcore.budget import Budget
 from ddcore.errors import BudgetError, SettingsError
 from ddcore.settings import require_counts
+from ddcore.summary import original_bytes
 
 Key = tuple[int, int]
 """Task label and class id: what shares a memory equally."""
@@ -74,6 +77,23 @@ class MemoryBudget:
 
     def __str__(self) -> str:
         return f"{self.amount} {self.unit}{' per class' if self.per_class else ''}"
+
+    def in_bytes(self, spec: dd.Spec) -> MemoryBudget:
+        """Return a bound in examples as one of the bytes that as many real examples take."""
+        if self.unit == "bytes":
+            return self
+        return MemoryBudget(original_bytes(spec, self.amount), "bytes", self.per_class)
+
+    def scaled(self, share: float) -> MemoryBudget:
+        """Return a share of it, rounded down.
+
+        Raises:
+            BudgetError: that is nothing.
+        """
+        amount = math.floor(self.amount * share)
+        if amount < 1:
+            raise BudgetError(f"{share:g} of a memory of {self} is nothing: give more memory, or another share")
+        return replace(self, amount=amount)
 
     def shares(self, keys: Sequence[Key]) -> dict[Key, int]:
         """Return what each class may hold; what does not divide goes to those that came first."""

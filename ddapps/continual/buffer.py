@@ -30,6 +30,9 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         num_classes: size of the label space; default: the width of the model's output.
         mirror: whether a mirrored image keeps its class (not so for digits).
 
+    Raises:
+        BudgetError: the memory cannot hold ``num_classes`` classes, and is to end the run for it.
+
     Attributes:
         max_size: the memory's amount in its own unit (of ``"10-per-class"``: 10).
         memory: as given.
@@ -43,6 +46,8 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         num_classes: int | None = None,
         mirror: bool = True,
     ) -> None:
+        if num_classes is not None:
+            memory.require_room(num_classes)
         self.memory = memory
         self.reader = Reader(normalisation, num_classes, mirror)
         super().__init__(memory.budget.amount)
@@ -60,7 +65,7 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         if self.memory.learns_labels:
             raise UnsupportedError(
                 f"{self.memory.name} learns a distribution over classes for each example, and this strategy replays class ids: use "
-                "CompressThenRecall, which trains on the distributions, or a method with hard labels"
+                "SoftReplayPlugin or CompressThenRecall, which train on the distributions, or a method with hard labels"
             )
         if self._shown is None or self._shown[0] is not self.memory.kept:
             self._shown = self.memory.kept, exemplars(self.memory.kept, self._form)
@@ -96,12 +101,12 @@ class DistilledBuffer(SummaryBuffer):
     Experiences with the same classes share the memory of these classes equally.
 
     Args:
-        method: a name, or a `ddcore.Method`, whose ``ipc`` the memory replaces.
+        method: a name; a `ddcore.Method`, whose ``ipc`` the memory replaces; or ``auto``.
         memory: 200 (examples in all), ``"10-per-class"``, ``"20kB"`` or ``"650B-per-class"``; see
             `MemoryBudget.parse`.
         normalisation, num_classes, mirror: see `SummaryBuffer`.
         settings: further arguments of `DistilledMemory`: ``joint``, ``storage``, ``network``,
-            ``steps``, ``seed``, ``directory``, ...
+            ``steps``, ``max_seconds``, ``seed``, ``directory``, ...
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +14,11 @@ import torch
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.chosen import CODEC, is_choice
+from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Online
 from ddapps.continual.outcomes import Comparison, Outcome, Row
-from ddapps.continual.rows import BUFFERS, ONLINE, Recall, Replay, Setting
+from ddapps.continual.rows import BUFFERS, Recall, Replay
+from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
@@ -68,6 +71,36 @@ class Grid:
         }
 
 
+@dataclass(frozen=True)
+class RecallGrid:
+    """Settings of recall that are tried on a validation split: as many as those of replay.
+
+    The final accuracy on the first order of classes decides; it is recalled once, at the end.
+
+    Attributes:
+        learning_rates, updates: all pairs are tried, and those beyond, as in `Grid`. Updates
+            instead of epochs: memories of few and of many images are trained for as long.
+        validation: share of the training split.
+        most_updates: no more are tried.
+    """
+
+    learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    updates: tuple[int, ...] = (100, 300, 1000)
+    validation: float = 0.2
+    most_updates: int = 3000
+
+    def axes(self) -> dict[str, Axis]:
+        """Return what is searched."""
+        return {
+            "learning_rate": numbers(self.learning_rates, LEAST_RATE, MOST_RATE),
+            "updates": numbers(self.updates, 1, self.most_updates),
+        }
+
+
+TUNING = "tuning"
+REPLAY_GRID, RECALL_GRID = Grid(), RecallGrid()
+
+
 def compare(
     target: dd.TargetData,
     methods: Sequence[str | dd.Method],
@@ -79,97 +112,141 @@ def compare(
     network: object = "convnet(width=32)",
     protocol: str | Protocol = "dc",
     grid: Grid | None = None,
+    recall_grid: RecallGrid | None = None,
+    tune_recall: bool = True,
+    mixed: float | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
     float32: bool = True,
+    replay: bool = True,
     split: str = "test",
     seed: int = 0,
     device: str | torch.device = "auto",
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
+    each_row: Callable[[Row], None] | None = None,
 ) -> Comparison:
     """Run distilled memories and baselines through streams of classes, in several orders.
 
     A memory in examples is turned into the bytes of as many real images. Every memory keeps within
     them, save that of the row in float32, which may take four times as many. Rows are each method
-    under compress-then-recall and in Avalanche's replay, and each baseline.
+    under compress-then-recall and in replay, and each baseline.
 
     Args:
         target: the data, with a held-out split.
-        methods: names or `ddcore.Method`. Those whose numbers are learned labels have no row of
-            replay.
+        methods: names, `ddcore.Method`, or ``auto``, which is chosen on the first experience of
+            each order. Replay of those whose labels are learned is `SoftReplayPlugin`.
         tasks: experiences.
         memory: see `MemoryBudget.parse`.
-        baselines: ``naive`` has no memory. Selection rules (``random``, ``herding``, ...) are
-            recalled as methods are. Avalanche's buffers (``reservoir``, ``class-balanced``,
-            ``experience-balanced``) and memories for streams (``sample-condensation``,
-            ``composite-memory``) replay, tuned on a validation split.
+        baselines: ``naive`` has no memory. Selection rules (``random``, ``herding``, ...), the same
+            through the codec (``random-codec``, ...), ``gdumb``, and real images in files (``png``,
+            ``jpeg``) are recalled as methods are. Avalanche's buffers (``reservoir``,
+            ``class-balanced``, ``experience-balanced``) and memories for streams
+            (``sample-condensation``, ``composite-memory``) replay.
         seeds: orders of classes; weights and draws go with them.
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
-        grid: what tuning tries for replay.
+        grid: what tuning tries for replay. A grid of a single pair is taken as it is.
+        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs.
+            What a memory's recipe says itself is not tried.
+        tune_recall: whether anything is tried for recall; else it trains by the protocol as it is.
+        mixed: each method has a further row, in which random real images take this share of the
+            memory.
         steps: replaces the number of steps of methods.
-        max_seconds: of each distillation.
+        max_seconds: of the distillations of each experience; see `DistilledMemory`.
         float32: whether the first method has a second row, with numbers in four bytes instead of
             one.
+        replay: whether each method has a row of replay.
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
         directory: where memories and outcomes are written as they come. A comparison that was
             killed goes on from there.
         progress: called with lines of text as experiences are done: how many of how many, and what
-            time is left (`ddcore.ground.Tally`). Searches that leave their grid add to them.
+            time is left (`ddcore.ground.Tally`). Searches that leave their grid add to them. It
+            also hears how long a distillation takes.
+        each_row: called with every row when it is finished.
+
+    Raises:
+        BudgetError: a memory does not hold one example of each class, of some row. Nothing was run.
     """
     require_counts(tasks=tasks, seeds=seeds)
-    known = {*BUFFERS, *ONLINE, *SELECTION, "naive"}
-    for name in baselines:
-        if name not in known:
-            raise UnknownNameError("baseline", name, known)
     held_out_split(target, split)
-    made = [Recall(method, as_protocol(protocol)) for method in methods]
-    replayed = {recall.name: recall.replays for recall in made}
-    names = [*(recall.name for recall in made), *baselines]
-    if len(set(names)) < len(names):
-        raise SettingsError(f"two rows have the same name among {', '.join(names)}: give methods names of their own")
-    limit = in_bytes(MemoryBudget.parse(memory), target.spec)
+    limit = MemoryBudget.parse(memory).in_bytes(target.spec)
     most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
     if most < original_bytes(target.spec, len(target.spec.classes)):
         raise BudgetError(
             f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes"
         )
-    setting = Setting(target.spec, limit, most, as_architecture(network), steps, max_seconds, device)
+    setting = Setting(target.spec, limit, most, as_architecture(network), steps, max_seconds, device, progress or False)
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
-    grid, rows = grid or Grid(), []
+    how = as_protocol(protocol)
+    planned = [
+        *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed),
+        *((name, _baseline(name, how), setting) for name in baselines),
+    ]
+    names = [name for name, _, _ in planned]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"two rows have the same name among {', '.join(names)}: give methods names of their own")
+    parts = class_incremental(target, tasks, seed=seed)
+    for name, strategy, its in planned:
+        if isinstance(strategy, Recall):
+            try:
+                strategy.memory.require_room(its, parts)
+            except BudgetError as error:
+                raise BudgetError(f"{name}: {error}") from error
+    searched = {Replay: grid or REPLAY_GRID, Recall: (recall_grid or RECALL_GRID) if tune_recall else None}
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
         tally = Tally(progress, 0, "experiences")
         work = _Work(target, tasks, range(seed, seed + seeds), split, split, Path(place), tally)
-        plain = len(made) + bool(float32 and made) + sum(name in SELECTION for name in baselines)
-        tuned = sum(replayed.values()) + sum(name not in SELECTION for name in baselines)
-        tally.expect(tasks * (seeds * (plain + tuned) + combinations(grid.axes()) * tuned))
-        for index, recall in enumerate(made):
-            name = recall.name
-            rows.append(work.row(name, recall, setting))
-            if float32 and index == 0:
-                rows.append(work.row(f"{name} float32", replace(recall, storage="float32"), wider))
-            if replayed[name]:
-                rows.append(work.tuned_row(f"{name} replay", Replay(recall), setting, grid))
-        for name in baselines:
-            if name in SELECTION:
-                rows.append(work.row(name, Recall(name, as_protocol(protocol)), setting))
-            else:
-                rows.append(work.tuned_row(name, Replay(None if name == "naive" else name), setting, grid))
+        tally.expect(sum(work.expected(one, searched[type(one)]) for _, one, _ in planned))
+        rows = []
+        for name, strategy, its in planned:
+            rows.append(work.tuned_row(name, strategy, its, searched[type(strategy)]))
+            if each_row is not None:
+                each_row(rows[-1])
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
 SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
+CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
 
 
-def in_bytes(memory: MemoryBudget, spec: dd.Spec) -> MemoryBudget:
-    """Return a memory in examples as one of the bytes that as many real images take."""
-    if memory.unit == "bytes":
-        return memory
-    return MemoryBudget(original_bytes(spec, memory.amount), "bytes", memory.per_class)
+def _of_methods(
+    methods: Sequence[str | dd.Method],
+    protocol: Protocol,
+    setting: Setting,
+    wider: Setting | None,
+    replay: bool,
+    mixed: float | None,
+) -> list[tuple[str, Strategy, Setting]]:
+    """Return the rows of methods. The first one has another in four bytes per number."""
+    rows: list[tuple[str, Strategy, Setting]] = []
+    for index, method in enumerate(methods):
+        kind = Distilled(method)
+        name, _ = kind.name, kind.recipe  # an unknown name is an error before anything is run
+        rows.append((name, Recall(kind, protocol), setting))
+        if index == 0 and wider is not None and not is_choice(method):
+            rows.append((f"{name} float32", Recall(replace(kind, storage="float32"), protocol), wider))
+        if replay:
+            rows.append((f"{name} replay", Replay(kind), setting))
+        if mixed is not None:
+            both = replace(kind, real=mixed)
+            rows.append((both.name, Recall(both, protocol), setting))
+    return rows
+
+
+def _baseline(name: str, protocol: Protocol) -> Strategy:
+    if name in RECALLED:
+        return Recall(RECALLED[name], protocol)
+    if name in SELECTION or name in CODECS:
+        return Recall(Distilled(name), protocol)
+    if name in ONLINE:
+        return Replay(Online(name))
+    if name in BUFFERS or name == "naive":
+        return Replay(None if name == "naive" else name)
+    raise UnknownNameError("baseline", name, {*BUFFERS, *ONLINE, *RECALLED, *SELECTION, *CODECS, "naive"})
 
 
 @dataclass(frozen=True)
@@ -184,27 +261,35 @@ class _Work:
     directory: Path
     tally: Tally
 
-    def row(self, name: str, strategy: Strategy, setting: Setting) -> Row:
-        outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
-        return Row(name, outcomes, describe(strategy))
+    def expected(self, strategy: Strategy, grid: Grid | RecallGrid | None) -> int:
+        """Return how many experiences a row takes, if no search leaves its grid."""
+        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {})) if n > 1)
+        return self.tasks * (len(self.seeds) + tried)
 
-    def tuned_row(self, name: str, replay: Replay, setting: Setting, grid: Grid) -> Row:
+    def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | RecallGrid | None) -> Row:
         """Return the row of the settings that are best on a validation split.
 
-        It is a part of the training split, whatever is reported on.
+        It is a part of the training split, whatever is reported on. The first order decides.
         """
-        held = replace(self.target, validation=None).with_validation(grid.validation, seed=self.seeds[0])
-        tuning = replace(self, target=held, split="validation", stage="tuning")
+        share = (grid or REPLAY_GRID).validation
+        held = replace(self.target, validation=None).with_validation(share, seed=self.seeds[0])
+        tuning = replace(self, target=held, split="validation", stage=TUNING)
+        at_edge: list[str] = []
+        for axes in strategy.axes({} if grid is None else grid.axes()):
+            if combinations(axes) == 1:
+                strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
+                continue
+            before = strategy
 
-        def with_settings(values: dict[str, Any]) -> Replay:
-            return replace(replay, training=replace(replay.training, **values))
+            def cost(values: Mapping[str, Any], before: Strategy = before) -> float:
+                title = f"{name} at {', '.join(f'{axis} {value:g}' for axis, value in values.items())}"
+                return -tuning._outcome(title, before.tuned(values), setting, self.seeds[0]).accuracies[-1]
 
-        def cost(values: dict[str, Any]) -> float:
-            title = f"{name} at {values['learning_rate']:g}, {values['epochs']} epochs"
-            return -tuning._outcome(title, with_settings(values), setting, self.seeds[0]).accuracies[-1]
-
-        best = search(grid.axes(), cost, lambda: self.tally.expect(self.tasks))
-        return replace(self.row(name, with_settings(best.values), setting), at_edge=best.at_edge)
+            best = search(axes, cost, lambda: self.tally.expect(self.tasks))
+            strategy = before.tuned(best.values)
+            at_edge += best.at_edge
+        outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
+        return Row(name, outcomes, describe(strategy), at_edge=tuple(at_edge))
 
     def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         held_out = replace(self.target, train=held_out_split(self.target, self.split))
@@ -240,7 +325,13 @@ class _Work:
             # Strategies that keep the same memory find it distilled.
             memory_place = memories / file_name(f"{strategy.memory_name} {self.stage} {seed}")
             learner, memory = strategy.strategy(setting, seed, memory_place)
+            last = len(stream.train_stream) - 1
             for index, experience in enumerate(stream.train_stream):
+                if self.stage == TUNING and isinstance(strategy, Recall) and index < last:
+                    # The accuracy at the end decides, and recall begins anew each time.
+                    learner.buffer.post_adapt(learner, experience)
+                    self.tally.done(f"{name}, order {seed}, {index + 1} of {self.tasks}")
+                    continue
                 learner.train(experience)
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))
@@ -248,4 +339,5 @@ class _Work:
                 told = f"{name}, order {seed}, {index + 1} of {self.tasks}, accuracy {accuracies[-1]:.2f}"
                 self.tally.done(told, always=index + 1 == self.tasks)
         seconds = time.monotonic() - started + memory.seconds_saved
-        return Outcome(tuple(accuracies), tuple(matrix), memory.stored_bytes, seconds)
+        chosen = getattr(memory, "choice", None)
+        return Outcome(tuple(accuracies), tuple(matrix), memory.stored_bytes, seconds, chosen)

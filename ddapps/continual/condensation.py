@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from torch import Tensor, nn
 
 import ddcore as dd
 from ddapps.continual.budget import Key, MemoryBudget
-from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of
+from ddapps.continual.memory import Kept, Memory, Tasks, chunks, examples_of, require_when_short
 from ddapps.continual.mixtures import PairMixtures
+from ddapps.continual.real import as_bytes, as_data, as_summary
 from ddapps.continual.store import Store
 from ddcore.ground import derive_seed, generator
 from ddcore.matching import GradientMatching
-from ddcore.parts import Factory, Split, as_architecture
+from ddcore.parts import Factory, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.sources import TrainedOnSynthetic
 from ddcore.summary import original_bytes
@@ -41,6 +41,7 @@ class CondensedMemory(Memory):
             not kept.
         steps: of matching, in one condensation.
         inner: epochs on the mixtures that the network takes between two steps.
+        when_short: see `Memory`.
         network: matched on. Default: the model that is being trained; where it has a head per task,
             a narrow ConvNet.
         seed: of all random numbers.
@@ -57,13 +58,14 @@ class CondensedMemory(Memory):
         every: int = 5,
         steps: int = 20,
         inner: int = 3,
+        when_short: str = "keep",
         network: object = None,
         seed: int = 0,
         device: str | torch.device = "auto",
         directory: str | Path | None = None,
     ) -> None:
         require_counts(batch_size=batch_size, every=every, steps=steps, inner=inner)
-        self.budget = MemoryBudget.parse(memory)
+        self.budget, self.when_short = MemoryBudget.parse(memory), require_when_short(when_short)
         self.store = None if directory is None else Store(Path(directory))
         self._sizes = {"batch_size": batch_size, "every": every, "steps": steps, "inner": inner}
         self._architecture = None if network is None else as_architecture(network)
@@ -75,7 +77,12 @@ class CondensedMemory(Memory):
         return "sample condensation"
 
     def settings(self) -> dict[str, Any]:
-        return {**self._sizes, "network": describe(self._architecture), "seed": self._seed}
+        return {
+            **self._sizes,
+            "network": describe(self._architecture),
+            "seed": self._seed,
+            "when_short": self.when_short,
+        }
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
@@ -126,11 +133,11 @@ class CondensedMemory(Memory):
         (task,) = {key[0] for key in images}
         pixels = torch.cat(list(images.values()))
         owners = torch.tensor([class_id for (_, class_id), found in images.items() for _ in found])
-        data = _as_data(pixels, owners, spec)
+        data = as_data(pixels, owners, spec)
         seed = derive_seed(self._seed, "condensation", self.experiences, turn)
         method = self.method({class_id: counts[task, class_id] for _, class_id in images}, model)
         made = examples_of(dd.distill(data, method, seed=seed, device=self._device)).train
-        return {(task, c): _quantised(made.of_classes([c]).inputs) for _, c in images}
+        return {(task, c): as_bytes(made.of_classes([c]).inputs) for _, c in images}
 
     def draw(self, count: int, *key: int) -> Tensor:
         """Return a permutation."""
@@ -150,7 +157,7 @@ class _Room:
         for one in kept:
             split = examples_of(one.summary).train
             for class_id in one.summary.counts:
-                self.images[one.task, class_id] = _quantised(split.of_classes([class_id]).inputs)
+                self.images[one.task, class_id] = as_bytes(split.of_classes([class_id]).inputs)
         self._turn = 0
         self._taken: set[int] = set()
 
@@ -169,7 +176,7 @@ class _Room:
             self.make([*self.images, *new])
         full: dict[Key, Tensor] = {}
         for key in [(task, c) for c in classes]:
-            found = _quantised(batch.train.of_classes([key[1]]).inputs)
+            found = as_bytes(batch.train.of_classes([key[1]]).inputs)
             held = self.images.get(key, found[:0])
             room = max(shares[key] - len(held), 0)
             self.images[key] = torch.cat([held, found[:room]])
@@ -223,21 +230,7 @@ class _Room:
         for task, spec in self.specs.items():
             before = self._before.get(task)
             made_of = experience if before is None or task in self._taken else before.experience
-            mine = {c: images for (of, c), images in sorted(self.images.items()) if of == task}
-            owners = torch.tensor([c for c, images in mine.items() for _ in images])
-            data = _as_data(torch.cat(list(mine.values())), owners, spec)
-            everything = dd.methods.random(ipc={c: len(images) for c, images in mine.items()})
-            summary = dd.distill(data, everything, device="cpu")
-            record = {**summary.record, "method": {"name": self._memory.name}, "cites": ["sample_condensation", "dc"]}
-            result.append(Kept(replace(summary, record=record), made_of, task))
+            mine = {c: images for (of, c), images in self.images.items() if of == task}
+            summary = as_summary(mine, spec, self._memory.name, ("sample_condensation", "dc"))
+            result.append(Kept(summary, made_of, task))
         return tuple(result)
-
-
-def _as_data(pixels: Tensor, owners: Tensor, spec: dd.Spec) -> dd.TargetData:
-    classes = tuple(sorted(set(owners.tolist())))
-    kept = dd.override(dd.override(spec, "classes", classes), "read_from_examples", ())
-    return dd.TargetData("memory", kept, Split(pixels, owners))
-
-
-def _quantised(pixels: Tensor) -> Tensor:
-    return pixels if pixels.dtype == torch.uint8 else (255 * pixels).round().to(torch.uint8)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import ddcore as dd
+from ddapps.sizing import stored_at
 from ddcore.coresets import as_rule
 from ddcore.parts import NOISE, CoresetRule, Pool
 
@@ -50,9 +51,8 @@ def distinctly(method: dd.Method, available: Mapping[int, int]) -> dd.Method:
         method: as it is for the distinct examples.
         available: number of distinct examples per class id.
     """
-    factorization = method.factorization
-    counts = factorization.counts_for(available)
-    (each,) = dd.override(factorization, "ipc", 1).counts_for({0: 1}).values()
-    method = dd.override(method, "factorization.ipc", {class_id: n // each for class_id, n in counts.items()})
-    init = getattr(factorization, "init", "noise")
-    return method if init in NOISE else dd.override(method, "factorization.init", Distinct(as_rule(init)))
+    place, counts = stored_at(method), method.factorization.counts_for(available)
+    (each,) = dd.override(method, f"{place}.ipc", 1).factorization.counts_for({0: 1}).values()
+    method = dd.override(method, f"{place}.ipc", {class_id: n // each for class_id, n in counts.items()})
+    init = getattr(getattr(method.factorization, "of", method.factorization), "init", "noise")
+    return method if init in NOISE else dd.override(method, f"{place}.init", Distinct(as_rule(init)))

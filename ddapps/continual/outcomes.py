@@ -21,12 +21,14 @@ class Outcome:
         by_experience: after each experience, on each of those seen.
         memory_bytes: stored at the end.
         seconds: of the whole stream.
+        chosen: how its method was chosen, if it was (`ddcore.MethodChoice.record`).
     """
 
     accuracies: tuple[float, ...]
     by_experience: tuple[tuple[float, ...], ...]
     memory_bytes: int
     seconds: float
+    chosen: Mapping[str, Any] | None = None
 
     @property
     def forgetting(self) -> float:
@@ -88,7 +90,7 @@ class Row:
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
             "settings": dict(self.settings),
             "at_edge": list(self.at_edge),
-        }
+        } | ({"chosen": [outcome.chosen for outcome in self.outcomes]} if self.outcomes[0].chosen else {})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Deng & Russakovsky 2022.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from ddapps.continual.buffer import SummaryBuffer
 from ddapps.continual.experiences import width_of
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, as_protocol, train_one
-from ddcore.parts import Architecture, as_architecture
+from ddcore.parts import Architecture, Redrawn
 
 
 class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
@@ -28,6 +29,9 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
     When an experience comes, its data goes into the memory and is seen no more. The model's weights
     are then drawn afresh and trained on what the memory holds, with its soft labels, learned step
     sizes and loss. The strategy's own epochs do not take place.
+
+    Parts of a model with ``reset_parameters`` are drawn anew. Weights of others, such as a bare
+    ``nn.Parameter``, begin with the values that they had when the first experience came.
 
     Args:
         buffer: the memory.
@@ -41,6 +45,7 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
         self.storage_policy = buffer
         self.protocol = as_protocol(protocol)
         self.seed = seed
+        self._first: dict[str, torch.Tensor] | None = None
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Compress the experience, recall everything, and leave nothing to be trained."""
@@ -49,27 +54,56 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
                 "a model with a head per task cannot be trained by a summary's recipe: use ReplayPlugin with a DistilledBuffer, or a model with "
                 "one head for all classes"
             )
-        as_trained(strategy.model, tuple(strategy.experience.dataset.eval()[0][0].shape))
+        if self._first is None:
+            self._first = values_that_stay(strategy.model)
+        as_trained(strategy.model, tuple(strategy.experience.dataset.eval()[0][0].shape), self._first)
         self.storage_policy.post_adapt(strategy, strategy.experience)
         summary = self.storage_policy.memory.summary()
-        recall(strategy.model, summary, self.protocol, seed=self.seed, run=strategy.clock.train_exp_counter)
+        run = strategy.clock.train_exp_counter
+        recall(strategy.model, summary, self.protocol, seed=self.seed, run=run, first=self._first)
         strategy.stop_training()
 
 
-def as_trained(model: nn.Module, shape: tuple[int, ...]) -> tuple[Architecture, int]:
+def values_that_stay(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return copies of the weights that no ``reset_parameters`` draws anew, by name."""
+    return {
+        name: weight.detach().clone().cpu()
+        for place, part in model.named_modules()
+        if not callable(getattr(part, "reset_parameters", None))
+        for name, weight in part.named_parameters(prefix=place, recurse=False)
+    }
+
+
+def as_trained(
+    model: nn.Module, shape: tuple[int, ...], first: Mapping[str, torch.Tensor] | None = None
+) -> tuple[Architecture, int]:
     """Return a model as an architecture, whose weights can be drawn anew, and its logits.
+
+    Args:
+        model: as it is.
+        shape: of an example.
+        first: what weights begin with that cannot be drawn (`values_that_stay`, before any
+            training).
 
     Raises:
         UnsupportedError: the weights of some part cannot be drawn anew, or the model takes no
             examples of this shape.
     """
     width = width_of(model, torch.zeros(2, *shape))
-    architecture = as_architecture(model)
+    architecture = Redrawn(model, first)
     architecture.build(shape, width, seed=0)
     return architecture, width
 
 
-def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, seed: int = 0, run: int = 0) -> None:
+def recall(
+    model: nn.Module,
+    summary: dd.DataSummary,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    run: int = 0,
+    first: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Train a model on a summary, from new weights; it keeps its place and type.
 
     Raises:
@@ -78,7 +112,7 @@ def recall(model: nn.Module, summary: dd.DataSummary, protocol: Protocol, *, see
     """
     weights = next(model.parameters())
     source = TrainingSource.of(summary, weights.device, weights.dtype)
-    architecture, width = as_trained(model, summary.spec.shape)
+    architecture, width = as_trained(model, summary.spec.shape, first)
     if width <= max(summary.counts) or (source.labels == "soft" and width != summary.spec.num_classes):
         raise UnsupportedError(
             f"the model has {width} logits, the memory's labels {summary.spec.num_classes} classes: give it one logit for each"

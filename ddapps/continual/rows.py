@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from avalanche.evaluation.metrics import accuracy_metrics
-from avalanche.logging import BaseLogger
 from avalanche.training import Naive
-from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
+from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import (
     ClassBalancedBuffer,
     ExemplarsBuffer,
@@ -19,16 +17,14 @@ from avalanche.training.storage_policy import (
     ReservoirSamplingBuffer,
 )
 
-import ddcore as dd
-from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
+from ddapps.continual.buffer import SummaryBuffer
+from ddapps.continual.kinds import Kind
 from ddapps.continual.memory import Memory
-from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
 from ddapps.continual.recall import CompressThenRecall
-from ddapps.sizing import Compression
+from ddapps.continual.setting import Setting
+from ddapps.continual.soft_replay import SoftReplayPlugin
+from ddapps.grids import Axis
 from ddcore.evaluation import Protocol
-from ddcore.ground import derive_seed, resolve_device
-from ddcore.parts import Architecture
 from ddcore.summary import original_bytes
 
 BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
@@ -37,9 +33,6 @@ BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
     "experience-balanced": ExperienceBalancedBuffer,
 }
 """Avalanche's buffers of real images, by name."""
-
-ONLINE = ("sample-condensation", "composite-memory")
-"""Memories for streams, by name."""
 
 
 @dataclass(frozen=True)
@@ -55,61 +48,6 @@ class ReplayTraining:
     learning_rate: float = 0.01
     epochs: int = 5
     batch_size: int = 32
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all rows of one comparison share.
-
-    Attributes:
-        spec: facts of the data.
-        limit: bytes that a memory may store.
-        most: bytes that it stores at most when all classes were seen.
-        network: of strategies, and what is distilled on.
-        steps: replaces the number of steps of methods.
-        max_seconds: of each distillation.
-        device: of everything.
-    """
-
-    spec: dd.Spec
-    limit: MemoryBudget
-    most: int
-    network: Architecture
-    steps: int | None = None
-    max_seconds: float | None = None
-    device: str | torch.device = "auto"
-
-    def model(self, seed: int) -> torch.nn.Module:
-        """Return a new network."""
-        spec = self.spec
-        built = self.network.build(spec.shape, spec.num_classes, seed=derive_seed(seed, "model"))
-        return built.module
-
-    def shared(self) -> dict[str, Any]:
-        """Return the arguments of every strategy: metrics without a logger, device, batch size."""
-        evaluator = EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[BaseLogger()])
-        return {"evaluator": evaluator, "device": resolve_device(self.device), "eval_mb_size": 256}
-
-    def distilling(self, directory: Path | None) -> dict[str, Any]:
-        """Return the arguments that every distilled memory takes."""
-        return {
-            "network": self.network,
-            "steps": self.steps,
-            "max_seconds": self.max_seconds,
-            "directory": directory,
-        }
-
-    def memory(self, seed: int) -> dict[str, Any]:
-        """Return the arguments of every buffer of summaries: its memory, and facts of the data."""
-        spec = self.spec
-        return {
-            "memory": self.limit,
-            "normalisation": spec.normalisation,
-            "num_classes": spec.num_classes,
-            "mirror": isinstance(spec, dd.images.ImageSpec) and spec.mirror,
-            "seed": seed,
-            "device": self.device,
-        }
 
 
 class _Replay(ReplayPlugin):  # type: ignore[misc]
@@ -134,44 +72,54 @@ class _RealImages:
 
 @dataclass(frozen=True)
 class Recall:
-    """Compress-then-recall by a method; of a selection rule, the memory holds real images.
+    """Compress-then-recall: a fresh network is trained on the memory alone.
 
     Attributes:
-        method: distils each experience.
+        memory: how experiences are kept.
         protocol: of recall.
-        storage: of the memory.
+        learning_rate, updates: in place of the protocol's.
     """
 
-    method: str | dd.Method
-    protocol: str | Protocol = "dc"
-    storage: str = "uint8"
-
-    @property
-    def name(self) -> str:
-        """Name of the method."""
-        return Compression(self.method).name
+    memory: Kind
+    protocol: Protocol
+    learning_rate: float | None = None
+    updates: int | None = None
 
     @property
     def memory_name(self) -> str:
         """Name that memories of this kind share."""
-        return f"{self.name} {self.storage}"
+        return self.memory.memory_name
 
-    @property
-    def replays(self) -> bool:
-        """Whether a strategy that knows class ids alone can replay its examples."""
-        return not Compression(self.method).learns_labels
+    def axes(self, tuned: Mapping[str, Axis]) -> list[dict[str, Axis]]:
+        """Return what is searched, one search after the other.
 
-    def buffer(self, setting: Setting, seed: int, directory: Path | None) -> DistilledBuffer:
-        """Return the empty memory."""
-        return DistilledBuffer(
-            self.method, storage=self.storage, **setting.memory(seed), **setting.distilling(directory)
-        )
+        Of ``tuned`` those settings that the memory's recipe does not replace.
+        """
+        recipe = self.memory.recipe
+        kept = dict(tuned)
+        if recipe is not None and recipe.steps is not None:
+            kept = {}
+        elif recipe is not None and recipe.learning_rate is not None:
+            kept.pop("learning_rate", None)
+        return [self.memory.axes(), kept]
 
-    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
+    def tuned(self, values: Mapping[str, Any]) -> Recall:
+        """Return the same with other values of what was searched."""
+        mine = {name: value for name, value in values.items() if name in ("learning_rate", "updates")}
+        others = {name: value for name, value in values.items() if name not in mine}
+        return replace(self, memory=replace(self.memory, **others) if others else self.memory, **mine)  # type: ignore[type-var]
+
+    def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory]:
         """Return a new strategy, and its memory."""
-        buffer = self.buffer(setting, seed, directory)
+        buffer = self.memory.buffer(setting, seed, directory)
+        training = self.protocol.training
+        if self.learning_rate is not None:
+            training = replace(training, learning_rate=self.learning_rate)
+        if self.updates is not None:
+            training = replace(training, updates={1: self.updates})
+        protocol = replace(self.protocol, training=training)
         recalling = CompressThenRecall(
-            model=setting.model(seed), buffer=buffer, protocol=self.protocol, seed=seed, **setting.shared()
+            model=setting.model(seed), buffer=buffer, protocol=protocol, seed=seed, **setting.shared()
         )
         return recalling, buffer.memory
 
@@ -181,32 +129,36 @@ class Replay:
     """Training goes on through the experiences; each batch has as many examples of the memory.
 
     Attributes:
-        memory: a buffer by its name (`BUFFERS`, `ONLINE`), or a `Recall` whose distilled memory is
-            replayed; None: no memory.
+        memory: a buffer of Avalanche by its name (`BUFFERS`), or how experiences are kept; None:
+            no memory.
         training: of each experience.
     """
 
-    memory: str | Recall | None
+    memory: str | Kind | None
     training: ReplayTraining = ReplayTraining()
 
     @property
     def memory_name(self) -> str:
         """Name that memories of this kind share."""
-        return self.memory.memory_name if isinstance(self.memory, Recall) else str(self.memory)
+        return self.memory.memory_name if isinstance(self.memory, Kind) else str(self.memory)
+
+    def axes(self, tuned: Mapping[str, Axis]) -> list[dict[str, Axis]]:
+        """Return what is searched."""
+        return [dict(tuned)]
+
+    def tuned(self, values: Mapping[str, Any]) -> Replay:
+        """Return the same with other values of what was searched."""
+        return replace(self, training=replace(self.training, **values))
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
         image = original_bytes(setting.spec, 1)
         buffer: Any = None
-        if isinstance(self.memory, Recall):
+        if isinstance(self.memory, Kind):
             buffer = self.memory.buffer(setting, seed, directory)
-        elif self.memory == "composite-memory":
-            buffer = CompositeMemoryBuffer(**setting.memory(seed), **setting.distilling(directory))
-        elif self.memory == "sample-condensation":
-            # What it keeps depends on the model in training, so no directory is searched for it.
-            buffer = SampleCondensationBuffer(**setting.memory(seed))
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)
+        plugins: list[Any] = [] if buffer is None else [self._plugin(buffer, seed)]
         model = setting.model(seed)
         how = self.training
         strategy = Naive(
@@ -214,7 +166,12 @@ class Replay:
             optimizer=torch.optim.SGD(model.parameters(), lr=how.learning_rate, momentum=0.9),
             train_mb_size=how.batch_size,
             train_epochs=how.epochs,
-            plugins=[] if buffer is None else [_Replay(mem_size=buffer.max_size, storage_policy=buffer)],
+            plugins=plugins,
             **setting.shared(),
         )
         return strategy, buffer.memory if isinstance(buffer, SummaryBuffer) else _RealImages(buffer, image)
+
+    def _plugin(self, buffer: Any, seed: int) -> Any:
+        if isinstance(self.memory, Kind) and self.memory.learns_labels:
+            return SoftReplayPlugin(buffer, seed=seed)
+        return _Replay(mem_size=buffer.max_size, storage_policy=buffer)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ddcore as dd
-from ddcore.errors import CheckpointError, OutputExistsError
+from ddcore.errors import CheckpointError, DistillationError, OutputExistsError
 from ddcore.ground import read_json, write_atomically
 from ddcore.parts import Factorization
 
 STEP = "memory.json"
+CHOICE = "choice.json"
 MAX_STEP = 2**24
 
 Entry = tuple[dd.DataSummary, int, int]
@@ -94,6 +95,30 @@ class Store:
         step = {"facts": dict(facts), "kept": entries, "seconds": round(seconds, 3)}
         write_atomically(folder / STEP, json.dumps({**step, "sha256": _seal(step)}, indent=1).encode())
         self.discard_checkpoints(experience)
+
+    def choice(self, facts: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the record of the choice that was made here, or None.
+
+        Args:
+            facts: what it must depend on; None: they are not looked at.
+
+        Raises:
+            CheckpointError: its file is damaged.
+        """
+        path = self.directory / CHOICE
+        if not path.exists():
+            return None
+        try:
+            told = read_json(path, MAX_STEP)
+            facts_then, record = told["facts"], dict(told["record"])
+        except (TypeError, KeyError, ValueError, OSError, DistillationError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}): delete the directory to begin anew") from error
+        return record if facts is None or facts_then == dict(facts) else None
+
+    def keep_choice(self, facts: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        """Write the record of a choice."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.directory / CHOICE, json.dumps({"facts": dict(facts), "record": dict(record)}).encode())
 
     def discard_checkpoints(self, experience: int, purpose: str = "") -> None:
         """Delete the checkpoints of finished distillations, of an experience or of one purpose."""

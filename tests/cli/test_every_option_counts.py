@@ -253,6 +253,32 @@ FEDERATED: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--quiet": (["--quiet"], lambda asked: asked.progress, None),
     **DATA,
 }
+CONTINUAL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
+    "--tasks": (["--tasks", "2"], lambda asked: asked.tasks, 2),
+    "--method": (["--method", "dc,auto"], lambda asked: asked.arguments[1], ["dc", "auto"]),
+    "--memory": (["--memory", "20kB"], lambda asked: asked.memory, "20kB"),
+    "--baselines": (["--baselines", "gdumb,png"], lambda asked: asked.baselines, ["gdumb", "png"]),
+    "--seeds": (["--seeds", "2"], lambda asked: asked.seeds, 2),
+    "--seed": (["--seed", "8"], lambda asked: asked.seed, 8),
+    "--network": (["--network", "mlp(width=5)"], lambda asked: asked.network, "mlp(width=5)"),
+    "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol, "dsa"),
+    "--untuned-recall": (["--untuned-recall"], lambda asked: asked.tune_recall, False),
+    "--mixed": (["--mixed", "0.25"], lambda asked: asked.mixed, 0.25),
+    "--no-replay": (["--no-replay"], lambda asked: asked.replay, False),
+    "--no-float32": (["--no-float32"], lambda asked: asked.float32, False),
+    "--steps": (["--steps", "17"], lambda asked: asked.steps, 17),
+    "--max-seconds": (["--max-seconds", "2.5"], lambda asked: asked.max_seconds, 2.5),
+    "--split": (
+        ["--split", "validation"],
+        lambda asked: (asked.split, asked.loading["validation"]),
+        ("validation", 0.2),
+    ),
+    "--normalisation": (["--normalisation", "zca"], lambda asked: asked.loading.get("normalisation"), "zca"),
+    "--device": (["--device", "cpu"], lambda asked: asked.device, "cpu"),
+    "--out": (["--out", "kept"], lambda asked: asked.directory, Path("kept")),
+    "--quiet": (["--quiet"], lambda asked: asked.progress, None),
+    **{name: option for name, option in DATA.items() if name != "--modality"},
+}
 
 
 def differs_as_it_says(
@@ -332,6 +358,19 @@ def test_teacher_train(ask: Callable[[list[str]], Asked], folder: str, option: s
     differs_as_it_says(ask, words, TEACHER[option])
 
 
+@pytest.mark.parametrize("option", CONTINUAL)
+def test_continual_run(
+    ask: Callable[[list[str]], Asked], monkeypatch: pytest.MonkeyPatch, folder: str, option: str
+) -> None:
+    import ddapps.continual
+
+    def compare(*arguments: Any, **settings: Any) -> None:
+        dd.distill(*arguments, **settings)
+
+    monkeypatch.setattr(sys.modules[ddapps.continual.compare.__module__], "compare", compare)
+    differs_as_it_says(ask, ["continual", "run", folder], CONTINUAL[option])
+
+
 @pytest.mark.parametrize("option", FEDERATED)
 def test_federated_run(
     ask: Callable[[list[str]], Asked], monkeypatch: pytest.MonkeyPatch, folder: str, option: str
@@ -398,6 +437,7 @@ ELSEWHERE = {
     "federated run": {"--json", "--png", "--debug", "--help", *OF_SOME_DATA},
     "show": {"--out", "--debug", "--help"},
     "export": {"--form", "--out", "--debug", "--help"},
+    "continual run": {"--json", "--png", "--debug", "--help"},
     "report": {"--teacher", "--data", "--out", "--json", "--debug", "--help", *OF_SOME_DATA},
     "verify": {
         "--teacher",
@@ -433,6 +473,7 @@ def test_every_option_is_among_them() -> None:
         "export": set(),
         "verify": set(VERIFY),
         "report": set(REPORT),
+        "continual run": set(CONTINUAL),
     }
     for command, elsewhere in ELSEWHERE.items():
         assert options_of(command) == here[command] | elsewhere, command

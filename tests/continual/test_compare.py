@@ -12,7 +12,7 @@ from PIL import Image
 import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.compare import Grid, compare, in_bytes
+from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
 from ddcore.errors import (
     BudgetError,
@@ -34,6 +34,7 @@ SMALL = {
     "steps": 2,
     "protocol": Protocol("short", Training(epochs=3)),
     "grid": Grid((0.01,), (1,)),
+    "tune_recall": False,
     "device": "cpu",
 }
 
@@ -49,25 +50,27 @@ def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: d
     found = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
     rows = {row.name: row for row in found.rows}
     assert list(rows) == [
-        "dm", "dm float32", "dm replay", "frepo", "random", "reservoir", "class-balanced", "naive"
+        "dm", "dm float32", "dm replay", "frepo", "frepo replay", "random", "reservoir", "class-balanced", "naive"
     ]  # fmt: skip
     assert found.memory_limit == 4 * 3 * 65
     for name, row in rows.items():
         # An example of frepo costs its image, its class and ten numbers of labels. One of each
         # class fits, two do not.
-        stored = {"dm float32": 4 * 3 * 257, "frepo": 4 * (65 + 40), "naive": 0}.get(name, found.memory_limit)
+        stored = {"dm float32": 4 * 3 * 257, "frepo": 4 * (65 + 40), "frepo replay": 4 * (65 + 40), "naive": 0}.get(
+            name, found.memory_limit
+        )
         assert row.memory_bytes == stored, name
         entry = row.to_json()
         assert entry["final_accuracy"]["runs"] == 2
         assert entry["after_each_experience"][-1] == pytest.approx(entry["final_accuracy"]["mean"])
         average = sum(entry["after_each_experience"]) / 2
         assert entry["average_incremental_accuracy"]["mean"] == pytest.approx(average, abs=1e-2)
-    # Eight rows of two orders, and one trial of each of four tuned rows, each of two experiences.
-    assert started[0] == "0 of 40 experiences; dm, order 0 begins"
+    # Nine rows of two orders, each of two experiences. Grids of one pair are not searched.
+    assert started[0] == "0 of 36 experiences; dm, order 0 begins"
     ended = [line for line in started if ", 2 of 2, accuracy " in line]
-    assert [line.split(":")[0] for line in ended] == [f"{n} of 40 experiences" for n in range(2, 41, 2)]
-    assert ended[0].startswith("2 of 40 experiences: dm, order 0, 2 of 2") and ended[0].endswith(" left")
-    assert ended[-1].startswith("40 of 40 experiences: naive, order 1, 2 of 2") and "left" not in ended[-1]
+    assert [line.split(":")[0] for line in ended] == [f"{n} of 36 experiences" for n in range(2, 37, 2)]
+    assert ended[0].startswith("2 of 36 experiences: dm, order 0, 2 of 2") and ended[0].endswith(" left")
+    assert ended[-1].startswith("36 of 36 experiences: naive, order 1, 2 of 2") and "left" not in ended[-1]
     said = len(started)
     again = compare(four_classes, ["dm", "frepo"], directory=tmp_path, progress=started.append, **settings)
     assert len(started) == said
@@ -95,7 +98,6 @@ def test_memories_for_streams_are_rows_of_replay(four_classes: dd.TargetData, tm
     assert [row.name for row in found.rows] == names
     assert all(0 < row.memory_bytes <= 2400 for row in found.rows)
     assert {path.name for path in (tmp_path / "memories").iterdir()} == {
-        "composite-memory-tuning-0",
         "composite-memory-test-0",
     }
 
@@ -110,9 +112,9 @@ def test_reporting_on_validation_still_tunes_on_another_part(digits: dd.TargetDa
 
 def test_a_memory_in_examples_is_the_bytes_of_as_many_real_images(four_classes: dd.TargetData) -> None:
     spec = four_classes.spec
-    assert in_bytes(MemoryBudget(7), spec) == MemoryBudget(7 * 65, "bytes")
-    assert in_bytes(MemoryBudget.parse("2-per-class"), spec) == MemoryBudget(130, "bytes", per_class=True)
-    assert in_bytes(MemoryBudget.parse("1kB"), spec) == MemoryBudget(1000, "bytes")
+    assert MemoryBudget(7).in_bytes(spec) == MemoryBudget(7 * 65, "bytes")
+    assert MemoryBudget.parse("2-per-class").in_bytes(spec) == MemoryBudget(130, "bytes", per_class=True)
+    assert MemoryBudget.parse("1kB").in_bytes(spec) == MemoryBudget(1000, "bytes")
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: dd.TargetData) -> None:
@@ -133,7 +135,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: d
 def test_the_command_writes_the_documented_object(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[compare.__module__], "Grid", lambda: Grid((0.01,), (1,)))
+    monkeypatch.setattr(sys.modules[compare.__module__], "REPLAY_GRID", Grid((0.01,), (1,)))
     words = [
         "continual",
         "run",
@@ -156,6 +158,7 @@ def test_the_command_writes_the_documented_object(
         "quick",
         "--no-float32",
         "--quiet",
+        "--untuned-recall",
     ]
     picture = tmp_path / "after.png"
     assert main([*words, "--json", "-", "--png", str(picture), "--out", str(tmp_path / "work")]) == 0

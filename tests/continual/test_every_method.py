@@ -7,7 +7,7 @@ import torch
 
 import ddcore as dd
 from ddapps.continual import CompressThenRecall, DistilledBuffer
-from ddapps.continual.rows import Setting
+from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, held_out_split

@@ -18,9 +18,13 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.continual import CompositeMemoryBuffer, DistilledBuffer, DistilledMemory, SampleCondensationBuffer
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.compare import Grid, compare
+from ddapps.continual.compare import Grid, RecallGrid, compare
+from ddapps.continual.kinds import Distilled
 from ddapps.continual.outcomes import Outcome, Row
+from ddapps.continual.rows import Recall
 from ddapps.continual.streams import benchmark, class_incremental
+from ddapps.grids import Axis
+from ddcore.errors import BudgetError
 from ddcore.evaluation import Protocol, TrainingSource, predict, train_one
 from ddcore.parts import as_architecture
 from ddcore.training import Training
@@ -30,7 +34,7 @@ NETWORK = "mlp(width=32)"
 SHORT = Protocol("short", Training(epochs=40))
 SETTINGS: dict[str, Any] = {
     "tasks": 2, "seeds": 3, "network": NETWORK, "protocol": SHORT, "memory": "5-per-class", "device": "cpu",
-    "float32": False, "grid": Grid((0.15,), (10,)),
+    "float32": False, "grid": Grid((0.15,), (10,)), "tune_recall": False,
 }  # fmt: skip
 
 
@@ -101,6 +105,54 @@ def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
     assert row.final == (0.0,)
 
 
+@pytest.mark.parametrize("baseline", ["random", "jpeg", "gdumb"])
+def test_recall_is_tuned_by_as_many_settings_on_the_validation_split(target: dd.TargetData, baseline: str) -> None:
+    """All test labels are wrong: by them, what has learned least is best."""
+    settings = {**SETTINGS, "seeds": 1, "tune_recall": True, "recall_grid": RecallGrid((1e-4, 0.1), (40,))}
+    if baseline == "jpeg":
+        settings["memory"] = "400B-per-class"
+    heard: list[str] = []
+    for data in (target, with_test_labels_shifted(target)):
+        (row,) = compare(data, [], **settings, baselines=[baseline], progress=heard.append).rows
+        assert (row.settings["learning_rate"], row.settings["updates"]) == (0.1, 40)
+    assert row.final == (0.0,)
+    tried = {"random": 2, "gdumb": 2, "jpeg": 2 + 5}[baseline]
+    assert heard[-1].startswith(f"{2 * (tried + 1)} of")
+    if baseline == "jpeg":
+        assert row.settings["memory"]["quality"] in (10, 25, 50, 75, 90)
+
+
+def test_a_recipes_own_steps_are_not_searched() -> None:
+    tried = {"learning_rate": Axis((0.1, 0.2), max), "updates": Axis((1, 2), max)}
+    how = Protocol("short", Training(epochs=2))
+    assert Recall(Distilled("dm"), how).axes(tried) == [{}, tried]
+    assert Recall(Distilled("mtt"), how).axes(tried) == [{}, {"updates": tried["updates"]}]
+    assert Recall(Distilled("dd"), how).axes(tried) == [{}, {}]
+
+
+def test_rows_of_mixtures_and_of_files_keep_within_the_bytes(target: dd.TargetData, tmp_path: Path) -> None:
+    seen: list[str] = []
+    settings = {**SETTINGS, "seeds": 1, "memory": "400B-per-class", "steps": 1, "mixed": 0.5, "replay": False}
+    found = compare(
+        target,
+        ["dm"],
+        **settings,
+        baselines=["png", "jpeg", "gdumb"],
+        directory=tmp_path,
+        each_row=lambda row: seen.append(row.name),
+    )
+    assert seen == [row.name for row in found.rows] == ["dm", "dm + 50% random", "png", "jpeg", "gdumb"]
+    assert all(0 < row.memory_bytes <= 1600 for row in found.rows)
+    assert found.rows[-1].memory_bytes == 1600 // 65 * 65
+    short = {**settings, "memory": "65B-per-class", "replay": True, "mixed": None}
+    heard: list[str] = []
+    for word, name in (("frepo", "frepo: "), ("png", "png: ")):
+        methods, baselines = ([word], []) if word == "frepo" else ([], [word])
+        with pytest.raises(BudgetError, match=f"^{name}"):
+            compare(target, methods, **short, baselines=baselines, progress=heard.append)
+    assert heard == []
+
+
 def test_a_grid_goes_on_where_its_best_lies_on_the_edge(target: dd.TargetData) -> None:
     """One experience at a low learning rate.
 
@@ -166,10 +218,11 @@ def test_a_row_is_summed_up_as_by_hand() -> None:
 
 
 def test_the_command_stops_distillations_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[compare.__module__], "Grid", lambda: Grid((0.01,), (1,)))
+    monkeypatch.setattr(sys.modules[compare.__module__], "REPLAY_GRID", Grid((0.01,), (1,)))
     words = ["continual", "run", "digits", "--tasks", "2", "--memory", "200B-per-class", "--seeds", "1", "--quiet"]
     words += ["--method", "dm", "--baselines", "composite-memory", "--network", "mlp(width=4)", "--protocol", "quick"]
-    assert main([*words, "--no-float32", "--steps", "20", "--max-seconds", "1e-9", "--out", str(tmp_path)]) == 0
+    words += ["--untuned-recall", "--no-float32"]
+    assert main([*words, "--steps", "20", "--max-seconds", "1e-9", "--out", str(tmp_path)]) == 0
     kept = list(tmp_path.glob("memories/*/experience-*/summary-*"))
     assert {path.parents[1].name for path in kept} >= {"dm-uint8-test-0", "composite-memory-test-0"}
     assert {dd.DataSummary.load(path).record["steps"] for path in kept} == {0}

@@ -4,7 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ from ddcore.images import Pixels
 from ddcore.methods import presets
 from tests.running import OF_IMAGES
 
-QUICK = {"network": "convnet(width=4)", "steps": 2}
+QUICK: dict[str, Any] = {"network": "convnet(width=4)", "steps": 2}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def test_no_stream_makes_a_memory_exceed_its_budget(
 ) -> None:
     unit, per_class = form.split("-")[0], form.endswith("class")
     budget = MemoryBudget(amount * (37 if unit == "bytes" else 1), unit, per_class)
-    memory = DistilledMemory(method, budget, joint=joint, network="convnet(width=2)", steps=1)
+    settings = {"joint": joint, "network": "convnet(width=2)", "steps": 1, "when_short": "error"}
+    memory = DistilledMemory(method, budget, **settings)
     for index, counts in enumerate(sizes):
         chosen = torch.cat([(digits.train.targets == c).nonzero().flatten()[:n] for c, n in counts.items()])
         before = sums(memory)
@@ -139,7 +140,7 @@ def test_classes_that_come_again_share_their_memory_with_the_earlier_ones(few_di
         sizes.append([list(kept.summary.counts.values()) for kept in memory.kept])
     assert sizes == [[[6, 6, 6]], [[3, 3, 3], [3, 3, 3]], [[2, 2, 2], [2, 2, 2], [2, 2, 2]]]
     with pytest.raises(BudgetError, match="3 experiences"):
-        through(DistilledMemory("dm", "2-per-class", **QUICK), parts)
+        through(DistilledMemory("dm", "2-per-class", when_short="error", **QUICK), parts)
 
 
 def test_a_joint_memory_is_one_summary_of_all_classes(three_tasks: list[dd.TargetData]) -> None:
@@ -213,7 +214,7 @@ def test_a_distillation_that_was_killed_goes_on(three_tasks: list[dd.TargetData]
             if len(steps) == 4:
                 raise KilledError
 
-        return original(*arguments, **settings, callbacks=[watch], checkpoint_seconds=0)
+        return original(*arguments, **{**settings, "callbacks": [watch]}, checkpoint_seconds=0)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(dd, "distill", dying)

@@ -9,11 +9,11 @@ from avalanche.training import Naive
 
 import ddcore as dd
 from ddapps.continual import CompressThenRecall, CompressThenRecallPlugin, DistilledBuffer
-from ddapps.continual.rows import Setting
+from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import Protocol, TrainingSource, train_one
-from ddcore.parts import as_architecture
+from ddcore.parts import Redrawn, as_architecture
 from ddcore.training import Training
 from tests.running import shrunk
 
@@ -97,23 +97,47 @@ def test_the_plugin_makes_any_strategy_recall(three_tasks: list[dd.TargetData]) 
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_a_model_that_cannot_be_trained_anew_is_refused_before_anything_is_distilled(
-    three_tasks: list[dd.TargetData],
-) -> None:
-    class Stubborn(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(64, 10))
+class Scaled(torch.nn.Module):
+    """A layer that can be drawn anew, and a bare parameter that cannot."""
 
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return images.flatten(1) @ self.weight
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.linspace(0.5, 2, 64))
+        self.layer = torch.nn.Linear(64, 10)
 
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(images.flatten(1) * self.scale)
+
+
+def test_a_bare_parameter_begins_as_it_was_before_the_first_experience(three_tasks: list[dd.TargetData]) -> None:
+    """By hand: the weights are those of a new module that is trained on the same summary."""
     buffer = buffer_of(three_tasks)
-    strategy = CompressThenRecall(model=Stubborn(), buffer=buffer, **setting_of(three_tasks, buffer).shared())
+    strategy = CompressThenRecall(
+        model=Scaled(), buffer=buffer, protocol=SHORT, **setting_of(three_tasks, buffer).shared()
+    )
+    for experience in benchmark(three_tasks[:2]).train_stream:
+        strategy.train(experience)
+    summary = buffer.memory.summary()
+    source = TrainingSource.of(summary, torch.device("cpu"), torch.float32)
+    first = {"scale": torch.linspace(0.5, 2, 64)}
+    expected = train_one(Redrawn(Scaled(), first), source, SHORT.training, summary.spec, seed=0, run=1)
+    for ours, theirs in zip(strategy.model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(strategy.model.scale, first["scale"])
+
+
+def test_a_bare_parameter_that_grows_cannot_be_trained_anew(three_tasks: list[dd.TargetData]) -> None:
+    buffer = buffer_of(three_tasks)
+    strategy = CompressThenRecall(
+        model=Scaled(), buffer=buffer, protocol=SHORT, **setting_of(three_tasks, buffer).shared()
+    )
+    stream = benchmark(three_tasks[:2]).train_stream
+    strategy.train(stream[0])
+    strategy.model.scale = torch.nn.Parameter(torch.ones(1))
     for _ in range(2):
-        with pytest.raises(UnsupportedError, match="reset_parameters"):
-            strategy.train(benchmark(three_tasks[:1]).train_stream[0])
-    assert buffer.memory.experiences == 0
+        with pytest.raises(UnsupportedError, match="another shape than at the start"):
+            strategy.train(stream[1])
+    assert buffer.memory.experiences == 1
 
 
 @pytest.mark.parametrize("num_classes", [None, 10])

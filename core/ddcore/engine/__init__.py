@@ -1,7 +1,7 @@
 """The engine: the one loop over steps, checkpoints, progress."""
 
 from ddcore.engine.loop import Loop
-from ddcore.engine.progress import Callback, Progress
+from ddcore.engine.progress import Callback, Progress, watched
 from ddcore.engine.teacher import TEACHING
 
-__all__ = ["TEACHING", "Callback", "Loop", "Progress"]
+__all__ = ["TEACHING", "Callback", "Loop", "Progress", "watched"]

@@ -7,7 +7,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -155,9 +155,15 @@ class Redrawn(Architecture):
     """A user's module as a template.
 
     Each build copies it, and draws all weights anew by calling ``reset_parameters``.
+
+    Attributes:
+        template: the module.
+        initial: values by name, for weights of submodules without ``reset_parameters``: each build
+            begins with these. None: such weights are an error.
     """
 
     template: nn.Module
+    initial: Mapping[str, Tensor] | None = field(default=None, compare=False)
     name: ClassVar[str] = "redrawn"
 
     def module(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -166,11 +172,21 @@ class Redrawn(Architecture):
             reset = getattr(part, "reset_parameters", None)
             if callable(reset):
                 reset()
-            elif next(part.parameters(recurse=False), None) is not None:
-                raise UnsupportedError(
-                    f"submodule {name!r} has weights but no reset_parameters(): pass a factory instead of a module"
-                )
+            else:
+                self._begin(name, part)
         return module
+
+    def _begin(self, place: str, part: nn.Module) -> None:
+        """Put the initial values in place of a submodule's own weights."""
+        for name, weight in part.named_parameters(prefix=place, recurse=False):
+            first = None if self.initial is None else self.initial.get(name)
+            if first is None or first.shape != weight.shape:
+                known = "no reset_parameters()" if first is None else "another shape than at the start"
+                raise UnsupportedError(
+                    f"submodule {place!r} has weights but {known}: pass a factory instead of a module, or give it reset_parameters()"
+                )
+            with torch.no_grad():
+                weight.copy_(first)
 
     def describe(self) -> dict[str, Any]:
         """Record the class and its structure."""

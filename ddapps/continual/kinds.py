@@ -1,0 +1,191 @@
+"""The memories that a comparison sets side by side, as settings."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ddcore as dd
+from ddapps.continual.budget import MemoryBudget
+from ddapps.continual.buffer import SummaryBuffer
+from ddapps.continual.chosen import is_choice
+from ddapps.continual.distilled import DistilledMemory
+from ddapps.continual.memory import Memory
+from ddapps.continual.mixed import MixedMemory
+from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuffer
+from ddapps.continual.picture_files import PictureMemory
+from ddapps.continual.real import GreedyMemory
+from ddapps.continual.setting import Setting
+from ddapps.grids import Axis
+from ddapps.sizing import Compression
+from ddcore.settings import require
+
+QUALITIES = (10, 25, 50, 75, 90)
+"""Of JPEG, tried on a validation split."""
+
+
+class Kind(ABC):
+    """How a memory is made. A leaf is a frozen dataclass."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the row."""
+
+    @property
+    def memory_name(self) -> str:
+        """Name that memories of this kind share on disk."""
+        return self.name
+
+    @property
+    def recipe(self) -> dd.Recipe | None:
+        """The form of the recipe of what it holds; None: it is not known yet."""
+        return dd.Recipe()
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether its examples have distributions as targets instead of class ids."""
+        return False
+
+    @abstractmethod
+    def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
+        """Return the empty memory."""
+
+    def buffer(self, setting: Setting, seed: int, directory: Path | None) -> SummaryBuffer:
+        """Return the empty memory, for Avalanche."""
+        return SummaryBuffer(self.memory(setting, seed, directory), **setting.data())
+
+    def axes(self) -> dict[str, Axis]:
+        """Return settings of its own that are chosen on a validation split."""
+        return {}
+
+    def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
+        """Raise `BudgetError` where it is known beforehand that an experience does not fit."""
+
+
+@dataclass(frozen=True)
+class Distilled(Kind):
+    """Summaries by a method, or real images by a selection rule.
+
+    Attributes:
+        method: as in `DistilledMemory`.
+        storage: of its numbers.
+        real: share of the memory that holds random real images instead.
+    """
+
+    method: str | dd.Method
+    storage: str = "uint8"
+    real: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.real < 1, f"real is a share of the memory, in [0, 1), not {self.real}")
+
+    @property
+    def name(self) -> str:
+        name = Compression(self.method).name
+        return f"{name} + {self.real:.0%} random" if self.real else name
+
+    @property
+    def memory_name(self) -> str:
+        return f"{self.name} {self.storage}"
+
+    @property
+    def recipe(self) -> dd.Recipe | None:
+        return None if is_choice(self.method) else Compression(self.method).first_recipe
+
+    @property
+    def learns_labels(self) -> bool:
+        return not is_choice(self.method) and Compression(self.method).learns_labels
+
+    def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
+        given = {**setting.distilling(directory), "storage": self.storage, "seed": seed, "device": setting.device}
+        if self.real:
+            return MixedMemory(self.method, setting.limit, real=self.real, **given)
+        return DistilledMemory(self.method, setting.limit, **given)
+
+    def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
+        if is_choice(self.method):
+            return
+        share = 1 - self.real
+        for part in {len(part.spec.classes): part for part in parts}.values():
+            limit, classes = setting.limit, len(part.spec.classes)
+            each = limit.amount if limit.per_class else limit.amount // len(setting.spec.classes)
+            Compression(self.method, storage=self.storage).within(int(share * each * classes), part)
+            if self.real:
+                Compression("random", storage=self.storage).within(int(self.real * each * classes), part)
+
+
+@dataclass(frozen=True)
+class Greedy(Kind):
+    """GDumb's memory. It may use all bytes from the first experience on."""
+
+    @property
+    def name(self) -> str:
+        return "gdumb"
+
+    def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
+        return GreedyMemory(MemoryBudget(setting.most, "bytes"), seed=seed)
+
+
+@dataclass(frozen=True)
+class Pictures(Kind):
+    """Real images in files.
+
+    Attributes:
+        format, quality: as in `PictureMemory`.
+    """
+
+    format: str
+    quality: int = 50
+
+    @property
+    def name(self) -> str:
+        return self.format
+
+    def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
+        return PictureMemory(setting.limit, format=self.format, quality=self.quality, seed=seed)
+
+    def axes(self) -> dict[str, Axis]:
+        return {"quality": Axis(QUALITIES, lambda end, neighbour: None)} if self.format == "jpeg" else {}
+
+    def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
+        least = replace(self, quality=min(QUALITIES)) if self.format == "jpeg" else self
+        memory = least.memory(setting, 0, None)
+        memory.when_short = "error"
+        for part in parts:
+            memory.observe(part)
+
+
+@dataclass(frozen=True)
+class Online(Kind):
+    """A memory for streams, replayed.
+
+    Attributes:
+        name: ``composite-memory`` or ``sample-condensation``.
+    """
+
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+    def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
+        return self.buffer(setting, seed, directory).memory
+
+    def buffer(self, setting: Setting, seed: int, directory: Path | None) -> SummaryBuffer:
+        given: dict[str, Any] = {"memory": setting.limit, "seed": seed, "device": setting.device, **setting.data()}
+        if self.kind == "composite-memory":
+            return CompositeMemoryBuffer(**given, **setting.distilling(directory))
+        # What it keeps depends on the model in training, so no directory is searched for it.
+        return SampleCondensationBuffer(**given)
+
+
+ONLINE = ("sample-condensation", "composite-memory")
+"""Memories for streams, by name."""
+
+RECALLED: Mapping[str, Kind] = {"gdumb": Greedy(), "png": Pictures("png"), "jpeg": Pictures("jpeg")}
+"""Memories of real images that are recalled as distilled ones are, by name."""

@@ -1,0 +1,131 @@
+"""Words that stand for a method: chosen once, on the first experience and its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import ddcore as dd
+from ddapps.continual import DistilledMemory
+from ddapps.continual.compare import compare
+from ddapps.continual.memory import examples_of
+from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
+from tests.continual.test_compare import SMALL
+
+
+@dataclass(frozen=True)
+class Candidate:
+    name: str
+    rule: str
+    storage: str
+    build: Callable[[], dd.Method]
+
+
+def herding() -> dd.Method:
+    return dd.methods.herding(ipc=1, preset="cpu")
+
+
+@dataclass(frozen=True)
+class Found:
+    method: dd.Method
+
+    def record(self) -> dict[str, Any]:
+        return {"chosen": "herding", "runner_up": "random", "seconds": 1.5}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What a choice was asked; it always finds herding."""
+    calls: list[dict[str, Any]] = []
+
+    def choose_method(target: dd.TargetData, **settings: Any) -> Found:
+        calls.append({"target": target, **settings})
+        return Found(herding())
+
+    def portfolio(spec: dd.Spec, *, joint: bool) -> dict[str, Candidate]:
+        assert not joint
+        return {"herding": Candidate("herding", "herding", "as stored", herding)}
+
+    def through(rule: str, codec: int) -> dd.Method:
+        return dd.override(dd.methods.random(ipc=1), "name", f"{rule} at {codec}")
+
+    choosing = SimpleNamespace(Candidate=Candidate, codecs=lambda spec: {"8 px": 8, "4 px": 4}, through=through)
+    monkeypatch.setattr(dd, "choose_method", choose_method, raising=False)
+    monkeypatch.setattr(dd, "portfolio", portfolio, raising=False)
+    monkeypatch.setattr(dd, "choosing", choosing, raising=False)
+    return calls
+
+
+def test_a_choice_is_made_once_on_the_first_experience_and_its_share(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]]
+) -> None:
+    memory, by_name = DistilledMemory("auto", 12, seed=3), DistilledMemory("herding", "780B", seed=3)
+    with pytest.raises(SettingsError, match="observe one first"):
+        _ = memory.compression
+    for task in three_tasks:
+        memory.observe(task)
+        by_name.observe(task)
+    (call,) = asked
+    assert call["target"] is three_tasks[0]
+    assert call["nbytes"] == 12 * 65 and call["joint"] is False and [c.name for c in call["candidates"]] == ["herding"]
+    assert call["max_seconds"] == 60.0
+    assert memory.choice == {"chosen": "herding", "runner_up": "random", "seconds": 1.5}
+    assert str(memory.budget) == "780 bytes"
+    ours, theirs = ([examples_of(kept.summary).fingerprint() for kept in one.kept] for one in (memory, by_name))
+    assert ours == theirs and set(memory.counts.values()) == {2}
+
+
+def test_a_choice_is_found_again_and_not_made_again(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    whole = DistilledMemory("auto", "130B-per-class", directory=tmp_path / "whole")
+    for task in three_tasks:
+        whole.observe(task)
+    for known in (True, False):
+        place = tmp_path / str(known)
+        DistilledMemory("auto", "130B-per-class", directory=place).observe(three_tasks[0])
+        asked.clear()
+        again = DistilledMemory("auto", "130B-per-class", directory=place)
+        again.observe(three_tasks[0])
+        if not known:
+            (place / "choice.json").unlink()
+            with pytest.raises(CheckpointError, match="which method was chosen"):
+                again.observe(three_tasks[1])
+            continue
+        for task in three_tasks[1:]:
+            again.observe(task)
+        assert asked == [] and again.choice == whole.choice
+        assert [k.summary.sha256() for k in again.kept] == [k.summary.sha256() for k in whole.kept]
+    (tmp_path / "True" / "choice.json").write_text("{")
+    again = DistilledMemory("auto", "130B-per-class", directory=tmp_path / "True")
+    with pytest.raises(CheckpointError, match="damaged"):
+        again.observe(three_tasks[0])
+
+
+def test_a_rule_through_the_codec_is_a_choice_among_its_ways_to_store(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]]
+) -> None:
+    DistilledMemory("k_center-codec", "130B-per-class").observe(three_tasks[0])
+    made = {candidate.name: candidate.build().name for candidate in asked[0]["candidates"]}
+    assert made == {"k_center (8 px)": "k_center at 8", "k_center (4 px)": "k_center at 4"}
+    with pytest.raises(UnknownNameError, match="random-codec"):
+        DistilledMemory("radom-codec", "130B-per-class").observe(three_tasks[0])
+
+
+def test_a_row_records_the_choice_of_each_order(digits: dd.TargetData, asked: list[dict[str, Any]]) -> None:
+    target = digits.of_classes([0, 1, 2, 3])
+    found = compare(target, ["auto"], **SMALL, memory="2-per-class", baselines=["random-codec"])
+    assert [row.name for row in found.rows] == ["auto", "auto replay", "random-codec"]
+    assert {row.memory_bytes for row in found.rows} == {4 * 2 * 65}
+    entries = [row.to_json() for row in found.rows]
+    assert [len(entry["chosen"]) for entry in entries] == [2, 2, 2]
+    assert entries[0]["chosen"][0]["runner_up"] == "random"
+    # Replay finds the memory of recall, and with it the choice.
+    assert len(asked) == 4 and {call["nbytes"] for call in asked} == {2 * 2 * 65}
+    for call in asked:
+        assert call["target"].test is None and len(call["target"].spec.classes) == 2
