@@ -111,5 +111,9 @@ def as_target(union: DataSummary) -> dd.TargetData:
 def sent_down(summary: DataSummary) -> Message:
     """Return the message that carries a summary to a client, losslessly compressed."""
     (part,) = summary.parts
-    record = {"tensors": squeezed(part), "part": part_text(part), "recipe": json.dumps(summary.recipe.to_json())}
+    record: dict[str, Any] = {
+        "tensors": squeezed(part),
+        "part": part_text(part),
+        "recipe": json.dumps(summary.recipe.to_json()),
+    }
     return Message(RecordDict({SUMMARY: ConfigRecord(record)}), dst_node_id=1, message_type=MessageType.TRAIN)

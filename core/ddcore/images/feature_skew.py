@@ -75,5 +75,5 @@ class FeatureSkew:
         images = images + shift * self.brightness
         if self.noise:
             images = images + self.noise * (place + 1) / parts * torch.randn(images.shape, generator=random)
-        images = images.clamp(0, 1)
-        return images.mul(255).round().to(torch.uint8) if inputs.dtype == torch.uint8 else images.to(inputs.dtype)
+        seen: Tensor = images.clamp(0, 1)
+        return seen.mul(255).round().to(torch.uint8) if inputs.dtype == torch.uint8 else seen.to(inputs.dtype)
