@@ -119,7 +119,8 @@ class Compression:
             )
         method = self._stored(self.method)
         if _wraps(method.factorization) and isinstance(target, dd.TargetData):
-            return dd.fitted(method, target, limit)
+            fitted: dd.Method = dd.fitted(method, target, limit)  # type: ignore[attr-defined, unused-ignore]
+            return fitted
         return budget.fit(method, target)
 
     def _stored(self, method: dd.Method) -> dd.Method:
