@@ -11,7 +11,7 @@ from typing import Any
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.chosen import is_choice
+from ddapps.continual.chosen import CODEC, is_choice
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Memory
 from ddapps.continual.mixed import MixedMemory
@@ -73,7 +73,8 @@ class Distilled(Kind):
     Attributes:
         method: as in `DistilledMemory`.
         storage: of its numbers.
-        real: share of the memory that holds random real images instead.
+        real: share of the memory that holds random real images instead. Beside a method that is
+            chosen, their storage is chosen too.
     """
 
     method: str | dd.Method
@@ -103,7 +104,8 @@ class Distilled(Kind):
     def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
         given = {**setting.distilling(directory), "storage": self.storage, "seed": seed, "device": setting.device}
         if self.real:
-            return MixedMemory(self.method, setting.limit, real=self.real, **given)
+            selection = f"random{CODEC}" if is_choice(self.method) else "random"
+            return MixedMemory(self.method, setting.limit, real=self.real, selection=selection, **given)
         return DistilledMemory(self.method, setting.limit, **given)
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
