@@ -66,7 +66,7 @@ def choose(
         BudgetError: no candidate fits so few bytes.
     """
     bar, say = Pace.shown(progress)
-    found = dd.choose_method(  # type: ignore[attr-defined, unused-ignore]
+    found = dd.choose_method(
         target,
         nbytes=nbytes,
         seed=seed,
@@ -92,8 +92,8 @@ def named(word: str, name: str, spec: dd.Spec) -> dd.Method:
 def candidates(word: str, spec: dd.Spec) -> dict[str, Any]:
     """Return what a word may come to mean, by name (`ddcore.choosing.Candidate`)."""
     if word == AUTO:
-        return dict(dd.portfolio(spec, joint=False))  # type: ignore[attr-defined, unused-ignore]
-    choosing = dd.choosing  # type: ignore[attr-defined, unused-ignore]
+        return dict(dd.portfolio(spec, joint=False))
+    choosing = dd.choosing
     rule = word.removesuffix(CODEC)
     if rule not in METHODS:
         raise UnknownNameError("method", word, [AUTO, *(f"{name}{CODEC}" for name in METHODS)])

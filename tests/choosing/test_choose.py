@@ -131,5 +131,3 @@ def test_fitted_holds_as_many_as_fit_and_keeps_the_limit(few_digits: dd.TargetDa
     assert plain == dd.Budget(300).fit(dd.methods.random(ipc=1), few_digits)
     with pytest.raises(BudgetError, match="one compressed item per class, which takes"):
         dd.fitted(dd.choosing.through("random", codec), few_digits, 8)
-    with pytest.raises(SettingsError, match="fill"):
-        dd.fitted(method, few_digits, 300, fill=0.5)

@@ -9,14 +9,13 @@ from ddcore.engine.distill import distill
 from ddcore.errors import BudgetError
 from ddcore.factorization import Compressed
 from ddcore.parts import Method, NoNetworks, TargetData
-from ddcore.settings import require
 
 PROBES = 8
 FULL = 0.98
 """A size that takes this share of the bytes is taken without another look."""
 
 
-def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0, fill: float = 1.0) -> Method:
+def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) -> Method:
     """Return ``method`` with as many examples per class as ``nbytes`` hold, measured on the data.
 
     What is not compressed has a size that is known beforehand: that is ``Budget.fit``. Of a
@@ -28,19 +27,15 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0, fi
         target: the data. Sizes are measured on its training split, so they are no public facts.
         nbytes: most bytes that are stored.
         seed: of the selection at the start.
-        fill: for how many times ``nbytes`` examples are taken. Above 1 they are made simpler until
-            they fit.
 
     Raises:
         BudgetError: one item per class takes more.
     """
-    require(fill >= 1, f"fill must be at least 1, not {fill}")
     kind = method.factorization
     if not isinstance(kind, Compressed):
         return Budget(nbytes, beyond=True).fit(method, target)
     counts = target.counts()
     most, fewest = max(counts.values()), min(counts.values())
-    allowed = nbytes * fill
 
     def sized(ipc: int) -> Compressed:
         return replace(kind, nbytes=None).sized(ipc if ipc <= fewest else f"clip:{ipc}")
@@ -49,25 +44,23 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0, fi
         start = replace(method, factorization=sized(ipc), matching=None, networks=NoNetworks(), steps=0, labels=None)
         return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes
 
-    fits, held = 0, 0
+    fits, held, taken = 0, 0, 0
     above, guess = most + 1, 1
     for _ in range(PROBES):
         taken = size(guess)
-        if taken <= allowed:
+        if taken <= nbytes:
             fits, held = guess, taken
         else:
             above = guess
         if fits == 0 and guess == 1:
             break
-        if above - fits <= 1 or held >= FULL * allowed:
+        if above - fits <= 1 or held >= FULL * nbytes:
             break
         # Sizes grow nearly in proportion to the number of examples.
-        guess = min(max(int(guess * allowed / taken), fits + 1), above - 1)
+        guess = min(max(int(guess * nbytes / taken), fits + 1), above - 1)
     if fits == 0:
-        if fill == 1.0 and size(1) > nbytes:
-            raise BudgetError(
-                f"{nbytes} bytes do not hold one compressed item per class, which takes {size(1)}: give more bytes, "
-                "fewer levels or a smaller size"
-            )
-        fits = 1
+        raise BudgetError(
+            f"{nbytes} bytes do not hold one compressed item per class, which takes {taken}: give more bytes, "
+            "fewer levels or a smaller size"
+        )
     return replace(method, factorization=replace(sized(fits), nbytes=nbytes))
