@@ -27,7 +27,7 @@ from ddapps.continual.memory import (
     keys_of,
     require_when_short,
 )
-from ddapps.continual.pace import Deadline, Pace, Shown, most_seconds
+from ddapps.continual.pace import CHOICE_SHARE, Deadline, Pace, Shown, most_seconds
 from ddapps.continual.store import Store
 from ddapps.sizing import Compression, Limit
 from ddcore.errors import BudgetError, CheckpointError, DistillationWarning, SettingsError, UnknownNameError
@@ -87,8 +87,9 @@ class DistilledMemory(Memory):
         network: what is distilled on, in any form that ``ddcore.networks.as_architecture`` takes;
             default: the method's.
         steps: replaces the method's number of steps.
-        max_seconds: of the distillations of one experience together; a choice has as many of its
-            own. Default: 60 on a processor, no limit on a GPU. ``math.inf``: no limit.
+        max_seconds: of the distillations of one experience together. A choice, which is made once,
+            has five times as many. Default: 60 on a processor, no limit on a GPU. ``math.inf``: no
+            limit.
         seed: of all random numbers.
         device: as in ``ddcore.distill``.
         directory: where the memory is written after every experience. The same stream, observed
@@ -246,7 +247,7 @@ class DistilledMemory(Memory):
                 target,
                 share,
                 seed=derive_seed(self._seed, "choice"),
-                max_seconds=self._seconds,
+                max_seconds=None if self._seconds is None else CHOICE_SHARE * self._seconds,
                 network=self._given.network,
                 device=self._device,
                 progress=self._progress,

@@ -26,6 +26,10 @@ Shown = bool | Callable[[str], None] | None
 """How progress is shown; see `Pace.shown`."""
 
 
+CHOICE_SHARE = 5
+"""How many times the seconds of an experience a choice of the method may take."""
+
+
 def most_seconds(given: float | None, device: str | torch.device) -> float | None:
     """Return the most seconds of an experience: the given ones, else the usual ones of the device.
 

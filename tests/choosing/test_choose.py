@@ -131,3 +131,17 @@ def test_fitted_holds_as_many_as_fit_and_keeps_the_limit(few_digits: dd.TargetDa
     assert plain == dd.Budget(300).fit(dd.methods.random(ipc=1), few_digits)
     with pytest.raises(BudgetError, match="one compressed item per class, which takes"):
         dd.fitted(dd.choosing.through("random", codec), few_digits, 8)
+
+
+def test_time_that_runs_out_among_storages_leaves_the_best_of_them(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(float(i) for i in range(10_000))
+    monkeypatch.setattr(contest.time, "monotonic", lambda: next(clock))
+    storages = [candidate("random", f"8 px, {levels} levels", levels) for levels in (2, 4, 16)]
+    found = dd.choose_method(
+        few_digits, nbytes=300, max_seconds=12, network=NETWORK, candidates=[*storages, candidate("herding")]
+    )
+    assert found.stopped_early and len(found.rungs) == 1
+    scores = found.rungs[0].scores
+    assert found.name in scores and found.rungs[0].mean(found.name) == max(map(found.rungs[0].mean, scores))

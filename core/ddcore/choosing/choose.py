@@ -162,7 +162,7 @@ def choose_method(
     stored = contest.halve(plain, STORAGES_KEPT) if len(plain) > STORAGES_KEPT else plain
     storages = {candidate.storage for candidate in stored}
     others = [c for c in every if not c.plain and (not plain or c.joint or c.storage in storages)]
-    final = contest.halve([*stored, *others], 1, always=stored[:1])
+    final = stored[:1] if contest.late else contest.halve([*stored, *others], 1, always=stored[:1])
     if not final and contest.late:
         raise SettingsError(
             f"no candidate was scored within {max_seconds:g} s: give max_seconds more, or fewer candidates"
