@@ -17,10 +17,12 @@ class Axis:
         values: in their order.
         beyond: returns the value that follows one end, given that end and its neighbour; None at a
             hard limit.
+        ordered: whether its ends are an edge, at which the best may lie.
     """
 
     values: tuple[Any, ...]
     beyond: Callable[[Any, Any], Any]
+    ordered: bool = True
 
 
 def numbers(values: Sequence[float], least: float, most: float) -> Axis:
@@ -35,6 +37,11 @@ def numbers(values: Sequence[float], least: float, most: float) -> Axis:
         return following if least <= following <= most else None
 
     return Axis(tuple(sorted(set(values))), beyond)
+
+
+def choices(values: Sequence[Any]) -> Axis:
+    """Return an axis of values that have no order: all are tried, and none lies on an edge."""
+    return Axis(tuple(dict.fromkeys(values)), lambda end, neighbour: None, ordered=False)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ def search(
         found = cost(tried)
         if found < least:
             least, best = found, tried
-    return Best(best, tuple(name for name, values in known.items() if len(values) > 1 and _at_end(values, best[name])))
+    ends = (name for name, values in known.items() if len(values) > 1 and _at_end(values, best[name]))
+    return Best(best, tuple(name for name in ends if axes[name].ordered))
 
 
 def edges(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -263,7 +264,7 @@ class _Work:
 
     def expected(self, strategy: Strategy, grid: Grid | RecallGrid | None) -> int:
         """Return how many experiences a row takes, if no search leaves its grid."""
-        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {})) if n > 1)
+        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {}, self.target.spec)) if n > 1)
         return self.tasks * (len(self.seeds) + tried)
 
     def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | RecallGrid | None) -> Row:
@@ -275,15 +276,21 @@ class _Work:
         held = replace(self.target, validation=None).with_validation(share, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage=TUNING)
         at_edge: list[str] = []
-        for axes in strategy.axes({} if grid is None else grid.axes()):
+        for axes in strategy.axes({} if grid is None else grid.axes(), self.target.spec):
             if combinations(axes) == 1:
                 strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
                 continue
             before = strategy
 
             def cost(values: Mapping[str, Any], before: Strategy = before) -> float:
-                title = f"{name} at {', '.join(f'{axis} {value:g}' for axis, value in values.items())}"
-                return -tuning._outcome(title, before.tuned(values), setting, self.seeds[0]).accuracies[-1]
+                said = ", ".join(f"{axis} {value}" for axis, value in values.items())
+                try:
+                    found = tuning._outcome(f"{name} at {said}", before.tuned(values), setting, self.seeds[0])
+                except BudgetError:
+                    # A way to store that does not hold one example of each class.
+                    self.tally.found(self.tasks)
+                    return math.inf
+                return -found.accuracies[-1]
 
             best = search(axes, cost, lambda: self.tally.expect(self.tasks))
             strategy = before.tuned(best.values)
