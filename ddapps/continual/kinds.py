@@ -76,6 +76,7 @@ class Distilled(Kind):
         codec: of a method through the codec (``random-codec``): the candidate that says how its
             examples are stored. It is chosen on the validation split, by the accuracy at the end of
             the stream; None: the memory chooses it, on the first experience.
+        tuned: whether ``auto`` is chosen so, too, among all of the portfolio.
         real: share of the memory that holds random real images instead. Beside a method that is
             chosen, their storage is chosen too.
     """
@@ -84,6 +85,7 @@ class Distilled(Kind):
     storage: str = "uint8"
     real: float = 0.0
     codec: str | None = None
+    tuned: bool = False
 
     def __post_init__(self) -> None:
         require(0 <= self.real < 1, f"real is a share of the memory, in [0, 1), not {self.real}")
@@ -114,7 +116,7 @@ class Distilled(Kind):
         return DistilledMemory(method, setting.limit, **given)
 
     def axes(self, spec: dd.Spec) -> dict[str, Axis]:
-        if not is_choice(self.method) or self.method == AUTO:
+        if not is_choice(self.method) or (self.method == AUTO and not self.tuned):
             return {}
         return {"codec": choices(tuple(candidates(str(self.method), spec)))}
 

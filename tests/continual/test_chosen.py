@@ -136,6 +136,14 @@ def test_a_row_records_the_choice_of_each_order(digits: dd.TargetData, asked: li
         assert call["target"].test is None and len(call["target"].spec.classes) == 2
 
 
+def test_auto_can_be_tuned_as_baselines_are(digits: dd.TargetData, asked: list[dict[str, Any]]) -> None:
+    target = digits.of_classes([0, 1, 2, 3])
+    found = compare(target, ["auto"], **SMALL, memory="2-per-class", baselines=["herding"], tune_auto=True)
+    auto, herding = found.rows
+    assert auto.settings["memory"]["codec"] == "herding" and asked == []
+    assert (auto.name, auto.final) == ("auto", herding.final)
+
+
 def test_ways_to_store_are_tuned_and_those_without_room_are_passed_over(
     digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
