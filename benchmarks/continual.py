@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--no-float32", action="store_true")
     parser.add_argument("--no-replay", action="store_true", help="leave out the rows of replay of methods")
     parser.add_argument("--mixed", type=float, help="share of real images in a further row of each method")
+    parser.add_argument("--tune-auto", action="store_true", help="choose auto by the end of the stream, as baselines")
     parser.add_argument("--only", help="measure these methods and baselines alone, and write no result")
     parser.add_argument("--rates", default=".003,.01,.03", help="of replay, tried on a validation split")
     parser.add_argument("--epochs", default="1,5,20", help="of replay, tried on a validation split")
@@ -123,6 +124,7 @@ def main() -> None:
         recall_grid=RecallGrid(floats(options.recall_rates), ints(options.recall_updates)),
         tune_recall=options.recall_epochs is None,
         mixed=options.mixed,
+        tune_auto=options.tune_auto,
         replay=not options.no_replay,
         steps=options.steps,
         max_seconds=options.max_seconds,

@@ -69,6 +69,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         help="recall by the protocol as it is (default: learning rate and updates are chosen on a validation split)",
     )
     parser.add_argument(
+        "--tune-auto",
+        action="store_true",
+        help="choose auto by the accuracy at the end of the stream on the validation split (default: on the first experience)",
+    )
+    parser.add_argument(
         "--mixed",
         type=number(0, 1),
         metavar="SHARE",
@@ -122,6 +127,7 @@ def _run(options: argparse.Namespace) -> None:
         network=options.network,
         protocol=options.protocol,
         tune_recall=not options.untuned_recall,
+        tune_auto=options.tune_auto,
         mixed=options.mixed,
         replay=not options.no_replay,
         steps=options.steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ import torch
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.chosen import CODEC, is_choice
+from ddapps.continual.chosen import AUTO, CODEC, is_choice
 from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Online
 from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, Recall, Replay
@@ -114,6 +115,7 @@ def compare(
     grid: Grid | None = None,
     recall_grid: RecallGrid | None = None,
     tune_recall: bool = True,
+    tune_auto: bool = False,
     mixed: float | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
@@ -150,13 +152,16 @@ def compare(
         recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs.
             What a memory's recipe says itself is not tried.
         tune_recall: whether anything is tried for recall; else it trains by the protocol as it is.
+        tune_auto: whether ``auto`` is chosen by the accuracy at the end of the stream, on the
+            validation split, as baselines are tuned; else on the first experience. A few classes
+            are told apart by what is too coarse for all.
         mixed: each method has a further row, in which random real images take this share of the
             memory.
         steps: replaces the number of steps of methods.
         max_seconds: of the distillations of each experience; see `DistilledMemory`.
         float32: whether the first method has a second row, with numbers in four bytes instead of
             one.
-        replay: whether each method has a row of replay.
+        replay: whether each method has a row of replay; ``auto`` that is tuned has none.
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
@@ -182,7 +187,7 @@ def compare(
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
     how = as_protocol(protocol)
     planned = [
-        *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed),
+        *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed, tune_auto),
         *((name, _baseline(name, how), setting) for name in baselines),
     ]
     names = [name for name, _, _ in planned]
@@ -220,16 +225,17 @@ def _of_methods(
     wider: Setting | None,
     replay: bool,
     mixed: float | None,
+    tune_auto: bool,
 ) -> list[tuple[str, Strategy, Setting]]:
     """Return the rows of methods. The first one has another in four bytes per number."""
     rows: list[tuple[str, Strategy, Setting]] = []
     for index, method in enumerate(methods):
-        kind = Distilled(method)
+        kind = Distilled(method, tuned=tune_auto and method == AUTO)
         name, _ = kind.name, kind.recipe  # an unknown name is an error before anything is run
         rows.append((name, Recall(kind, protocol), setting))
         if index == 0 and wider is not None and not is_choice(method):
             rows.append((f"{name} float32", Recall(replace(kind, storage="float32"), protocol), wider))
-        if replay:
+        if replay and not kind.tuned:
             rows.append((f"{name} replay", Replay(kind), setting))
         if mixed is not None:
             both = replace(kind, real=mixed)
@@ -263,7 +269,7 @@ class _Work:
 
     def expected(self, strategy: Strategy, grid: Grid | RecallGrid | None) -> int:
         """Return how many experiences a row takes, if no search leaves its grid."""
-        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {})) if n > 1)
+        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {}, self.target.spec)) if n > 1)
         return self.tasks * (len(self.seeds) + tried)
 
     def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | RecallGrid | None) -> Row:
@@ -275,15 +281,21 @@ class _Work:
         held = replace(self.target, validation=None).with_validation(share, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage=TUNING)
         at_edge: list[str] = []
-        for axes in strategy.axes({} if grid is None else grid.axes()):
+        for axes in strategy.axes({} if grid is None else grid.axes(), self.target.spec):
             if combinations(axes) == 1:
                 strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
                 continue
             before = strategy
 
             def cost(values: Mapping[str, Any], before: Strategy = before) -> float:
-                title = f"{name} at {', '.join(f'{axis} {value:g}' for axis, value in values.items())}"
-                return -tuning._outcome(title, before.tuned(values), setting, self.seeds[0]).accuracies[-1]
+                said = ", ".join(f"{axis} {value}" for axis, value in values.items())
+                try:
+                    found = tuning._outcome(f"{name} at {said}", before.tuned(values), setting, self.seeds[0])
+                except BudgetError:
+                    # A way to store that does not hold one example of each class.
+                    self.tally.found(self.tasks)
+                    return math.inf
+                return -found.accuracies[-1]
 
             best = search(axes, cost, lambda: self.tally.expect(self.tasks))
             strategy = before.tuned(best.values)

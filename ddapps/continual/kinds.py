@@ -11,7 +11,7 @@ from typing import Any
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.chosen import CODEC, is_choice
+from ddapps.continual.chosen import AUTO, CODEC, candidates, is_choice, named
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Memory
 from ddapps.continual.mixed import MixedMemory
@@ -19,7 +19,7 @@ from ddapps.continual.online import CompositeMemoryBuffer, SampleCondensationBuf
 from ddapps.continual.picture_files import PictureMemory
 from ddapps.continual.real import GreedyMemory
 from ddapps.continual.setting import Setting
-from ddapps.grids import Axis
+from ddapps.grids import Axis, choices
 from ddapps.sizing import Compression
 from ddcore.settings import require
 
@@ -58,8 +58,8 @@ class Kind(ABC):
         """Return the empty memory, for Avalanche."""
         return SummaryBuffer(self.memory(setting, seed, directory), **setting.data())
 
-    def axes(self) -> dict[str, Axis]:
-        """Return settings of its own that are chosen on a validation split."""
+    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
+        """Return settings of its own that are chosen on a validation split, for such data."""
         return {}
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
@@ -73,6 +73,10 @@ class Distilled(Kind):
     Attributes:
         method: as in `DistilledMemory`.
         storage: of its numbers.
+        codec: of a method through the codec (``random-codec``): the candidate that says how its
+            examples are stored. It is chosen on the validation split, by the accuracy at the end of
+            the stream; None: the memory chooses it, on the first experience.
+        tuned: whether ``auto`` is chosen so, too, among all of the portfolio.
         real: share of the memory that holds random real images instead. Beside a method that is
             chosen, their storage is chosen too.
     """
@@ -80,6 +84,8 @@ class Distilled(Kind):
     method: str | dd.Method
     storage: str = "uint8"
     real: float = 0.0
+    codec: str | None = None
+    tuned: bool = False
 
     def __post_init__(self) -> None:
         require(0 <= self.real < 1, f"real is a share of the memory, in [0, 1), not {self.real}")
@@ -91,7 +97,7 @@ class Distilled(Kind):
 
     @property
     def memory_name(self) -> str:
-        return f"{self.name} {self.storage}"
+        return f"{self.name} {self.storage}" + (f" {self.codec}" if self.codec else "")
 
     @property
     def recipe(self) -> dd.Recipe | None:
@@ -106,7 +112,13 @@ class Distilled(Kind):
         if self.real:
             selection = f"random{CODEC}" if is_choice(self.method) else "random"
             return MixedMemory(self.method, setting.limit, real=self.real, selection=selection, **given)
-        return DistilledMemory(self.method, setting.limit, **given)
+        method = self.method if self.codec is None else named(str(self.method), self.codec, setting.spec)
+        return DistilledMemory(method, setting.limit, **given)
+
+    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
+        if not is_choice(self.method) or (self.method == AUTO and not self.tuned):
+            return {}
+        return {"codec": choices(tuple(candidates(str(self.method), spec)))}
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
         if is_choice(self.method):
@@ -150,7 +162,7 @@ class Pictures(Kind):
     def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
         return PictureMemory(setting.limit, format=self.format, quality=self.quality, seed=seed)
 
-    def axes(self) -> dict[str, Axis]:
+    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
         return {"quality": Axis(QUALITIES, lambda end, neighbour: None)} if self.format == "jpeg" else {}
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:

@@ -17,6 +17,7 @@ from avalanche.training.storage_policy import (
     ReservoirSamplingBuffer,
 )
 
+import ddcore as dd
 from ddapps.continual.buffer import SummaryBuffer
 from ddapps.continual.kinds import Kind
 from ddapps.continual.memory import Memory
@@ -90,8 +91,8 @@ class Recall:
         """Name that memories of this kind share."""
         return self.memory.memory_name
 
-    def axes(self, tuned: Mapping[str, Axis]) -> list[dict[str, Axis]]:
-        """Return what is searched, one search after the other.
+    def axes(self, tuned: Mapping[str, Axis], spec: dd.Spec) -> list[dict[str, Axis]]:
+        """Return what is searched for such data, one search after the other.
 
         Of ``tuned`` those settings that the memory's recipe does not replace.
         """
@@ -101,7 +102,7 @@ class Recall:
             kept = {}
         elif recipe is not None and recipe.learning_rate is not None:
             kept.pop("learning_rate", None)
-        return [self.memory.axes(), kept]
+        return [self.memory.axes(spec), kept]
 
     def tuned(self, values: Mapping[str, Any]) -> Recall:
         """Return the same with other values of what was searched."""
@@ -142,7 +143,7 @@ class Replay:
         """Name that memories of this kind share."""
         return self.memory.memory_name if isinstance(self.memory, Kind) else str(self.memory)
 
-    def axes(self, tuned: Mapping[str, Axis]) -> list[dict[str, Axis]]:
+    def axes(self, tuned: Mapping[str, Axis], spec: dd.Spec) -> list[dict[str, Axis]]:
         """Return what is searched."""
         return [dict(tuned)]
 

@@ -263,6 +263,7 @@ CONTINUAL: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--network": (["--network", "mlp(width=5)"], lambda asked: asked.network, "mlp(width=5)"),
     "--protocol": (["--protocol", "dsa"], lambda asked: asked.protocol, "dsa"),
     "--untuned-recall": (["--untuned-recall"], lambda asked: asked.tune_recall, False),
+    "--tune-auto": (["--tune-auto"], lambda asked: asked.tune_auto, True),
     "--mixed": (["--mixed", "0.25"], lambda asked: asked.mixed, 0.25),
     "--no-replay": (["--no-replay"], lambda asked: asked.replay, False),
     "--no-float32": (["--no-float32"], lambda asked: asked.float32, False),

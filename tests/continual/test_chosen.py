@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from ddapps.continual import DistilledMemory
 from ddapps.continual.compare import compare
 from ddapps.continual.memory import examples_of
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
+from ddcore.evaluation import Protocol
+from ddcore.training import Training
 from tests.continual.test_compare import SMALL
 
 
@@ -123,9 +126,41 @@ def test_a_row_records_the_choice_of_each_order(digits: dd.TargetData, asked: li
     assert [row.name for row in found.rows] == ["auto", "auto replay", "random-codec"]
     assert {row.memory_bytes for row in found.rows} == {4 * 2 * 65}
     entries = [row.to_json() for row in found.rows]
-    assert [len(entry["chosen"]) for entry in entries] == [2, 2, 2]
+    assert [len(entry.get("chosen", [])) for entry in entries] == [2, 2, 0]
     assert entries[0]["chosen"][0]["runner_up"] == "random"
+    # What a rule stores its examples in is chosen by the accuracy at the end.
+    assert entries[2]["settings"]["memory"]["codec"] in ("random (8 px)", "random (4 px)")
     # Replay finds the memory of recall, and with it the choice.
-    assert len(asked) == 4 and {call["nbytes"] for call in asked} == {2 * 2 * 65}
+    assert len(asked) == 2 and {call["nbytes"] for call in asked} == {2 * 2 * 65}
     for call in asked:
         assert call["target"].test is None and len(call["target"].spec.classes) == 2
+
+
+def test_auto_can_be_tuned_as_baselines_are(digits: dd.TargetData, asked: list[dict[str, Any]]) -> None:
+    target = digits.of_classes([0, 1, 2, 3])
+    found = compare(target, ["auto"], **SMALL, memory="2-per-class", baselines=["herding"], tune_auto=True)
+    auto, herding = found.rows
+    assert auto.settings["memory"]["codec"] == "herding" and asked == []
+    assert (auto.name, auto.final) == ("auto", herding.final)
+
+
+def test_ways_to_store_are_tuned_and_those_without_room_are_passed_over(
+    digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three ways one stores blank images, and one does not fit."""
+    made = {"random (blank)": "blank", "random (large)": "large", "random (good)": "good"}
+
+    def build(words: str) -> dd.Method:
+        if words == "large":
+            return dd.methods.frepo(ipc=1, preset="cpu")
+        method = dd.methods.random(ipc=1)
+        return dd.override(method, "factorization.init", "noise") if words == "blank" else method
+
+    candidates = {name: Candidate(name, "random", words, partial(build, words)) for name, words in made.items()}
+    monkeypatch.setattr("ddapps.continual.kinds.candidates", lambda word, spec: candidates)
+    monkeypatch.setattr("ddapps.continual.kinds.named", lambda word, name, spec: candidates[name].build())
+    target = digits.of_classes([0, 1, 2, 3])
+    settings = {**SMALL, "seeds": 1, "protocol": Protocol("some", Training(epochs=60))}
+    found = compare(target, [], **settings, memory="1-per-class", baselines=["random-codec"])
+    assert found.rows[0].settings["memory"]["codec"] == "random (good)"
+    assert found.rows[0].at_edge == ()
