@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ddcore.choosing.contest import Contest, Rung
+from ddcore.choosing.finer import finer
 from ddcore.choosing.portfolio import Candidate, portfolio
 from ddcore.data import load_data
 from ddcore.engine.distill import distill
@@ -132,7 +133,9 @@ def choose_method(
             such data, on a processor no wider than `NARROW`.
         protocol: how networks are trained, but for the number of updates (`RUNGS`).
         candidates: to choose from; default: all of `portfolio`.
-        joint: as in `portfolio`.
+        joint: whether these are all classes of the task. Else, as of a client or an experience,
+            methods that need all of them are left out, and few classes are cut into clusters, on
+            whose finer task candidates are scored (`ddcore.choosing.finer`).
         device: as in `ddcore.evaluate`.
         progress: as in `ddcore.evaluate`.
 
@@ -145,7 +148,10 @@ def choose_method(
     if isinstance(target, str | Path):
         target = load_data(target)
     split = target if target.validation is not None else target.with_validation(HELD_OUT, seed)
-    assert split.validation is not None
+    if not joint:
+        split = finer(split, seed)
+    held_out = split.validation
+    assert held_out is not None
     every = tuple(portfolio(target.spec, joint=joint).values() if candidates is None else candidates)
     require(len(every) > 0, "there is no candidate to choose from")
     contest = Contest(
@@ -178,7 +184,7 @@ def choose_method(
         nbytes=nbytes,
         rungs=tuple(contest.rungs),
         refused=contest.refused,
-        validation_examples=len(split.validation),
+        validation_examples=len(held_out),
         seconds=contest.seconds,
         seed=seed,
         stopped_early=contest.late,
