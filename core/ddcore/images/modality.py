@@ -28,6 +28,11 @@ from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
+SHARES = (1.0, 0.7, 0.5)
+"""Sides of images that are stored smaller, as shares of the data's."""
+SMALLEST = 8
+"""Rows of the smallest ones."""
+
 
 class Images(Modality):
     """Images ``n x channels x height x width`` with a class each."""
@@ -64,6 +69,11 @@ class Images(Modality):
             path = Path(source)
             return str(source) in NAMED or path.suffix in (".npz", ".tar") or path.is_dir()
         return True
+
+    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
+        rows = spec.shape[1]
+        sizes = {max(min(SMALLEST, rows), round(share * rows)) for share in SHARES}
+        return {f"{size} px": LowResolution(ipc=1, size=size) for size in sorted(sizes, reverse=True)}
 
     def loader(self) -> Callable[..., TargetData]:
         return load_images

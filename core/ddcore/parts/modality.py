@@ -149,6 +149,13 @@ class Modality(ABC):
         """Return what stores such data in place of a factorization of others; None: nothing."""
         return factorization.as_kind(self.as_stored)
 
+    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
+        """Return what stores fewer numbers of each example, by name, from fine to coarse.
+
+        They are worth coding on few levels (`ddcore.choosing.codecs`). Most modalities have none.
+        """
+        return {}
+
     def picture(self, decoded: Decoded) -> Tensor | None:
         """Return a picture of the examples, ``height x width x 3`` bytes; None if there is none."""
         return None
