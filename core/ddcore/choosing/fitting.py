@@ -11,7 +11,7 @@ from ddcore.factorization import Compressed
 from ddcore.parts import Method, NoNetworks, TargetData
 
 PROBES = 8
-FULL = 0.98
+FULL = 0.95
 """A size that takes this share of the bytes is taken without another look."""
 
 

@@ -22,6 +22,9 @@ UNIT_LEVELS, SPAN_LEVELS, BYTES, INTS = range(4)
 MAX_DIMENSIONS = 8
 SPAN_BYTES = 8
 _VARINT = 10
+REMEMBERED = 64
+"""How many codes are kept in memory with what they stand for."""
+_READ: dict[tuple[bytes, Grid, int], bytes] = {}
 
 
 def on_levels(numbers: Tensor, levels: int, span: Span) -> Tensor:
@@ -70,7 +73,7 @@ def code_of(tensor: Tensor, levels: int, *, unit: bool, span: Span | None = None
         places = tensor.contiguous().view(torch.uint8).long().view(*tensor.shape, -1) if kind == INTS else tensor.long()
         levels = 256
     head = bytes([kind]) + b"".join(map(_varint, (len(places.shape), *places.shape))) + packed_span
-    body = encode(places.flatten().tolist(), Grid.of(places.shape), levels)
+    body = _coded(places.flatten().to(torch.uint8).numpy().tobytes(), Grid.of(places.shape), levels)
     return torch.frombuffer(bytearray(head + body), dtype=torch.uint8).clone()
 
 
@@ -98,7 +101,7 @@ def decoded(name: str, code: Tensor, levels: int) -> tuple[Tensor, Span | None]:
     if not (-1e30 < span[0] < span[1] < 1e30):
         raise SummaryFormatError(f"{name} has the span [{span[0]:.3g}, {span[1]:.3g}]: it must be finite and not empty")
     known = levels if kind in (UNIT_LEVELS, SPAN_LEVELS) else 256
-    places = torch.tensor(_numbers(body, Grid.of(shape), known)).view(shape)
+    places = torch.frombuffer(bytearray(_numbers(body, Grid.of(shape), known)), dtype=torch.uint8).long().view(shape)
     if int(places.max()) >= known:
         raise SummaryFormatError(f"{name} holds level {int(places.max())} of {known}")
     if kind in (UNIT_LEVELS, SPAN_LEVELS):
@@ -111,10 +114,27 @@ def decoded(name: str, code: Tensor, levels: int) -> tuple[Tensor, Span | None]:
     return found.contiguous().view(torch.int32).view(shape[:-1]), None
 
 
-@lru_cache(maxsize=256)
-def _numbers(code: bytes, grid: Grid, levels: int) -> list[int]:
+@lru_cache(maxsize=REMEMBERED)
+def _coded(numbers: bytes, grid: Grid, levels: int) -> bytes:
+    """Return the code of numbers. The same ones are often written again: sized, stored, sent."""
+    code = encode(numbers, grid, levels)
+    _remember(code, grid, levels, numbers)
+    return code
+
+
+def _numbers(code: bytes, grid: Grid, levels: int) -> bytes:
     """Return what a code stands for. A summary is decoded many times, its codes do not change."""
-    return decode(code, grid, levels)
+    known = _READ.get((code, grid, levels))
+    if known is None:
+        known = bytes(decode(code, grid, levels))
+        _remember(code, grid, levels, known)
+    return known
+
+
+def _remember(code: bytes, grid: Grid, levels: int, numbers: bytes) -> None:
+    _READ[code, grid, levels] = numbers
+    while len(_READ) > REMEMBERED:
+        del _READ[next(iter(_READ))]
 
 
 def most_bytes(shape: tuple[int, ...], levels: int) -> int:
