@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddcore.choosing.fitting import fitted
 from ddcore.choosing.portfolio import Candidate
 from ddcore.engine.distill import distill
+from ddcore.engine.fitting import fitted
 from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
 from ddcore.evaluation import evaluate
 from ddcore.ground.tally import Tally, sayer
