@@ -14,7 +14,7 @@ from ddcore.choosing.portfolio import Candidate
 from ddcore.engine.distill import distill
 from ddcore.engine.fitting import fitted
 from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
-from ddcore.evaluation import evaluate
+from ddcore.evaluation.evaluate import evaluate
 from ddcore.ground.tally import Tally, sayer
 from ddcore.parts import Method, TargetData
 from ddcore.training import Protocol
