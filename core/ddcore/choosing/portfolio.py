@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 from ddcore.coresets import as_rule
 from ddcore.factorization import Compressed
-from ddcore.images import ImageSpec, LowResolution
-from ddcore.methods import build_method, compose
-from ddcore.parts import RULES, Method, Spec
+from ddcore.methods import METHODS, build_method, compose
+from ddcore.parts import RULES, Method, Spec, modality_named
 from ddcore.settings import override
 
 AS_STORED = "as stored"
@@ -21,10 +20,6 @@ MATCHINGS = ("dm",)
 JOINT = ("linba",)
 """Methods whose examples are learned for the task of all classes together."""
 LEVELS = (2, 4, 16)
-SHARES = (1.0, 0.7, 0.5)
-"""Sides of stored images, as shares of the data's."""
-SMALLEST = 8
-"""Pixels along a side. Smaller images are not tried."""
 STEPS = 100
 REAL_BATCH = 64
 LEARNING_RATE = 0.005
@@ -58,17 +53,13 @@ class Candidate:
 
 
 def codecs(spec: Spec) -> dict[str, Compressed]:
-    """Return ways to compress such data, by name: sizes of images times levels of grey or colour.
+    """Return ways to compress such data, by name: resolutions times levels.
 
-    Data that are not images have none.
+    Resolutions are `Modality.resolutions`: sizes of pictures. Other data have none.
     """
-    if not isinstance(spec, ImageSpec):
-        return {}
-    rows = spec.shape[1]
-    sizes = sorted({max(min(SMALLEST, rows), round(share * rows)) for share in SHARES}, reverse=True)
     return {
-        f"{size} px, {levels} levels": Compressed(LowResolution(ipc=1, size=size), levels=levels)
-        for size in sizes
+        f"{words}, {levels} levels": Compressed(kind, levels=levels)
+        for words, kind in modality_named(spec.modality).resolutions(spec).items()
         for levels in LEVELS
     }
 
@@ -98,7 +89,7 @@ def portfolio(spec: Spec, *, joint: bool = True) -> dict[str, Candidate]:
         joint: whether all classes are distilled together. Else methods that need them together
             (`JOINT`) are left out: those of a client or of an experience see a few classes.
     """
-    rules = (*SELECTIONS, *MATCHINGS, *(JOINT if joint and isinstance(spec, ImageSpec) else ()))
+    rules = (*SELECTIONS, *MATCHINGS, *(rule for rule in JOINT if joint and _serves(rule, spec)))
     found = [
         Candidate(rule, rule, AS_STORED, lambda rule=rule: _as_stored(rule, spec))  # type: ignore[misc]
         for rule in rules
@@ -112,7 +103,13 @@ def portfolio(spec: Spec, *, joint: bool = True) -> dict[str, Candidate]:
     return {candidate.name: candidate for candidate in found}
 
 
+def _serves(rule: str, spec: Spec) -> bool:
+    """Whether what a method stores is of such data."""
+    kind = METHODS[rule].build(ipc=1, preset="cpu").factorization
+    return kind.modality in (None, spec.modality)
+
+
 def _as_stored(rule: str, spec: Spec) -> Method:
-    """Return a method as its preset for processors stores examples; images in a byte per number."""
-    storage = "uint8" if isinstance(spec, ImageSpec) else None
+    """Return a method as its preset for processors stores examples; in bytes, if they can be."""
+    storage = "uint8" if "uint8" in getattr(modality_named(spec.modality).as_stored, "storages", ()) else None
     return build_method(rule, ipc=1, preset="cpu", target=spec, storage=storage, clip=storage is not None)

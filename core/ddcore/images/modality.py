@@ -28,6 +28,11 @@ from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
+SHARES_OF_SIDE = (1.0, 0.7, 0.5)
+"""Sides of smaller images, as shares of the data's."""
+SMALLEST_SIDE = 8
+"""Pixels along a side, of data that have as many."""
+
 
 class Images(Modality):
     """Images ``n x channels x height x width`` with a class each."""
@@ -79,6 +84,11 @@ class Images(Modality):
             mirror=config["mirror"] is True,
             normalisation=restore_normalisation(normalisation, whitening, shape),
         )
+
+    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
+        rows = spec.shape[1]
+        sizes = {max(min(SMALLEST_SIDE, rows), round(share * rows)) for share in SHARES_OF_SIDE}
+        return {f"{size} px": LowResolution(ipc=1, size=size) for size in sorted(sizes, reverse=True)}
 
     def as_text(self, decoded: Decoded, per_class: int) -> str:
         return show.as_text(decoded, per_class=per_class)

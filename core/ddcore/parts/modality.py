@@ -145,6 +145,13 @@ class Modality(ABC):
         """
         return factorization
 
+    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
+        """Return ways to store examples by fewer and fewer numbers, by name; none by default.
+
+        `ddcore.choosing.codecs` are these on few levels.
+        """
+        return {}
+
     def counterpart(self, factorization: Factorization) -> Factorization | None:
         """Return what stores such data in place of a factorization of others; None: nothing."""
         return factorization.as_kind(self.as_stored)
