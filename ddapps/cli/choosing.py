@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import ddcore as dd
@@ -21,11 +22,15 @@ NOT_WITH_AUTO = (
     "teacher",
     "experts",
     "codec",
+    "ipc",
+    "preset",
     "ratio",
     "users",
     "set",
 )
 """Options that say what ``auto`` chooses."""
+NOT_WITH_CODEC = ("matching", "factorization", "storage", "labels", "teacher", "preset")
+"""Options that say how examples are stored or labelled, as the codec does; or by which preset."""
 
 
 def codec(text: str) -> tuple[int, int]:
@@ -42,8 +47,7 @@ def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
     Raises:
         SettingsError: bytes are missing, or an option says what is to be chosen.
     """
-    told = [f"--{word}" for word in NOT_WITH_AUTO if getattr(options, word, None)]
-    if told:
+    if told := _told(options, NOT_WITH_AUTO):
         raise SettingsError(f"{' and '.join(told)} say what --method auto chooses: leave them out, or name a method")
     choice = dd.choose_method(
         target,
@@ -64,7 +68,7 @@ def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
 
 
 def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) -> bool:
-    """Whether ``out`` holds the summary that these words chose.
+    """Whether ``out`` holds the finished summary that these words chose.
 
     Raises:
         OutputExistsError: it holds another.
@@ -78,21 +82,29 @@ def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) ->
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
     if record.get("data_sha256") != target.fingerprint():
         raise OutputExistsError(f"{out} holds a summary of other data: choose another --out, or pass --overwrite")
-    return True
+    entry = dd.portfolio(target.spec).get(str(chosen.get("chosen")))
+    return entry is not None and record.get("steps") == entry.build().with_steps(options.steps).steps
 
 
 def coded(options: argparse.Namespace, target: dd.TargetData | dd.Spec, budget: dd.Budget | None) -> dd.Method:
     """Return the method that the options name, through the codec that they name.
 
     Raises:
-        SettingsError: the data are no images, or are not at hand to measure bytes on.
+        SettingsError: the data are no images, or are not at hand to measure bytes on; or an option
+            says what the codec does.
     """
+    if told := _told(options, NOT_WITH_CODEC):
+        raise SettingsError(f"{' and '.join(told)} cannot be said with --codec: leave out one or the other")
     if not isinstance(target, dd.TargetData) or not isinstance(target.spec, ImageSpec):
         raise SettingsError("--codec is of images that are at hand: leave it out")
     rows, levels = options.codec
     wrapped = Compressed(LowResolution(ipc=options.ipc or 10, size=rows), levels=levels)
     method = through(options.method or "dm", wrapped)
     return method if budget is None else dd.fitted(method, target, budget.bytes, seed=options.seed)
+
+
+def _told(options: argparse.Namespace, words: Sequence[str]) -> list[str]:
+    return [f"--{word}" for word in words if getattr(options, word, None)]
 
 
 def _bytes(options: argparse.Namespace) -> int:

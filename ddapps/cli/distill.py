@@ -276,10 +276,11 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
         options = argparse.Namespace(**vars(options) | {"ipc": _of_users(target, users)})
     if ratio is not None:
         options = argparse.Namespace(**vars(options) | {"ipc": dd.graphs.ipc_for_ratio(_with_nodes(target), ratio)})
-    if getattr(options, "matching", None) or getattr(options, "factorization", None):
-        method = _composed(options, preset, target, budget)
-    elif getattr(options, "codec", None) is not None:
+    with_codec = getattr(options, "codec", None) is not None
+    if with_codec:
         method = coded(options, target, budget)
+    elif getattr(options, "matching", None) or getattr(options, "factorization", None):
+        method = _composed(options, preset, target, budget)
     else:
         ipc, data = 10 if options.ipc is None else options.ipc, Path(options.data).stem
         name = options.method or "dm"
@@ -293,7 +294,7 @@ def method_from(options: argparse.Namespace, target: dd.TargetData | dd.Spec) ->
             storage=getattr(options, "storage", None),
             adjust=partial(_labelled, options=options),
         )
-    if options.preset is None and preset == "cpu" and not options.quiet:
+    if options.preset is None and preset == "cpu" and not options.quiet and not with_codec:
         say(f"preset 'cpu' for {method.name} on this processor; --preset paper takes the publication's settings")
     if options.network is not None:
         names = [parse_architecture(name) for name in split_names(options.network)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -49,6 +50,7 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         if num_classes is not None:
             memory.require_room(num_classes)
         self.memory = memory
+        self._asked = memory.budget
         self.reader = Reader(normalisation, num_classes, mirror)
         super().__init__(memory.budget.amount)
         self._form = Form(with_task=False, tensor_targets=False)
@@ -89,9 +91,11 @@ class SummaryBuffer(ExemplarsBuffer):  # type: ignore[misc]
         self.post_adapt(strategy, strategy.experience)
 
     def resize(self, strategy: Any, new_size: int) -> None:
-        """Change the amount, in its own unit. Summaries that are too large are distilled again."""
-        budget = self.memory.budget
-        self.memory.resize(MemoryBudget(new_size, budget.unit, budget.per_class), getattr(strategy, "model", None))
+        """Change the amount, in the unit of ``max_size``.
+
+        Summaries that are too large are distilled again.
+        """
+        self.memory.resize(replace(self._asked, amount=new_size), getattr(strategy, "model", None))
         self.max_size = new_size
 
 

@@ -196,6 +196,8 @@ class DistilledMemory(Memory):
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
+        if self.choice is not None and self.kept:
+            budget = budget.in_bytes(self.kept[0].summary.spec)
         kept = self._made(self._planned(self.kept, [], budget, again="resized"))
         self.budget, self.kept = budget, kept
         if self.store is not None:
@@ -261,14 +263,14 @@ class DistilledMemory(Memory):
     def _jointly(self, tasks: Tasks) -> tuple[Kept, ...]:
         """Return one summary of each task, distilled from what is kept of it and the new data."""
         kept, seen = self.kept, Counter(self._seen)
+        deadline = Deadline(self._seconds, sum(len(self._pieces(target)) for _, target in tasks))
         for task, target in tasks:
             for index, piece in enumerate(self._pieces(target)):
                 others = [one for one in kept if one.task != task]
                 earlier, weights = _weighed([one for one in kept if one.task == task], seen)
                 union = balanced([*earlier, piece], [*weights, dict.fromkeys(piece.spec.classes, 1)])
-                kept = self._made(
-                    self._planned(others, [(task, union)], self.budget, new=f"piece-{index}", repeated=True)
-                )
+                plan = self._planned(others, [(task, union)], self.budget, new=f"piece-{index}", repeated=True)
+                kept = self._made(plan, deadline)
                 seen.update(keys_of([(task, piece)]))
         return kept
 
@@ -343,8 +345,10 @@ class DistilledMemory(Memory):
         distinct = target.with_train(first_copies(target.train), target.name)
         return distinctly(self.compression.within(limit, distinct), distinct.counts())
 
-    def _made(self, plan: Sequence[Kept | _Job]) -> tuple[Kept, ...]:
-        deadline = Deadline(self._seconds, sum(isinstance(one, _Job) for one in plan))
+    def _made(self, plan: Sequence[Kept | _Job], deadline: Deadline | None = None) -> tuple[Kept, ...]:
+        """Return what is planned. Without a deadline the plan has the seconds of an experience."""
+        if deadline is None:
+            deadline = Deadline(self._seconds, sum(isinstance(one, _Job) for one in plan))
         return tuple(one if isinstance(one, Kept) else self._distilled(one, deadline.next()) for one in plan)
 
     def _distilled(self, job: _Job, max_seconds: float | None) -> Kept:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +82,9 @@ class MixedMemory(Memory):
         return {"real": self._real, "parts": [part.settings() for part in self.parts]}
 
     def observe(self, data: dd.TargetData | Tasks, model: nn.Module | None = None) -> None:
-        before = [dict(vars(part)) for part in self.parts]
-        try:
+        with self._all_or_none():
             for part in self.parts:
                 part.observe(data, model)
-        except BaseException:
-            for part, state in zip(self.parts, before, strict=True):
-                vars(part).clear()
-                vars(part).update(state)
-            raise
         self._take()
         self.experiences += 1
 
@@ -96,16 +92,24 @@ class MixedMemory(Memory):
         return tuple(kept for part in self.parts for kept in part.after(tasks, model))
 
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
-        budget, before = MemoryBudget.parse(memory), self.budget
-        try:
+        budget = MemoryBudget.parse(memory)
+        with self._all_or_none():
             for part, share in zip(self.parts, self._budgets(budget), strict=True):
                 part.resize(share, model)
-        except BaseException:
-            for part, share in zip(self.parts, self._budgets(before), strict=True):
-                part.budget = share
-            raise
         self.budget = budget
         self._take()
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Leave all parts as they were where something is raised."""
+        before = [dict(vars(part)) for part in self.parts]
+        try:
+            yield
+        except BaseException:
+            for part, state in zip(self.parts, before, strict=True):
+                vars(part).clear()
+                vars(part).update(state)
+            raise
 
     def _take(self) -> None:
         self.kept = tuple(kept for part in self.parts for kept in part.kept)

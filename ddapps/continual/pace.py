@@ -99,7 +99,8 @@ class Deadline:
 
     Args:
         seconds: in all; None: no limit.
-        parts: how many distillations there are.
+        parts: how many distillations there are. Where more come, each of these gets all that is
+            left.
     """
 
     def __init__(self, seconds: float | None, parts: int) -> None:
@@ -107,7 +108,7 @@ class Deadline:
 
     def next(self) -> float | None:
         """Return the most seconds of the next one."""
-        self._parts -= 1
+        left, self._parts = max(self._parts, 1), self._parts - 1
         if self._seconds is None:
             return None
-        return max(self._seconds - (time.monotonic() - self._started), 0.0) / (self._parts + 1)
+        return max(self._seconds - (time.monotonic() - self._started), 0.0) / left

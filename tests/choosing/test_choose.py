@@ -100,6 +100,33 @@ def test_time_that_runs_out_leaves_the_best_so_far(few_digits: dd.TargetData, mo
     assert found.stopped_early and found.name != "noise"
 
 
+@pytest.mark.parametrize("stop", range(1, 12))
+def test_whenever_time_runs_out_the_best_of_those_compared_last_is_taken(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Three storages of random selection come first. Whoever is no better than it is not taken."""
+    worth = {"random (a)": 50.0, "random (b)": 60.0, "random (c)": 40.0, "herding (b)": 60.0, "k_means (b)": 60.0}
+    done: list[str] = []
+
+    def score(self: contest.Contest, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
+        done.append(candidate.name)
+        return (worth[candidate.name],) * runs
+
+    monkeypatch.setattr(contest.Contest, "_score", score)
+    monkeypatch.setattr(contest.Contest, "seconds", property(lambda self: float(len(done))))
+    found = dd.choose_method(
+        few_digits,
+        nbytes=300,
+        max_seconds=stop - 0.5,
+        network=NETWORK,
+        candidates=[candidate(*name.removesuffix(")").split(" (")) for name in worth],
+    )
+    assert found.name == ("random (a)" if stop == 1 else "random (b)")
+    assert found.name in found.rungs[-1].scores and all(rung.scores for rung in found.rungs)
+    assert found.record()["score"] == worth[found.name]
+    assert found.stopped_early == (stop < 11)
+
+
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
     names = dd.portfolio(few_digits.spec)
     storages = codecs(few_digits.spec)

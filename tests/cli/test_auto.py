@@ -47,6 +47,7 @@ def test_auto_keeps_its_bytes_says_what_it_took_and_finds_it_again(
             "--storage and --set say what --method auto chooses",
         ),
         (["--bytes", "900", "--codec", "8x4"], "--codec say"),
+        (["--bytes", "900", "--ipc", "3", "--preset", "paper"], "--ipc and --preset say"),
     ],
 )
 def test_auto_refuses_what_it_chooses_itself(
@@ -54,6 +55,40 @@ def test_auto_refuses_what_it_chooses_itself(
 ) -> None:
     assert main(["distill", "digits", "--method", "auto", "--out", str(tmp_path / "auto"), *NETWORK, *words]) == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--storage", "fp16"], "--storage"),
+        (["--labels", "soft"], "--labels"),
+        (["--matching", "dm"], "--matching"),
+        (["--factorization", "pixels", "--preset", "paper"], "--factorization and --preset"),
+    ],
+)
+def test_what_a_codec_would_ignore_is_refused(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["distill", "digits", "--codec", "8x4", "--out", str(tmp_path / "x"), *NETWORK, *words]) == 2
+    assert f"{told} cannot be said with --codec" in capsys.readouterr().err
+
+
+def test_a_chosen_run_that_was_cut_short_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary has no step yet: the same words finish it, and then find it."""
+    name = "dm (8 px, 4 levels)"
+    dm = dd.portfolio(dd.load_data("digits").spec)[name]
+    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
+    monkeypatch.setattr(choose, "portfolio", lambda spec, joint: {name: dm})
+    words = ["distill", "digits", "--method", "auto", "--bytes", "300", "--steps", "3", "--out", str(tmp_path / "a")]
+    distill, cut = dd.distill, {"max_seconds": 1e-9, "callbacks": []}
+    monkeypatch.setattr(dd, "distill", lambda *given, **settings: distill(*given, **settings | cut))
+    for steps in (0, 3, 3):
+        assert main([*words, *NETWORK]) == 0
+        assert dd.DataSummary.load(tmp_path / "a").record["steps"] == steps
+        cut.clear()
+    assert "was finished already" in capsys.readouterr().out
 
 
 def test_a_codec_holds_more_images_in_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import ddcore as dd
-from ddapps.continual import DistilledMemory
+from ddapps.continual import DistilledBuffer, DistilledMemory
 from ddapps.continual.compare import compare
 from ddapps.continual.memory import examples_of
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
@@ -81,6 +81,19 @@ def test_a_choice_is_made_once_on_the_first_experience_and_its_share(
     assert str(memory.budget) == "780 bytes"
     ours, theirs = ([examples_of(kept.summary).fingerprint() for kept in one.kept] for one in (memory, by_name))
     assert ours == theirs and set(memory.counts.values()) == {2}
+
+
+def test_a_chosen_memory_is_resized_in_the_bytes_of_real_images(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]]
+) -> None:
+    spec = three_tasks[0].spec
+    buffer = DistilledBuffer("auto", 12, normalisation=spec.normalisation, num_classes=10, mirror=False)
+    buffer.memory.observe(three_tasks[0])
+    buffer.memory.resize(8)
+    assert str(buffer.memory.budget) == f"{8 * 65} bytes" and set(buffer.memory.counts.values()) == {4}
+    buffer.resize(None, 4)
+    assert buffer.max_size == 4 and str(buffer.memory.budget) == f"{4 * 65} bytes"
+    assert set(buffer.memory.counts.values()) == {2}
 
 
 def test_a_choice_is_found_again_and_not_made_again(

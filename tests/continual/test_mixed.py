@@ -61,6 +61,17 @@ def test_a_mixed_memory_takes_an_experience_whole_or_not_at_all(three_tasks: lis
     assert len(mixed.parts[0].kept) == 2
 
 
+def test_a_mixed_memory_is_resized_whole_or_not_at_all(three_tasks: list[dd.TargetData]) -> None:
+    """Half of it holds two real images of each class, but no item of four distilled ones."""
+    mixed = MixedMemory("idc", 16, real=0.5, **QUICK)
+    mixed.observe(three_tasks[0])
+    before, parts = shas(mixed), [shas(part) for part in mixed.parts]
+    with pytest.raises(BudgetError):
+        mixed.resize(8)
+    assert shas(mixed) == before and [shas(part) for part in mixed.parts] == parts
+    assert [part.budget.amount for part in mixed.parts] == [8, 8] and mixed.budget.amount == 16
+
+
 def test_real_images_do_not_follow_a_recipe_of_others() -> None:
     with pytest.raises(SettingsError, match="how to train"):
         MixedMemory("dd", "4-per-class")

@@ -205,12 +205,31 @@ def test_an_experience_ends_by_the_clock_whatever_is_distilled_in_it(
             given.append(deadline.next())
             now[0] += spent
     assert given == [20.0, 20.0, 35.0]
+    assert deadline.next() == 0.0  # one more than was said
     assert Deadline(None, 1).next() is None
     assert most_seconds(None, "cpu") == CPU_SECONDS
     assert most_seconds(math.inf, "cpu") is None and most_seconds(7.0, "cpu") == 7.0
     memory = DistilledMemory("dm", 8, network="convnet(width=2)", max_seconds=1e-9)
     memory.observe(three_tasks[0])
     assert memory.kept[0].summary.record["steps"] == 0
+
+
+def test_pieces_of_an_experience_share_its_seconds(
+    three_tasks: list[dd.TargetData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    distilled = DistilledMemory._distilled
+
+    def watched(self: DistilledMemory, job: Any, max_seconds: float) -> Any:
+        given.append(max_seconds)
+        return distilled(self, job, max_seconds)
+
+    monkeypatch.setattr(DistilledMemory, "_distilled", watched)
+    size = len(three_tasks[0].train)
+    memory = DistilledMemory("dm", 8, joint=True, chunk=-(-size // 4), max_seconds=1000.0, **QUICK)
+    memory.observe(three_tasks[0])
+    # What the first ones did not need, the others have.
+    assert given == pytest.approx([1000 / 4, 1000 / 3, 1000 / 2, 1000], abs=20)
 
 
 def test_the_time_is_said_after_the_first_steps_and_then_what_is_done() -> None:

@@ -163,11 +163,16 @@ def test_scores_of_dd_ranking_are_those_of_the_definition() -> None:
 
 
 def test_random_examples_beside_a_compressed_summary_go_through_the_same_codec(few_digits: dd.TargetData) -> None:
-    codec = Compressed(LowResolution(ipc=3, size=6), levels=4)
-    summary = dd.distill(few_digits, dd.choosing.through("k_means", codec), progress=False)
+    """Noise is hard to compress: as many bytes hold more real images, down to one of each class."""
+    codec = Compressed(LowResolution(ipc=3, size=6, init="noise"), levels=4)
+    summary = dd.distill(few_digits, dd.Method(factorization=codec), progress=False)
     for rule in ("random", "herding"):
         beside = selected_beside(summary, few_digits, rule)
-        assert beside.counts == summary.counts and beside.stored_bytes <= summary.stored_bytes
+        assert 0.8 * summary.stored_bytes < beside.stored_bytes <= summary.stored_bytes
+        assert len(beside) > len(summary)
         kept = beside.parts[0].factorization
         assert isinstance(kept, Compressed) and kept.decoder() == codec.decoder()
-        assert not torch.equal(beside.tensors()[0], summary.tensors()[0])
+    tight = Compressed(LowResolution(ipc=1, size=6), levels=4, nbytes=60)
+    least = dd.distill(few_digits, dd.Method(factorization=tight), progress=False)
+    beside = random_beside(least, few_digits, seed=5)
+    assert set(beside.counts.values()) == {1} and beside.stored_bytes <= least.stored_bytes <= 60

@@ -108,6 +108,23 @@ def test_whole_numbers_are_kept_as_they_are(dtype: torch.dtype) -> None:
     assert torch.equal(decoded("classes", code_of(numbers, 4, unit=False), 4)[0], numbers)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_images_of_one_colour_are_read_again(value: float) -> None:
+    images = torch.full((12, 1, 28, 28), value)
+    code = code_of(images, 4, unit=True)
+    assert torch.equal(decoded("images", code, 4)[0], images) and len(code) < 60
+
+
+def test_more_numbers_than_are_read_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.zeros(3, 1, 4, 4)
+    code = code_of(images, 4, unit=True)
+    monkeypatch.setattr("ddcore.factorization.coded.MAX_NUMBERS", 47)
+    with pytest.raises(BudgetError, match="47 numbers at most, not 48"):
+        code_of(images, 4, unit=True)
+    with pytest.raises(SummaryFormatError, match="claims 48 numbers"):
+        decoded("images", code, 4)
+
+
 def test_hostile_codes_are_refused() -> None:
     huge = bytes([0, 2, 255, 255, 255, 127, 255, 255, 3, 1, 2, 3])
     levels = bytes([0, 1, 3]) + encode([7, 7, 7], Grid.of((3,)), 8)

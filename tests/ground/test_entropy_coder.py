@@ -35,9 +35,11 @@ def test_random_numbers_cost_their_entropy_and_constant_ones_nearly_nothing() ->
     draw, grid = random.Random(0), Grid.of((20, 1, 10, 10))
     noise = encode([draw.randrange(16) for _ in range(2000)], grid, 16)
     assert 1000 <= len(noise) <= 1000 * 1.15
-    constant = encode([3] * 2000, grid, 16)
-    assert len(constant) < 40
-    assert MOST_NUMBERS_PER_BYTE * len(constant) >= 2000
+    for level in (0, 3, 15):
+        constant = encode([level] * 2000, grid, 16)
+        assert len(constant) < 40
+        assert MOST_NUMBERS_PER_BYTE * len(constant) >= 2000
+        assert decode(constant, grid, 16) == [level] * 2000
 
 
 def test_digits_take_less_than_their_order_zero_entropy_and_than_zlib(digits: dd.TargetData) -> None:

@@ -2,7 +2,7 @@
 
 from ddcore.choosing.choose import MethodChoice, choose_method
 from ddcore.choosing.contest import Rung
-from ddcore.choosing.fitting import fitted
 from ddcore.choosing.portfolio import Candidate, codecs, portfolio, through
+from ddcore.engine.fitting import fitted
 
 __all__ = ["Candidate", "MethodChoice", "Rung", "choose_method", "codecs", "fitted", "portfolio", "through"]

@@ -165,10 +165,13 @@ def choose_method(
         progress=progress,
     )
     plain = [candidate for candidate in every if candidate.plain]
-    stored = contest.halve(plain, STORAGES_KEPT) if len(plain) > STORAGES_KEPT else plain
+    ranked = len(plain) > STORAGES_KEPT
+    stored = contest.halve(plain, STORAGES_KEPT) if ranked else plain
     storages = {candidate.storage for candidate in stored}
     others = [c for c in every if not c.plain and (not plain or c.joint or c.storage in storages)]
-    final = stored[:1] if contest.late else contest.halve([*stored, *others], 1, always=stored[:1])
+    final = [] if contest.late else contest.halve([*stored, *others], 1, always=stored[:1])
+    if contest.late and ranked:
+        final = final or stored  # the best of those that were compared last
     if not final and contest.late:
         raise SettingsError(
             f"no candidate was scored within {max_seconds:g} s: give max_seconds more, or fewer candidates"
@@ -176,8 +179,8 @@ def choose_method(
     if not final:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(contest.refused.items())[:3])
         raise BudgetError(f"no method of the portfolio stores {target.name} in {nbytes} bytes ({reasons})")
-    first, *selected = final
-    chosen = selected[0] if selected and not contest.beats(first, selected[0]) else first
+    beside = next((candidate for candidate in final if candidate.plain), final[0])
+    chosen = final[0] if final[0].plain or contest.beats(final[0], beside) else beside
     return MethodChoice(
         name=chosen.name,
         method=contest.sized(chosen, target),

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddcore.choosing.fitting import fitted
 from ddcore.choosing.portfolio import Candidate
 from ddcore.engine.distill import distill
+from ddcore.engine.fitting import fitted
 from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
-from ddcore.evaluation import evaluate
+from ddcore.evaluation.evaluate import evaluate
 from ddcore.ground.tally import Tally, sayer
 from ddcore.parts import Method, TargetData
 from ddcore.training import Protocol
@@ -96,8 +96,9 @@ class Contest:
                 continue
             scored = self._rung(standing, updates, share, runs)
             if self.late and compared:
-                self.rungs.pop()  # it is incomplete: the last one counts
-                break
+                break  # it is incomplete: the one before counts
+            if scored.scores:
+                self.rungs.append(scored)
             compared = True
             standing = sorted((c for c in standing if c.name in scored.scores), key=lambda c: -scored.mean(c.name))
             best = standing[: kept if last else max(kept, math.ceil(len(standing) / 2))]
@@ -136,9 +137,7 @@ class Contest:
                 self._tally.done(f"{candidate.name} does not serve")
             else:
                 self._tally.done(f"{candidate.name} {statistics.fmean(scores[candidate.name]):.2f}")
-        rung = Rung(updates, runs, scores, time.monotonic() - started)
-        self.rungs.append(rung)
-        return rung
+        return Rung(updates, runs, scores, time.monotonic() - started)
 
     def _score(self, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
         if candidate.name not in self._methods:

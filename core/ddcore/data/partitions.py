@@ -130,7 +130,7 @@ def classes_each(target: TargetData, parts: int, classes_per_part: int, *, seed:
         members = (target.class_ids() == class_id).nonzero().flatten()
         if len(members) < len(owning):
             raise BudgetError(
-                f"class {class_id} has {len(members)} examples for {len(owning)} parts: fewer parts, or classes of each"
+                f"class {class_id} has {len(members)} examples for {len(owning)} parts: take fewer parts, or fewer classes for each"
             )
         members = members[torch.randperm(len(members), generator=random)]
         for part, piece in zip(owning, members.tensor_split(len(owning)), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from ddcore import markup
 from ddcore.budget import Budget
 from ddcore.coresets import as_rule
 from ddcore.engine.distill import distill
-from ddcore.errors import UnsupportedError
+from ddcore.engine.fitting import fitted
+from ddcore.errors import BudgetError, UnsupportedError
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.evaluation.given import given_summary
 from ddcore.evaluation.labels import under_labels
@@ -263,14 +265,18 @@ def selected_beside(summary: DataSummary, target: TargetData, rule: str, *, seed
 def _selected(summary: DataSummary, target: TargetData, kind: Factorization, name: str, seed: int) -> DataSummary:
     """Return selected examples in as many bytes, through the summary's codec if it has one."""
     stored = summary.parts[0].factorization
+    nbytes = summary.stored_bytes - summary.label_bytes
     if isinstance(stored, Compressed) and isinstance(stored.of, AsStored):
-        same = override(stored.sized(summary.counts), "of.init", getattr(kind, "init", name))
-        limited = replace(same, nbytes=summary.stored_bytes - summary.label_bytes)
-        return distill(target, Method(factorization=limited, name=name), seed=seed, device="cpu")
+        selecting = replace(stored.of, init=getattr(kind, "init", name), labels="hard", ipc=1)
+        method = Method(factorization=replace(stored, of=selecting, nbytes=nbytes), name=name)
+        # Where not even one of each class fits, one of each is smoothed until it does.
+        with suppress(BudgetError):
+            method = fitted(method, target, nbytes, seed=seed)
+        return distill(target, method, seed=seed, device="cpu")
     storage = getattr(stored, "storage", None)
     if storage in getattr(kind, "storages", ()):
         kind = override(kind, "storage", storage)
-    sized = Budget(summary.stored_bytes - summary.label_bytes, beyond=True).fit(kind.clipped(), target)
+    sized = Budget(nbytes, beyond=True).fit(kind.clipped(), target)
     return distill(target, Method(factorization=sized, name=name), seed=seed, device="cpu")
 
 

@@ -13,13 +13,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ddcore.errors import SummaryFormatError
+from ddcore.errors import BudgetError, SummaryFormatError
 from ddcore.factorization.span import UNIT, Span
 from ddcore.ground.entropy_coder import MOST_NUMBERS_PER_BYTE, Grid, decode, encode
 
 UNIT_LEVELS, SPAN_LEVELS, BYTES, INTS = range(4)
 """What a code holds: numbers in [0, 1] on levels; those of a span; bytes; or int32."""
 MAX_DIMENSIONS = 8
+MAX_NUMBERS = 2**24
+"""Most numbers of a code. To read as many takes minutes."""
 SPAN_BYTES = 8
 _VARINT = 10
 REMEMBERED = 64
@@ -62,6 +64,9 @@ def code_of(tensor: Tensor, levels: int, *, unit: bool, span: Span | None = None
         levels: how many.
         unit: whether floats lie in [0, 1]. Else their span is part of the code.
         span: that they had when they were read. It is kept if it still holds them.
+
+    Raises:
+        BudgetError: they are more than `MAX_NUMBERS`.
     """
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
@@ -72,6 +77,10 @@ def code_of(tensor: Tensor, levels: int, *, unit: bool, span: Span | None = None
         kind, packed_span = (BYTES if tensor.dtype == torch.uint8 else INTS), b""
         places = tensor.contiguous().view(torch.uint8).long().view(*tensor.shape, -1) if kind == INTS else tensor.long()
         levels = 256
+    if places.numel() > MAX_NUMBERS:
+        raise BudgetError(
+            f"a code holds {MAX_NUMBERS} numbers at most, not {places.numel()}: store fewer or smaller examples, or do not compress them"
+        )
     head = bytes([kind]) + b"".join(map(_varint, (len(places.shape), *places.shape))) + packed_span
     body = _coded(places.flatten().to(torch.uint8).numpy().tobytes(), Grid.of(places.shape), levels)
     return torch.frombuffer(bytearray(head + body), dtype=torch.uint8).clone()
@@ -96,7 +105,7 @@ def decoded(name: str, code: Tensor, levels: int) -> tuple[Tensor, Span | None]:
         raise SummaryFormatError(f"{name} ends before its shape does") from error
     body = bytes(read)
     count = math.prod(shape)
-    if not 0 < count <= MOST_NUMBERS_PER_BYTE * len(data):
+    if not 0 < count <= min(MOST_NUMBERS_PER_BYTE * len(data), MAX_NUMBERS):
         raise SummaryFormatError(f"{name} claims {count} numbers in {len(data)} bytes: a code cannot hold so many")
     if not (-1e30 < span[0] < span[1] < 1e30):
         raise SummaryFormatError(f"{name} has the span [{span[0]:.3g}, {span[1]:.3g}]: it must be finite and not empty")
@@ -135,15 +144,6 @@ def _remember(code: bytes, grid: Grid, levels: int, numbers: bytes) -> None:
     _READ[code, grid, levels] = numbers
     while len(_READ) > REMEMBERED:
         del _READ[next(iter(_READ))]
-
-
-def most_bytes(shape: tuple[int, ...], levels: int) -> int:
-    r"""Return the most bytes of the code of so many floats.
-
-    No bit of a number costs more than the least probability says, :math:`\log_2 512` = 9 bits.
-    """
-    bits = max(1, (levels - 1).bit_length())
-    return 1 + _VARINT * (1 + len(shape)) + SPAN_BYTES + -(-math.prod(shape) * bits * 9 // 8) + 4
 
 
 def _varint(number: int) -> bytes:

@@ -125,8 +125,9 @@ class Compressed(Factorization):
             raise SummaryFormatError(f"compressed records levels and of, found {sorted(settings)[:5]}")
         inner = dict(settings["of"])
         kind = FACTORIZATIONS.get(str(inner.pop("name", None)))
-        if kind is None or kind is cls:
-            raise UnknownNameError("factorization", str(settings["of"].get("name"))[:40], FACTORIZATIONS)
+        if kind is None or kind.wraps:
+            allowed = [name for name, known in FACTORIZATIONS.items() if not known.wraps]
+            raise UnknownNameError("factorization", str(settings["of"].get("name"))[:40], allowed)
         return cls(kind.from_decoder(inner), levels=settings["levels"])
 
     def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:

@@ -21,8 +21,8 @@ ONE = 1 << 16
 """The probability 1."""
 LEAST = 1 << 7
 """The smallest probability that a bit may have."""
-MOST_NUMBERS_PER_BYTE = 4096
-"""A byte of code never stands for more numbers: so much a bit of the largest probability costs."""
+MOST_NUMBERS_PER_BYTE = 256
+"""A byte of code never stands for more numbers, so that reading costs what was written at most."""
 _STRETCHED = 2047
 _MEMORY = 160
 """Occurrences after which a context forgets as fast as it learns."""
@@ -115,7 +115,8 @@ def encode(numbers: Sequence[int], grid: Grid, levels: int) -> bytes:
     """Return the code of whole numbers from 0 to ``levels - 1``, in the order of the grid."""
     writer = _Writer()
     _run(writer, list(numbers), grid, levels)
-    return writer.finish()
+    # Zeros are read after the end anyway: they change nothing but the length.
+    return writer.finish().ljust(-(-grid.size // MOST_NUMBERS_PER_BYTE), b"\0")
 
 
 def decode(code: bytes, grid: Grid, levels: int) -> list[int]:
