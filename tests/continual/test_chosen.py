@@ -15,6 +15,7 @@ import ddcore as dd
 from ddapps.continual import DistilledBuffer, DistilledMemory
 from ddapps.continual.compare import compare
 from ddapps.continual.memory import examples_of
+from ddapps.continual.pace import CHOICE_SHARE
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol
 from ddcore.training import Training
@@ -76,7 +77,7 @@ def test_a_choice_is_made_once_on_the_first_experience_and_its_share(
     (call,) = asked
     assert call["target"] is three_tasks[0]
     assert call["nbytes"] == 12 * 65 and call["joint"] is False and [c.name for c in call["candidates"]] == ["herding"]
-    assert call["max_seconds"] == 60.0
+    assert call["max_seconds"] == CHOICE_SHARE * 60.0
     assert memory.choice == {"chosen": "herding", "runner_up": "random", "seconds": 1.5}
     assert str(memory.budget) == "780 bytes"
     ours, theirs = ([examples_of(kept.summary).fingerprint() for kept in one.kept] for one in (memory, by_name))

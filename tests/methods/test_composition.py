@@ -20,6 +20,7 @@ SMALL = {
     "hallucinators": "hallucinators(storage=float32,hallucinators=2,width=1)",
     "latent_codes": "latent-codes(storage=float32,width=3,fitting_steps=5)",
     "frequencies": "frequencies(storage=float32,kept=12)",
+    "low_resolution": "low-resolution(storage=float32,size=4)",
     "pyramid": "pyramid(storage=float32,every=1)",
 }
 
