@@ -18,7 +18,7 @@ Files stand on floors, and import only from floors below or beside them. From th
 3. Who takes part, as a form sees them: `roles` (a client at work, the coordinator of a round).
 4. What a client does: `summary_size`, `supplement`, `local_training`, `remembered`, `private`.
 5. Forms of exchange: `forms`, one class each and their table; `settings`, the terms by their form.
-6. The two sides: `client`; `server`, on `union`, `screening` and `journal`.
+6. The two sides: `client`; `server`, on `participation`, `union`, `screening` and `journal`.
 7. Runs: `strategy` on `choosing`, `weights_strategy`, `ensemble`; `run`, `in_process`; `compare`,
    on `baselines` and `outcomes`. All count with `traffic`. After a run: `redistil`.
 """

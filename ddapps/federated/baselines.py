@@ -7,19 +7,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from flwr.app import Message, MessageType, RecordDict
+import torch
+from flwr.app import Context, Message, MessageType
+from flwr.clientapp import ClientApp
 
 import ddcore as dd
 from ddapps.federated.client import client_app
 from ddapps.federated.forms.ensemble import model_content
 from ddapps.federated.global_model import initial_network
 from ddapps.federated.in_process import InProcessGrid
+from ddapps.federated.participation import asked_at_once, in_turn
 from ddapps.federated.settings import Settings
-from ddapps.federated.traffic import MeteredGrid, message_bytes
+from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Task
 from ddapps.grids import Axis, choices, numbers
 from ddcore.choosing import codecs, through
 from ddcore.errors import SettingsError, UnsupportedError
+from ddcore.ground import generator
 from ddcore.methods import METHODS
 from ddcore.parts import NoAugmentation, architecture_label, as_architecture
 
@@ -120,14 +124,31 @@ def sending(settings: Settings, shared: Sequence[str], **changes: Any) -> Settin
     return Settings(**{**{name: getattr(settings, name) for name in shared}, **changes})
 
 
+def heard(settings: Settings, clients: int) -> float:
+    """Return the share of clients that a run hears if it asks none twice.
+
+    Baselines of one round ask as many at once.
+    """
+    return min(1.0, asked_at_once(settings, clients) * settings.rounds / clients)
+
+
+def _asked(settings: Settings, clients: int) -> list[int]:
+    """Return the nodes that the first round of a run in this process asks."""
+    return in_turn(range(1, clients + 1), settings.seed, 0)[: asked_at_once(settings, clients)]
+
+
 def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:
-    """Return the bytes of one exchange: every client is asked once. Nothing is trained."""
+    """Return the bytes of one round: those that it would ask answer. Nothing is trained."""
     method = settings.method if isinstance(settings.method, dd.Method) else None
     app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
-    grid = MeteredGrid(InProcessGrid(app, len(parts), settings.to_config()))
+    return _exchanged(app, settings, len(parts))
+
+
+def _exchanged(app: ClientApp, settings: Settings, clients: int) -> int:
+    grid = MeteredGrid(InProcessGrid(app, clients, settings.to_config()))
     asked = [
         Message(Task(1, "0" * 16).to_content(), dst_node_id=node, message_type=MessageType.TRAIN, group_id="1")
-        for node in grid.get_node_ids()
+        for node in _asked(settings, clients)
     ]
     for reply in grid.send_and_receive(asked):
         if reply.has_error():
@@ -175,7 +196,8 @@ def smaller(settings: Settings, rule: str, spec: dd.Spec) -> list[Settings]:
 def ensemble_within(settings: Settings, parts: Sequence[dd.TargetData], limit: int) -> Settings:
     """Return settings of an ensemble: of the widest network whose messages fit a limit.
 
-    They are counted with weights as they are drawn, which are harder to compress than trained ones.
+    They are counted with uniform noise for weights, which nothing trained is harder to compress
+    than. Weights as they are first drawn will not do: their biases and norms compress to nothing.
 
     Raises:
         UnsupportedError: the network has no width.
@@ -188,12 +210,15 @@ def ensemble_within(settings: Settings, parts: Sequence[dd.TargetData], limit: i
         return replace(settings, network=architecture_label(dd.override(architecture, "width", width)))
 
     def cost(width: int) -> int:
-        weights = initial_network(at(width), parts[0].spec).module.state_dict()
-        asked = message_bytes(_message(Task(1, "0" * 16).to_content()))
-        return sum(asked + message_bytes(_message(model_content(weights, settings, part))) for part in parts)
+        state, app = initial_network(at(width), parts[0].spec).module.state_dict(), ClientApp()
+
+        @app.train()
+        def train(message: Message, context: Context) -> Message:
+            random = generator(settings.seed, "size of an ensemble")
+            noise = {name: torch.rand(weight.shape, generator=random) for name, weight in state.items()}
+            part = parts[int(context.node_config["partition-id"])]
+            return Message(model_content(noise, settings, part), reply_to=message)
+
+        return _exchanged(app, settings, len(parts))
 
     return at(largest(cost, limit, MOST_WIDTH))
-
-
-def _message(content: RecordDict) -> Message:
-    return Message(content, dst_node_id=1, message_type=MessageType.TRAIN, group_id="1")

@@ -24,11 +24,13 @@ from ddapps.federated.baselines import (
     WEIGHTS_SHARED,
     Grid,
     ensemble_within,
+    heard,
     sending,
     smaller,
     within,
 )
 from ddapps.federated.choosing import named, require_open_choice
+from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.portfolio import method_named
@@ -72,7 +74,8 @@ def compare(
         baselines: of ``BASELINES``. Weights by Flower's own strategies are tuned on a validation
             split, and run until they have reached the first row's accuracy on the same partition,
             or for ``rounds``. Selection rules, and methods that are given, take as many examples as
-            their messages hold in the first row's bytes, one per class at least.
+            their messages hold in the first row's bytes, one per class at least. They have one
+            round, which asks as many clients as the first row's rounds hear.
             ``random-smaller`` and its like choose on a validation split how small images are.
             ``ensemble``: a model of every client, once, as wide as these bytes hold, tuned as
             weights are. ``everything``: all real examples.
@@ -95,6 +98,11 @@ def compare(
     held_out_split(target, "test")
     for checked in (settings, *variants.values()):
         checked.require_consistent()
+        if not FORMS[checked.form].sends_summaries:
+            raise UnsupportedError(
+                f"form {checked.form!r} sends no summaries to compare with: name it among the baselines, and a form of "
+                "summaries for the first row, such as one-shot"
+            )
         require_fitting(as_architecture(checked.network), target.spec)
         if checked.method == AUTO:
             require_open_choice(replace(checked, clients=clients))
@@ -187,14 +195,15 @@ class _Work:
             untuned = sending(self.settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
             tuned, at_edge = self.tuned(name, untuned)
             return replace(self.row(name, tuned, until=first.final), at_edge=at_edge)
+        once = partial(sending, self.settings, fraction=heard(self.settings, self.clients))
         if name == "everything":
-            return self.row(name, sending(self.settings, UNION, form=name, epochs=EVERYTHING_EPOCHS))
+            return self.row(name, once(UNION, form=name, epochs=EVERYTHING_EPOCHS))
         if name == ENSEMBLE:
-            untuned = sending(self.settings, WEIGHTS_SHARED, form=ENSEMBLE, transport="uint8")
+            untuned = once(WEIGHTS_SHARED, form=ENSEMBLE, transport="uint8")
             tuned, at_edge = self.tuned(name, untuned, limits[0])
             return replace(self.equal_row(name, tuned, limits, ensemble_within, "network"), at_edge=at_edge)
         rule = name.removesuffix(SMALLER) if baseline in SMALLER_SELECTION else baseline
-        selecting = sending(self.settings, IMAGES, method=rule)
+        selecting = once(IMAGES, method=rule)
         if baseline in SMALLER_SELECTION:
             selecting = self.best(name, smaller(selecting, str(rule), self.target.spec), limits[0])
         return self.equal_row(name, selecting, limits, within, "ipc")

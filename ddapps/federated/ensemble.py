@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median_low
 
 import torch
@@ -68,17 +68,25 @@ def class_weights(sizes: Sequence[Sequence[int]], cap: float) -> Tensor:
     return counted / counted.sum(dim=0)
 
 
-def ensemble_accuracy(server: Server, models: Mapping[int, tuple[Weights, tuple[int, ...]]]) -> float:
-    r"""Return the accuracy of the ensemble on the server's test data, in percent.
+def ensemble_accuracy(server: Server, models: dict[int, tuple[Weights, tuple[int, ...]]]) -> float | None:
+    r"""Return the accuracy of the ensemble on the server's test data, in percent; None of none.
 
     Its answer is the class :math:`c` with the largest :math:`\sum_k w_{kc} p_k(c \mid x)`, the
-    probabilities of all models by `class_weights`.
+    probabilities of all models by `class_weights`. A model that gives numbers which are not finite
+    is a rejection, and taken out of ``models``: it would silence all others.
     """
     device, settings = resolve_device(server.settings.device), server.settings
-    shares = class_weights([sizes for _, sizes in models.values()], settings.weight_cap)
-    said = torch.zeros(len(server.data.test), server.data.spec.num_classes, dtype=torch.float64)
-    for (weights, _), share in zip(models.values(), shares, strict=True):
+    said: dict[int, Tensor] = {}
+    for node, (weights, _) in list(models.items()):
         network = with_weights(settings, server.data.spec, weights)
-        logits = predict(network, server.data.test, server.data.spec, device)
-        said += share * logits.double().softmax(dim=1)
-    return 100.0 * float((said.argmax(dim=1) == server.data.test.targets).double().mean())
+        logits = predict(network, server.data.test, server.data.spec, device).double()
+        if bool(torch.isfinite(logits).all()):
+            said[node] = logits.softmax(dim=1)
+        else:
+            del models[node]
+            server.reject(node, "its model gives numbers that are not finite")
+    if not models:
+        return None
+    shares = class_weights([sizes for _, sizes in models.values()], settings.weight_cap)
+    answers = sum(share * said[node] for node, share in zip(models, shares, strict=True))
+    return 100.0 * float((torch.as_tensor(answers).argmax(dim=1) == server.data.test.targets).double().mean())

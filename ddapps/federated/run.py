@@ -240,7 +240,7 @@ def _run_ensemble(grid: MeteredGrid, settings: Settings, data: ServerData) -> Ou
     models = ask_for_models(server, grid)
     entry = {
         "round": 1,
-        "accuracy": ensemble_accuracy(server, models) if models else None,
+        "accuracy": ensemble_accuracy(server, models),
         "bytes_up": grid.total(up=True),
         "bytes_down": grid.total(up=False),
         "clients": len(models),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from ddapps.federated.caps import readable, shares
 from ddapps.federated.forms import FORMS
 from ddapps.federated.global_model import Weights, initial_network, with_weights
 from ddapps.federated.journal import Journal, State
+from ddapps.federated.participation import asked_at_once, in_turn
 from ddapps.federated.roles import Coordinator
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
@@ -101,16 +101,14 @@ class Server(Coordinator):
         Where one answer is enough, those that have given nothing yet come first. Then come those
         that have weak classes, where there are supplements.
         """
-        count = max(self.settings.min_clients, math.floor(self.settings.fraction * len(nodes)))
-        order = torch.randperm(len(nodes), generator=generator(seed, "participation", self.round)).tolist()
-        chosen = [sorted(nodes)[index] for index in order]
         if self.complete():
             return []
+        chosen = in_turn(nodes, seed, self.round)
         if self.form.stays:
             given = {contribution.node for contribution in self.contributions.values()}
             first = [node for node in chosen if node not in given]
             chosen = first + [node for node in chosen if self.asked_of(node)]
-        return sorted(chosen[:count])
+        return sorted(chosen[: asked_at_once(self.settings, len(nodes))])
 
     def asked_of(self, node: int) -> dict[int, float]:
         """Return the shares of the weak classes of which a node has more than it has given.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ddapps.nas.bench import Bench
 from ddapps.nas.candidates import Outcomes
 from ddapps.nas.combination import FEATURES, SMALLEST, fit
 from ddapps.nas.evaluator import COMBINED, features_of
@@ -67,8 +66,9 @@ class CombinedProxy(Proxy):
     def name(self) -> str:
         return bracketed(f"{COMBINED}:{self.pilot}", [f"of={self.of}", *differing(self, "using", "averaged")])
 
-    def check(self, bench: Bench, seed: int) -> None:
-        self.base.check(bench, seed)
+    def check(self, trial: Trial) -> None:
+        self.base.check(trial)
+        trial.pilot(self.pilot, trial.seeds[0])
 
     def plans(self, trial: Trial) -> list[Plan]:
         free = [kind for kind in FREE if kind in self.features]

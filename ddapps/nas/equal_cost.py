@@ -50,11 +50,12 @@ def equal_cost_rivals(
     share = 1 + extra / trained
     most = min(target.counts().values())
     images = min(most, round(base.ipc * share))
-    epochs = round((base.epochs or protocol.training.epochs) * base.ipc * share / images)
+    usual = base.epochs or protocol.training.epochs
+    epochs = max(usual, round(usual * base.ipc * share / images))
     plain = SummaryProxy(
         method="random",
         ipc=images,
-        epochs=0 if epochs <= protocol.training.epochs else epochs,
+        epochs=0 if epochs == protocol.training.epochs else epochs,
         averaged=getattr(proxy, "averaged", False),
     )
     return [replace(plain, score=score) for score in SCORES_OF_RIVALS]

@@ -12,6 +12,7 @@ import torch
 
 from ddapps.nas.bench import Bench
 from ddapps.nas.proxy import TrainedProxy, differing
+from ddapps.nas.trials import Trial
 from ddcore.errors import SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import Protocol
 from ddcore.ground import Optimiser, generator
@@ -64,9 +65,9 @@ class SummaryProxy(TrainedProxy):
     def protocol(self, short: Protocol, full: Protocol) -> Protocol:
         return short.with_epochs(self.epochs) if self.epochs else short
 
-    def check(self, bench: Bench, seed: int) -> None:
-        method = self.method_for(bench, seed)
-        method.factorization.counts_for(bench.target.counts())
+    def check(self, trial: Trial) -> None:
+        method = self.method_for(trial.bench, trial.seeds[0])
+        method.factorization.counts_for(trial.bench.target.counts())
         if isinstance(getattr(method.networks, "architecture", None), OneOf) and isinstance(
             method.networks, ExpertSegments
         ):

@@ -46,8 +46,8 @@ class Proxy(ABC):
     def name(self) -> str:
         """The proxy in words, as they are parsed."""
 
-    def check(self, bench: Bench, seed: int) -> None:
-        """Raise an error if it cannot be made for what `Bench` holds."""
+    def check(self, trial: Trial) -> None:
+        """Raise an error if it cannot be made for a comparison; nothing is measured."""
 
     @abstractmethod
     def plans(self, trial: Trial) -> list[Plan]:

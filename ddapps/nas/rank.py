@@ -100,10 +100,10 @@ def rank(
         place = Path(temporary if directory is None else directory)
         bench = Bench(target, space, network, steps, place, place_of_training, progress)
         trial = Trial(bench, range(seed, seed + seeds), protocol, full, candidates, table)
-        # What cannot be made is found out before anything is trained.
+        # What cannot be made is found out before anything is distilled or trained.
         _require_suited(candidates[0], target.spec)
         for proxy in proxies:
-            proxy.check(bench, seed)
+            proxy.check(trial)
 
         def measured(jobs: Sequence[tuple[Evaluation, Sequence[Candidate]]]) -> Outcomes:
             return measure(jobs, KeptResults(place), processes, place_of_training, progress)

@@ -22,7 +22,7 @@ class StoredEvaluator:
     Attributes:
         proxy: the folder that ``make_proxy`` or ``DataSummary.save`` wrote.
         data: the name or path of the data. Paths are made absolute: trials have other working
-            directories.
+            directories. A name stays one, whatever folder is called so, as in ``load_data``.
         loading: options of ``ddcore.load_data``.
         settings: of the evaluator, such as ``seed`` and ``device``.
     """
@@ -34,8 +34,8 @@ class StoredEvaluator:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "proxy", str(Path(self.proxy).absolute()))
-        here = Path(self.data)
-        object.__setattr__(self, "data", str(here.absolute()) if here.exists() else str(self.data))
+        here, named = Path(self.data), str(self.data) in dd.images.NAMED
+        object.__setattr__(self, "data", str(here.absolute()) if here.exists() and not named else str(self.data))
 
     @property
     def evaluator(self) -> ProxyEvaluator:

@@ -117,6 +117,25 @@ def test_baselines_share_what_they_can_use(digits: dd.TargetData) -> None:
     assert everything.courses[0].bytes_up[0] > 5 * found.rows[1].courses[0].bytes_up[0]
 
 
+def test_where_rounds_sample_clients_baselines_hear_as_many_and_have_all_the_bytes(digits: dd.TargetData) -> None:
+    """Two rounds of one client in four: one round of two, none of which is twice as large."""
+    digits = digits.with_train(torch.arange(300), "digits")
+    first = quick(method="random", ipc=4, fraction=0.25, rounds=2)
+    found = compare(digits, first, clients=4, alpha=5.0, baselines=["herding", "ensemble"], seeds=1, grid=TINY)
+    limit = found.rows[0].courses[0].total[-1]
+    for row in found.rows[1:]:
+        assert 0.7 * limit < row.courses[0].total[-1] <= limit, row.name
+        assert row.settings["distillation.fraction"] == 0.5
+    assert 3 <= found.rows[1].settings["ipc"][0] <= 5
+
+
+def test_a_form_of_weights_is_no_first_row(digits: dd.TargetData) -> None:
+    """It would be named after a method that it does not use."""
+    for form in ("fedavg", "ensemble"):
+        with pytest.raises(UnsupportedError, match=f"form '{form}' sends no summaries .* among the baselines"):
+            compare(digits, quick(form=form), baselines=[])
+
+
 def test_a_comparison_without_a_result_says_why(digits: dd.TargetData) -> None:
     with pytest.raises(
         NoReplyError, match=r"dm, partition 0, test split: no reply has counted.*the client failed: BudgetError"

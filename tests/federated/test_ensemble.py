@@ -11,7 +11,9 @@ from flwr.app import ConfigRecord, Message, RecordDict
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, client_app, run_server, simulate
 from ddapps.federated.ensemble import class_weights
+from ddapps.federated.forms.weights import weights_in
 from ddapps.federated.global_model import with_weights
+from ddapps.federated.transport import arrays_of, encoded
 from ddcore.errors import SettingsError
 from ddcore.evaluation import predict
 from tests.federated.conftest import quick
@@ -67,6 +69,40 @@ def test_a_model_with_false_class_sizes_does_not_count(
     assert {name.split("/")[0] for name in outcome.weights} == {"2"}
     alone = simulate(settings, [parts[1]], data)
     assert outcome.accuracy > 0 and alone.history[0]["clients"] == 1
+
+
+class Huge(InProcessGrid):
+    """The first client's weights are finite, and what they make of an image is not."""
+
+    def deliver(self, message: Message) -> Message | None:
+        reply = super().deliver(message)
+        if message.metadata.dst_node_id == 1 and reply is not None:
+            weights = arrays_of(weights_in(reply.content))
+            huge = {name: torch.full_like(weight, 1e38) for name, weight in weights.items()}
+            reply.content = RecordDict({**reply.content, "arrays": encoded(huge, "float32")})
+        return reply
+
+
+def test_a_model_that_gives_no_numbers_does_not_silence_the_others(
+    parts: list[dd.TargetData], data: ServerData
+) -> None:
+    settings = quick(form="ensemble", local_epochs=1, min_clients=2)
+    app = client_app(lambda c: parts[int(c.node_config["partition-id"])])
+    outcome = run_server(Huge(app, 2, settings.to_config()), settings, data)
+    (rejection,) = outcome.rejections
+    assert rejection.node == 1 and "not finite" in rejection.reason
+    assert outcome.history[0]["clients"] == 1 and {name.split("/")[0] for name in outcome.weights} == {"2"}
+    network = with_weights(
+        settings, data.spec, {name.split("/", 1)[1]: weight for name, weight in outcome.weights.items()}
+    )
+    logits = predict(network, data.test, data.spec, torch.device("cpu"))
+    assert outcome.accuracy == 100.0 * float((weighed(logits, parts[1]) == data.test.targets).double().mean())
+
+
+def weighed(logits: torch.Tensor, part: dd.TargetData) -> torch.Tensor:
+    """Return what one model alone answers."""
+    sizes = tuple(part.counts().get(class_id, 0) for class_id in range(10))
+    return (class_weights([sizes], 10.0)[0] * logits.double().softmax(dim=1)).argmax(dim=1)
 
 
 def test_an_ensemble_is_asked_for_once() -> None:

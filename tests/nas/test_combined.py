@@ -178,6 +178,23 @@ def test_the_whole_cost_is_that_of_making_pilot_and_ranking(
     assert f"at the whole cost of {one.name}: {rivals[0]}" in str(found)
 
 
+def test_a_rival_of_a_proxy_with_its_own_epochs_is_trained_as_briefly(
+    digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made in far less than the 8 s of training: so its rival is as many random images."""
+
+    def timed(evaluator: Any, candidate: Candidate) -> Outcome:
+        score = float(places[candidate])
+        if isinstance(evaluator, FreeEvaluator):
+            return Outcome(Counted(score, 0.25))
+        return Outcome(Measurement(score, 1 / score, 1 / score, score, 2.0, score))
+
+    places = {candidate: place for place, candidate in enumerate(Tiny().sample(4), start=1)}
+    monkeypatch.setattr(candidates_module, "outcome_of", timed)
+    found = ranked(digits, "herding:4(epochs=1)", seeds=1, equal_cost=True, protocol=SHORT.with_epochs(3))
+    assert found.equal_cost == {"herding:4(epochs=1)": ("random:4(epochs=1)", "random:4(epochs=1,score=training-loss)")}
+
+
 def test_a_pilot_of_a_table_is_of_other_classes_and_hides_its_cost(digits: dd.TargetData, tmp_path: Path) -> None:
     rows = Tiny().sample(8)
     columns = {name: np.array([c.choices[name] for c in rows]) for name in Tiny().values()}
@@ -198,9 +215,12 @@ def test_a_pilot_of_a_table_is_of_other_classes_and_hides_its_cost(digits: dd.Ta
     assert "unknown" in str(found)
 
 
-def test_a_space_that_is_too_small_for_a_pilot_says_so(digits: dd.TargetData) -> None:
+def test_a_space_that_is_too_small_for_a_pilot_says_so_before_anything_is_distilled(
+    digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dd, "distill", lambda *_, **__: pytest.fail("a summary was made for nothing"))
     with pytest.raises(SettingsError, match="tiny has 8 architectures: 5 more than 4 cannot be drawn"):
-        ranked(digits, "combined:5(of=random:4)")
+        ranked(digits, "random:4,combined:5(of=random:4)")
 
 
 def test_a_combination_is_kept_with_its_proxy_and_scores_alone(digits: dd.TargetData, tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ def test_paths_hold_in_other_working_directories(folder: Path, tmp_path: Path, m
     stored = StoredEvaluator("proxy", "digits")
     monkeypatch.chdir(tmp_path)
     assert len(stored.evaluator.proxies) == 2 and stored.data == "digits"
+    for name in ("digits", "mine"):
+        (tmp_path / name).mkdir()
+    assert StoredEvaluator(folder, "digits").data == "digits", "a folder of that name is another thing"
+    assert StoredEvaluator(folder, "mine").data == str(tmp_path / "mine")
 
 
 def test_a_plain_summary_will_do_and_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
