@@ -64,7 +64,9 @@ class Agreement:
         self._per_class = None if settings.bytes or settings.whole else settings.ipc
         most = compression.most_bytes(settings.limit(spec), spec)
         self.max_bytes = min(most, MAX_WHOLE) if settings.whole else most
-        self._max_examples = max(MOST_EXAMPLES * self.max_bytes // math.prod(spec.shape), MOST_EXAMPLES)
+        # A coded example takes a byte at least.
+        dense = self.max_bytes if self._factorization.wraps else MOST_EXAMPLES * self.max_bytes // math.prod(spec.shape)
+        self._max_examples = max(dense, MOST_EXAMPLES)
         self._budget = (settings.epsilon, settings.delta) if settings.private else None
 
     def read(self, message: Message, task: Task) -> Contribution:

@@ -26,6 +26,8 @@ from ddcore.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from ddcore.factorization import Compressed
+from ddcore.images import LowResolution
 from tests.federated.conftest import quick
 
 AUTO = quick(method="auto", bytes="1280", clients=4)
@@ -132,3 +134,15 @@ def test_what_the_codec_wraps_is_agreed_too(parts: list[dd.TargetData], data: Se
         settings_of_it = {**decoder, **change}
         with pytest.raises(SummaryFormatError, match="agreed is"):
             agreement.part(record["tensors"], settings_of_it)  # type: ignore[arg-type]
+
+
+def test_as_many_coded_examples_count_as_their_bytes_hold(digits: dd.TargetData) -> None:
+    """Codes are far smaller than pixels: more examples come than these bytes hold pixels."""
+    images = digits.train.inputs.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    test = (images[:60], digits.train.targets[:60])
+    target = dd.load_data((images, digits.train.targets), test=test, num_classes=10)
+    codec = Compressed(LowResolution(ipc=1, size=8), levels=2)
+    settings = quick(method=dd.choosing.through("random", codec), bytes="600", epochs=1)
+    outcome = simulate(settings, dd.data.partitions.iid(target, 2), ServerData.of(target))
+    assert outcome.rejections == () and outcome.union is not None
+    assert outcome.union.stored_bytes <= 1200 and len(outcome.union) > 2 * 64
