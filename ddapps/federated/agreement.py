@@ -56,6 +56,9 @@ class Agreement:
         compression = settings.compression.suited_to(spec)
         self._settings, self._compression = settings, compression
         self._factorization = compression.factorization
+        # Of what is compressed, bytes do not bound how many examples there are.
+        stored = getattr(self._factorization, "of", None) if self._factorization.wraps else self._factorization
+        self._counted = isinstance(stored, AsStored)
         method = compression.at(1)
         self._method = {"name": method.name}
         self._cites = list(dict.fromkeys([*method.cites, *settings.cites]))
@@ -190,7 +193,7 @@ class Agreement:
             raise SummaryFormatError(
                 f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
             )
-        if most is not None and isinstance(self._factorization, AsStored):
+        if most is not None and self._counted:
             for class_id, count in examples.counts.items():
                 if count > most.get(class_id, 0):
                     raise SummaryFormatError(

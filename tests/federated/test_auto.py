@@ -11,7 +11,7 @@ import torch
 from flwr.app import RecordDict
 
 import ddcore as dd
-from ddapps.federated import ServerData, Settings, simulate
+from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
 from ddapps.federated.agreement import Agreement
 from ddapps.federated.compare import compare
 from ddapps.federated.forms import FORMS
@@ -21,6 +21,7 @@ from ddapps.federated.wire import Task
 from ddcore.errors import (
     BudgetError,
     InputDataError,
+    NoReplyError,
     SettingsError,
     SummaryFormatError,
     UnknownNameError,
@@ -132,3 +133,16 @@ def test_what_the_codec_wraps_is_agreed_too(parts: list[dd.TargetData], data: Se
         settings_of_it = {**decoder, **change}
         with pytest.raises(SummaryFormatError, match="agreed is"):
             agreement.part(record["tensors"], settings_of_it)  # type: ignore[arg-type]
+
+
+def test_what_is_compressed_has_no_more_examples_of_a_class_than_agreed(
+    parts: list[dd.TargetData], data: ServerData
+) -> None:
+    """A flat picture costs next to nothing, so that bytes alone would let many pass."""
+    method = dd.portfolio(data.spec, joint=False)["random (8 px, 4 levels)"].build()
+    agreed, greedy = (quick(method=method, ipc=ipc, min_clients=2) for ipc in (2, 8))
+    app = client_app(lambda c: parts[2 + int(c.node_config["partition-id"])], method=method)
+    outcome = run_server(InProcessGrid(app, 2, agreed.to_config()), agreed, data)
+    assert outcome.union is not None and outcome.rejections == ()
+    with pytest.raises(NoReplyError, match="it has 8 examples of one class, agreed are 2"):
+        run_server(InProcessGrid(app, 2, greedy.to_config()), agreed, data)
