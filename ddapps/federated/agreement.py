@@ -62,8 +62,7 @@ class Agreement:
         method = compression.at(1)
         self._method = {"name": method.name}
         self._cites = list(dict.fromkeys([*method.cites, *settings.cites]))
-        soft = compression.learns_labels
-        self._recipe = dd.Recipe() if method.matching is None else method.matching.first_recipe(soft)
+        self._recipe = compression.first_recipe
         self._per_class = None if settings.bytes or settings.whole else settings.ipc
         most = compression.most_bytes(settings.limit(spec), spec)
         self.max_bytes = min(most, MAX_WHOLE) if settings.whole else most
