@@ -56,11 +56,13 @@ class Agreement:
         compression = settings.compression.suited_to(spec)
         self._settings, self._compression = settings, compression
         self._factorization = compression.factorization
+        # Of what is compressed, bytes do not bound how many examples there are.
+        stored = getattr(self._factorization, "of", None) if self._factorization.wraps else self._factorization
+        self._counted = isinstance(stored, AsStored)
         method = compression.at(1)
         self._method = {"name": method.name}
         self._cites = list(dict.fromkeys([*method.cites, *settings.cites]))
-        soft = compression.learns_labels
-        self._recipe = dd.Recipe() if method.matching is None else method.matching.first_recipe(soft)
+        self._recipe = compression.first_recipe
         self._per_class = None if settings.bytes or settings.whole else settings.ipc
         most = compression.most_bytes(settings.limit(spec), spec)
         self.max_bytes = min(most, MAX_WHOLE) if settings.whole else most
@@ -192,7 +194,7 @@ class Agreement:
             raise SummaryFormatError(
                 f"it decodes to {sum(examples.counts.values())} examples, more than {self._max_examples}"
             )
-        if most is not None and isinstance(self._factorization, AsStored):
+        if most is not None and self._counted:
             for class_id, count in examples.counts.items():
                 if count > most.get(class_id, 0):
                     raise SummaryFormatError(

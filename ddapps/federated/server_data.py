@@ -16,7 +16,7 @@ class ServerData:
     Attributes:
         spec: public facts: shape, number of classes, normalisation. Clients must declare the same.
         test: what the global model is tested on.
-        validation: what screening looks at; None: there is none.
+        validation: what screening, supplements and ``auto`` look at; None: there is none.
         name: for reports.
     """
 

@@ -124,9 +124,11 @@ def make_proxy(
     if method == AUTO:
         randoms = [p.name for p in random]
         contestants = [name for name in proxies if name not in randoms]
-        leader, _ = leading(found, contestants, randoms)
-        if leader is not None:
-            found = compare(equal_cost=(leader.name,))
+        paired: set[str] = set()
+        # Where a rival fails on an architecture, all rows lose it, and another may lead.
+        while (leader := leading(found, contestants, randoms)[0]) is not None and leader.name not in paired:
+            paired.add(leader.name)
+            found = compare(equal_cost=paired)
         choice = chosen(found, contestants, randoms)
         best, evidence = choice.chosen, {**found.to_json(), "choice": choice.to_json()}
     else:

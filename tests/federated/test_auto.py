@@ -11,7 +11,7 @@ import torch
 from flwr.app import RecordDict
 
 import ddcore as dd
-from ddapps.federated import ServerData, Settings, simulate
+from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
 from ddapps.federated.agreement import Agreement
 from ddapps.federated.compare import compare
 from ddapps.federated.forms import FORMS
@@ -21,6 +21,7 @@ from ddapps.federated.wire import Task
 from ddcore.errors import (
     BudgetError,
     InputDataError,
+    NoReplyError,
     SettingsError,
     SummaryFormatError,
     UnknownNameError,
@@ -146,3 +147,16 @@ def test_as_many_coded_examples_count_as_their_bytes_hold(digits: dd.TargetData)
     outcome = simulate(settings, dd.data.partitions.iid(target, 2), ServerData.of(target))
     assert outcome.rejections == () and outcome.union is not None
     assert outcome.union.stored_bytes <= 1200 and len(outcome.union) > 2 * 64
+
+
+def test_what_is_compressed_has_no_more_examples_of_a_class_than_agreed(
+    parts: list[dd.TargetData], data: ServerData
+) -> None:
+    """A flat picture costs next to nothing, so that bytes alone would let many pass."""
+    method = dd.portfolio(data.spec, joint=False)["random (8 px, 4 levels)"].build()
+    agreed, greedy = (quick(method=method, ipc=ipc, min_clients=2) for ipc in (2, 8))
+    app = client_app(lambda c: parts[2 + int(c.node_config["partition-id"])], method=method)
+    outcome = run_server(InProcessGrid(app, 2, agreed.to_config()), agreed, data)
+    assert outcome.union is not None and outcome.rejections == ()
+    with pytest.raises(NoReplyError, match="it has 8 examples of one class, agreed are 2"):
+        run_server(InProcessGrid(app, 2, greedy.to_config()), agreed, data)
