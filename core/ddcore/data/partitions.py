@@ -24,6 +24,12 @@ def _check(target: TargetData, parts: int) -> None:
         raise BudgetError(f"{len(target.train)} training examples cannot be split into {parts} parts")
 
 
+def _shuffled(target: TargetData, class_id: int, random: torch.Generator) -> Tensor:
+    """Return the places of a class's examples, in an order drawn at random."""
+    members = (target.class_ids() == class_id).nonzero().flatten()
+    return members[torch.randperm(len(members), generator=random)]
+
+
 def _proportional(members: Tensor, shares: Tensor) -> list[Tensor]:
     """Cut ``members`` into pieces whose sizes follow ``shares``, which add up to 1.
 
@@ -68,8 +74,7 @@ def dirichlet(target: TargetData, parts: int, alpha: float, *, seed: int = 0) ->
     random = generator(seed, "partition-dirichlet")
     pieces: list[list[Tensor]] = [[] for _ in range(parts)]
     for class_id in target.spec.classes:
-        members = (target.class_ids() == class_id).nonzero().flatten()
-        members = members[torch.randperm(len(members), generator=random)]
+        members = _shuffled(target, class_id, random)
         for piece, share in zip(pieces, _proportional(members, _dirichlet(alpha, parts, random)), strict=True):
             piece.append(share)
     return _parts(target, _fill_empty([torch.cat(p) for p in pieces]))
@@ -127,12 +132,11 @@ def classes_each(target: TargetData, parts: int, classes_per_part: int, *, seed:
             owners[class_id].append(part)
     pieces: list[list[Tensor]] = [[] for _ in range(parts)]
     for class_id, owning in owners.items():
-        members = (target.class_ids() == class_id).nonzero().flatten()
+        members = _shuffled(target, class_id, random)
         if len(members) < len(owning):
             raise BudgetError(
                 f"class {class_id} has {len(members)} examples for {len(owning)} parts: take fewer parts, or fewer classes for each"
             )
-        members = members[torch.randperm(len(members), generator=random)]
         for part, piece in zip(owning, members.tensor_split(len(owning)), strict=True):
             pieces[part].append(piece)
     return _parts(target, [torch.cat(piece) for piece in pieces])
