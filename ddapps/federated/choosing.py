@@ -12,6 +12,9 @@ from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddcore.errors import InputDataError, UnsupportedError
 
+CHOICE_SECONDS = 600.0
+"""After these the best candidate so far is taken. The record says so (``stopped_early``)."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -55,6 +58,7 @@ def named(settings: Settings, data: ServerData, progress: Callable[[str], None] 
         dd.TargetData("validation", data.spec, data.validation),
         nbytes=bytes_of_all(settings),
         seed=settings.seed,
+        max_seconds=CHOICE_SECONDS,
         network=settings.network,
         joint=False,
         device=settings.device,
