@@ -81,7 +81,7 @@ def test_no_stream_makes_it_exceed_its_budget(
 ) -> None:
     unit, per_class = form.split("-")[0], form.endswith("class")
     budget = MemoryBudget(amount * (65 if unit == "bytes" else 1), unit, per_class)
-    memory = CondensedMemory(budget, batch_size=5, every=2, **QUICK)
+    memory = CondensedMemory(budget, batch_size=5, every=2, when_short="error", **QUICK)
     seen: dict[int, int] = {}
     for counts in sizes:
         chosen = torch.cat([(digits.train.targets == c).nonzero().flatten()[:n] for c, n in counts.items()])
