@@ -172,3 +172,9 @@ def test_time_that_runs_out_among_storages_leaves_the_best_of_them(
     assert found.stopped_early and len(found.rungs) == 1
     scores = found.rungs[0].scores
     assert found.name in scores and found.rungs[0].mean(found.name) == max(map(found.rungs[0].mean, scores))
+
+
+def test_the_method_is_the_one_that_was_scored_network_included(few_digits: dd.TargetData) -> None:
+    candidates = [candidate("dm")]
+    found = dd.choose_method(few_digits, nbytes=300, network=NETWORK, candidates=candidates)
+    assert found.method.networks.architecture == dd.networks.as_architecture(NETWORK)  # type: ignore[attr-defined]

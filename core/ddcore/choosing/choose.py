@@ -42,6 +42,8 @@ class MethodChoice:
         refused: candidates that cannot serve such data or bytes, with the reason.
         validation_examples: on how many examples candidates were scored.
         seconds: of the whole choice.
+        seed: of splits, distillation and networks.
+        stopped_early: whether ``max_seconds`` ended it.
     """
 
     name: str

@@ -108,8 +108,9 @@ class Contest:
         return standing
 
     def sized(self, candidate: Candidate, target: TargetData) -> Method:
-        """Return the candidate's method, with as many examples as the bytes hold."""
-        return fitted(candidate.build(), target, self._nbytes, seed=self._seed)
+        """Return the candidate's method on the network, with as many examples as the bytes hold."""
+        method = fitted(candidate.build(), target, self._nbytes, seed=self._seed)
+        return method if self._network is None else method.on_networks(self._network)
 
     def beats(self, one: Candidate, other: Candidate) -> bool:
         """Whether one is above another by more than the standard error of the difference.
@@ -143,8 +144,6 @@ class Contest:
         if candidate.name not in self._methods:
             self._methods[candidate.name] = self.sized(candidate, self._target)
         method = self._methods[candidate.name]
-        if method.matching is not None and self._network is not None:
-            method = method.on_networks(self._network)
         steps = method.steps if method.matching is None else max(1, round(share * method.steps))
         summary = distill(self._target, method, seed=self._seed, steps=steps, device=self._device, progress=False)
         training = replace(self._protocol.training, updates={1: updates}, batch_size=BATCH)
