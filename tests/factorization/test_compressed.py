@@ -127,7 +127,7 @@ def test_more_numbers_than_are_read_are_not_written(monkeypatch: pytest.MonkeyPa
 
 def test_hostile_codes_are_refused() -> None:
     huge = bytes([0, 2, 255, 255, 255, 127, 255, 255, 3, 1, 2, 3])
-    levels = bytes([0, 1, 3]) + encode([7, 7, 7], Grid.of((3,)), 8)
+    levels = bytes([0, 1, 3]) + encode(bytes([7, 7, 7]), Grid.of((3,)), 8)
     for code, reason in (
         (huge, "cannot hold so many"),
         (bytes([9, 1, 1, 0]), "no code of a tensor"),

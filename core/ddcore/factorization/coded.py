@@ -21,7 +21,7 @@ UNIT_LEVELS, SPAN_LEVELS, BYTES, INTS = range(4)
 """What a code holds: numbers in [0, 1] on levels; those of a span; bytes; or int32."""
 MAX_DIMENSIONS = 8
 MAX_NUMBERS = 2**24
-"""Most numbers of a code. To read as many takes minutes."""
+"""Most numbers of a code."""
 SPAN_BYTES = 8
 _VARINT = 10
 REMEMBERED = 64
@@ -135,7 +135,7 @@ def _numbers(code: bytes, grid: Grid, levels: int) -> bytes:
     """Return what a code stands for. A summary is decoded many times, its codes do not change."""
     known = _READ.get((code, grid, levels))
     if known is None:
-        known = bytes(decode(code, grid, levels))
+        known = decode(code, grid, levels)
         _remember(code, grid, levels, known)
     return known
 
