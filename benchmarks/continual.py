@@ -4,7 +4,7 @@ Both store as many bytes.
 
 python -m benchmarks.continual --data digits --memory 1-per-class
 python -m benchmarks.continual --data path/to/fashion-mnist.npz --methods dm,kfs \
-    --max-seconds 45 --rates .01,.03 --epochs 1,3
+    --max-seconds 45 --rates .01,.03 --updates 100,400
 python -m benchmarks.continual --data cifar100 --published --tasks 10
 
 What is finished lies in --work. A call that was killed goes on from there, and rows may be measured
@@ -29,7 +29,7 @@ import torch
 import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, markdown, write_results
 from benchmarks.merging import kept_work, merge_argument
-from ddapps.continual.compare import Grid, RecallGrid, compare
+from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
 from ddcore.evaluation import as_protocol
 
@@ -42,6 +42,9 @@ PUBLISHED = {
 }
 """Settings of Zhao & Bilen 2023 (arXiv:2110.04181)."""
 
+MOST_UPDATES = 1600
+"""Where a search beyond ``--updates`` ends."""
+
 
 DECLARED = {
     "tasks": 5,
@@ -50,16 +53,16 @@ DECLARED = {
     "network": "convnet(width=16)",
     "protocol": "dc",
     "batch_size": 64,
-    "methods": "auto,dm",
-    "baselines": "random,herding,k_center,random-codec,herding-codec,k_center-codec,png,jpeg,gdumb,reservoir,class-balanced",
-    "max_seconds": 120.0,
+    "methods": "auto",
+    "tune_auto": True,
+    "baselines": "random,herding,random-codec,herding-codec,k_center-codec,jpeg,gdumb,reservoir,class-balanced",
+    "max_seconds": 60.0,
     "no_float32": True,
     "no_replay": True,
     "mixed": None,
     "rates": ".003,.01,.03",
-    "epochs": "2,8,32",
-    "recall_rates": ".003,.01,.03",
-    "recall_updates": "100,300,900",
+    "updates": "100,400",
+    "final_only": True,
 }
 """One comparison on any data and memory. Nothing in it was chosen by a result on test data."""
 
@@ -76,8 +79,6 @@ def main() -> None:
     parser.add_argument("--protocol", default="dc", help="of recall")
     parser.add_argument("--recall-epochs", type=int, help="instead of the protocol's; nothing is then tried")
     parser.add_argument("--batch-size", type=int, help="of recall, instead of the protocol's")
-    parser.add_argument("--recall-rates", default=".003,.01,.03", help="of recall, tried on a validation split")
-    parser.add_argument("--recall-updates", default="100,300,1000", help="of recall, tried on a validation split")
     parser.add_argument("--steps", type=int, help="of methods")
     parser.add_argument("--max-seconds", type=float, help="of the distillations of an experience")
     parser.add_argument("--no-float32", action="store_true")
@@ -85,8 +86,9 @@ def main() -> None:
     parser.add_argument("--mixed", type=float, help="share of real images in a further row of each method")
     parser.add_argument("--tune-auto", action="store_true", help="choose auto by the end of the stream, as baselines")
     parser.add_argument("--only", help="measure these methods and baselines alone, and write no result")
-    parser.add_argument("--rates", default=".003,.01,.03", help="of replay, tried on a validation split")
-    parser.add_argument("--epochs", default="1,5,20", help="of replay, tried on a validation split")
+    parser.add_argument("--rates", default=".003,.01,.03", help="of learning, tried on a validation split")
+    parser.add_argument("--updates", default="100,400", help="of a training, tried on a validation split")
+    parser.add_argument("--final-only", action="store_true", help="recall after the last experience alone")
     parser.add_argument(
         "--per-class", type=int, help="training examples of each class that the stream has, instead of all"
     )
@@ -121,7 +123,6 @@ def main() -> None:
         seeds=options.seeds,
         network=options.network,
         protocol=protocol,
-        recall_grid=RecallGrid(floats(options.recall_rates), ints(options.recall_updates)),
         tune_recall=options.recall_epochs is None,
         mixed=options.mixed,
         tune_auto=options.tune_auto,
@@ -129,7 +130,8 @@ def main() -> None:
         steps=options.steps,
         max_seconds=options.max_seconds,
         float32=not options.no_float32,
-        grid=Grid(floats(options.rates), ints(options.epochs)),
+        final_only=options.final_only,
+        grid=Grid(floats(options.rates), ints(options.updates), most_updates=MOST_UPDATES),
         split=options.split,
         directory=options.work / title,
         progress=print,
@@ -181,7 +183,9 @@ def first_of_each(target: dd.TargetData, count: int) -> dd.TargetData:
     return target.with_train(torch.cat(kept).sort().values, target.name)
 
 
-def interval(found: dict[str, float | None]) -> str:
+def interval(found: dict[str, float | None] | None) -> str:
+    if found is None:
+        return ""
     return f"{found['mean']:.2f}" + ("" if found["ci95"] is None else f" ± {found['ci95']:.2f}")
 
 

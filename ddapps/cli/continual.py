@@ -69,6 +69,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         help="recall by the protocol as it is (default: learning rate and updates are chosen on a validation split)",
     )
     parser.add_argument(
+        "--final-only",
+        action="store_true",
+        help="recall and score after the last experience alone, in a part of the time (default: after each)",
+    )
+    parser.add_argument(
         "--tune-auto",
         action="store_true",
         help="choose auto by the accuracy at the end of the stream on the validation split (default: on the first experience)",
@@ -127,6 +132,7 @@ def _run(options: argparse.Namespace) -> None:
         network=options.network,
         protocol=options.protocol,
         tune_recall=not options.untuned_recall,
+        final_only=options.final_only,
         tune_auto=options.tune_auto,
         mixed=options.mixed,
         replay=not options.no_replay,

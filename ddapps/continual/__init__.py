@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import DistilledBuffer, SummaryBuffer
-from ddapps.continual.compare import Grid, RecallGrid, compare
+from ddapps.continual.compare import Grid, compare
 from ddapps.continual.condensation import CondensedMemory
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Kept, Memory
@@ -55,7 +55,6 @@ __all__ = [
     "MemoryBudget",
     "MixedMemory",
     "PictureMemory",
-    "RecallGrid",
     "SampleCondensationBuffer",
     "SoftReplayPlugin",
     "SummaryBuffer",

@@ -48,47 +48,22 @@ LEAST_RATE, MOST_RATE = 1e-5, 1.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings of replay that are tried on a validation split.
+    """Settings of replay and of recall that are tried on a validation split.
 
-    The final accuracy on the first order of classes decides.
-
-    Attributes:
-        learning_rates, epochs: all pairs are tried, and where the best lies on the edge, those
-            beyond (`ddapps.grids`).
-        validation: share of the training split.
-        most_epochs: no more are tried.
-    """
-
-    learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
-    epochs: tuple[int, ...] = (1, 5, 20)
-    validation: float = 0.2
-    most_epochs: int = 100
-
-    def axes(self) -> dict[str, Axis]:
-        """Return what is searched."""
-        return {
-            "learning_rate": numbers(self.learning_rates, LEAST_RATE, MOST_RATE),
-            "epochs": numbers(self.epochs, 1, self.most_epochs),
-        }
-
-
-@dataclass(frozen=True)
-class RecallGrid:
-    """Settings of recall that are tried on a validation split: as many as those of replay.
-
-    The final accuracy on the first order of classes decides; it is recalled once, at the end.
+    The accuracy at the end of the first order of classes decides.
 
     Attributes:
-        learning_rates, updates: all pairs are tried, and those beyond, as in `Grid`. Updates
-            instead of epochs: memories of few and of many images are trained for as long.
+        learning_rates, updates: all pairs are tried, and where the best lies on the edge, those
+            beyond (`ddapps.grids`). Of replay these are the updates on each experience, of recall
+            those of a training. An update sees `ddapps.continual.rows.BATCH` examples.
         validation: share of the training split.
         most_updates: no more are tried.
     """
 
     learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
-    updates: tuple[int, ...] = (100, 300, 1000)
+    updates: tuple[int, ...] = (100, 400)
     validation: float = 0.2
-    most_updates: int = 3000
+    most_updates: int = 400
 
     def axes(self) -> dict[str, Axis]:
         """Return what is searched."""
@@ -99,7 +74,7 @@ class RecallGrid:
 
 
 TUNING = "tuning"
-REPLAY_GRID, RECALL_GRID = Grid(), RecallGrid()
+USUAL_GRID = Grid()
 
 
 def compare(
@@ -113,8 +88,8 @@ def compare(
     network: object = "convnet(width=32)",
     protocol: str | Protocol = "dc",
     grid: Grid | None = None,
-    recall_grid: RecallGrid | None = None,
     tune_recall: bool = True,
+    final_only: bool = False,
     tune_auto: bool = False,
     mixed: float | None = None,
     steps: int | None = None,
@@ -148,10 +123,12 @@ def compare(
         seeds: orders of classes; weights and draws go with them.
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
-        grid: what tuning tries for replay. A grid of a single pair is taken as it is.
-        recall_grid: what it tries for recall, in place of the protocol's learning rate and epochs.
-            What a memory's recipe says itself is not tried.
+        grid: what tuning tries: of replay, and of recall in place of the protocol's learning rate
+            and epochs. What a memory's recipe says itself is not tried. A grid of a single pair is
+            taken as it is.
         tune_recall: whether anything is tried for recall; else it trains by the protocol as it is.
+        final_only: whether networks are scored, and recalled, after the last experience alone. That
+            takes a part of the time; rows then have no average accuracy and no forgetting.
         tune_auto: whether ``auto`` is chosen by the accuracy at the end of the stream, on the
             validation split, as baselines are tuned; else on the first experience. A few classes
             are told apart by what is too coarse for all.
@@ -200,15 +177,16 @@ def compare(
                 strategy.memory.require_room(its, parts)
             except BudgetError as error:
                 raise BudgetError(f"{name}: {error}") from error
-    searched = {Replay: grid or REPLAY_GRID, Recall: (recall_grid or RECALL_GRID) if tune_recall else None}
+    grid = grid or USUAL_GRID
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
     with temporary as place:
         tally = Tally(progress, 0, "experiences")
-        work = _Work(target, tasks, range(seed, seed + seeds), split, split, Path(place), tally)
+        work = _Work(target, tasks, range(seed, seed + seeds), split, split, final_only, Path(place), tally)
+        searched = {Replay: grid.axes(), Recall: grid.axes() if tune_recall else {}}
         tally.expect(sum(work.expected(one, searched[type(one)]) for _, one, _ in planned))
         rows = []
         for name, strategy, its in planned:
-            rows.append(work.tuned_row(name, strategy, its, searched[type(strategy)]))
+            rows.append(work.tuned_row(name, strategy, its, searched[type(strategy)], grid.validation))
             if each_row is not None:
                 each_row(rows[-1])
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
@@ -264,24 +242,30 @@ class _Work:
     seeds: range
     split: str
     stage: str
+    final_only: bool
     directory: Path
     tally: Tally
 
-    def expected(self, strategy: Strategy, grid: Grid | RecallGrid | None) -> int:
+    def expected(self, strategy: Strategy, tried: Mapping[str, Axis]) -> int:
         """Return how many experiences a row takes, if no search leaves its grid."""
-        tried = sum(n for n in map(combinations, strategy.axes(grid.axes() if grid else {}, self.target.spec)) if n > 1)
-        return self.tasks * (len(self.seeds) + tried)
+        searches = map(combinations, strategy.axes(tried, self.target.spec))
+        return self.tasks * (len(self.seeds) + sum(n for n in searches if n > 1))
 
-    def tuned_row(self, name: str, strategy: Strategy, setting: Setting, grid: Grid | RecallGrid | None) -> Row:
+    def tuned_row(
+        self, name: str, strategy: Strategy, setting: Setting, tried: Mapping[str, Axis], validation: float
+    ) -> Row:
         """Return the row of the settings that are best on a validation split.
 
         It is a part of the training split, whatever is reported on. The first order decides.
         """
-        share = (grid or REPLAY_GRID).validation
-        held = replace(self.target, validation=None).with_validation(share, seed=self.seeds[0])
-        tuning = replace(self, target=held, split="validation", stage=TUNING)
+        held = replace(self.target, validation=None).with_validation(validation, seed=self.seeds[0])
+        tuning = replace(self, target=held, split="validation", stage=TUNING, final_only=True)
         at_edge: list[str] = []
-        for axes in strategy.axes({} if grid is None else grid.axes(), self.target.spec):
+        first, *later = strategy.axes(tried, self.target.spec)
+        for axes in later:
+            # Until they are searched themselves they have values of the grid.
+            strategy = strategy.tuned({axis: one.values[len(one.values) // 2] for axis, one in axes.items()})
+        for axes in (first, *later):
             if combinations(axes) == 1:
                 strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
                 continue
@@ -309,6 +293,7 @@ class _Work:
             "data": self.target.fingerprint(),
             "held_out": held_out.fingerprint(),
             "tasks": self.tasks,
+            "final_only": self.final_only,
             "strategy": describe(strategy),
             **{name: describe(getattr(setting, name)) for name in ("limit", "most", "network", "steps", "max_seconds")},
             "version": dd.__version__,
@@ -339,12 +324,14 @@ class _Work:
             learner, memory = strategy.strategy(setting, seed, memory_place)
             last = len(stream.train_stream) - 1
             for index, experience in enumerate(stream.train_stream):
-                if self.stage == TUNING and isinstance(strategy, Recall) and index < last:
-                    # The accuracy at the end decides, and recall begins anew each time.
-                    learner.buffer.post_adapt(learner, experience)
+                early = self.final_only and index < last
+                if early and isinstance(strategy, Recall):
+                    learner.buffer.post_adapt(learner, experience)  # recall begins anew each time
+                else:
+                    learner.train(experience)
+                if early:
                     self.tally.done(f"{name}, order {seed}, {index + 1} of {self.tasks}")
                     continue
-                learner.train(experience)
                 metrics = learner.eval(stream.test_stream[: index + 1])
                 accuracies.append(100 * float(metrics[ACCURACY]))
                 matrix.append(tuple(100 * float(metrics[OF_EXPERIENCE.format(seen)]) for seen in range(index + 1)))

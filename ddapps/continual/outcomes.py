@@ -17,8 +17,8 @@ class Outcome:
     """One strategy on one order of classes; accuracies in percent.
 
     Attributes:
-        accuracies: on all classes seen, after each experience.
-        by_experience: after each experience, on each of those seen.
+        accuracies: on all classes seen, after each experience, or after the last alone.
+        by_experience: after each of these, on each experience seen.
         memory_bytes: stored at the end.
         seconds: of the whole stream.
         chosen: how its method was chosen, if it was (`ddcore.MethodChoice.record`).
@@ -31,12 +31,15 @@ class Outcome:
     chosen: Mapping[str, Any] | None = None
 
     @property
-    def forgetting(self) -> float:
+    def forgetting(self) -> float | None:
         """How much the accuracy on an experience has fallen since it was learned.
 
-        The mean over all experiences but the last; 0 of a single one.
+        The mean over all experiences but the last; 0 of a single one; None if only the end was
+        looked at.
         """
         last = self.by_experience[-1]
+        if len(last) > len(self.accuracies):
+            return None
         return fmean([self.by_experience[i][i] - now for i, now in enumerate(last[:-1])] or [0.0])
 
 
@@ -67,9 +70,20 @@ class Row:
         return Measured(self.final)
 
     @property
-    def average(self) -> Measured:
-        """Mean of the accuracies after each experience, of each order."""
+    def average(self) -> Measured | None:
+        """Mean of the accuracies after each experience, of each order.
+
+        None if only the end was looked at.
+        """
+        if self.forgetting is None:
+            return None
         return Measured(tuple(fmean(outcome.accuracies) for outcome in self.outcomes))
+
+    @property
+    def forgetting(self) -> float | None:
+        """Mean of `Outcome.forgetting`."""
+        each = [outcome.forgetting for outcome in self.outcomes if outcome.forgetting is not None]
+        return fmean(each) if each else None
 
     @property
     def memory_bytes(self) -> int:
@@ -84,8 +98,8 @@ class Row:
             **self.measured.to_json(),
             "memory_bytes": self.memory_bytes,
             "final_accuracy": sample_statistics(self.final),
-            "average_incremental_accuracy": sample_statistics(self.average.values),
-            "forgetting": round(fmean(outcome.forgetting for outcome in self.outcomes), 3),
+            "average_incremental_accuracy": None if self.average is None else sample_statistics(self.average.values),
+            "forgetting": None if self.forgetting is None else round(self.forgetting, 3),
             "after_each_experience": [round(fmean(accuracies), 3) for accuracies in after],
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 1),
             "settings": dict(self.settings),
@@ -124,7 +138,7 @@ class Comparison:
             entry = row.to_json()
             final = row.measured
             lines.append(
-                f"{row.name:<30} {row.memory_bytes:>8} {final.mean:>8.2f} {shown(final.ci95):>6} {row.average.mean:>10.2f} "
-                f"{entry['forgetting']:>11.2f} {entry['seconds']:>8.1f}{edges(row.at_edge)}"
+                f"{row.name:<30} {row.memory_bytes:>8} {final.mean:>8.2f} {shown(final.ci95):>6} "
+                f"{shown(None if row.average is None else row.average.mean):>10} {shown(row.forgetting):>11} {entry['seconds']:>8.1f}{edges(row.at_edge)}"
             )
         return "\n".join(lines)

@@ -21,7 +21,8 @@ def plot(comparison: Comparison, path: str | Path) -> Path:
         bar = entry["final_accuracy"]["ci95"]
         label = f"{row.name}: {entry['final_accuracy']['mean']:.1f}" + ("" if bar is None else f" ± {bar:.1f}")
         dashed = "--" if "replay" in str(row.settings.get("type", "")).lower() else "-"
-        axes.plot(experiences, entry["after_each_experience"], dashed, marker="o", markersize=3, label=label)
+        after = entry["after_each_experience"]
+        axes.plot(experiences[-len(after) :], after, dashed, marker="o", markersize=3, label=label)
     axes.set_xlabel("experiences")
     axes.set_ylabel("accuracy on classes seen, %")
     axes.set_xticks(list(experiences))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from avalanche.training import Naive
-from avalanche.training.plugins import ReplayPlugin
+from avalanche.training.plugins import ReplayPlugin, SupervisedPlugin
 from avalanche.training.storage_policy import (
     ClassBalancedBuffer,
     ExemplarsBuffer,
@@ -36,19 +36,33 @@ BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
 """Avalanche's buffers of real images, by name."""
 
 
+BATCH = 64
+"""Examples of an update, in replay and in recall."""
+
+
 @dataclass(frozen=True)
 class ReplayTraining:
     """How a strategy with replay trains on an experience.
 
     Attributes:
         learning_rate: of SGD with momentum 0.9.
-        epochs: passes over the experience.
-        batch_size: examples of the experience in a batch, and as many of the memory.
+        updates: on each experience, half of whose `BATCH` examples are of the memory.
     """
 
     learning_rate: float = 0.01
-    epochs: int = 5
-    batch_size: int = 32
+    updates: int = 400
+
+
+class _EndsAfter(SupervisedPlugin):  # type: ignore[misc]
+    """Ends the training of an experience after a number of updates."""
+
+    def __init__(self, updates: int) -> None:
+        super().__init__()
+        self._updates = updates
+
+    def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        if strategy.clock.train_exp_iterations >= self._updates:
+            strategy.stop_training()
 
 
 class _Replay(ReplayPlugin):  # type: ignore[misc]
@@ -78,7 +92,7 @@ class Recall:
     Attributes:
         memory: how experiences are kept.
         protocol: of recall.
-        learning_rate, updates: in place of the protocol's.
+        learning_rate, updates: in place of the protocol's, and batches of `BATCH` with them.
     """
 
     memory: Kind
@@ -117,7 +131,7 @@ class Recall:
         if self.learning_rate is not None:
             training = replace(training, learning_rate=self.learning_rate)
         if self.updates is not None:
-            training = replace(training, updates={1: self.updates})
+            training = replace(training, updates={1: self.updates}, batch_size=BATCH)
         protocol = replace(self.protocol, training=training)
         recalling = CompressThenRecall(
             model=setting.model(seed), buffer=buffer, protocol=protocol, seed=seed, **setting.shared()
@@ -159,14 +173,16 @@ class Replay:
             buffer = self.memory.buffer(setting, seed, directory)
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)
-        plugins: list[Any] = [] if buffer is None else [self._plugin(buffer, seed)]
+        plugins: list[Any] = [_EndsAfter(self.training.updates)]
+        if buffer is not None:
+            plugins.append(self._plugin(buffer, seed))
         model = setting.model(seed)
         how = self.training
         strategy = Naive(
             model=model,
             optimizer=torch.optim.SGD(model.parameters(), lr=how.learning_rate, momentum=0.9),
-            train_mb_size=how.batch_size,
-            train_epochs=how.epochs,
+            train_mb_size=BATCH // 2,
+            train_epochs=how.updates,
             plugins=plugins,
             **setting.shared(),
         )

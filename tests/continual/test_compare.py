@@ -33,7 +33,7 @@ SMALL = {
     "network": "convnet(width=4)",
     "steps": 2,
     "protocol": Protocol("short", Training(epochs=3)),
-    "grid": Grid((0.01,), (1,)),
+    "grid": Grid((0.01,), (9,)),
     "tune_recall": False,
     "device": "cpu",
 }
@@ -135,7 +135,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: d
 def test_the_command_writes_the_documented_object(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[compare.__module__], "REPLAY_GRID", Grid((0.01,), (1,)))
+    monkeypatch.setattr(sys.modules[compare.__module__], "USUAL_GRID", Grid((0.01,), (9,)))
     words = [
         "continual",
         "run",

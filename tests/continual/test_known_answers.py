@@ -18,7 +18,7 @@ import ddcore as dd
 from ddapps.cli.main import main
 from ddapps.continual import CompositeMemoryBuffer, DistilledBuffer, DistilledMemory, SampleCondensationBuffer
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.compare import Grid, RecallGrid, compare
+from ddapps.continual.compare import Grid, compare
 from ddapps.continual.kinds import Distilled
 from ddapps.continual.outcomes import Outcome, Row
 from ddapps.continual.rows import Recall
@@ -34,7 +34,7 @@ NETWORK = "mlp(width=32)"
 SHORT = Protocol("short", Training(epochs=40))
 SETTINGS: dict[str, Any] = {
     "tasks": 2, "seeds": 3, "network": NETWORK, "protocol": SHORT, "memory": "5-per-class", "device": "cpu",
-    "float32": False, "grid": Grid((0.15,), (10,)), "tune_recall": False,
+    "float32": False, "grid": Grid((0.15,), (80,)), "tune_recall": False,
 }  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_a_row_of_recall_is_what_its_memory_teaches_a_fresh_network(target: dd.T
     assert 0 < min(by_hand) < 100
 
 
-@pytest.mark.parametrize(("grid", "best"), [(Grid((1e-4, 0.1), (5,)), {"learning_rate": 0.1})])
+@pytest.mark.parametrize(("grid", "best"), [(Grid((1e-4, 0.1), (40,)), {"learning_rate": 0.1})])
 def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
     target: dd.TargetData, grid: Grid, best: dict[str, Any]
 ) -> None:
@@ -108,7 +108,7 @@ def test_tuning_looks_at_the_validation_split_and_not_at_the_test_split(
 @pytest.mark.parametrize("baseline", ["random", "jpeg", "gdumb"])
 def test_recall_is_tuned_by_as_many_settings_on_the_validation_split(target: dd.TargetData, baseline: str) -> None:
     """All test labels are wrong: by them, what has learned least is best."""
-    settings = {**SETTINGS, "seeds": 1, "tune_recall": True, "recall_grid": RecallGrid((1e-4, 0.1), (40,))}
+    settings = {**SETTINGS, "seeds": 1, "tune_recall": True, "grid": Grid((1e-4, 0.1), (40,))}
     if baseline == "jpeg":
         settings["memory"] = "400B-per-class"
     heard: list[str] = []
@@ -156,16 +156,16 @@ def test_rows_of_mixtures_and_of_files_keep_within_the_bytes(target: dd.TargetDa
 def test_a_grid_goes_on_where_its_best_lies_on_the_edge(target: dd.TargetData) -> None:
     """One experience at a low learning rate.
 
-    More epochs are better, as long as there are errors.
+    More updates are better, as long as there are errors.
     """
     found = {}
-    for most in (8, 100):
-        settings = {**SETTINGS, "tasks": 1, "seeds": 1, "grid": Grid((0.002,), (4, 8), most_epochs=most)}
+    for most in (120, 1600):
+        settings = {**SETTINGS, "tasks": 1, "seeds": 1, "grid": Grid((0.002,), (60, 120), most_updates=most)}
         (found[most],) = compare(target, [], **settings, baselines=["naive"]).rows
-    assert found[8].settings["training"]["epochs"] == 8
-    assert found[8].at_edge == ("epochs",) and found[8].to_json()["at_edge"] == ["epochs"]
-    assert found[100].settings["training"]["epochs"] > 8
-    assert found[100].at_edge == () and found[100].final > found[8].final
+    assert found[120].settings["training"]["updates"] == 120
+    assert found[120].at_edge == ("updates",) and found[120].to_json()["at_edge"] == ["updates"]
+    assert found[1600].settings["training"]["updates"] > 120
+    assert found[1600].at_edge == () and found[1600].final > found[120].final
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_row_is_summed_up_as_by_hand() -> None:
 
 
 def test_the_command_stops_distillations_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[compare.__module__], "REPLAY_GRID", Grid((0.01,), (1,)))
+    monkeypatch.setattr(sys.modules[compare.__module__], "USUAL_GRID", Grid((0.01,), (8,)))
     words = ["continual", "run", "digits", "--tasks", "2", "--memory", "200B-per-class", "--seeds", "1", "--quiet"]
     words += ["--method", "dm", "--baselines", "composite-memory", "--network", "mlp(width=4)", "--protocol", "quick"]
     words += ["--untuned-recall", "--no-float32"]

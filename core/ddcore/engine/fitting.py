@@ -13,6 +13,10 @@ from ddcore.parts import Method, NoNetworks, TargetData
 PROBES = 8
 FULL = 0.95
 """A size that takes this share of the bytes is taken without another look."""
+START = 0.8
+"""Share of the bytes that examples take at the start of a matching. What it adds to them, about a
+quarter in a hundred steps of `dm` on Fashion-MNIST, costs bytes too; and where it finds no room it
+is smoothed away, with the examples."""
 
 
 def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) -> Method:
@@ -20,7 +24,8 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
 
     What is not compressed has a size that is known beforehand: that is ``Budget.fit``. Of a
     `Compressed` factorization the examples at the start are written with several numbers of them.
-    The method keeps ``nbytes`` as its limit, so that what is learned stays below it.
+    The method keeps ``nbytes`` as its limit, so that what is learned stays below it. Where examples
+    are learned they take `START` of it at first.
 
     Args:
         method: with a factorization of any size.
@@ -46,18 +51,19 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
 
     fits, held, taken = 0, 0, 0
     above, guess = most + 1, 1
+    aim = nbytes if method.matching is None else START * nbytes
     for _ in range(PROBES):
         taken = size(guess)
-        if taken <= nbytes:
+        if taken <= aim or (guess == 1 and taken <= nbytes):
             fits, held = guess, taken
         else:
             above = guess
         if fits == 0 and guess == 1:
             break
-        if above - fits <= 1 or held >= FULL * nbytes:
+        if above - fits <= 1 or held >= FULL * aim:
             break
         # Sizes grow nearly in proportion to the number of examples.
-        guess = min(max(int(guess * nbytes / taken), fits + 1), above - 1)
+        guess = min(max(int(guess * aim / taken), fits + 1), above - 1)
     if fits == 0:
         raise BudgetError(
             f"{nbytes} bytes do not hold one compressed item per class, which takes {taken}: give more bytes, "
