@@ -1,6 +1,8 @@
 """Accuracy against bytes: distilled images once, federated averaging until it is as accurate.
 
 python -m benchmarks.federated_bytes --data path/to/mnist.npz
+python -m benchmarks.federated_bytes --data path/to/mnist.npz --method auto --bytes 16kB \
+    --baselines random,herding,random-smaller,herding-smaller,fedavg,fedavg-8bit
 python -m benchmarks.federated_bytes --data digits --images 0 --alphas 0.5 --partitions 1 \
     --baselines fedavg
 
@@ -23,6 +25,7 @@ from ddapps.federated.baselines import Grid
 from ddapps.federated.compare import compare
 from ddapps.federated.outcomes import Comparison
 from ddapps.federated.plot import plot
+from ddapps.federated.settings import equal_share
 from ddcore.parts import stratified_split
 
 
@@ -35,6 +38,7 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--method", default="dm")
     parser.add_argument("--ipc", type=int, default=4)
+    parser.add_argument("--bytes", help="that all clients store together, in place of --ipc: 16kB")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--levels", type=int, default=4)
     parser.add_argument("--network", default="convnet(width=16)")
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--local-epochs", default="5", help="tried for weights")
     parser.add_argument("--rates", default=".03,.1", help="tried for weights")
     parser.add_argument("--mus", default=".01,.1", help="tried for FedProx")
+    parser.add_argument("--tuning-rounds", type=int, default=20, help="of weights, in each trial")
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
     parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
@@ -59,8 +64,9 @@ def main() -> None:
     settings = Settings(
         method=options.method,
         ipc=options.ipc,
-        steps=options.steps,
-        levels=options.levels,
+        bytes=equal_share(options.bytes, options.clients) if options.bytes else "",
+        steps=0 if options.method == "auto" else options.steps,
+        levels=256 if options.method == "auto" else options.levels,
         network=options.network,
         protocol=options.protocol,
         epochs=options.epochs,
@@ -72,9 +78,11 @@ def main() -> None:
         local_epochs=tuple(map(int, options.local_epochs.split(","))),
         learning_rates=tuple(map(float, options.rates.split(","))),
         proximal_mus=tuple(map(float, options.mus.split(","))),
+        rounds=options.tuning_rounds,
     )
     for alpha in map(float, options.alphas.split(",")):
-        title = f"federated_{name}_{alpha:g}".replace("-", "_").replace(".", "_")
+        what = "_auto" if options.method == "auto" else ""
+        title = f"federated_{name}{what}_{alpha:g}".replace("-", "_").replace(".", "_")
         commits = kept_work(options.work / title, options.earlier)
         found = compare(
             target,
