@@ -261,11 +261,10 @@ class _Work:
         held = replace(self.target, validation=None).with_validation(validation, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage=TUNING, final_only=True)
         at_edge: list[str] = []
-        first, *later = strategy.axes(tried, self.target.spec)
-        for axes in later:
-            # Until they are searched themselves they have values of the grid.
-            strategy = strategy.tuned({axis: one.values[len(one.values) // 2] for axis, one in axes.items()})
-        for axes in (first, *later):
+        searches = strategy.axes(tried, self.target.spec)
+        # The training is searched last. Before that it has values of the grid.
+        strategy = strategy.tuned({axis: one.values[len(one.values) // 2] for axis, one in searches[-1].items()})
+        for axes in searches:
             if combinations(axes) == 1:
                 strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
                 continue

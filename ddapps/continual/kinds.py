@@ -11,7 +11,7 @@ from typing import Any
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.buffer import SummaryBuffer
-from ddapps.continual.chosen import AUTO, CODEC, candidates, is_choice, named
+from ddapps.continual.chosen import AUTO, CODEC, candidates, is_choice
 from ddapps.continual.distilled import DistilledMemory
 from ddapps.continual.memory import Memory
 from ddapps.continual.mixed import MixedMemory
@@ -21,6 +21,7 @@ from ddapps.continual.real import GreedyMemory
 from ddapps.continual.setting import Setting
 from ddapps.grids import Axis, choices
 from ddapps.sizing import Compression
+from ddcore.errors import BudgetError
 from ddcore.settings import require
 
 QUALITIES = (10, 25, 50, 75, 90)
@@ -58,9 +59,12 @@ class Kind(ABC):
         """Return the empty memory, for Avalanche."""
         return SummaryBuffer(self.memory(setting, seed, directory), **setting.data())
 
-    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
-        """Return settings of its own that are chosen on a validation split, for such data."""
-        return {}
+    def axes(self, spec: dd.Spec) -> list[dict[str, Axis]]:
+        """Return settings of its own that are chosen on a validation split, for such data.
+
+        There is one search after the other.
+        """
+        return []
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
         """Raise `BudgetError` where it is known beforehand that an experience does not fit."""
@@ -73,10 +77,11 @@ class Distilled(Kind):
     Attributes:
         method: as in `DistilledMemory`.
         storage: of its numbers.
-        codec: of a method through the codec (``random-codec``): the candidate that says how its
-            examples are stored. It is chosen on the validation split, by the accuracy at the end of
-            the stream; None: the memory chooses it, on the first experience.
-        tuned: whether ``auto`` is chosen so, too, among all of the portfolio.
+        codec: of a method through the codec (``random-codec``): how its examples are stored
+            (`Candidate.storage`). It is chosen on the validation split, by the accuracy at the end
+            of the stream; None: the memory chooses it, on the first experience.
+        tuned: whether ``auto`` is chosen so, too: how random images are stored, then the method.
+        rule: the method that ``auto`` means when it is tuned.
         real: share of the memory that holds random real images instead. Beside a method that is
             chosen, their storage is chosen too.
     """
@@ -86,6 +91,7 @@ class Distilled(Kind):
     real: float = 0.0
     codec: str | None = None
     tuned: bool = False
+    rule: str = "random"
 
     def __post_init__(self) -> None:
         require(0 <= self.real < 1, f"real is a share of the memory, in [0, 1), not {self.real}")
@@ -97,7 +103,7 @@ class Distilled(Kind):
 
     @property
     def memory_name(self) -> str:
-        return f"{self.name} {self.storage}" + (f" {self.codec}" if self.codec else "")
+        return f"{self.name} {self.storage}" + (f" {self.rule} {self.codec}" if self.codec else "")
 
     @property
     def recipe(self) -> dd.Recipe | None:
@@ -112,13 +118,24 @@ class Distilled(Kind):
         if self.real:
             selection = f"random{CODEC}" if is_choice(self.method) else "random"
             return MixedMemory(self.method, setting.limit, real=self.real, selection=selection, **given)
-        method = self.method if self.codec is None else named(str(self.method), self.codec, setting.spec)
+        method = self.method if self.codec is None else self._chosen(setting.spec)
         return DistilledMemory(method, setting.limit, **given)
 
-    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
+    def _chosen(self, spec: dd.Spec) -> dd.Method:
+        for candidate in candidates(str(self.method), spec).values():
+            if candidate.storage == self.codec and (self.method != AUTO or candidate.rule == self.rule):
+                method: dd.Method = candidate.build()
+                return method
+        raise BudgetError(f"no candidate of {self.method} stores {self.rule} as {self.codec}")
+
+    def axes(self, spec: dd.Spec) -> list[dict[str, Axis]]:
         if not is_choice(self.method) or (self.method == AUTO and not self.tuned):
-            return {}
-        return {"codec": choices(tuple(candidates(str(self.method), spec)))}
+            return []
+        known = candidates(str(self.method), spec).values()
+        searches = [{"codec": choices([candidate.storage for candidate in known])}]
+        if self.method == AUTO:
+            searches.append({"rule": choices([candidate.rule for candidate in known])})
+        return searches
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
         if is_choice(self.method):
@@ -162,8 +179,8 @@ class Pictures(Kind):
     def memory(self, setting: Setting, seed: int, directory: Path | None) -> Memory:
         return PictureMemory(setting.limit, format=self.format, quality=self.quality, seed=seed)
 
-    def axes(self, spec: dd.Spec) -> dict[str, Axis]:
-        return {"quality": Axis(QUALITIES, lambda end, neighbour: None)} if self.format == "jpeg" else {}
+    def axes(self, spec: dd.Spec) -> list[dict[str, Axis]]:
+        return [{"quality": Axis(QUALITIES, lambda end, neighbour: None)}] if self.format == "jpeg" else []
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:
         least = replace(self, quality=min(QUALITIES)) if self.format == "jpeg" else self

@@ -116,7 +116,7 @@ class Recall:
             kept = {}
         elif recipe is not None and recipe.learning_rate is not None:
             kept.pop("learning_rate", None)
-        return [self.memory.axes(spec), kept]
+        return [*self.memory.axes(spec), kept]
 
     def tuned(self, values: Mapping[str, Any]) -> Recall:
         """Return the same with other values of what was searched."""

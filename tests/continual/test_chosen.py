@@ -143,7 +143,7 @@ def test_a_row_records_the_choice_of_each_order(digits: dd.TargetData, asked: li
     assert [len(entry.get("chosen", [])) for entry in entries] == [2, 2, 0]
     assert entries[0]["chosen"][0]["runner_up"] == "random"
     # What a rule stores its examples in is chosen by the accuracy at the end.
-    assert entries[2]["settings"]["memory"]["codec"] in ("random (8 px)", "random (4 px)")
+    assert entries[2]["settings"]["memory"]["codec"] in ("8 px", "4 px")
     # Replay finds the memory of recall, and with it the choice.
     assert len(asked) == 2 and {call["nbytes"] for call in asked} == {2 * 2 * 65}
     for call in asked:
@@ -154,7 +154,8 @@ def test_auto_can_be_tuned_as_baselines_are(digits: dd.TargetData, asked: list[d
     target = digits.of_classes([0, 1, 2, 3])
     found = compare(target, ["auto"], **SMALL, memory="2-per-class", baselines=["herding"], tune_auto=True)
     auto, herding = found.rows
-    assert auto.settings["memory"]["codec"] == "herding" and asked == []
+    memory = auto.settings["memory"]
+    assert (memory["codec"], memory["rule"]) == ("as stored", "herding") and asked == []
     assert (auto.name, auto.final) == ("auto", herding.final)
 
 
@@ -172,9 +173,8 @@ def test_ways_to_store_are_tuned_and_those_without_room_are_passed_over(
 
     candidates = {name: Candidate(name, "random", words, partial(build, words)) for name, words in made.items()}
     monkeypatch.setattr("ddapps.continual.kinds.candidates", lambda word, spec: candidates)
-    monkeypatch.setattr("ddapps.continual.kinds.named", lambda word, name, spec: candidates[name].build())
     target = digits.of_classes([0, 1, 2, 3])
     settings = {**SMALL, "seeds": 1, "protocol": Protocol("some", Training(epochs=60))}
     found = compare(target, [], **settings, memory="1-per-class", baselines=["random-codec"])
-    assert found.rows[0].settings["memory"]["codec"] == "random (good)"
+    assert found.rows[0].settings["memory"]["codec"] == "good"
     assert found.rows[0].at_edge == ()

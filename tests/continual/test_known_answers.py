@@ -125,9 +125,9 @@ def test_recall_is_tuned_by_as_many_settings_on_the_validation_split(target: dd.
 def test_a_recipes_own_steps_are_not_searched(target: dd.TargetData) -> None:
     tried = {"learning_rate": Axis((0.1, 0.2), max), "updates": Axis((1, 2), max)}
     how = Protocol("short", Training(epochs=2))
-    assert Recall(Distilled("dm"), how).axes(tried, target.spec) == [{}, tried]
-    assert Recall(Distilled("mtt"), how).axes(tried, target.spec) == [{}, {"updates": tried["updates"]}]
-    assert Recall(Distilled("dd"), how).axes(tried, target.spec) == [{}, {}]
+    assert Recall(Distilled("dm"), how).axes(tried, target.spec) == [tried]
+    assert Recall(Distilled("mtt"), how).axes(tried, target.spec) == [{"updates": tried["updates"]}]
+    assert Recall(Distilled("dd"), how).axes(tried, target.spec) == [{}]
 
 
 def test_rows_of_mixtures_and_of_files_keep_within_the_bytes(target: dd.TargetData, tmp_path: Path) -> None:
