@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ddcore as dd
 from ddapps.cli.arguments import say
-from ddcore.choosing import MethodChoice, through
+from ddcore.choosing import SOFT, MethodChoice, through
 from ddcore.errors import OutputExistsError, SettingsError
 from ddcore.factorization import Compressed
 from ddcore.images import ImageSpec, LowResolution
@@ -82,7 +82,7 @@ def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) ->
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
     if record.get("data_sha256") != target.fingerprint():
         raise OutputExistsError(f"{out} holds a summary of other data: choose another --out, or pass --overwrite")
-    entry = dd.portfolio(target.spec).get(str(chosen.get("chosen")))
+    entry = dd.portfolio(target.spec).get(str(chosen.get("chosen")).removesuffix(SOFT))
     return entry is not None and record.get("steps") == entry.build().with_steps(options.steps).steps
 
 

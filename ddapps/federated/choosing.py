@@ -61,6 +61,7 @@ def named(settings: Settings, data: ServerData, progress: Callable[[str], None] 
         max_seconds=CHOICE_SECONDS,
         network=settings.network,
         joint=False,
+        sample=True,
         device=settings.device,
         progress=progress,
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 import ddcore as dd
 from ddcore.choosing import Candidate, codecs, contest
@@ -20,6 +21,7 @@ NETWORK = "convnet(width=4)"
 @pytest.fixture(autouse=True)
 def short_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contest, "RUNGS", ((20, 0.5, 1), (40, 1.0, 3)))
+    monkeypatch.setattr(contest, "TEACHING_UPDATES", 20)
 
 
 def candidate(rule: str, storage: str = "8 px, 4 levels", levels: int = 4, size: int = 8) -> Candidate:
@@ -100,7 +102,7 @@ def test_time_that_runs_out_leaves_the_best_so_far(few_digits: dd.TargetData, mo
     assert found.stopped_early and found.name != "noise"
 
 
-@pytest.mark.parametrize("stop", range(1, 12))
+@pytest.mark.parametrize("stop", range(1, 14))
 def test_whenever_time_runs_out_the_best_of_those_compared_last_is_taken(
     few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
@@ -110,7 +112,7 @@ def test_whenever_time_runs_out_the_best_of_those_compared_last_is_taken(
 
     def score(self: contest.Contest, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
         done.append(candidate.name)
-        return (worth[candidate.name],) * runs
+        return (worth[candidate.name.removesuffix(", soft labels")],) * runs
 
     monkeypatch.setattr(contest.Contest, "_score", score)
     monkeypatch.setattr(contest.Contest, "seconds", property(lambda self: float(len(done))))
@@ -124,7 +126,57 @@ def test_whenever_time_runs_out_the_best_of_those_compared_last_is_taken(
     assert found.name == ("random (a)" if stop == 1 else "random (b)")
     assert found.name in found.rungs[-1].scores and all(rung.scores for rung in found.rungs)
     assert found.record()["score"] == worth[found.name]
-    assert found.stopped_early == (stop < 11)
+    assert found.stopped_early == (stop < 13)
+
+
+@pytest.mark.parametrize(("worth", "joint"), [(61.0, True), (60.0, True), (61.0, False)])
+def test_labels_of_a_teacher_are_taken_where_they_are_better(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, worth: float, joint: bool
+) -> None:
+    """Two storages of random selection are left; the second is better under a teacher's labels."""
+    known = {"random (a)": 60.0, "random (b)": 50.0, "random (a), soft labels": 59.0, "random (b), soft labels": worth}
+
+    def score(self: contest.Contest, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
+        return (known[candidate.name],) * runs
+
+    monkeypatch.setattr(contest.Contest, "_score", score)
+    found = dd.choose_method(
+        few_digits,
+        nbytes=300,
+        network=NETWORK,
+        joint=joint,
+        candidates=[candidate("random", "a", levels=16), candidate("random", "b", levels=2)],
+    )
+    taken = joint and worth > 60
+    assert found.name == ("random (b), soft labels" if taken else "random (a)")
+    assert found.record()["score"] == (worth if taken else 60)
+    assert len(found.rungs[-1].scores) == (4 if joint else 2)
+    summary = found.distill(few_digits, progress=False)
+    assert 0.7 * 300 < summary.stored_bytes <= 300
+    targets = summary.tensors()[1]
+    assert (targets.dtype.is_floating_point and targets.shape[1] == 10) == taken
+    if taken:
+        assert torch.allclose(targets.sum(dim=1), torch.ones(len(targets)))
+        assert found.method.factorization.nbytes == 300 - found.method.labels.max_bytes(len(targets), few_digits.spec)
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_of_a_sample_no_candidate_stores_everything(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, sample: bool
+) -> None:
+    """Where all examples fit, those that take more bytes each look better than they are."""
+    held: list[int] = []
+
+    def distill(target: dd.TargetData, method: dd.Method, **how: object) -> dd.DataSummary:
+        made = dd.distill(target, method, **how)  # type: ignore[arg-type]
+        held.append(sum(made.counts.values()))
+        return made
+
+    monkeypatch.setattr(contest, "distill", distill)
+    storages = [candidate("random"), candidate("random", "8 px, 2 levels", levels=2)]
+    dd.choose_method(few_digits, nbytes=6000, network=NETWORK, joint=False, sample=sample, candidates=storages)
+    left = len(few_digits.with_validation(0.2).train)
+    assert 0.2 * left < max(held) <= 0.5 * left if sample else max(held) == left
 
 
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:

@@ -2,7 +2,7 @@
 
 from ddcore.choosing.choose import MethodChoice, choose_method
 from ddcore.choosing.contest import Rung
-from ddcore.choosing.portfolio import Candidate, codecs, portfolio, through
+from ddcore.choosing.portfolio import SOFT, Candidate, codecs, portfolio, through
 from ddcore.engine.fitting import fitted
 
-__all__ = ["Candidate", "MethodChoice", "Rung", "choose_method", "codecs", "fitted", "portfolio", "through"]
+__all__ = ["SOFT", "Candidate", "MethodChoice", "Rung", "choose_method", "codecs", "fitted", "portfolio", "through"]

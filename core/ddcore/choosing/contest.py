@@ -7,12 +7,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
 
 import torch
 
 from ddcore.choosing.portfolio import Candidate
 from ddcore.engine.distill import distill
 from ddcore.engine.fitting import fitted
+from ddcore.engine.teacher import TEACHING, train_teacher
 from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.ground.tally import Tally, sayer
@@ -22,6 +24,7 @@ from ddcore.training import Protocol
 RUNGS = ((100, 0.15, 1), (200, 0.3, 1), (400, 1.0, 3))
 """Per rung: updates of a training, share of a matching's steps, and networks."""
 BATCH = 64
+TEACHING_UPDATES = 1500
 REFUSALS = (BudgetError, SettingsError, UnsupportedError, DivergenceError)
 
 
@@ -106,6 +109,25 @@ class Contest:
             if self.late:
                 break
         return standing
+
+    def labelled(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Score candidates once more, under the labels of a teacher. Return them, the best first.
+
+        The teacher is trained on the training split that is left, with `TEACHING_UPDATES`. The last
+        rung gets their scores: its other ones are of as many updates and networks.
+        """
+        started = time.monotonic()
+        training = replace(TEACHING, updates={1: TEACHING_UPDATES}, batch_size=BATCH)
+        with TemporaryDirectory() as place:
+            teacher = train_teacher(
+                self._target, place, network=self._network, training=training, seed=self._seed, device=self._device
+            )
+        named = [candidate.labelled(teacher) for candidate in candidates]
+        found = self._rung(named, *RUNGS[-1])
+        last = self.rungs[-1]
+        seconds = last.seconds + time.monotonic() - started
+        self.rungs[-1] = replace(last, scores={**last.scores, **found.scores}, seconds=seconds)
+        return sorted((c for c in named if c.name in found.scores), key=lambda c: -found.mean(c.name))
 
     def sized(self, candidate: Candidate, target: TargetData) -> Method:
         """Return the candidate's method on the network, with as many examples as the bytes hold."""

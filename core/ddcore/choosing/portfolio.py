@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from ddcore.coresets import as_rule
 from ddcore.errors import UnsupportedError
 from ddcore.factorization import Compressed
+from ddcore.labels import TeacherLabelling
 from ddcore.methods import build_method, compose
-from ddcore.parts import RULES, Method, Spec, modality_named
+from ddcore.parts import RULES, Labelling, Method, Spec, modality_named
 from ddcore.settings import override
+from ddcore.training import Teacher
 
 AS_STORED = "as stored"
 SELECTIONS = ("random", "herding", "k_means")
@@ -21,6 +23,9 @@ MATCHINGS = ("dm",)
 JOINT = ("linba",)
 """Methods whose examples are learned for the task of all classes together."""
 LEVELS = (2, 4, 16)
+SOFT = ", soft labels"
+"""How a candidate's name ends whose examples a teacher labels."""
+LABEL_STORAGE, TEMPERATURE = "2bit", 2.0
 STEPS = 100
 REAL_BATCH = 64
 LEARNING_RATE = 0.005
@@ -35,17 +40,29 @@ class Candidate:
         rule: the method's name alone.
         storage: how examples are stored, in words.
         build: returns the method, of any size.
+        labels: that its examples get in the end; None: class ids.
     """
 
     name: str
     rule: str
     storage: str
     build: Callable[[], Method]
+    labels: Labelling | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether it is random selection."""
-        return self.rule == "random"
+        """Whether it is random selection, with class ids as labels."""
+        return self.rule == "random" and self.labels is None
+
+    def labelled(self, teacher: Teacher) -> Candidate:
+        """Return the same under a teacher's labels, in `LABEL_STORAGE`."""
+        labels = TeacherLabelling("soft", (teacher,), temperature=TEMPERATURE, storage=LABEL_STORAGE)
+        return replace(
+            self,
+            name=self.name + SOFT,
+            build=lambda: replace(self.build(), labels=labels),
+            labels=labels,
+        )
 
     @property
     def joint(self) -> bool:

@@ -24,8 +24,8 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
 
     What is not compressed has a size that is known beforehand: that is ``Budget.fit``. Of a
     `Compressed` factorization the examples at the start are written with several numbers of them.
-    The method keeps ``nbytes`` as its limit, so that what is learned stays below it. Where examples
-    are learned they take `START` of it at first.
+    The method keeps ``nbytes``, less those of its labels, as its limit, so that what is learned
+    stays below it. Where examples are learned they take `START` of it at first.
 
     Args:
         method: with a factorization of any size.
@@ -45,9 +45,13 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
     def sized(ipc: int) -> Compressed:
         return replace(kind, nbytes=None).sized(ipc if ipc <= fewest else f"clip:{ipc}")
 
+    def labels(ipc: int) -> int:
+        count = sum(sized(ipc).counts_for(counts).values())
+        return 0 if method.labels is None else method.labels.max_bytes(count, target.spec)
+
     def size(ipc: int) -> int:
         start = replace(method, factorization=sized(ipc), matching=None, networks=NoNetworks(), steps=0, labels=None)
-        return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes
+        return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes + labels(ipc)
 
     fits, held, taken = 0, 0, 0
     above, guess = most + 1, 1
@@ -69,4 +73,4 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
             f"{nbytes} bytes do not hold one compressed item per class, which takes {taken}: give more bytes, "
             "fewer levels or a smaller size"
         )
-    return replace(method, factorization=replace(sized(fits), nbytes=nbytes))
+    return replace(method, factorization=replace(sized(fits), nbytes=nbytes - labels(fits)))
