@@ -210,15 +210,14 @@ def choose_method(
 
 
 def _unfilled(candidates: Sequence[Candidate], target: TargetData, nbytes: int, seed: int) -> int:
-    """Return the bytes, halved until no random selection stores more than half of a class."""
-    room = min(target.counts().values()) // 2
+    """Return the bytes, halved until no random selection stores more than half of the data."""
     for candidate in candidates:
         while candidate.plain and nbytes > 1:
             try:
                 kept = fitted(candidate.build(), target, nbytes, seed=seed).factorization
             except BudgetError:
                 break  # it does not serve
-            if max(kept.counts_for(target.counts()).values()) <= room:
+            if 2 * sum(kept.counts_for(target.counts()).values()) <= len(target.train):
                 break
             nbytes //= 2
     return nbytes
