@@ -132,7 +132,7 @@ class Contest:
     def sized(self, candidate: Candidate, target: TargetData) -> Method:
         """Return the candidate's method on the network, with as many examples as the bytes hold."""
         method = fitted(candidate.build(), target, self._nbytes, seed=self._seed)
-        return method if self._network is None else method.on_networks(self._network)
+        return (method if self._network is None else method.on_networks(self._network)).suited_to(target.spec)
 
     def beats(self, one: Candidate, other: Candidate) -> bool:
         """Whether one is above another by more than the standard error of the difference.
