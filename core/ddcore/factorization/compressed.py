@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from ddcore.errors import BudgetError, SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.coded import code_of, decoded
-from ddcore.factorization.rate import STEPS_AT_ONCE, lower_rate, rate_of
+from ddcore.factorization.rate import rate_of, smoothed
 from ddcore.factorization.span import UNIT, Span
 from ddcore.parts import FACTORIZATIONS, Batch, Context, Examples, Factorization, Run, Spec
 from ddcore.settings import override, require
@@ -24,12 +24,14 @@ EXPECTED_SHARE = 0.4
 
 Real digits and photographs at 4 to 16 levels take .2 to .7 of it. A cap of bytes holds in any case.
 """
-FULLEST = 0.999
-"""How much of its bytes a code that has to be made smaller aims at."""
+LEAST_PASSES, MOST_PASSES = 1 / 16, 64.0
+"""Of the filter that makes a code smaller."""
+BISECTIONS = 5
+PASSES_AFTER_STEP = (0.1,) * 8
+"""Of the filter, at most, after an update that needs more bytes than are allowed."""
 MAX_ROUNDS = 200
-ROUNDS_WHEN_WRITTEN = 50
 FADING = 0.95
-"""By what numbers are multiplied where smoothing alone saves no more bytes."""
+"""By what numbers are multiplied where no filter saves enough."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Compressed(Factorization):
     arithmetic coding (`ddcore.ground.entropy_coder`), so that bytes are known exactly when they
     are written.
 
-    With ``nbytes`` no more than these are ever stored. Where an update would need more, the
-    proximal step of a rate term follows it: gradient steps on
-    :math:`R = \sum_i \log_2(1 + |q_i - (q_{left} + q_{up})/2|)`, an estimate of the code's length,
-    until it fits.
+    With ``nbytes`` no more than these are ever stored. Where an update would need more, a low-pass
+    filter follows it. Until something is written the code's length is estimated as
+    :math:`R = \sum_i \log_2(1 + |q_i - (q_{left} + q_{up})/2|)`. What is written is filtered as
+    little as will do.
 
     Attributes:
         of: any factorization that stores floats. Its resolution is its own: `LowResolution`,
@@ -181,7 +183,11 @@ class CompressedExamples(Examples):
     def after_step(self, step: int) -> None:
         self._of.after_step(step)
         if self._settings.nbytes is not None:
-            self._lower(self.get_buffer("allowed"))
+            allowed = float(self.get_buffer("allowed"))
+            for passes in PASSES_AFTER_STEP:
+                if self._rate() <= allowed:
+                    break
+                self._smooth(self._values(), passes)
 
     def stored(self, storage: str | None = None) -> dict[str, Tensor]:
         if storage not in (None, "float32"):
@@ -193,24 +199,49 @@ class CompressedExamples(Examples):
         return written.fit()
 
     def fit(self) -> dict[str, Tensor]:
-        """Lower the rate until the codes take no more than the bytes that are allowed. Return them.
+        """Filter until the codes take no more than the bytes that are allowed. Return them.
 
         Raises:
             BudgetError: also examples of one colour take more.
         """
+        codes = self._codes()
+        if _bytes(codes) > self._most:
+            codes = self._filtered_least()
         for _ in range(MAX_ROUNDS):
-            codes, rate = self._codes(), self._rate()
-            size = _bytes(codes)
-            self.get_buffer("allowed").fill_(rate * self._most / size)
-            if size <= self._most:
+            self.get_buffer("allowed").fill_(self._rate() * self._most / _bytes(codes))
+            if _bytes(codes) <= self._most:
                 return codes
-            lowered = self._lower(rate * min(0.995, FULLEST * self._most / size), rounds=ROUNDS_WHEN_WRITTEN)
-            if not lowered and self._rate() > 0.99 * rate:
-                self._fade()
+            self._fade()
+            codes = self._codes()
         raise BudgetError(
             f"{self._most} bytes do not hold {sum(self.counts.values())} examples, however few details they have: "
             "store fewer, or give more bytes"
         )
+
+    def _filtered_least(self) -> dict[str, Tensor]:
+        """Return the codes after the fewest passes with which they fit, or after `MOST_PASSES`."""
+        before = {place: self._quantised(place, p).detach() for place, p in self._coded().items()}
+
+        def codes(passes: float) -> dict[str, Tensor]:
+            self._smooth(before, passes)
+            return self._codes()
+
+        fewest, most = 0.0, LEAST_PASSES
+        while _bytes(codes(most)) > self._most and most < MOST_PASSES:
+            fewest, most = most, 2 * most
+        for _ in range(BISECTIONS):
+            middle = (fewest + most) / 2
+            fewest, most = (fewest, middle) if _bytes(codes(middle)) <= self._most else (middle, most)
+        return codes(most)
+
+    def _values(self) -> dict[str, Tensor]:
+        return {place: parameter.detach().clone() for place, parameter in self._coded().items()}
+
+    def _smooth(self, before: Mapping[str, Tensor], passes: float) -> None:
+        """Filter planes of numbers: tensors with three axes or more."""
+        with torch.no_grad():
+            for place, parameter in self._coded().items():
+                parameter.copy_(smoothed(before[place], passes) if parameter.ndim > 2 else before[place])
 
     @property
     def _most(self) -> float:
@@ -241,28 +272,12 @@ class CompressedExamples(Examples):
         with torch.no_grad():
             return float(sum(rate_of(self._places(place, p)) for place, p in self._coded().items()))
 
-    def _lower(self, most: Tensor | float, rounds: int = STEPS_AT_ONCE) -> bool:
-        coded = self._coded()
-        spans = [self._span(place, p) for place, p in coded.items()]
-        widths = [(high - low) / (self._settings.levels - 1) for low, high in spans]
-        done = lower_rate(
-            list(coded.values()), lambda: [self._places(*entry) for entry in coded.items()], widths, most, rounds
-        )
-        self._clamp()
-        return done
-
     def _fade(self) -> None:
         """Move every number towards its lowest level. In the end all are equal."""
         with torch.no_grad():
             for place, parameter in self._coded().items():
                 low, _ = self._span(place, parameter)
                 parameter.sub_(low).mul_(FADING).add_(low)
-
-    def _clamp(self) -> None:
-        with torch.no_grad():
-            for place, parameter in self._coded().items():
-                if self._units[place]:
-                    parameter.clamp_(0, 1)
 
     def _codes(self) -> dict[str, Tensor]:
         unit, levels = self._settings.of.unit_tensors(), self._settings.levels

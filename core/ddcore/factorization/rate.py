@@ -1,17 +1,10 @@
-"""The rate term: an estimate of the length of a code, and its proximal step."""
+"""The rate: an estimate of the length of a code, and the filter that lowers it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-STEP = 0.1
-"""Step of the gradient descent on the rate, in levels."""
-STEPS_AT_ONCE = 8
-SHRINK = 0.9
+from torch import Tensor
 
 
 def rate_of(places: Tensor) -> Tensor:
@@ -26,33 +19,24 @@ def rate_of(places: Tensor) -> Tensor:
     return torch.log2(1 + (grid - (left + up) / 2).abs()).sum()
 
 
-def lower_rate(
-    parameters: Sequence[nn.Parameter],
-    places: Callable[[], list[Tensor]],
-    widths: Sequence[Tensor | float],
-    most: Tensor | float,
-    rounds: int = STEPS_AT_ONCE,
-) -> bool:
-    """Move parameters down the gradient of their rate until it is at most ``most``.
+def smoothed(planes: Tensor, passes: float) -> Tensor:
+    """Return planes after so many passes of the filter (1, 2, 1)/4 along rows and along columns.
+
+    The part of a pass mixes what is before it and after it. What lies outside is as the border.
 
     Args:
-        parameters: what is moved.
-        places: returns them on levels, as a function of them that has gradients.
-        widths: of one level, in the unit of each parameter.
-        most: the rate that is allowed.
-        rounds: most steps.
-
-    Returns:
-        Whether the rate is at most ``most`` now.
+        planes: the last two axes are rows and columns.
+        passes: at least 0.
     """
-    for _ in range(rounds):
-        with torch.enable_grad():
-            rate = torch.stack([rate_of(p) for p in places()]).sum()
-        if float(rate.detach()) <= float(most):
-            return True
-        gradients = torch.autograd.grad(rate, list(parameters))
-        with torch.no_grad():
-            for parameter, gradient, width in zip(parameters, gradients, widths, strict=True):
-                # By places the gradient is this times the width of a level.
-                parameter.sub_(STEP * width * width * gradient)
-    return False
+    grid = planes.reshape(-1, 1, *planes.shape[-2:])
+    whole = int(passes)
+    for share in (*(1.0 for _ in range(whole)), passes - whole):
+        if share > 0:
+            grid = grid.lerp(_filtered(grid), share)
+    return grid.reshape(planes.shape)
+
+
+def _filtered(grid: Tensor) -> Tensor:
+    weights = torch.tensor([0.25, 0.5, 0.25], dtype=grid.dtype, device=grid.device)
+    rows = F.conv2d(F.pad(grid, (1, 1, 0, 0), mode="replicate"), weights.view(1, 1, 1, 3))
+    return F.conv2d(F.pad(rows, (0, 0, 1, 1), mode="replicate"), weights.view(1, 1, 3, 1))
