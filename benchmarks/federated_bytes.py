@@ -44,9 +44,10 @@ def main() -> None:
     parser.add_argument("--network", default="convnet(width=16)")
     parser.add_argument("--protocol", default="dsa")
     parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--updates", type=int, default=0, help="of the union, in place of --epochs")
     parser.add_argument("--baselines", default="random,herding,fedavg,fedavg-8bit,fedprox,everything")
     parser.add_argument("--networks", default="convnet(width=8);convnet(width=16)", help="tried for weights")
-    parser.add_argument("--local-epochs", default="5", help="tried for weights")
+    parser.add_argument("--local-updates", default="20,100", help="tried for weights")
     parser.add_argument("--rates", default=".03,.1", help="tried for weights")
     parser.add_argument("--mus", default=".01,.1", help="tried for FedProx")
     parser.add_argument("--tuning-rounds", type=int, default=20, help="of weights, in each trial")
@@ -69,13 +70,14 @@ def main() -> None:
         levels=256 if options.method == "auto" else options.levels,
         network=options.network,
         protocol=options.protocol,
-        epochs=options.epochs,
+        epochs=0 if options.updates else options.epochs,
+        updates=options.updates,
         weighting="counts",
     )
     fine = {storage: replace(settings, storage=storage, levels=256) for storage in ("float32", "fp16", "uint8")}
     grid = Grid(
         networks=tuple(options.networks.split(";")),
-        local_epochs=tuple(map(int, options.local_epochs.split(","))),
+        local_updates=tuple(map(int, options.local_updates.split(","))),
         learning_rates=tuple(map(float, options.rates.split(","))),
         proximal_mus=tuple(map(float, options.mus.split(","))),
         rounds=options.tuning_rounds,

@@ -75,6 +75,12 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--network", default="convnet(width=16)", help="of clients and server (default: convnet(width=16))"
     )
     parser.add_argument("--protocol", default="dc", help="of training on the union: dc, dsa or quick (default: dc)")
+    parser.add_argument(
+        "--updates",
+        type=whole(0),
+        default=1000,
+        help="of training on the union, of 64 examples each; 0: the protocol's epochs (default: 1000)",
+    )
     parser.add_argument("--steps", type=whole(), default=0, help="outer steps of methods, instead of the preset's")
     parser.add_argument("--max-seconds", type=number(), default=0.0, metavar="S", help="of each client's distillation")
     add_set_option(parser, "any other setting of docs/federated.md, such as weighting=counts; may be repeated")
@@ -106,7 +112,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.png is not None:
         as_png(options.png)
     first, *others = split_names(options.method) if options.method else [""]
-    words = ("form", "ipc", "rounds", "seed", "network", "protocol", "steps", "device")
+    words = ("form", "ipc", "rounds", "seed", "network", "protocol", "updates", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
     settings["bytes"] = equal_share(options.bytes, options.clients) if options.bytes else ""
     settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}

@@ -43,7 +43,7 @@ BASELINES = (*WEIGHTS, *SELECTION, *SMALLER_SELECTION, ENSEMBLE, "everything")
 NEVER, MOST_IPC = 2**62, 4096
 RUN = ("network", "fraction", "min_clients", "timeout", "seed", "device")
 UNION = (*RUN, "protocol", "weighting", "weight_cap", "screening")
-IMAGES = (*UNION, "epochs", "storage", "levels")
+IMAGES = (*UNION, "epochs", "updates", "storage", "levels")
 WEIGHTS_SHARED = (*RUN, "protocol", "batch_size", "momentum", "proximal_mu")
 """What baselines have of the first row's settings."""
 RATES, MUS, MOST_WIDTH = (1e-4, 1.0), (1e-5, 10.0), 256
@@ -62,22 +62,23 @@ class Grid:
 
     Attributes:
         networks: from small to large.
-        local_epochs, learning_rates: all combinations are tried, and where the best lies on the
-            edge, those beyond (`ddapps.grids`).
+        local_updates, learning_rates: all combinations are tried, and where the best lies on the
+            edge, those beyond (`ddapps.grids`). Updates of a client in a round: epochs of large and
+            of small clients take unlike times.
         proximal_mus: of FedProx, too.
         rounds: of each trial.
         validation: share of the training split, for data that has no validation split.
-        most_local_epochs: no more are tried.
+        most_local_updates: no more are tried.
         augmented: whether local training is under the augmentation of the first row's protocol.
     """
 
     networks: tuple[str, ...] = ("convnet(width=8)", "convnet(width=16)")
-    local_epochs: tuple[int, ...] = (1, 5)
+    local_updates: tuple[int, ...] = (20, 100)
     learning_rates: tuple[float, ...] = (0.03, 0.1)
     proximal_mus: tuple[float, ...] = (0.001, 0.01, 0.1)
     rounds: int = 20
     validation: float = 0.2
-    most_local_epochs: int = 50
+    most_local_updates: int = 500
     augmented: tuple[bool, ...] = (False, True)
 
     @classmethod
@@ -100,7 +101,7 @@ class Grid:
         axes = {
             **networks,
             "augmented": choices(self.augmented),
-            "local_epochs": numbers(self.local_epochs, 1, self.most_local_epochs),
+            "local_updates": numbers(self.local_updates, 1, self.most_local_updates),
             "learning_rate": numbers(self.learning_rates, *RATES),
         }
         return {**axes, "proximal_mu": numbers(self.proximal_mus, *MUS)} if form == "fedprox" else axes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count, islice
+
 import torch
 
 from ddapps.federated.roles import Client
@@ -12,7 +14,7 @@ from ddcore.training import take_step
 
 
 def train_locally(client: Client, network: Network, round: int, *, proximal_mu: float = 0.0) -> Network:
-    r"""Train a network in place for the settings' local epochs, and return it.
+    r"""Train a network in place for the settings' local epochs or updates, and return it.
 
     Under the augmentation of the settings' protocol, if they say so: as the server trains unions.
 
@@ -40,8 +42,11 @@ def train_locally(client: Client, network: Network, round: int, *, proximal_mu: 
     augmentation: Augmentation = NoAugmentation()
     if settings.augmented:
         augmentation = settings.training.training.augmentation.suited_to(client.target.spec)
-    for _ in range(settings.local_epochs):
-        for indices in torch.randperm(source.size, generator=random).split(settings.batch_size):
-            view = augmentation.draw(random, len(indices))
-            take_step(network, optimiser, view(source.batch_of(indices)))
+    epochs = count() if settings.local_updates else range(settings.local_epochs)
+    batches = (
+        indices for _ in epochs for indices in torch.randperm(source.size, generator=random).split(settings.batch_size)
+    )
+    for indices in islice(batches, settings.local_updates or None):
+        view = augmentation.draw(random, len(indices))
+        take_step(network, optimiser, view(source.batch_of(indices)))
     return network

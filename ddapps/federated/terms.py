@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ddcore as dd
@@ -26,8 +26,11 @@ SERVER_ALONE = (
     "screening",
     "protocol",
     "epochs",
+    "updates",
 )
 """Terms that clients have no use for."""
+BATCH = 64
+"""Examples of an update on the union, where `Terms.updates` counts them."""
 EVERYTHING = 10**6
 """Examples per class, where all are sent."""
 
@@ -57,6 +60,7 @@ class Terms(ABC):
         network: of clients and server, by its name.
         protocol: how the server trains on the union.
         epochs: replaces the protocol's; 0: they are the protocol's.
+        updates: of `BATCH` examples each, in place of epochs; 0: epochs say it.
         rounds: of the whole run.
         fraction: share of the connected clients that a round asks.
         min_clients: how many must be connected before a round starts; it asks at least as many.
@@ -76,6 +80,8 @@ class Terms(ABC):
         examples: public number of examples of a client; needed where counts are withheld.
         epsilon, delta: privacy of each client's examples over all rounds; epsilon 0: none.
         radius: of the ball around the global weights in which ``feddm`` and ``fedmk`` match.
+        local_updates: of a client's training in a round, in place of ``local_epochs``; 0: local
+            epochs say it.
         local_epochs, learning_rate, batch_size, momentum: of a client's training of the global
             model (updates and weights).
         proximal_mu: of ``fedprox``.
@@ -101,6 +107,7 @@ class Terms(ABC):
     network: str = "convnet(width=32)"
     protocol: str = "dc"
     epochs: int = 0
+    updates: int = 0
     rounds: int = 1
     fraction: float = 1.0
     min_clients: int = 2
@@ -116,6 +123,7 @@ class Terms(ABC):
     epsilon: float = 0.0
     delta: float = 1e-5
     radius: float = 5.0
+    local_updates: int = 0
     local_epochs: int = 5
     learning_rate: float = 0.03
     batch_size: int = 32
@@ -153,6 +161,8 @@ class Terms(ABC):
         for name in (
             "steps",
             "epochs",
+            "updates",
+            "local_updates",
             "max_seconds",
             "epsilon",
             "examples",
@@ -203,6 +213,9 @@ class Terms(ABC):
     def training(self) -> Protocol:
         """How the server trains on a union."""
         protocol = as_protocol(self.protocol)
+        if self.updates:
+            training = replace(protocol.training, updates={1: self.updates}, batch_size=BATCH)
+            return replace(protocol, name=f"{protocol.name}[updates={self.updates}]", training=training)
         return protocol.with_epochs(self.epochs) if self.epochs else protocol
 
     @property

@@ -80,7 +80,7 @@ def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetDa
     """Each choice is made again by hand; nothing goes beyond the first row's bytes."""
     digits = digits.with_train(torch.arange(300), "digits")
     first = replace(SETTINGS, protocol="dsa", ipc=4)
-    grid = Grid(local_epochs=(1,), learning_rates=(0.1,))
+    grid = Grid(local_updates=(6,), learning_rates=(0.1,))
     given = replace(dd.methods.herding(ipc=1), name="given")
     found = compare(
         digits, first, clients=2, alpha=5.0, baselines=["random-smaller", "ensemble", given], seeds=1, grid=grid

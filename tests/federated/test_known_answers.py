@@ -62,7 +62,7 @@ def test_the_tuned_settings_need_the_fewest_bytes(target: dd.TargetData) -> None
 
     The best is narrower than those of the grid, and not the narrowest.
     """
-    grid = Grid(("mlp(width=64)", "mlp(width=128)"), (1, 3), (FAST,), most_local_epochs=3)
+    grid = Grid(("mlp(width=64)", "mlp(width=128)"), (20, 60), (FAST,), most_local_updates=60)
     row = compared(target, ["fedavg"], grid=grid).rows[1]
     chosen = Settings.from_config(row.settings)
     held = target.with_validation(grid.validation)
@@ -73,25 +73,25 @@ def test_the_tuned_settings_need_the_fewest_bytes(target: dd.TargetData) -> None
         needed[tried.network] = by_hand(tried, held, "validation").bytes_to_reach(wanted) or NEVER
     assert chosen.network == min(needed, key=lambda network: needed[network]) == "mlp(width=32)"
     assert len(set(needed.values())) == 3
-    assert chosen.local_epochs in (1, 3) and row.to_json()["at_edge"] == ["local_epochs"]
+    assert chosen.local_updates in (20, 60) and row.to_json()["at_edge"] == ["local_updates"]
 
 
 def test_where_none_is_as_accurate_the_most_accurate_settings_are_taken(target: dd.TargetData) -> None:
-    """In one round at a low learning rate two epochs are better than one, and not yet good."""
-    grid = Grid((SETTINGS.network,), (1, 2), (0.01,), rounds=1, most_local_epochs=2)
+    """In one round at a low learning rate six updates are better than three, and not yet good."""
+    grid = Grid((SETTINGS.network,), (3, 6), (0.01,), rounds=1, most_local_updates=6)
     row = compared(target, ["fedavg"], rounds=1, grid=grid).rows[1]
     chosen, held = Settings.from_config(row.settings), target.with_validation(grid.validation)
     wanted, one, two = (
         by_hand(settings, held, "validation").accuracies[-1]
-        for settings in (SETTINGS, replace(chosen, local_epochs=1), replace(chosen, local_epochs=2))
+        for settings in (SETTINGS, replace(chosen, local_updates=3), replace(chosen, local_updates=6))
     )
     assert one < two < wanted
-    assert chosen.local_epochs == 2
+    assert chosen.local_updates == 6
 
 
 def test_rows_of_weights_end_once_they_are_as_accurate_as_the_first(target: dd.TargetData) -> None:
     """On one partition after several rounds, on the other never."""
-    grid = Grid((SETTINGS.network,), (1,), (0.01,))
+    grid = Grid((SETTINGS.network,), (3,), (0.01,))
     first_row = replace(SETTINGS, epochs=20)
     found = compared(target, ["fedavg", "everything"], first_row, seeds=2, rounds=6, grid=grid)
     first, fedavg, everything = found.rows
