@@ -78,6 +78,8 @@ def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) ->
     record = dd.DataSummary.load(out).record
     chosen = record.get("chosen")
     wanted = {"bytes": _bytes(options), "seed": options.seed}
+    if options.network is not None:
+        wanted["network"] = options.network
     if not isinstance(chosen, dict) or any(chosen.get(key) != value for key, value in wanted.items()):
         raise OutputExistsError(f"{out} holds another summary: choose another --out, or pass --overwrite")
     if record.get("data_sha256") != target.fingerprint():

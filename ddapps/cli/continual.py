@@ -60,7 +60,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=whole(), default=3, help="orders of classes (default: 3)")
     parser.add_argument("--seed", type=whole(0), default=0, help="the first of the seeds (default: 0)")
     parser.add_argument(
-        "--network", default="convnet(width=32)", help="trained and distilled on (default: convnet(width=32))"
+        "--network", default="convnet(width=16)", help="trained and distilled on (default: convnet(width=16))"
     )
     parser.add_argument("--protocol", default="dc", help="of recall: dc, dsa or quick (default: dc)")
     parser.add_argument(

@@ -62,7 +62,6 @@ def _add_make_proxy(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--pilot",
         type=whole(3),
-        default=10,
         help="other architectures, trained in full, that auto fits combined scores on (default: 10)",
     )
     _add_trainings(parser)
@@ -180,6 +179,8 @@ def _trainings(options: argparse.Namespace) -> dict[str, Any]:
 def _make_proxy(options: argparse.Namespace) -> None:
     from ddapps.nas import make_proxy
 
+    if options.pilot is not None and options.method != "auto":
+        raise SettingsError(f"--pilot is what --method auto fits on: leave it out with --method {options.method}")
     target = load(options, options.data, normalisation=options.normalisation)
     made = make_proxy(
         target,
@@ -188,7 +189,7 @@ def _make_proxy(options: argparse.Namespace) -> None:
         ipc=options.ipc,
         pool=options.pool,
         score=options.score,
-        pilot=options.pilot,
+        **({} if options.pilot is None else {"pilot": options.pilot}),
         directory=options.out,
         **_trainings(options),
     )

@@ -85,7 +85,7 @@ def compare(
     memory: int | str | dd.Budget | MemoryBudget = "10-per-class",
     baselines: Sequence[str] = ("random", "herding", "reservoir", "class-balanced"),
     seeds: int = 3,
-    network: object = "convnet(width=32)",
+    network: object = "convnet(width=16)",
     protocol: str | Protocol = "dc",
     grid: Grid | None = None,
     tune_recall: bool = True,

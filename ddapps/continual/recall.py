@@ -59,7 +59,7 @@ class CompressThenRecallPlugin(SupervisedPlugin):  # type: ignore[misc]
         as_trained(strategy.model, tuple(strategy.experience.dataset.eval()[0][0].shape), self._first)
         self.storage_policy.post_adapt(strategy, strategy.experience)
         summary = self.storage_policy.memory.summary()
-        run = strategy.clock.train_exp_counter
+        run = self.storage_policy.memory.experiences - 1
         recall(strategy.model, summary, self.protocol, seed=self.seed, run=run, first=self._first)
         strategy.stop_training()
 

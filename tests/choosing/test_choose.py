@@ -102,6 +102,23 @@ def test_time_that_runs_out_leaves_the_best_so_far(few_digits: dd.TargetData, mo
     assert found.stopped_early and found.name != "noise"
 
 
+def test_a_distillation_ends_with_the_time_of_the_choice(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def distill(target: dd.TargetData, method: dd.Method, **how: object) -> dd.DataSummary:
+        given.append(how["max_seconds"])
+        return dd.distill(target, method, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(contest, "distill", distill)
+    for most in (None, 50.0):
+        dd.choose_method(few_digits, nbytes=300, network=NETWORK, max_seconds=most, candidates=[candidate("random")])
+    within = [left for left in given if isinstance(left, float)]
+    assert given.count(None) == len(within) > 0
+    assert all(0 < left <= 50 for left in within) and within == sorted(within, reverse=True)
+
+
 @pytest.mark.parametrize("stop", range(1, 14))
 def test_whenever_time_runs_out_the_best_of_those_compared_last_is_taken(
     few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, stop: int

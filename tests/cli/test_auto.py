@@ -91,6 +91,19 @@ def test_a_chosen_run_that_was_cut_short_goes_on(
     assert "was finished already" in capsys.readouterr().out
 
 
+def test_words_with_another_network_choose_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
+    name = "random (8 px, 4 levels)"
+    found = {name: dd.portfolio(dd.load_data("digits").spec)[name]}
+    monkeypatch.setattr(choose, "portfolio", lambda spec, joint: found)
+    words = ["distill", "digits", "--method", "auto", "--bytes", "300", "--out", str(tmp_path / "a"), "--network"]
+    assert [main([*words, network]) for network in ("mlp(width=8)", "mlp(width=8)", "mlp(width=9)")] == [0, 0, 2]
+    told = capsys.readouterr()
+    assert "was finished already" in told.out and "holds another summary" in told.err
+
+
 def test_a_codec_holds_more_images_in_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, words in {"coded": ["--codec", "8x4"], "raw": ["--storage", "uint8"]}.items():
         out = str(tmp_path / name)

@@ -23,6 +23,7 @@ DISTILL = "distill digits --quiet --out out"
 SUMMARY = "give the folder that 'ddapps distill --out' wrote"
 PRIVATE = "--epsilon 5 --delta 1e-3 --out out --quiet"
 WRONG = {
+    "nas make-proxy digits --method dm --pilot 5 --out OUT": "ddapps nas make-proxy: error: --pilot is what --method auto fits on: leave it out with --method dm",
     "distil digits --out out": "ddapps: error: unknown command 'distil' (did you mean 'distill'?): choose one of distill, evaluate, ...",
     "distill digits": "ddapps distill: error: the following arguments are required: --out (see ddapps distill --help)",
     "distill --out out": "ddapps distill: error: the following arguments are required: DATA (see ddapps distill --help)",

@@ -44,6 +44,20 @@ def four_classes(digits: dd.TargetData) -> dd.TargetData:
     return digits.of_classes([0, 1, 2, 3])
 
 
+def test_the_end_alone_is_the_end_of_the_whole(four_classes: dd.TargetData) -> None:
+    settings = {**SMALL, "memory": "3-per-class", "baselines": ["random", "reservoir"]}
+    whole, end = (
+        compare(four_classes, ["dm"], **settings, float32=False, replay=False, final_only=final_only)
+        for final_only in (False, True)
+    )
+    # Scores in between draw numbers, which change the order of batches in replay.
+    assert [row.final for row in end.rows[:2]] == [row.final for row in whole.rows[:2]]
+    for row, entry in zip(end.rows, end.to_json()["results"], strict=True):
+        assert row.average is None and entry["forgetting"] is None and len(entry["after_each_experience"]) == 1
+    assert all(row.average is not None and row.forgetting is not None for row in whole.rows)
+    assert str(end).count("-  ") >= 1
+
+
 def test_rows_are_at_equal_bytes_and_a_killed_comparison_goes_on(four_classes: dd.TargetData, tmp_path: Path) -> None:
     started: list[str] = []
     settings = {**SMALL, "memory": "3-per-class", "baselines": ["random", "reservoir", "class-balanced", "naive"]}

@@ -279,6 +279,27 @@ def test_proximal_training_stays_near(parts: list[dd.TargetData]) -> None:
     assert nearer < near < far
 
 
+def test_local_updates_take_the_place_of_epochs(parts: list[dd.TargetData]) -> None:
+    """As many updates as two epochs have are two epochs; one more goes into the third."""
+    part = parts[0]
+    each = -(-len(part.train) // quick().batch_size)
+
+    def trained(**how: int) -> torch.Tensor:
+        settings = quick(**how)
+        network = train_locally(client(settings, part), initial_network(settings, part.spec), 1)
+        return torch.cat([weight.flatten() for weight in network.module.state_dict().values()])
+
+    two = trained(local_epochs=2)
+    assert torch.equal(trained(local_updates=2 * each, local_epochs=7), two)
+    assert not torch.equal(trained(local_updates=2 * each + 1), two)
+
+
+def test_updates_of_the_union_take_the_place_of_epochs() -> None:
+    training = quick(updates=70, epochs=3).training.training
+    assert [training.updates_for(size) for size in (10, 1000)] == [70, 70] and training.batch_size == 64
+    assert "updates" not in quick(updates=70).of_clients()
+
+
 def test_settings_that_do_not_go_together_are_refused(data: ServerData) -> None:
     with pytest.raises(UnknownNameError, match="unknown form"):
         Settings(form="fedsgd")

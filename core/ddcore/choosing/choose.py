@@ -19,7 +19,7 @@ from ddcore.errors import BudgetError, SettingsError
 from ddcore.evaluation import as_protocol
 from ddcore.evaluation.learners import usual_learners
 from ddcore.ground.devices import resolve_device
-from ddcore.parts import Architecture, Method, TargetData, modality_named
+from ddcore.parts import Architecture, Method, TargetData, architecture_label, as_architecture, modality_named
 from ddcore.settings import override, require, require_counts
 from ddcore.summary import DataSummary
 from ddcore.training import Protocol
@@ -43,6 +43,7 @@ class MethodChoice:
         refused: candidates that cannot serve such data or bytes, with the reason.
         validation_examples: on how many examples candidates were scored.
         seconds: of the whole choice.
+        network: on which candidates were compared; None: learners.
         seed: of splits, distillation and networks.
         stopped_early: whether ``max_seconds`` ended it.
     """
@@ -54,6 +55,7 @@ class MethodChoice:
     refused: Mapping[str, str]
     validation_examples: int
     seconds: float
+    network: str | None
     seed: int
     stopped_early: bool = False
 
@@ -74,6 +76,7 @@ class MethodChoice:
             "runner_up_score": None if second is None else round(last.mean(second), 3),
             "bytes": self.nbytes,
             "seed": self.seed,
+            "network": self.network,
             "validation_examples": self.validation_examples,
             "seconds": round(self.seconds, 1),
             "stopped_early": self.stopped_early,
@@ -133,8 +136,8 @@ def choose_method(
             read.
         nbytes: most bytes that the summary stores.
         seed: of splits, distillation and networks.
-        max_seconds: no candidate is begun after this time. The best of those that were compared
-            last is taken.
+        max_seconds: no candidate is begun after this time, and no distillation goes on. The best of
+            those that were compared last is taken.
         network: that is trained, and that candidates are distilled on; default: the usual one of
             such data, on a processor no wider than `NARROW`.
         protocol: how networks are trained, but for the number of updates (`RUNGS`).
@@ -204,6 +207,7 @@ def choose_method(
         refused=contest.refused,
         validation_examples=len(held_out),
         seconds=contest.seconds,
+        network=network if isinstance(network, str | None) else architecture_label(as_architecture(network)),
         seed=seed,
         stopped_early=contest.late,
     )

@@ -167,7 +167,16 @@ class Contest:
             self._methods[candidate.name] = self.sized(candidate, self._target)
         method = self._methods[candidate.name]
         steps = method.steps if method.matching is None else max(1, round(share * method.steps))
-        summary = distill(self._target, method, seed=self._seed, steps=steps, device=self._device, progress=False)
+        left = None if self._max_seconds is None else max(self._max_seconds - self.seconds, 0.0)
+        summary = distill(
+            self._target,
+            method,
+            seed=self._seed,
+            steps=steps,
+            max_seconds=left,
+            device=self._device,
+            progress=False,
+        )
         training = replace(self._protocol.training, updates={1: updates}, batch_size=BATCH)
         protocol = replace(self._protocol, name=f"{self._protocol.name}[updates={updates}]", training=training)
         report = evaluate(
