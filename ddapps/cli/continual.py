@@ -99,6 +99,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--split", default="test", help="test, or validation: then a share of the training split is held out"
     )
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
+    parser.add_argument(
+        "--workers",
+        type=whole(),
+        help="processes that share the orders (default: one per core on a processor, one on a GPU)",
+    )
     add_device_option(parser)
     add_json_option(parser)
     parser.add_argument("--png", metavar="FILE", type=file, help="draw the accuracy after each experience")
@@ -118,6 +123,7 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.continual.compare import compare
     from ddapps.continual.plot import plot
     from ddapps.pictures import as_png
+    from ddapps.side_by_side import usual_count
 
     if options.png is not None:
         as_png(options.png)
@@ -142,6 +148,7 @@ def _run(options: argparse.Namespace) -> None:
         split=options.split,
         seed=options.seed,
         device=options.device,
+        workers=options.workers or usual_count(options.seeds, options.device),
         directory=options.out,
         progress=None if options.quiet else say,
     )

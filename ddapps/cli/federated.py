@@ -85,6 +85,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--max-seconds", type=number(), default=0.0, metavar="S", help="of each client's distillation")
     add_set_option(parser, "any other setting of docs/federated.md, such as weighting=counts; may be repeated")
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
+    parser.add_argument(
+        "--workers",
+        type=whole(),
+        help="processes that share the partitions (default: one per core on a processor, one on a GPU)",
+    )
     add_device_option(parser)
     add_json_option(parser)
     parser.add_argument("--png", metavar="FILE", type=file, help="draw accuracy against bytes")
@@ -106,6 +111,7 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.federated.plot import plot
     from ddapps.federated.settings import PREFIX, equal_share
     from ddapps.pictures import as_png
+    from ddapps.side_by_side import usual_count
     from ddcore.settings import split_names
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
@@ -126,6 +132,7 @@ def _run(options: argparse.Namespace) -> None:
         variants={name: replace(shared, method=name) for name in others},
         seeds=options.seeds,
         rounds=options.baseline_rounds,
+        workers=options.workers or usual_count(options.seeds, options.device),
         directory=options.out,
         progress=None if options.quiet else say,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,14 +17,15 @@ import torch
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.chosen import AUTO, CODEC, is_choice
-from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Online
+from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Kind, Online
 from ddapps.continual.outcomes import Comparison, Outcome, Row
 from ddapps.continual.rows import BUFFERS, Recall, Replay
 from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
-from ddcore.errors import BudgetError, SettingsError, UnknownNameError
+from ddapps.side_by_side import Processes
+from ddcore.errors import BudgetError, DistillationError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.ground import (
     Tally,
@@ -35,7 +37,7 @@ from ddcore.ground import (
 )
 from ddcore.methods import METHODS
 from ddcore.parts import architecture_label, as_architecture
-from ddcore.settings import describe, require_counts
+from ddcore.settings import describe, require, require_counts
 from ddcore.summary import original_bytes
 
 Strategy = Recall | Replay
@@ -99,6 +101,7 @@ def compare(
     split: str = "test",
     seed: int = 0,
     device: str | torch.device = "auto",
+    workers: int = 1,
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     each_row: Callable[[Row], None] | None = None,
@@ -142,6 +145,9 @@ def compare(
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
+        workers: processes on this machine's processor, among which orders and some trials are
+            shared. A script that asks for several must guard its calls by
+            ``if __name__ == "__main__"``, since each process imports it.
         directory: where memories and outcomes are written as they come. A comparison that was
             killed goes on from there.
         progress: called with lines of text as experiences are done: how many of how many, and what
@@ -152,7 +158,11 @@ def compare(
     Raises:
         BudgetError: a memory does not hold one example of each class, of some row. Nothing was run.
     """
-    require_counts(tasks=tasks, seeds=seeds)
+    require_counts(tasks=tasks, seeds=seeds, workers=workers)
+    require(
+        workers == 1 or resolve_device(device).type == "cpu",
+        f"several workers are for a processor: they would share one device ({device})",
+    )
     held_out_split(target, split)
     limit = MemoryBudget.parse(memory).in_bytes(target.spec)
     most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
@@ -179,9 +189,9 @@ def compare(
                 raise BudgetError(f"{name}: {error}") from error
     grid = grid or USUAL_GRID
     temporary = TemporaryDirectory() if directory is None else nullcontext(directory)
-    with temporary as place:
+    with temporary as place, Processes(workers) as processes:
         tally = Tally(progress, 0, "experiences")
-        work = _Work(target, tasks, range(seed, seed + seeds), split, split, final_only, Path(place), tally)
+        work = _Work(target, tasks, range(seed, seed + seeds), split, split, final_only, Path(place), tally, processes)
         searched = {Replay: grid.axes(), Recall: grid.axes() if tune_recall else {}}
         tally.expect(sum(work.expected(one, searched[type(one)]) for _, one, _ in planned))
         rows = []
@@ -233,6 +243,16 @@ def _baseline(name: str, protocol: Protocol) -> Strategy:
     raise UnknownNameError("baseline", name, {*BUFFERS, *ONLINE, *RECALLED, *SELECTION, *CODECS, "naive"})
 
 
+def _titled(name: str, values: Mapping[str, Any]) -> str:
+    return f"{name} at " + ", ".join(f"{axis} {value}" for axis, value in values.items())
+
+
+def _outcome_elsewhere(work: _Work, name: str, strategy: Strategy, setting: Setting, seed: int) -> None:
+    """Make a run in another process. An error is met again, and told, in the first one."""
+    with suppress(DistillationError):
+        work._outcome(name, strategy, setting, seed)
+
+
 @dataclass(frozen=True)
 class _Work:
     """Runs strategies, and finds again what was run before."""
@@ -245,6 +265,7 @@ class _Work:
     final_only: bool
     directory: Path
     tally: Tally
+    processes: Processes = field(default_factory=Processes, compare=False)
 
     def expected(self, strategy: Strategy, tried: Mapping[str, Axis]) -> int:
         """Return how many experiences a row takes, if no search leaves its grid."""
@@ -271,24 +292,44 @@ class _Work:
             before = strategy
 
             def cost(values: Mapping[str, Any], before: Strategy = before) -> float:
-                said = ", ".join(f"{axis} {value}" for axis, value in values.items())
                 try:
-                    found = tuning._outcome(f"{name} at {said}", before.tuned(values), setting, self.seeds[0])
+                    found = tuning._outcome(_titled(name, values), before.tuned(values), setting, self.seeds[0])
                 except BudgetError:
                     # A way to store that does not hold one example of each class.
                     self.tally.found(self.tasks)
                     return math.inf
                 return -found.accuracies[-1]
 
+            if axes is not searches[-1] or not isinstance(before.memory, Kind):
+                # Trials of one memory would write it at the same time.
+                points = [dict(zip(axes, point, strict=True)) for point in product(*(a.values for a in axes.values()))]
+                tuning._ahead([(_titled(name, p), before.tuned(p), setting, self.seeds[0]) for p in points])
             best = search(axes, cost, lambda: self.tally.expect(self.tasks))
             strategy = before.tuned(best.values)
             at_edge += best.at_edge
+        self._ahead([(name, strategy, setting, seed) for seed in self.seeds])
         outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
         return Row(name, outcomes, describe(strategy), at_edge=tuple(at_edge))
 
-    def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
+    def _ahead(self, runs: Sequence[tuple[str, Strategy, Setting, int]]) -> None:
+        """Make runs side by side whose outcomes are then found where they are kept."""
+        alone = replace(self, tally=Tally(None, 0, "experiences"), processes=Processes())
+        missing = [run for run in runs if self._kept.find(self._title(run[0], run[3]), self._facts(*run[1:])) is None]
+        calls = [(alone, name, strategy, replace(setting, progress=False), s) for name, strategy, setting, s in missing]
+        for number in self.processes.made(_outcome_elsewhere, calls):
+            self.tally.note(f"{missing[number][0]}, order {missing[number][3]} is done")
+
+    @property
+    def _kept(self) -> KeptResults:
+        return KeptResults(self.directory / "outcomes")
+
+    def _title(self, name: str, seed: int) -> str:
+        return f"{name} {self.stage} {seed}"
+
+    def _facts(self, strategy: Strategy, setting: Setting, seed: int) -> dict[str, Any]:
+        """Return what an outcome depends on."""
         held_out = replace(self.target, train=held_out_split(self.target, self.split))
-        facts = {
+        return {
             "data": self.target.fingerprint(),
             "held_out": held_out.fingerprint(),
             "tasks": self.tasks,
@@ -301,12 +342,13 @@ class _Work:
             "seed": seed,
         }
 
+    def _outcome(self, name: str, strategy: Strategy, setting: Setting, seed: int) -> Outcome:
         def run() -> dict[str, Any]:
             self.tally.note(f"{name}, order {seed} begins")
             return asdict(self._run(name, strategy, setting, seed))
 
         before = self.tally.done_so_far
-        found = KeptResults(self.directory / "outcomes").get(f"{name} {self.stage} {seed}", facts, run)
+        found = self._kept.get(self._title(name, seed), self._facts(strategy, setting, seed), run)
         if self.tally.done_so_far == before:
             self.tally.found(self.tasks)
         matrix = tuple(tuple(map(float, after)) for after in found["by_experience"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,12 +40,13 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
+from ddapps.side_by_side import Processes
 from ddcore.choosing import codecs
-from ddcore.errors import NoReplyError, SettingsError, UnknownNameError, UnsupportedError
+from ddcore.errors import DistillationError, NoReplyError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
-from ddcore.ground import Tally
+from ddcore.ground import Tally, resolve_device
 from ddcore.parts import as_architecture, require_fitting
-from ddcore.settings import require_counts
+from ddcore.settings import require, require_counts
 
 Size = Callable[[Settings, Sequence[dd.TargetData], int], Settings]
 
@@ -60,6 +62,7 @@ def compare(
     seeds: int = 3,
     rounds: int = 100,
     grid: Grid | None = None,
+    workers: int = 1,
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
@@ -83,11 +86,18 @@ def compare(
         seeds: partitions; weights and draws go with them.
         rounds: most rounds of baselines that send weights.
         grid: what tuning tries.
+        workers: processes on this machine's processor, among which partitions and some trials are
+            shared. A script that asks for several must guard its calls by
+            ``if __name__ == "__main__"``, since each process imports it.
         directory: where results are kept as they come; the same comparison goes on from there.
         progress: called with lines of text as runs are done: how many of how many, and what time is
             left (`ddcore.ground.Tally`). Searches that leave their grid add to them.
     """
-    require_counts(clients=clients, seeds=seeds, rounds=rounds)
+    require_counts(clients=clients, seeds=seeds, rounds=rounds, workers=workers)
+    require(
+        workers == 1 or resolve_device(settings.device).type == "cpu",
+        f"several workers are for a processor: they would share one device ({settings.device})",
+    )
     for name in baselines:
         if not isinstance(name, dd.Method) and name not in BASELINES:
             raise UnknownNameError("baseline", name, BASELINES)
@@ -113,11 +123,12 @@ def compare(
             f"baselines are not private: compare private summaries without them, not with {', '.join(map(_name, baselines))}"
         )
     grid = (grid or Grid.usual(settings, target.spec)).suited_to(settings)
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory() as temporary, Processes(workers) as processes:
         place = Path(temporary if directory is None else directory)
         tally = Tally(progress, seeds * len(names), "runs")
         tally.expect(sum(_trials(name, grid, target.spec) for name in baselines))
-        work = _Work(target, settings, clients, alpha, range(settings.seed, settings.seed + seeds), place, tally, grid)
+        every = range(settings.seed, settings.seed + seeds)
+        work = _Work(target, settings, clients, alpha, every, place, tally, grid, processes=processes)
         rows = [work.row(settings.chosen_method, settings)]
         rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
         rows += [work.baseline(name, rows[0], rounds) for name in baselines]
@@ -150,13 +161,14 @@ class _Work:
     tally: Tally
     grid: Grid
     split: str = "test"
+    processes: Processes = field(default_factory=Processes, compare=False)
 
     def row(self, name: str, settings: Settings, until: Sequence[float] | None = None) -> Row:
         settings, choice = self.settled(name, settings)
-        courses = tuple(
-            self.course(name, replace(settings, seed=seed), None if until is None else until[index])
-            for index, seed in enumerate(self.seeds)
-        )
+        goals: Sequence[float | None] = [None] * len(self.seeds) if until is None else until
+        runs = [(name, replace(settings, seed=seed), goal) for seed, goal in zip(self.seeds, goals, strict=True)]
+        self.ahead(runs)
+        courses = tuple(self.course(*run) for run in runs)
         return Row(name, courses, {**settings.to_config(), **({"choice": choice} if choice else {})})
 
     def settled(self, name: str, settings: Settings) -> tuple[Settings, dict[str, Any]]:
@@ -218,15 +230,16 @@ class _Work:
             size: returns the settings of the largest size within a limit.
             sized: the setting that says the size.
         """
-        courses, sizes = [], []
-        for seed, limit in zip(self.seeds, limits, strict=True):
-            fitting = size(replace(settings, seed=seed), self.parts(seed), limit)
-            sizes.append(getattr(fitting, sized))
-            courses.append(self.course(name, fitting))
-        described = {**settings.to_config(), "method": name, sized: sizes}
+        fitting = [
+            size(replace(settings, seed=seed), self.parts(seed), limit)
+            for seed, limit in zip(self.seeds, limits, strict=True)
+        ]
+        self.ahead([(name, one, None) for one in fitting])
+        courses = tuple(self.course(name, one) for one in fitting)
+        described = {**settings.to_config(), "method": name, sized: [getattr(one, sized) for one in fitting]}
         if isinstance(settings.method, dd.Method):
             described["factorization"] = dd.describe(settings.method.factorization)
-        return Row(name, tuple(courses), described)
+        return Row(name, courses, described)
 
     def parts(self, seed: int) -> list[dd.TargetData]:
         """Return one partition."""
@@ -241,10 +254,12 @@ class _Work:
 
     def best(self, name: str, candidates: Sequence[Settings], limit: int) -> Settings:
         """Return the settings that are best in so many bytes, on a validation split."""
-        tuning, seed, found = self.tuning, self.seeds[0], []
-        for number, settings in enumerate(candidates, start=1):
-            fitting = within(replace(settings, seed=seed), tuning.parts(seed), limit)
-            found.append(tuning.course(f"{name} {number}", fitting).accuracies[-1])
+        tuning, seed = self.tuning, self.seeds[0]
+        parts = tuning.parts(seed)
+        fitting = [within(replace(settings, seed=seed), parts, limit) for settings in candidates]
+        runs = [(f"{name} {number}", one, None) for number, one in enumerate(fitting, start=1)]
+        tuning.ahead(runs)
+        found = [tuning.course(*run).accuracies[-1] for run in runs]
         return candidates[found.index(max(found))]
 
     def tuned(self, name: str, settings: Settings, limit: int | None = None) -> tuple[Settings, tuple[str, ...]]:
@@ -272,12 +287,21 @@ class _Work:
         best = search(grid.axes(settings.form), cost, lambda: self.tally.expect(1))
         return replace(settings, **best.values), best.at_edge
 
-    def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
-        """Return the course of one run.
+    def ahead(self, runs: Sequence[tuple[str, Settings, float | None]]) -> None:
+        """Make runs side by side whose courses are then found where they are kept."""
+        alone = replace(self, tally=Tally(None, 0, "runs"), processes=Processes())
+        kept = KeptResults(self.directory)
+        missing = [run for run in runs if kept.find(self.title(*run[:2]), self.facts(*run[1:])) is None]
+        for number in self.processes.made(_course_elsewhere, [(alone, *run) for run in missing]):
+            self.tally.note(f"{missing[number][0]}, partition {missing[number][1].seed} is done")
 
-        It ends once it has the accuracy ``until``, or has sent ``most_bytes``.
-        """
-        facts = {
+    def title(self, name: str, settings: Settings) -> str:
+        """Return what the file of a run is called by."""
+        return f"{name} {self.split} {settings.seed}"
+
+    def facts(self, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> dict[str, Any]:
+        """Return what the course of a run depends on."""
+        return {
             "data": self.target.fingerprint(),
             "held_out": self.split_facts(),
             "clients": self.clients,
@@ -288,6 +312,12 @@ class _Work:
             "most_bytes": most_bytes,
             "version": dd.__version__,
         }
+
+    def course(self, name: str, settings: Settings, until: float | None = None, most_bytes: int = NEVER) -> Course:
+        """Return the course of one run.
+
+        It ends once it has the accuracy ``until``, or has sent ``most_bytes``.
+        """
 
         def run() -> dict[str, Any]:
             title = f"{name}, partition {settings.seed}, {self.split} split"
@@ -309,7 +339,8 @@ class _Work:
             return asdict(Course.of(outcome.history, outcome.seconds, len(outcome.rejections)))
 
         before = self.tally.done_so_far
-        kept = KeptResults(self.directory).get(f"{name} {self.split} {settings.seed}", facts, run)
+        facts = self.facts(settings, until, most_bytes)
+        kept = KeptResults(self.directory).get(self.title(name, settings), facts, run)
         if self.tally.done_so_far == before:
             self.tally.found(1)
         return Course(
@@ -319,6 +350,12 @@ class _Work:
             kept["seconds"],
             kept["rejected"],
         )
+
+
+def _course_elsewhere(work: _Work, name: str, settings: Settings, until: float | None) -> None:
+    """Make a run in another process. An error is met again, and told, in the first one."""
+    with suppress(DistillationError):
+        work.course(name, settings, until)
 
 
 def _over(until: float, most_bytes: int, accuracy: float, sent: int) -> bool:

@@ -44,6 +44,17 @@ def four_classes(digits: dd.TargetData) -> dd.TargetData:
     return digits.of_classes([0, 1, 2, 3])
 
 
+def test_two_processes_find_what_one_finds(four_classes: dd.TargetData, tmp_path: Path) -> None:
+    settings = {**SMALL, "memory": "3-per-class", "baselines": ["random-codec"], "float32": False, "replay": False}
+    told: list[str] = []
+    one = compare(four_classes, [], **settings)
+    two = compare(four_classes, [], **settings, workers=2, directory=tmp_path, progress=told.append)
+    assert [row.final for row in two.rows] == [row.final for row in one.rows]
+    assert two.rows[0].settings == one.rows[0].settings
+    # What the others made was found: nothing was run here.
+    assert not any(" begins" in line for line in told)
+
+
 def test_the_end_alone_is_the_end_of_the_whole(four_classes: dd.TargetData) -> None:
     settings = {**SMALL, "memory": "3-per-class", "baselines": ["random", "reservoir"]}
     whole, end = (

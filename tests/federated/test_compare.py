@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,6 +75,16 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
     assert again == found
     with pytest.raises(OutputExistsError, match="settings differ"):
         compare(digits, replace(SETTINGS, ipc=1), clients=3, alpha=0.5, baselines=[], seeds=1, directory=tmp_path)
+
+
+def test_two_processes_find_what_one_finds(digits: dd.TargetData, tmp_path: Path) -> None:
+    digits = digits.with_train(torch.arange(300), "digits")
+    settings: dict[str, Any] = {"clients": 2, "alpha": 5.0, "baselines": ["random", "fedavg"], "seeds": 2, "rounds": 2}
+    grid = Grid(networks=("convnet(width=2)",), local_updates=(3,), learning_rates=(0.1,))
+    one = compare(digits, SETTINGS, **settings, grid=grid)
+    two = compare(digits, SETTINGS, **settings, grid=grid, workers=2, directory=tmp_path)
+    assert [row.final for row in two.rows] == [row.final for row in one.rows]
+    assert [row.settings for row in two.rows] == [row.settings for row in one.rows]
 
 
 def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetData) -> None:

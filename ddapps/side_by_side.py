@@ -1,0 +1,67 @@
+"""Calls in several processes of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from ddcore.errors import WorkerError
+from ddcore.ground import resolve_device
+from ddcore.settings import require_counts
+
+
+class Processes:
+    """Fresh processes of one thread each, which are there until the block ends.
+
+    Args:
+        count: how many. With one, nothing is started, and no call is made.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        require_counts(workers=count)
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def made(self, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]) -> Iterator[int]:
+        """Call a function of a module with each tuple of arguments, and yield numbers as they end.
+
+        What it returns is left where it was made: such calls leave results on disk.
+
+        Raises:
+            WorkerError: a process died.
+        """
+        if self.count == 1:
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_on_one_thread)
+        waiting = {self._pool.submit(function, *arguments): number for number, arguments in enumerate(calls)}
+        try:
+            for ended in as_completed(waiting):
+                ended.result()
+                yield waiting[ended]
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a process died, perhaps of too little memory: the same words go on from what is kept, with fewer workers"
+            ) from error
+
+
+def _on_one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def usual_count(most: int, device: str | torch.device) -> int:
+    """Return one process per core of a processor, ``most`` at most; one for another device."""
+    return min(most, os.cpu_count() or 1) if resolve_device(device).type == "cpu" else 1
