@@ -9,7 +9,7 @@ distillation and the network. ``auto`` chooses once per setting, on a fifth of t
 The portfolio was set on digits and on MNIST; the other data were used to choose nothing.
 
 Beside it stand random selection as bytes, and all methods in the storage that auto took and in the
-next best one. What is finished lies in --work: a call that was killed goes on from there.
+next best one, and what it chose, if that has soft labels. What is finished lies in --work: a call that was killed goes on from there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 
 import ddcore as dd
 from benchmarks.common import load_or_explain, markdown, write_results
+from ddcore.choosing import SOFT
 from ddcore.evaluation import as_protocol
 from ddcore.evaluation.statistics import Measured
 from ddcore.summary import original_bytes
@@ -58,17 +59,18 @@ def cell(data: str, images: int, work: Path) -> dict[str, Any]:
     nbytes = original_bytes(target.spec, images * len(target.spec.classes))
     network = NETWORK if target.spec.modality == "images" else None
     choice = dd.choose_method(target, nbytes=nbytes, network=network)
-    best = {name.partition(" (")[2] for name in choice.rungs[-1].scores}
+    best = {name.removesuffix(SOFT).partition(" (")[2] for name in choice.rungs[-1].scores}
     singles = {
         name: entry
         for name, entry in dd.portfolio(target.spec).items()
         if name == "random" or name.partition(" (")[2] in best or entry.joint
     }
+    built = {name: entry.build() for name, entry in singles.items()} | {choice.name: choice.method}
     rows = []
-    for name, entry in singles.items():
+    for name, method in built.items():
         started = time.monotonic()
         try:
-            scores, stored = reached(entry.build(), target, nbytes, network)
+            scores, stored = reached(method, target, nbytes, network)
         except dd.errors.DistillationError as error:
             rows.append({"data": target.name, "bytes": nbytes, "composition": name, "test %": str(error)[:60]})
             continue
