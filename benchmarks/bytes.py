@@ -8,8 +8,9 @@ tables the usual MLP), protocol ``quick`` with 400 updates of 64 examples; 3 see
 distillation and the network. ``auto`` chooses once per setting, on a fifth of the training data.
 The portfolio was set on digits and on MNIST; the other data were used to choose nothing.
 
-Beside it stand random selection as bytes, and all methods in the storage that auto took and in the
-next best one, and what it chose, if that has soft labels. What is finished lies in --work: a call that was killed goes on from there.
+Beside it stand random selection as bytes, all methods in the storage that auto took and in the next
+best one, and what it chose, if that has soft labels. What is finished lies in --work: a call that
+was killed goes on from there.
 """
 
 from __future__ import annotations
