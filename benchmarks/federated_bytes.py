@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--tuning-rounds", type=int, default=20, help="of weights, in each trial")
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
     parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
+    parser.add_argument("--tune-auto", action="store_true", help="choose auto as baselines are tuned")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the partitions")
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
     merge_argument(parser)
     options = parser.parse_args()
@@ -83,7 +85,7 @@ def main() -> None:
         rounds=options.tuning_rounds,
     )
     for alpha in map(float, options.alphas.split(",")):
-        what = "_auto" if options.method == "auto" else ""
+        what = ("_tuned_auto" if options.tune_auto else "_auto") if options.method == "auto" else ""
         title = f"federated_{name}{what}_{alpha:g}".replace("-", "_").replace(".", "_")
         commits = kept_work(options.work / title, options.earlier)
         found = compare(
@@ -96,11 +98,15 @@ def main() -> None:
             seeds=options.partitions,
             rounds=options.rounds,
             grid=grid,
+            tune_auto=options.tune_auto,
+            workers=options.workers,
             directory=options.work / title,
             progress=print,
         )
         budget = {
-            key: value for key, value in vars(options).items() if key not in ("data", "work", "alphas", "earlier")
+            key: value
+            for key, value in vars(options).items()
+            if key not in ("data", "work", "alphas", "earlier", "workers")
         }
         write_results(title, found.to_json(), {"alpha": alpha, **budget, **commits}, markdown(rows(found)))
         plot(found, RESULTS / f"{title}.png")

@@ -86,6 +86,11 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     add_set_option(parser, "any other setting of docs/federated.md, such as weighting=counts; may be repeated")
     parser.add_argument("--normalisation", help="standard, none, zca (default: standard)")
     parser.add_argument(
+        "--tune-auto",
+        action="store_true",
+        help="choose auto by whole runs on a validation split, as baselines are tuned (default: the server's validation split alone)",
+    )
+    parser.add_argument(
         "--workers",
         type=whole(),
         help="processes that share the partitions (default: one per core on a processor, one on a GPU)",
@@ -132,6 +137,7 @@ def _run(options: argparse.Namespace) -> None:
         variants={name: replace(shared, method=name) for name in others},
         seeds=options.seeds,
         rounds=options.baseline_rounds,
+        tune_auto=options.tune_auto,
         workers=options.workers or usual_count(options.seeds, options.device),
         directory=options.out,
         progress=None if options.quiet else say,

@@ -41,8 +41,15 @@ from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
 from ddapps.side_by_side import Processes
-from ddcore.choosing import codecs
-from ddcore.errors import DistillationError, NoReplyError, SettingsError, UnknownNameError, UnsupportedError
+from ddcore.choosing import Candidate, codecs, portfolio
+from ddcore.errors import (
+    BudgetError,
+    DistillationError,
+    NoReplyError,
+    SettingsError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from ddcore.evaluation import held_out_split
 from ddcore.ground import Tally, resolve_device
 from ddcore.parts import as_architecture, require_fitting
@@ -62,6 +69,7 @@ def compare(
     seeds: int = 3,
     rounds: int = 100,
     grid: Grid | None = None,
+    tune_auto: bool = False,
     workers: int = 1,
     directory: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -86,6 +94,9 @@ def compare(
         seeds: partitions; weights and draws go with them.
         rounds: most rounds of baselines that send weights.
         grid: what tuning tries.
+        tune_auto: whether ``auto`` is chosen by whole runs on a validation split, as baselines are
+            tuned: how random images are stored, then the method. Else the server chooses from its
+            validation split alone, as in a run between machines.
         workers: processes on this machine's processor, among which partitions and some trials are
             shared. A script that asks for several must guard its calls by
             ``if __name__ == "__main__"``, since each process imports it.
@@ -128,7 +139,7 @@ def compare(
         tally = Tally(progress, seeds * len(names), "runs")
         tally.expect(sum(_trials(name, grid, target.spec) for name in baselines))
         every = range(settings.seed, settings.seed + seeds)
-        work = _Work(target, settings, clients, alpha, every, place, tally, grid, processes=processes)
+        work = _Work(target, settings, clients, alpha, every, place, tally, grid, tune_auto, processes=processes)
         rows = [work.row(settings.chosen_method, settings)]
         rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
         rows += [work.baseline(name, rows[0], rounds) for name in baselines]
@@ -160,6 +171,7 @@ class _Work:
     directory: Path
     tally: Tally
     grid: Grid
+    tune_auto: bool = False
     split: str = "test"
     processes: Processes = field(default_factory=Processes, compare=False)
 
@@ -179,6 +191,8 @@ class _Work:
         if settings.method != AUTO:
             return settings, {}
         settings = replace(settings, clients=self.clients)
+        if self.tune_auto:
+            return self.simulated(name, settings)
         tuning = self.tuning
         facts = {
             "data": tuning.target.fingerprint(),
@@ -194,6 +208,30 @@ class _Work:
         kept = KeptResults(self.directory).get(f"{name} choice", facts, run)
         method = method_named(self.target.spec, kept["name"])
         return replace(settings, method=method), kept["record"]
+
+    def simulated(self, name: str, settings: Settings) -> tuple[Settings, dict[str, Any]]:
+        """Return settings that name the method that is best in whole runs on a validation split."""
+        tuning, scores = self.tuning, dict[str, float]()
+
+        def best(candidates: Sequence[Candidate]) -> Candidate:
+            runs = [
+                (f"{name} as {c.name}", replace(settings, method=c.build(), seed=self.seeds[0]), None)
+                for c in candidates
+            ]
+            tuning.ahead(runs)
+            for candidate, run in zip(candidates, runs, strict=True):
+                with suppress(NoReplyError):  # so few bytes do not hold what such clients have
+                    scores[candidate.name] = tuning.course(*run).accuracies[-1]
+            scored = [candidate for candidate in candidates if candidate.name in scores]
+            if not scored:
+                raise BudgetError(f"{settings.bytes} bytes hold no summary of a client: give more")
+            return max(scored, key=lambda candidate: scores[candidate.name])
+
+        every = list(portfolio(self.target.spec, joint=False).values())
+        stored = best([candidate for candidate in every if candidate.plain])
+        chosen = best([candidate for candidate in every if candidate.storage == stored.storage])
+        record = {"chosen": chosen.name, "score": scores[chosen.name], "scores": scores}
+        return replace(settings, method=chosen.build()), record
 
     def split_facts(self) -> str:
         """Return what tells the split that is tested on from others."""

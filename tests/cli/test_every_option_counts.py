@@ -244,6 +244,7 @@ FEDERATED: dict[str, tuple[list[str], Callable[[Asked], object], object]] = {
     "--seed": (["--seed", "8"], of_settings("seed"), 8),
     "--network": (["--network", "mlp(width=5)"], of_settings("network"), "mlp(width=5)"),
     "--protocol": (["--protocol", "dsa"], of_settings("protocol"), "dsa"),
+    "--tune-auto": (["--tune-auto"], lambda asked: asked.tune_auto, True),
     "--workers": (["--workers", "3"], lambda asked: asked.workers, 3),
     "--updates": (["--updates", "9"], of_settings("updates"), 9),
     "--steps": (["--steps", "17"], of_settings("steps"), 17),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,28 @@ def test_rows_are_runs_on_the_same_partitions(digits: dd.TargetData, tmp_path: P
     assert again == found
     with pytest.raises(OutputExistsError, match="settings differ"):
         compare(digits, replace(SETTINGS, ipc=1), clients=3, alpha=0.5, baselines=[], seeds=1, directory=tmp_path)
+
+
+def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes is the best of the runs, made again by hand."""
+    digits = digits.with_train(torch.arange(300), "digits")
+    every = dd.portfolio(digits.spec, joint=False)
+    few = {
+        name: every[name]
+        for name in ("random (8 px, 2 levels)", "random (8 px, 16 levels)", "herding (8 px, 2 levels)")
+    }
+    monkeypatch.setattr(sys.modules[compare.__module__], "portfolio", lambda spec, joint: few)
+    first = replace(SETTINGS, method="auto", bytes="600", ipc=10)
+    found = compare(digits, first, clients=2, alpha=5.0, baselines=[], seeds=1, tune_auto=True)
+    choice = found.rows[0].settings["choice"]
+    held = digits.with_validation(0.2)
+    parts = dd.data.partitions.dirichlet(held, 2, 5.0, seed=0)
+    scores = {}
+    for name in choice["scores"]:
+        settings = replace(first, method=every[name].build(), clients=2)
+        scores[name] = simulate(settings, parts, ServerData.of(held, "validation")).accuracy
+    assert choice["scores"] == scores and set(scores) >= {"random (8 px, 2 levels)", "random (8 px, 16 levels)"}
+    assert choice["score"] == scores[choice["chosen"]] == max(scores.values())
 
 
 def test_two_processes_find_what_one_finds(digits: dd.TargetData, tmp_path: Path) -> None:
