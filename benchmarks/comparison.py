@@ -148,6 +148,20 @@ SOURCES = (
             "cifar10_10": "CIFAR-10, 10",
         }.items()
     ),
+    *(
+        Source(
+            f"continual_{data}_per_class_5",
+            f"Continual learning, {title} per class, real images through the codec",
+            {},
+            "name",
+            {"final": "final_accuracy"},
+            {"bytes": "memory_bytes"},
+        )
+        for data, title in {
+            "fashion_mnist_785B": "Fashion-MNIST, 785 bytes",
+            "mnist_785B": "MNIST, 785 bytes",
+        }.items()
+    ),
 )
 
 

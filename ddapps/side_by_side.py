@@ -20,7 +20,7 @@ class Processes:
     """Fresh processes of one thread each, which are there until the block ends.
 
     Args:
-        count: how many. With one, nothing is started, and no call is made.
+        count: how many. One makes no calls: the caller is that one.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -43,8 +43,6 @@ class Processes:
         Raises:
             WorkerError: a process died.
         """
-        if self.count == 1:
-            return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_on_one_thread)
         waiting = {self._pool.submit(function, *arguments): number for number, arguments in enumerate(calls)}

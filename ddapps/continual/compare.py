@@ -313,6 +313,8 @@ class _Work:
 
     def _ahead(self, runs: Sequence[tuple[str, Strategy, Setting, int]]) -> None:
         """Make runs side by side whose outcomes are then found where they are kept."""
+        if self.processes.count == 1:
+            return
         alone = replace(self, tally=Tally(None, 0, "experiences"), processes=Processes())
         missing = [run for run in runs if self._kept.find(self._title(run[0], run[3]), self._facts(*run[1:])) is None]
         calls = [(alone, name, strategy, replace(setting, progress=False), s) for name, strategy, setting, s in missing]

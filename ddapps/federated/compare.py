@@ -328,8 +328,8 @@ class _Work:
     def ahead(self, runs: Sequence[tuple[str, Settings, float | None]]) -> None:
         """Make runs side by side whose courses are then found where they are kept."""
         alone = replace(self, tally=Tally(None, 0, "runs"), processes=Processes())
-        kept = KeptResults(self.directory)
-        missing = [run for run in runs if kept.find(self.title(*run[:2]), self.facts(*run[1:])) is None]
+        kept, several = KeptResults(self.directory), self.processes.count > 1
+        missing = [run for run in runs if several and kept.find(self.title(*run[:2]), self.facts(*run[1:])) is None]
         for number in self.processes.made(_course_elsewhere, [(alone, *run) for run in missing]):
             self.tally.note(f"{missing[number][0]}, partition {missing[number][1].seed} is done")
 
