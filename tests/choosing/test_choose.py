@@ -199,7 +199,9 @@ def test_of_a_sample_no_candidate_stores_everything(
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
     names = dd.portfolio(few_digits.spec)
     storages = codecs(few_digits.spec)
-    assert {f"{rule} ({words})" for rule in ("random", "herding", "k_means", "dm") for words in storages} < set(names)
+    assert {
+        f"{rule} ({words})" for rule in ("random", "herding", "k_center", "k_means", "dm") for words in storages
+    } < set(names)
     assert "linba" in names and "linba" not in dd.portfolio(few_digits.spec, joint=False)
     for name, entry in names.items():
         method = dd.fitted(entry.build(), few_digits, 400)
@@ -208,7 +210,7 @@ def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetDa
 
 def test_portfolios_of_other_data_have_what_serves_them() -> None:
     iris = dd.load_data("iris")
-    assert set(dd.portfolio(iris.spec)) == {"random", "herding", "k_means", "dm"}
+    assert set(dd.portfolio(iris.spec)) == {"random", "herding", "k_center", "k_means", "dm"}
 
 
 def test_fitted_holds_as_many_as_fit_and_keeps_the_limit(few_digits: dd.TargetData) -> None:

@@ -18,7 +18,7 @@ from ddcore.settings import override
 from ddcore.training import Teacher
 
 AS_STORED = "as stored"
-SELECTIONS = ("random", "herding", "k_means")
+SELECTIONS = ("random", "herding", "k_center", "k_means")
 MATCHINGS = ("dm",)
 JOINT = ("linba",)
 """Methods whose examples are learned for the task of all classes together."""
