@@ -41,7 +41,7 @@ from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
 from ddapps.side_by_side import Processes
-from ddcore.choosing import Candidate, codecs, portfolio
+from ddcore.choosing import Candidate, codecs
 from ddcore.errors import (
     BudgetError,
     DistillationError,
@@ -227,7 +227,7 @@ class _Work:
                 raise BudgetError(f"{settings.bytes} bytes hold no summary of a client: give more")
             return max(scored, key=lambda candidate: scores[candidate.name])
 
-        every = list(portfolio(self.target.spec, joint=False).values())
+        every = list(dd.portfolio(self.target.spec, joint=False).values())
         stored = best([candidate for candidate in every if candidate.plain])
         chosen = best([candidate for candidate in every if candidate.storage == stored.storage])
         record = {"chosen": chosen.name, "score": scores[chosen.name], "scores": scores}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
         name: every[name]
         for name in ("random (8 px, 2 levels)", "random (8 px, 16 levels)", "herding (8 px, 2 levels)")
     }
-    monkeypatch.setattr(sys.modules[compare.__module__], "portfolio", lambda spec, joint: few)
+    monkeypatch.setattr(dd, "portfolio", lambda spec, joint: few)
     first = replace(SETTINGS, method="auto", bytes="600", ipc=10)
     found = compare(digits, first, clients=2, alpha=5.0, baselines=[], seeds=1, tune_auto=True)
     choice = found.rows[0].settings["choice"]
