@@ -153,13 +153,13 @@ def test_the_commands_pass_on_what_they_are_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(nas, "rank", noted)
     making = ["nas", "make-proxy", "digits", "--out", str(tmp_path / "proxy"), "--method", "auto"]
     for words, name, value in (
-        (making, "pilot", 10),
+        (making, "pilot", None),
         ([*making, "--pilot", "7"], "pilot", 7),
         (["nas", "rank", "digits"], "equal_cost", False),
         (["nas", "rank", "digits", "--equal-cost"], "equal_cost", True),
     ):
         asked.clear()
         main(words)
-        assert asked[name] == value, words
+        assert asked.get(name) == value, words
         if name == "pilot":
             assert asked["arguments"][2] == "auto"  # type: ignore[index]
