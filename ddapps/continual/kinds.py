@@ -28,6 +28,9 @@ QUALITIES = (10, 25, 50, 75, 90)
 """Of JPEG, tried on a validation split."""
 
 
+RANDOM = "random"
+
+
 class Kind(ABC):
     """How a memory is made. A leaf is a frozen dataclass."""
 
@@ -81,7 +84,8 @@ class Distilled(Kind):
             (`Candidate.storage`). It is chosen on the validation split, by the accuracy at the end
             of the stream; None: the memory chooses it, on the first experience.
         tuned: whether ``auto`` is chosen so, too: how random images are stored, then the method.
-        rule: the method that ``auto`` means when it is tuned.
+        rule: the method that ``auto`` means when it is tuned; None: random selection, which tells
+            the storages apart.
         real: share of the memory that holds random real images instead. Beside a method that is
             chosen, their storage is chosen too.
     """
@@ -91,7 +95,7 @@ class Distilled(Kind):
     real: float = 0.0
     codec: str | None = None
     tuned: bool = False
-    rule: str = "random"
+    rule: str | None = None
 
     def __post_init__(self) -> None:
         require(0 <= self.real < 1, f"real is a share of the memory, in [0, 1), not {self.real}")
@@ -103,7 +107,7 @@ class Distilled(Kind):
 
     @property
     def memory_name(self) -> str:
-        return f"{self.name} {self.storage}" + (f" {self.rule} {self.codec}" if self.codec else "")
+        return f"{self.name} {self.storage}" + (f" {self.rule or RANDOM} {self.codec}" if self.codec else "")
 
     @property
     def recipe(self) -> dd.Recipe | None:
@@ -123,10 +127,10 @@ class Distilled(Kind):
 
     def _chosen(self, spec: dd.Spec) -> dd.Method:
         for candidate in candidates(str(self.method), spec).values():
-            if candidate.storage == self.codec and (self.method != AUTO or candidate.rule == self.rule):
+            if candidate.storage == self.codec and (self.method != AUTO or candidate.rule == (self.rule or RANDOM)):
                 method: dd.Method = candidate.build()
                 return method
-        raise BudgetError(f"no candidate of {self.method} stores {self.rule} as {self.codec}")
+        raise BudgetError(f"no candidate of {self.method} stores {self.rule or RANDOM} as {self.codec}")
 
     def axes(self, spec: dd.Spec) -> list[dict[str, Axis]]:
         if not is_choice(self.method) or (self.method == AUTO and not self.tuned):

@@ -15,7 +15,7 @@ FULL = 0.95
 """A size that takes this share of the bytes is taken without another look."""
 SELECTED, LEARNED = 0.98, 0.75
 """Shares of the bytes that examples take at the start. Of another seed the same number of them
-takes some percent more; and what a matching adds to them, about a quarter in a hundred steps of
+takes some percent more; and what a matching adds to them, about a third in a hundred steps of
 `dm` on Fashion-MNIST, costs bytes too. What finds no room is filtered away."""
 
 
