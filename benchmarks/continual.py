@@ -151,7 +151,7 @@ def main() -> None:
             "bytes": row.memory_bytes,
             "final %": interval(row.to_json()["final_accuracy"]),
             "average %": interval(row.to_json()["average_incremental_accuracy"]),
-            "forgetting": row.to_json()["forgetting"],
+            "forgetting": "" if row.forgetting is None else round(row.forgetting, 3),
             "seconds": row.to_json()["seconds"],
             "at the edge": ", ".join(row.at_edge),
         }

@@ -23,6 +23,9 @@ from ddapps.cli.parser import add_command
 
 run = act
 
+UPDATES = 1000
+"""Of training on the union, where neither updates nor epochs are named."""
+
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the commands' words."""
@@ -78,8 +81,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--updates",
         type=whole(0),
-        default=1000,
-        help="of training on the union, of 64 examples each; 0: the protocol's epochs (default: 1000)",
+        help=f"of training on the union, of 64 examples each; 0: the protocol's epochs (default: {UPDATES}, or what --set epochs=N says)",
     )
     parser.add_argument("--steps", type=whole(), default=0, help="outer steps of methods, instead of the preset's")
     parser.add_argument("--max-seconds", type=number(), default=0.0, metavar="S", help="of each client's distillation")
@@ -123,10 +125,13 @@ def _run(options: argparse.Namespace) -> None:
     if options.png is not None:
         as_png(options.png)
     first, *others = split_names(options.method) if options.method else [""]
+    named = parse_settings(options.set)
+    if options.updates is None:
+        options.updates = 0 if "epochs" in named else UPDATES
     words = ("form", "ipc", "rounds", "seed", "network", "protocol", "updates", "steps", "device")
     settings: dict[str, Any] = {name: getattr(options, name) for name in words}
     settings["bytes"] = equal_share(options.bytes, options.clients) if options.bytes else ""
-    settings |= {"method": first, "max-seconds": options.max_seconds, **parse_settings(options.set)}
+    settings |= {"method": first, "max-seconds": options.max_seconds, **named}
     shared = Settings.from_config({PREFIX + name: value for name, value in settings.items()})
     found = compare(
         load(options, options.data, normalisation=options.normalisation),
