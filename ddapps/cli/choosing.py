@@ -29,16 +29,18 @@ NOT_WITH_AUTO = (
     "set",
 )
 """Options that say what ``auto`` chooses."""
+COLOURS = "-colours"
 NOT_WITH_CODEC = ("matching", "factorization", "storage", "labels", "teacher", "preset")
 """Options that say how examples are stored or labelled, as the codec does; or by which preset."""
 
 
-def codec(text: str) -> tuple[int, int]:
-    """Return rows and levels of ``14x4``."""
-    rows, cross, levels = text.partition("x")
+def codec(text: str) -> tuple[int, int, bool]:
+    """Return rows, levels and whether these are colours, of ``14x4`` or ``16x8-colours``."""
+    rows, cross, word = text.partition("x")
+    levels = word.removesuffix(COLOURS)
     if not (cross and rows.isdecimal() and levels.isdecimal()):
-        raise argparse.ArgumentTypeError(f"rows x levels, such as 14x4, not {text!r}")
-    return int(rows), int(levels)
+        raise argparse.ArgumentTypeError(f"rows x levels, such as 14x4 or 16x8{COLOURS}, not {text!r}")
+    return int(rows), int(levels), word.endswith(COLOURS)
 
 
 def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
@@ -99,8 +101,8 @@ def coded(options: argparse.Namespace, target: dd.TargetData | dd.Spec, budget: 
         raise SettingsError(f"{' and '.join(told)} cannot be said with --codec: leave out one or the other")
     if not isinstance(target, dd.TargetData) or not isinstance(target.spec, ImageSpec):
         raise SettingsError("--codec is of images that are at hand: leave it out")
-    rows, levels = options.codec
-    wrapped = Compressed(LowResolution(ipc=options.ipc or 10, size=rows), levels=levels)
+    rows, levels, palette = options.codec
+    wrapped = Compressed(LowResolution(ipc=options.ipc or 10, size=rows), levels=levels, palette=palette)
     method = through(options.method or "dm", wrapped)
     return method if budget is None else dd.fitted(method, target, budget.bytes, seed=options.seed)
 

@@ -67,7 +67,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--codec",
         type=codec,
         metavar="RxL",
-        help="store images of R rows on L levels, entropy-coded, such as 14x4; --bytes are compressed bytes then",
+        help="store images of R rows on L levels, entropy-coded, such as 14x4, or on a palette, 16x8-colours; --bytes are compressed bytes then",
     )
     parser.add_argument(
         "--ratio",

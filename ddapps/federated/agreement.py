@@ -33,7 +33,7 @@ HEADERS = 4096
 MAX_COUNT = 10**9
 MAX_NUMBER, MAX_LABEL = 100.0, 10.0
 """The largest normalised number of an example, unless it is a pixel in [0, 1]; and of a label."""
-AGREED_WORDS = ("labels", "storage", "factor", "levels", "size")
+AGREED_WORDS = ("labels", "storage", "factor", "levels", "palette", "size")
 """A decoder's settings that must be the agreed method's; others are sizes, which may differ."""
 MAX_WHOLE = 2**28
 """Bytes that a client may send where it sends all of its examples."""

@@ -11,6 +11,7 @@ from ddcore.errors import BudgetError, SettingsError, SummaryFormatError, Unsupp
 from ddcore.factorization import Compressed
 from ddcore.factorization.coded import code_of, decoded
 from ddcore.factorization.rate import rate_of, smoothed
+from ddcore.factorization.scale import Levels
 from ddcore.ground.entropy_coder import Grid, encode
 from ddcore.images import LinearBases, LowResolution, MultiFormation, Pixels
 from ddcore.summary import DataSummary
@@ -36,6 +37,11 @@ class CompressedContract(FactorizationContract):
 class TestSmallImages(CompressedContract):
     any_shape = True
     factorization = Compressed(LowResolution(ipc=2, size=4), levels=4)
+
+
+class TestPalette(CompressedContract):
+    any_shape = True
+    factorization = Compressed(LowResolution(ipc=2, size=4), levels=3, palette=True)
 
 
 class TestPixels(CompressedContract):
@@ -119,22 +125,22 @@ def test_what_is_a_little_too_large_loses_little(
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 def test_whole_numbers_are_kept_as_they_are(dtype: torch.dtype) -> None:
     numbers = torch.tensor([0, 1, 250, 3]).to(dtype) * (1 if dtype == torch.uint8 else 70_000)
-    assert torch.equal(decoded("classes", code_of(numbers, 4, unit=False), 4)[0], numbers)
+    assert torch.equal(decoded("classes", code_of(numbers, None), 4)[0], numbers)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_images_of_one_colour_are_read_again(value: float) -> None:
     images = torch.full((12, 1, 28, 28), value)
-    code = code_of(images, 4, unit=True)
+    code = code_of(images, Levels(4))
     assert torch.equal(decoded("images", code, 4)[0], images) and len(code) < 60
 
 
 def test_more_numbers_than_are_read_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.zeros(3, 1, 4, 4)
-    code = code_of(images, 4, unit=True)
+    code = code_of(images, Levels(4))
     monkeypatch.setattr("ddcore.factorization.coded.MAX_NUMBERS", 47)
     with pytest.raises(BudgetError, match="47 numbers at most, not 48"):
-        code_of(images, 4, unit=True)
+        code_of(images, Levels(4))
     with pytest.raises(SummaryFormatError, match="claims 48 numbers"):
         decoded("images", code, 4)
 

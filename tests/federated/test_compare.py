@@ -125,7 +125,7 @@ def test_rows_of_equal_bytes_are_tuned_on_a_validation_split(digits: dd.TargetDa
     parts = dd.data.partitions.dirichlet(held, 2, 5.0, seed=0)
     image_settings = sending(first, IMAGES, method="random")
     tried = [within(each, parts, limit) for each in smaller(image_settings, "random", held.spec)]
-    assert len(tried) == 3 and tried[0].ipc > tried[2].ipc  # 2 levels, 4 and 16
+    assert len(tried) == 4 and tried[0].ipc > tried[3].ipc  # 2 levels, 3, 4 and 16
     accuracies = [simulate(each, parts, ServerData.of(held, "validation")).accuracy for each in tried]
     best = tried[accuracies.index(max(accuracies))]
     assert found.rows[1].settings["factorization"] == dd.describe(best.method.factorization)  # type: ignore[union-attr]

@@ -22,7 +22,9 @@ SELECTIONS = ("random", "herding", "k_center", "k_means")
 MATCHINGS = ("dm",)
 JOINT = ("linba",)
 """Methods whose examples are learned for the task of all classes together."""
-LEVELS = (2, 4, 16)
+LEVELS = (2, 3, 4, 16)
+COLOURS = (4, 8, 16)
+"""Sizes of palettes, for images in colour."""
 SOFT = ", soft labels"
 """How a candidate's name ends whose examples a teacher labels."""
 LABEL_STORAGE, TEMPERATURE = "2bit", 2.0
@@ -71,11 +73,13 @@ class Candidate:
 
 
 def codecs(spec: Spec) -> dict[str, Compressed]:
-    """Return ways to compress such data, by name: its resolutions times levels."""
+    """Return ways to compress such data, by name: its resolutions times levels, or colours."""
+    palette = spec.modality == "images" and spec.shape[0] > 1
+    counts, word = (COLOURS, "colours") if palette else (LEVELS, "levels")
     return {
-        f"{words}, {levels} levels": Compressed(small, levels=levels)
+        f"{words}, {count} {word}": Compressed(small, levels=count, palette=palette)
         for words, small in modality_named(spec.modality).resolutions(spec).items()
-        for levels in LEVELS
+        for count in counts
     }
 
 

@@ -1,6 +1,7 @@
 """Tensors as codes: shapes, and numbers on few levels (`ddcore.ground.entropy_coder`).
 
-A code is a byte that says what it holds, the shape, perhaps a span, and the coded numbers.
+A code is a byte that says what it holds, the shape, perhaps a span or a palette, and the coded
+numbers.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import BudgetError, SummaryFormatError
-from ddcore.factorization.span import UNIT, Span
+from ddcore.factorization.scale import Levels, Palette, Scale, as_bytes
+from ddcore.factorization.span import UNIT
 from ddcore.ground.entropy_coder import MOST_NUMBERS_PER_BYTE, Grid, decode, encode
 
-UNIT_LEVELS, SPAN_LEVELS, BYTES, INTS = range(4)
-"""What a code holds: numbers in [0, 1] on levels; those of a span; bytes; or int32."""
+UNIT_LEVELS, SPAN_LEVELS, BYTES, INTS, COLOURS = range(5)
+"""What a code holds: numbers in [0, 1] on levels; those of a span; bytes; int32; or pixels on a
+palette, which stands before them."""
 MAX_DIMENSIONS = 8
 MAX_NUMBERS = 2**24
 """Most numbers of a code."""
@@ -29,65 +32,48 @@ REMEMBERED = 64
 _READ: dict[tuple[bytes, Grid, int], bytes] = {}
 
 
-def on_levels(numbers: Tensor, levels: int, span: Span) -> Tensor:
-    r"""Return :math:`\mathrm{round}((L - 1)(x - a)/(b - a))` in 0 .. L - 1, as floats."""
-    low, high = span
-    return numbers.sub(low).mul((levels - 1) / (high - low)).round().clamp(0, levels - 1)
-
-
-def off_levels(places: Tensor, levels: int, span: Span) -> Tensor:
-    """Return the numbers that places on levels stand for."""
-    low, high = span
-    return places.div(levels - 1).mul(high - low).add(low)
-
-
-def span_of(numbers: Tensor) -> Span:
-    """Return the smallest span of positive length that holds all numbers, in single precision."""
-    low, high = float(numbers.float().min()), float(numbers.float().max())
-    return (low, high) if high > low else (low, low + max(1.0, abs(low)))
-
-
-def fitting(numbers: Tensor, levels: int, span: Span | None) -> Span:
-    """Return ``span`` if it holds all numbers up to half a level, else their own."""
-    if span is not None:
-        half = (span[1] - span[0]) / (2 * (levels - 1))
-        if span[0] - half <= float(numbers.min()) and float(numbers.max()) <= span[1] + half:
-            return span
-    return span_of(numbers)
-
-
-def code_of(tensor: Tensor, levels: int, *, unit: bool, span: Span | None = None) -> Tensor:
+def code_of(tensor: Tensor, scale: Scale | None) -> Tensor:
     """Return the code of a tensor, as bytes.
 
     Args:
-        tensor: floats, which are put on levels; or uint8 or int32, which are kept as they are.
-        levels: how many.
-        unit: whether floats lie in [0, 1]. Else their span is part of the code.
-        span: that they had when they were read. It is kept if it still holds them.
+        tensor: floats, which are put on a scale; or uint8 or int32, which are kept as they are.
+        scale: of floats. A span other than [0, 1] is part of the code, as a palette is.
 
     Raises:
         BudgetError: they are more than `MAX_NUMBERS`.
     """
     tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        span = UNIT if unit else fitting(tensor, levels, span)
-        kind, packed_span = (UNIT_LEVELS, b"") if unit else (SPAN_LEVELS, struct.pack("<2f", *span))
-        places = on_levels(tensor.float(), levels, span).long()
+    if not tensor.is_floating_point():
+        kind, levels, head = (BYTES if tensor.dtype == torch.uint8 else INTS), 256, b""
+        places = tensor.contiguous().view(torch.uint8).view(*tensor.shape, -1) if kind == INTS else tensor
+    elif isinstance(scale, Palette):
+        colours = scale.colours.detach().cpu()
+        kind, levels, head = COLOURS, len(colours), as_bytes(colours).numpy().tobytes()
+        places = Palette(colours).places(tensor.float())
     else:
-        kind, packed_span = (BYTES if tensor.dtype == torch.uint8 else INTS), b""
-        places = tensor.contiguous().view(torch.uint8).long().view(*tensor.shape, -1) if kind == INTS else tensor.long()
-        levels = 256
+        assert scale is not None
+        scale = scale.read()
+        unit = (scale.low, scale.high) == UNIT
+        kind, levels, head = UNIT_LEVELS if unit else SPAN_LEVELS, scale.count, b""
+        head = b"" if unit else struct.pack("<2f", scale.low, scale.high)
+        places = scale.places(tensor.float())
     if places.numel() > MAX_NUMBERS:
         raise BudgetError(
             f"a code holds {MAX_NUMBERS} numbers at most, not {places.numel()}: store fewer or smaller examples, or do not compress them"
         )
-    head = bytes([kind]) + b"".join(map(_varint, (len(places.shape), *places.shape))) + packed_span
+    said = bytes([kind]) + b"".join(map(_varint, (len(places.shape), *places.shape))) + head
     body = _coded(places.flatten().to(torch.uint8).numpy().tobytes(), Grid.of(places.shape), levels)
-    return torch.frombuffer(bytearray(head + body), dtype=torch.uint8).clone()
+    return torch.frombuffer(bytearray(said + body), dtype=torch.uint8).clone()
 
 
-def decoded(name: str, code: Tensor, levels: int) -> tuple[Tensor, Span | None]:
-    """Return the tensor that a code stands for, and its span. Floats come as float32.
+def decoded(name: str, code: Tensor, levels: int, channels: int = 1) -> tuple[Tensor, Scale | None]:
+    """Return the tensor that a code stands for, and its scale. Floats come as float32.
+
+    Args:
+        name: of the tensor, for errors.
+        code: bytes.
+        levels: of floats, or colours of a palette.
+        channels: of a colour.
 
     Raises:
         SummaryFormatError: it is not a code, or claims more numbers than its bytes can hold.
@@ -97,30 +83,46 @@ def decoded(name: str, code: Tensor, levels: int) -> tuple[Tensor, Span | None]:
     read = iter(data := code.numpy().tobytes())
     try:
         kind, dimensions = next(read), _read_varint(read)
-        if kind > INTS or not 0 < dimensions <= MAX_DIMENSIONS:
+        if kind > COLOURS or not 0 < dimensions <= MAX_DIMENSIONS:
             raise SummaryFormatError(f"{name} is no code of a tensor: kind {kind}, {dimensions} dimensions")
         shape = tuple(_read_varint(read) for _ in range(dimensions))
-        span = struct.unpack("<2f", bytes(next(read) for _ in range(SPAN_BYTES))) if kind == SPAN_LEVELS else UNIT
+        scale = _read_scale(kind, levels, channels, read)
     except (StopIteration, RuntimeError) as error:
         raise SummaryFormatError(f"{name} ends before its shape does") from error
     body = bytes(read)
     count = math.prod(shape)
     if not 0 < count <= min(MOST_NUMBERS_PER_BYTE * len(data), MAX_NUMBERS):
         raise SummaryFormatError(f"{name} claims {count} numbers in {len(data)} bytes: a code cannot hold so many")
-    if not (-1e30 < span[0] < span[1] < 1e30):
-        raise SummaryFormatError(f"{name} has the span [{span[0]:.3g}, {span[1]:.3g}]: it must be finite and not empty")
-    known = levels if kind in (UNIT_LEVELS, SPAN_LEVELS) else 256
-    places = torch.frombuffer(bytearray(_numbers(body, Grid.of(shape), known)), dtype=torch.uint8).long().view(shape)
+    if isinstance(scale, Levels) and not -1e30 < scale.low < scale.high < 1e30:
+        raise SummaryFormatError(
+            f"{name} has the span [{scale.low:.3g}, {scale.high:.3g}]: it must be finite and not empty"
+        )
+    if kind == COLOURS and (len(shape) != 4 or shape[1] != 1):
+        raise SummaryFormatError(f"{name} has colours in {shape}: pixels on a palette are one plane per image")
+    known = 256 if scale is None else levels
+    places = torch.frombuffer(bytearray(_numbers(body, Grid.of(shape), known)), dtype=torch.uint8).view(shape)
     if int(places.max()) >= known:
         raise SummaryFormatError(f"{name} holds level {int(places.max())} of {known}")
-    if kind in (UNIT_LEVELS, SPAN_LEVELS):
-        return off_levels(places.float(), levels, (span[0], span[1])), (span[0], span[1])
-    found = places.to(torch.uint8)
+    if scale is not None:
+        return scale.numbers(places.float()), scale
     if kind == BYTES:
-        return found, None
+        return places, None
     if shape[-1] != 4:
         raise SummaryFormatError(f"{name} holds whole numbers of {shape[-1]} bytes: they have 4")
-    return found.contiguous().view(torch.int32).view(shape[:-1]), None
+    return places.contiguous().view(torch.int32).view(shape[:-1]), None
+
+
+def _read_scale(kind: int, levels: int, channels: int, read: Iterator[int]) -> Scale | None:
+    if kind == SPAN_LEVELS:
+        return Levels(levels, *struct.unpack("<2f", _next(read, SPAN_BYTES)))
+    if kind == COLOURS:
+        colours = torch.frombuffer(bytearray(_next(read, levels * channels)), dtype=torch.uint8)
+        return Palette(colours.view(levels, channels).float().div(255))
+    return Levels(levels) if kind == UNIT_LEVELS else None
+
+
+def _next(read: Iterator[int], count: int) -> bytes:
+    return bytes(next(read) for _ in range(count))
 
 
 @lru_cache(maxsize=REMEMBERED)

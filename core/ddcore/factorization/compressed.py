@@ -15,7 +15,7 @@ from torch.func import functional_call
 from ddcore.errors import BudgetError, SummaryFormatError, UnknownNameError, UnsupportedError
 from ddcore.factorization.coded import code_of, decoded
 from ddcore.factorization.rate import rate_of, smoothed
-from ddcore.factorization.span import UNIT, Span
+from ddcore.factorization.scale import Levels, Palette, Scale
 from ddcore.parts import FACTORIZATIONS, Batch, Context, Examples, Factorization, Run, Spec
 from ddcore.settings import override, require
 
@@ -45,6 +45,10 @@ class Compressed(Factorization):
     arithmetic coding (`ddcore.ground.entropy_coder`), so that bytes are known exactly when they
     are written.
 
+    With ``palette`` a pixel becomes the nearest of :math:`L` colours, one number whatever its
+    channels. Colours are the centres of the clusters of all pixels at the start, and stored, a byte
+    per channel (a palette per class: Yuan et al. 2024, AutoPalette).
+
     With ``nbytes`` no more than these are ever stored. Where an update would need more, a low-pass
     filter follows it. Until something is written the code's length is estimated as
     :math:`R = \sum_i \log_2(1 + |q_i - (q_{left} + q_{up})/2|)`. What is written is filtered as
@@ -53,13 +57,15 @@ class Compressed(Factorization):
     Attributes:
         of: any factorization that stores floats. Its resolution is its own: `LowResolution`,
             `MultiFormation`, bases, frequencies. Its own storage does not matter.
-        levels: per number, 2 to 256.
+        levels: per number, 2 to 256; with ``palette``, colours.
         nbytes: most bytes of the codes; None: as many as they take.
+        palette: whether pixels in [0, 1] lie on colours. What else is stored lies on levels.
     """
 
     of: Factorization
     levels: int = 16
     nbytes: int | None = None
+    palette: bool = False
     name: ClassVar[str] = "compressed"
     wraps: ClassVar[bool] = True
 
@@ -67,6 +73,7 @@ class Compressed(Factorization):
         require(isinstance(self.of, Factorization), f"of must be a factorization, not {type(self.of).__name__}")
         require(not isinstance(self.of, Compressed), "what is compressed cannot be compressed again: give its own `of`")
         require(type(self.levels) is int and 2 <= self.levels <= 256, f"levels must lie in 2..256, not {self.levels}")
+        require(type(self.palette) is bool, f"palette must be True or False, not {self.palette!r}")
         require(self.nbytes is None or self.nbytes >= 1, f"nbytes must be at least 1, not {self.nbytes}")
         if getattr(self.of, "storage", "float32") != "float32":
             object.__setattr__(self, "of", override(self.of, "storage", "float32"))
@@ -95,7 +102,8 @@ class Compressed(Factorization):
             return self.nbytes
         # Of a float of four bytes, no bit of a level costs more than nine bits; a head is added.
         bits = max(1, (self.levels - 1).bit_length())
-        return math.ceil(self.of.max_bytes(spec, available) * max(1.0, bits * 9 / 32)) + 256
+        colours = self.levels * _channels(spec) if self.palette else 0
+        return math.ceil(self.of.max_bytes(spec, available) * max(1.0, bits * 9 / 32)) + 256 + colours
 
     def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Compressed:
         """Return a copy that stores at most ``nbytes``, and as many examples as should fit.
@@ -103,7 +111,7 @@ class Compressed(Factorization):
         No data are seen: `EXPECTED_SHARE` of the levels' bits are supposed for each number.
         `ddcore.fitted` measures it.
         """
-        bits = max(1.0, math.log2(self.levels)) * EXPECTED_SHARE
+        bits = max(1.0, math.log2(self.levels)) * EXPECTED_SHARE / (_channels(spec) if self.palette else 1)
         raw = self.of.within(max(1, int(nbytes * 32 / bits)), spec, available)
         return replace(self, of=raw, nbytes=nbytes)
 
@@ -114,23 +122,23 @@ class Compressed(Factorization):
         return made
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> CompressedExamples:
-        read = {name: decoded(name, code, self.levels) for name, code in stored.items()}
+        read = {name: decoded(name, code, self.levels, _channels(spec)) for name, code in stored.items()}
         of = self.of.restore({name: tensor for name, (tensor, _) in read.items()}, spec)
-        return CompressedExamples(self, of, {name: span for name, (_, span) in read.items()})
+        return CompressedExamples(self, of, {name: scale for name, (_, scale) in read.items()})
 
     def decoder(self) -> dict[str, Any]:
-        return {"levels": self.levels, "of": {"name": self.of.name, **self.of.decoder()}}
+        return {"levels": self.levels, "palette": self.palette, "of": {"name": self.of.name, **self.of.decoder()}}
 
     @classmethod
     def from_decoder(cls, settings: Mapping[str, Any]) -> Compressed:
-        if set(settings) != {"levels", "of"} or not isinstance(settings["of"], Mapping):
-            raise SummaryFormatError(f"compressed records levels and of, found {sorted(settings)[:5]}")
+        if set(settings) != {"levels", "palette", "of"} or not isinstance(settings["of"], Mapping):
+            raise SummaryFormatError(f"compressed records levels, palette and of, found {sorted(settings)[:5]}")
         inner = dict(settings["of"])
         kind = FACTORIZATIONS.get(str(inner.pop("name", None)))
         if kind is None or kind.wraps:
             allowed = [name for name, known in FACTORIZATIONS.items() if not known.wraps]
             raise UnknownNameError("factorization", str(settings["of"].get("name"))[:40], allowed)
-        return cls(kind.from_decoder(inner), levels=settings["levels"])
+        return cls(kind.from_decoder(inner), levels=settings["levels"], palette=settings["palette"])
 
     def quantize(self, stored: Mapping[str, Tensor], spec: Spec, to: str) -> tuple[Factorization, dict[str, Tensor]]:
         raise UnsupportedError(f"what is compressed to {self.levels} levels has no {to}: choose levels instead")
@@ -139,20 +147,28 @@ class Compressed(Factorization):
 class CompressedExamples(Examples):
     """Examples of another factorization, decoded from quantised numbers."""
 
-    def __init__(self, settings: Compressed, of: Examples, spans: Mapping[str, Span | None] | None = None) -> None:
+    def __init__(self, settings: Compressed, of: Examples, scales: Mapping[str, Scale | None] | None = None) -> None:
         super().__init__()
-        self._settings, self._of, self._spans = settings, of, dict(spans or {})
+        self._settings, self._of = settings, of
+        self._read = dict(scales or {})
+        """The scales on which stored tensors lay when they were read."""
         self.counts = of.counts
         self.draws_when_decoded = of.draws_when_decoded  # type: ignore[misc]
         unit = settings.of.unit_tensors()
         stored = {name: t for name, t in of.stored().items() if t.is_floating_point()}
-        self._units: dict[str, bool] = {}
-        """Of each trained parameter that is stored: whether its numbers lie in [0, 1]."""
+        self._names: dict[str, str] = {}
+        """Of each trained parameter that is stored: its name there."""
+        self._unit = unit
         grouped = {id(p) for group in of.groups().values() for p in group}
         for place, parameter in of.named_parameters():
             same = [name for name, t in stored.items() if _same(parameter, t)]
             if same and id(parameter) in grouped:
-                self._units[place] = same[0] in unit
+                self._names[place] = same[0]
+        for name, tensor in stored.items():
+            if settings.palette and name in unit and tensor.ndim > 2:
+                known = self._read.get(name)
+                palette = known if isinstance(known, Palette) else Palette.of(tensor, settings.levels)
+                self.register_buffer(f"palette_{name}", palette.colours)
         self.register_buffer("allowed", torch.tensor(math.inf))
 
     def indices_of(self, class_id: int) -> Tensor:
@@ -249,40 +265,42 @@ class CompressedExamples(Examples):
 
     def _coded(self) -> dict[str, nn.Parameter]:
         held = dict(self._of.named_parameters())
-        return {place: held[place] for place in self._units}
+        return {place: held[place] for place in self._names}
 
-    def _span(self, place: str, parameter: Tensor) -> tuple[Tensor | float, Tensor | float]:
-        if self._units[place]:
-            return UNIT
-        low, high = parameter.detach().aminmax()
-        return low, torch.where(high > low, high, low + 1)
-
-    def _places(self, place: str, parameter: Tensor) -> Tensor:
-        """Return the levels of a parameter; the gradient passes through the rounding."""
-        low, high = self._span(place, parameter)
-        exact = (parameter - low) * ((self._settings.levels - 1) / (high - low))
-        rounded: Tensor = exact.detach().round().clamp(0, self._settings.levels - 1)
-        return exact + (rounded - exact).detach()
+    def _scale(self, name: str, numbers: Tensor) -> Scale:
+        """Return the scale of a stored tensor."""
+        if (colours := self._buffers.get(f"palette_{name}")) is not None:
+            return Palette(colours)
+        return Levels(self._settings.levels) if name in self._unit else Levels.spanning(numbers, self._settings.levels)
 
     def _quantised(self, place: str, parameter: Tensor) -> Tensor:
-        low, high = self._span(place, parameter)
-        return self._places(place, parameter) * ((high - low) / (self._settings.levels - 1)) + low
+        """Return a parameter on its scale; the gradient passes as if it were not there."""
+        scale = self._scale(self._names[place], parameter)
+        return parameter + (scale.numbers(scale.places(parameter)) - parameter).detach()
 
     def _rate(self) -> float:
-        with torch.no_grad():
-            return float(sum(rate_of(self._places(place, p)) for place, p in self._coded().items()))
+        coded = self._coded().items()
+        return float(sum(rate_of(self._scale(self._names[place], p).places(p)) for place, p in coded))
 
     def _fade(self) -> None:
-        """Move every number towards its lowest level. In the end all are equal."""
+        """Move every number towards the lowest of its scale. In the end all are equal."""
         with torch.no_grad():
             for place, parameter in self._coded().items():
-                low, _ = self._span(place, parameter)
+                low = self._scale(self._names[place], parameter).lowest
                 parameter.sub_(low).mul_(FADING).add_(low)
 
     def _codes(self) -> dict[str, Tensor]:
-        unit, levels = self._settings.of.unit_tensors(), self._settings.levels
         held = self._of.stored().items()
-        return {name: code_of(t, levels, unit=name in unit, span=self._spans.get(name)) for name, t in held}
+        return {name: code_of(t, self._kept(name, t) if t.is_floating_point() else None) for name, t in held}
+
+    def _kept(self, name: str, tensor: Tensor) -> Scale:
+        """Return the scale on which a tensor was read, if it still holds it, else its own."""
+        read = self._read.get(name)
+        return read if isinstance(read, Levels) and read.holds(tensor) else self._scale(name, tensor)
+
+
+def _channels(spec: Spec) -> int:
+    return spec.shape[0]
 
 
 def _bytes(codes: Mapping[str, Tensor]) -> int:

@@ -28,8 +28,8 @@ from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
-SHARES = (1.0, 0.7, 0.5)
-"""Sides of images that are stored smaller, as shares of the data's."""
+SHARES, IN_COLOUR = (1.0, 0.7, 0.5), (1.0, 0.5, 0.35, 0.25)
+"""Sides of images that are stored smaller, as shares of the data's: of grey images, of others."""
 SMALLEST = 8
 """Rows of the smallest ones."""
 
@@ -72,7 +72,8 @@ class Images(Modality):
 
     def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
         rows = spec.shape[1]
-        sizes = {max(min(SMALLEST, rows), round(share * rows)) for share in SHARES}
+        shares = SHARES if spec.shape[0] == 1 else IN_COLOUR
+        sizes = {max(min(SMALLEST, rows), round(share * rows)) for share in shares}
         return {f"{size} px": LowResolution(ipc=1, size=size) for size in sorted(sizes, reverse=True)}
 
     def loader(self) -> Callable[..., TargetData]:
