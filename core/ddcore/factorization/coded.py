@@ -54,7 +54,7 @@ def code_of(tensor: Tensor, scale: Scale | None) -> Tensor:
         assert scale is not None
         scale = scale.read()
         unit = (scale.low, scale.high) == UNIT
-        kind, levels, head = UNIT_LEVELS if unit else SPAN_LEVELS, scale.count, b""
+        kind, levels = UNIT_LEVELS if unit else SPAN_LEVELS, scale.count
         head = b"" if unit else struct.pack("<2f", scale.low, scale.high)
         places = scale.places(tensor.float())
     if places.numel() > MAX_NUMBERS:

@@ -102,8 +102,12 @@ class Compressed(Factorization):
             return self.nbytes
         # Of a float of four bytes, no bit of a level costs more than nine bits; a head is added.
         bits = max(1, (self.levels - 1).bit_length())
-        colours = self.levels * _channels(spec) if self.palette else 0
+        colours = self.levels * self._channels(spec) if self.palette else 0
         return math.ceil(self.of.max_bytes(spec, available) * max(1.0, bits * 9 / 32)) + 256 + colours
+
+    def _channels(self, spec: Spec) -> int:
+        """Return how many numbers one level stands for."""
+        return int(spec.shape[0]) if self.palette else 1
 
     def within(self, nbytes: int, spec: Spec, available: Mapping[int, int]) -> Compressed:
         """Return a copy that stores at most ``nbytes``, and as many examples as should fit.
@@ -111,7 +115,7 @@ class Compressed(Factorization):
         No data are seen: `EXPECTED_SHARE` of the levels' bits are supposed for each number.
         `ddcore.fitted` measures it.
         """
-        bits = max(1.0, math.log2(self.levels)) * EXPECTED_SHARE / (_channels(spec) if self.palette else 1)
+        bits = max(1.0, math.log2(self.levels)) * EXPECTED_SHARE / self._channels(spec)
         raw = self.of.within(max(1, int(nbytes * 32 / bits)), spec, available)
         return replace(self, of=raw, nbytes=nbytes)
 
@@ -122,7 +126,7 @@ class Compressed(Factorization):
         return made
 
     def restore(self, stored: Mapping[str, Tensor], spec: Spec) -> CompressedExamples:
-        read = {name: decoded(name, code, self.levels, _channels(spec)) for name, code in stored.items()}
+        read = {name: decoded(name, code, self.levels, self._channels(spec)) for name, code in stored.items()}
         of = self.of.restore({name: tensor for name, (tensor, _) in read.items()}, spec)
         return CompressedExamples(self, of, {name: scale for name, (_, scale) in read.items()})
 
@@ -154,18 +158,17 @@ class CompressedExamples(Examples):
         """The scales on which stored tensors lay when they were read."""
         self.counts = of.counts
         self.draws_when_decoded = of.draws_when_decoded  # type: ignore[misc]
-        unit = settings.of.unit_tensors()
+        self._unit = settings.of.unit_tensors()
         stored = {name: t for name, t in of.stored().items() if t.is_floating_point()}
         self._names: dict[str, str] = {}
         """Of each trained parameter that is stored: its name there."""
-        self._unit = unit
         grouped = {id(p) for group in of.groups().values() for p in group}
         for place, parameter in of.named_parameters():
             same = [name for name, t in stored.items() if _same(parameter, t)]
             if same and id(parameter) in grouped:
                 self._names[place] = same[0]
         for name, tensor in stored.items():
-            if settings.palette and name in unit and tensor.ndim > 2:
+            if settings.palette and name in self._unit and tensor.ndim == 4:
                 known = self._read.get(name)
                 palette = known if isinstance(known, Palette) else Palette.of(tensor, settings.levels)
                 self.register_buffer(f"palette_{name}", palette.colours)
@@ -297,10 +300,6 @@ class CompressedExamples(Examples):
         """Return the scale on which a tensor was read, if it still holds it, else its own."""
         read = self._read.get(name)
         return read if isinstance(read, Levels) and read.holds(tensor) else self._scale(name, tensor)
-
-
-def _channels(spec: Spec) -> int:
-    return spec.shape[0]
 
 
 def _bytes(codes: Mapping[str, Tensor]) -> int:
