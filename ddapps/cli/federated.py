@@ -138,7 +138,7 @@ def _run(options: argparse.Namespace) -> None:
         shared,
         clients=options.clients,
         alpha=options.alpha,
-        baselines=[name for name in options.baselines.split(",") if name],
+        baselines=split_names(options.baselines),
         variants={name: replace(shared, method=name) for name in others},
         seeds=options.seeds,
         rounds=options.baseline_rounds,

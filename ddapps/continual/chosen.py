@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,19 +16,6 @@ from ddcore.methods import METHODS
 AUTO = "auto"
 CODEC = "-codec"
 """How words end that name a method alone, and leave open how its examples are stored."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a word came to mean.
-
-    Attributes:
-        method: of any size.
-        record: of the choice, as JSON data; ``chosen`` is the candidate's name.
-    """
-
-    method: dd.Method
-    record: Mapping[str, Any]
 
 
 def is_choice(method: object) -> bool:
@@ -47,8 +33,10 @@ def choose(
     network: object = None,
     device: str | torch.device = "auto",
     progress: Shown = None,
-) -> Choice:
-    """Return the method that a word means for these data and bytes (`ddcore.choose_method`).
+) -> dict[str, Any]:
+    """Choose the method that a word means for these data and bytes (`ddcore.choose_method`).
+
+    Returns the record of the choice; `named` builds its method.
 
     Args:
         word: ``auto``: any of `ddcore.portfolio`. ``random-codec``, ``herding-codec``, ...: this
@@ -77,16 +65,17 @@ def choose(
         device=device,
         progress=say or bar,
     )
-    return Choice(found.method, found.record())
+    record: dict[str, Any] = found.record()
+    return record
 
 
-def named(word: str, name: str, spec: dd.Spec) -> dd.Method:
-    """Return the method that was chosen before, by its candidate's name."""
-    known = candidates(word, spec)
+def named(word: str, record: Mapping[str, Any], spec: dd.Spec) -> dd.Method:
+    """Return the method that was chosen before, by the record of that choice."""
+    known, name, network = candidates(word, spec), record["chosen"], record["network"]
     if name not in known:
         raise UnknownNameError("method of the portfolio", name, known)
     method: dd.Method = known[name].build()
-    return method
+    return method if network is None else method.on_networks(network)
 
 
 def candidates(word: str, spec: dd.Spec) -> dict[str, Any]:

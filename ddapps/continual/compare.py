@@ -59,7 +59,7 @@ class Grid:
             beyond (`ddapps.grids`). Of replay these are the updates on each experience, of recall
             those of a training. An update sees `ddapps.continual.rows.BATCH` examples.
         validation: share of the training split.
-        most_updates: no more are tried.
+        most_updates: no more are tried beyond the grid.
     """
 
     learning_rates: tuple[float, ...] = (0.003, 0.01, 0.03)
@@ -156,7 +156,8 @@ def compare(
         each_row: called with every row when it is finished.
 
     Raises:
-        BudgetError: a memory does not hold one example of each class, of some row. Nothing was run.
+        BudgetError: a memory does not hold one example of each class, of some row. Nothing was run,
+            but for rows that choose how examples are stored: these find out with their first one.
     """
     require_counts(tasks=tasks, seeds=seeds, workers=workers)
     require(

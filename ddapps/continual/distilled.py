@@ -197,7 +197,10 @@ class DistilledMemory(Memory):
     def resize(self, memory: int | str | dd.Budget | MemoryBudget, model: nn.Module | None = None) -> None:
         budget = MemoryBudget.parse(memory)
         if self.choice is not None and self.kept:
-            budget = budget.in_bytes(self.kept[0].summary.spec)
+            spec = self.kept[0].summary.spec
+            if self._settled is None:  # all experiences were found where they were kept
+                self._take(self.choice, spec)
+            budget = budget.in_bytes(spec)
         kept = self._made(self._planned(self.kept, [], budget, again="resized"))
         self.budget, self.kept = budget, kept
         if self.store is not None:
@@ -237,27 +240,36 @@ class DistilledMemory(Memory):
         """Choose the method for the first experience, or find what was chosen before."""
         target = tasks[0][1]
         share = sum(self.budget.allowances([keys_of(tasks)])[0].values()) // len(tasks)
-        facts = {"word": self.name, "data": target.fingerprint(), "bytes": share, "seed": self._seed}
+        facts = {
+            "compression": describe(self._given),
+            "data": target.fingerprint(),
+            "bytes": share,
+            "seed": self._seed,
+            "max_seconds": self._seconds,
+        }
         known = None if self.store is None else self.store.choice(None if self.experiences else facts)
         if known is not None:
-            method, self.choice = named(self.name, known["chosen"], target.spec), known
-        elif self.experiences:
+            self._take(known, target.spec)
+            return
+        if self.experiences:
             raise CheckpointError("the directory does not say which method was chosen: delete it, and begin anew")
-        else:
-            found = choose(
-                self.name,
-                target,
-                share,
-                seed=derive_seed(self._seed, "choice"),
-                max_seconds=None if self._seconds is None else CHOICE_SHARE * self._seconds,
-                network=self._given.network,
-                device=self._device,
-                progress=self._progress,
-            )
-            method, self.choice = found.method, found.record
-            if self.store is not None:
-                self.store.keep_choice(facts, found.record)
-        given = self._given
+        record = choose(
+            self.name,
+            target,
+            share,
+            seed=derive_seed(self._seed, "choice"),
+            max_seconds=None if self._seconds is None else CHOICE_SHARE * self._seconds,
+            network=self._given.network,
+            device=self._device,
+            progress=self._progress,
+        )
+        if self.store is not None:
+            self.store.keep_choice(facts, record)
+        self._take(record, target.spec)
+
+    def _take(self, record: Mapping[str, Any], spec: dd.Spec) -> None:
+        """Go on with the method of a choice."""
+        given, method, self.choice = self._given, named(self.name, record, spec), record
         self._settled = Compression(method, given.preset, given.storage, given.network, given.steps)
 
     def _jointly(self, tasks: Tasks) -> tuple[Kept, ...]:

@@ -82,7 +82,8 @@ class Distilled(Kind):
         storage: of its numbers.
         codec: of a method through the codec (``random-codec``): how its examples are stored
             (`Candidate.storage`). It is chosen on the validation split, by the accuracy at the end
-            of the stream; None: the memory chooses it, on the first experience.
+            of the stream; None, and beside real images: the memory chooses it, on the first
+            experience.
         tuned: whether ``auto`` is chosen so, too: how random images are stored, then the method.
         rule: the method that ``auto`` means when it is tuned; None: random selection, which tells
             the storages apart.
@@ -133,7 +134,8 @@ class Distilled(Kind):
         raise BudgetError(f"no candidate of {self.method} stores {self.rule or RANDOM} as {self.codec}")
 
     def axes(self, spec: dd.Spec) -> list[dict[str, Axis]]:
-        if not is_choice(self.method) or (self.method == AUTO and not self.tuned):
+        chosen_by_the_memory = bool(self.real) or (self.method == AUTO and not self.tuned)
+        if not is_choice(self.method) or chosen_by_the_memory:
             return []
         known = candidates(str(self.method), spec).values()
         searches = [{"codec": choices([candidate.storage for candidate in known])}]

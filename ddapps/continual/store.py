@@ -113,7 +113,7 @@ class Store:
             facts_then, record = told["facts"], dict(told["record"])
         except (TypeError, KeyError, ValueError, OSError, DistillationError) as error:
             raise CheckpointError(f"{path} is damaged ({error}): delete the directory to begin anew") from error
-        return record if facts is None or facts_then == dict(facts) else None
+        return record if facts is None or facts_then == json.loads(json.dumps(dict(facts))) else None
 
     def keep_choice(self, facts: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         """Write the record of a choice."""

@@ -68,7 +68,7 @@ class Grid:
         proximal_mus: of FedProx, too.
         rounds: of each trial.
         validation: share of the training split, for data that has no validation split.
-        most_local_updates: no more are tried.
+        most_local_updates: no more are tried beyond the grid.
         augmented: whether local training is under the augmentation of the first row's protocol.
     """
 
@@ -125,7 +125,7 @@ def sending(settings: Settings, shared: Sequence[str], **changes: Any) -> Settin
     return Settings(**{**{name: getattr(settings, name) for name in shared}, **changes})
 
 
-def heard(settings: Settings, clients: int) -> float:
+def fraction_heard(settings: Settings, clients: int) -> float:
     """Return the share of clients that a run hears if it asks none twice.
 
     Baselines of one round ask as many at once.
@@ -139,7 +139,10 @@ def _asked(settings: Settings, clients: int) -> list[int]:
 
 
 def sent_bytes(settings: Settings, parts: Sequence[dd.TargetData]) -> int:
-    """Return the bytes of one round: those that it would ask answer. Nothing is trained."""
+    """Return the bytes of one round: those that it would ask answer.
+
+    Where the method selects examples, nothing is trained for it.
+    """
     method = settings.method if isinstance(settings.method, dd.Method) else None
     app = client_app(lambda context: parts[int(context.node_config["partition-id"])], method=method)
     return _exchanged(app, settings, len(parts))
@@ -195,7 +198,7 @@ def smaller(settings: Settings, rule: str, spec: dd.Spec) -> list[Settings]:
 
 
 def ensemble_within(settings: Settings, parts: Sequence[dd.TargetData], limit: int) -> Settings:
-    """Return settings of an ensemble: of the widest network whose messages fit a limit.
+    """Return settings of an ensemble: of the widest network whose messages fit a limit, or width 1.
 
     They are counted with uniform noise for weights, which nothing trained is harder to compress
     than. Weights as they are first drawn will not do: their biases and norms compress to nothing.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import torch
+
 import ddcore as dd
-from ddapps.federated.portfolio import bytes_of_all, method_named
+from ddapps.federated.portfolio import method_named, require_open_choice
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
-from ddcore.errors import InputDataError, UnsupportedError
+from ddapps.kept_results import KeptResults
+from ddcore.errors import InputDataError
 
 CHOICE_SECONDS = 600.0
 """After these the best candidate so far is taken. The record says so (``stopped_early``)."""
@@ -31,7 +35,14 @@ class Named:
     record: Mapping[str, Any]
 
 
-def named(settings: Settings, data: ServerData, progress: Callable[[str], None] | None = None) -> Named:
+def named(
+    settings: Settings,
+    data: ServerData,
+    progress: Callable[[str], None] | None = None,
+    *,
+    directory: Path | None = None,
+    row: str = "auto",
+) -> Named:
     """Choose a method on the server's validation split, for the bytes of all clients together.
 
     The server chooses, and once. A client with two classes would choose for a task of two classes,
@@ -43,35 +54,39 @@ def named(settings: Settings, data: ServerData, progress: Callable[[str], None] 
         settings: of the run; ``bytes`` says what a client may store, ``clients`` how many they are.
         data: of the server.
         progress: called with lines of text.
+        directory: where the choice is kept, so that a run that goes on does not choose again.
+        row: for which it is made.
 
     Raises:
         InputDataError: the server has no validation split.
         UnsupportedError: the clients are private: then the method is a public constant.
         SettingsError: bytes or the number of clients are not known.
     """
-    require_open_choice(settings)
+    nbytes = require_open_choice(settings)
     if data.validation is None:
         raise InputDataError(
             "method 'auto' is chosen on a validation split of the server: ServerData(..., validation=)"
         )
-    choice = dd.choose_method(
-        dd.TargetData("validation", data.spec, data.validation),
-        nbytes=bytes_of_all(settings),
-        seed=settings.seed,
-        max_seconds=CHOICE_SECONDS,
-        network=settings.network,
-        joint=False,
-        sample=True,
-        device=settings.device,
-        progress=progress,
+    held = dd.TargetData("validation", data.spec, data.validation)
+
+    def record_of_a_choice() -> dict[str, Any]:
+        return dd.choose_method(
+            held.with_train(torch.arange(len(held.train)), held.name),  # of the classes that it has
+            nbytes=nbytes,
+            seed=settings.seed,
+            max_seconds=CHOICE_SECONDS,
+            network=settings.network,
+            joint=False,
+            sample=True,
+            device=settings.device,
+            progress=progress,
+        ).record()
+
+    facts = {"settings": dd.describe(settings), "validation": held.fingerprint(), "version": dd.__version__}
+    record = (
+        record_of_a_choice()
+        if directory is None
+        else KeptResults(directory).get(f"{row} choice", facts, record_of_a_choice)
     )
-    record = choice.record()
     name = str(record["chosen"])
-    return Named(replace(settings, method=method_named(data.spec, name)), name, record)
-
-
-def require_open_choice(settings: Settings) -> None:
-    """Raise unless the method of a run may be chosen: `UnsupportedError`, `SettingsError`."""
-    if settings.private:
-        raise UnsupportedError("a private run names its method: it may not depend on anybody's data")
-    bytes_of_all(settings)
+    return Named(replace(settings, method=method_named(data.spec, name, settings.network)), name, record)

@@ -25,16 +25,16 @@ from ddapps.federated.baselines import (
     WEIGHTS_SHARED,
     Grid,
     ensemble_within,
-    heard,
+    fraction_heard,
     sending,
     smaller,
     within,
 )
-from ddapps.federated.choosing import named, require_open_choice
+from ddapps.federated.choosing import named
 from ddapps.federated.forms import FORMS
 from ddapps.federated.in_process import simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
-from ddapps.federated.portfolio import method_named
+from ddapps.federated.portfolio import method_named, require_open_choice
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.terms import AUTO
@@ -193,31 +193,19 @@ class _Work:
         settings = replace(settings, clients=self.clients)
         if self.tune_auto:
             return self.simulated(name, settings)
-        tuning = self.tuning
-        facts = {
-            "data": tuning.target.fingerprint(),
-            "validation": tuning.split_facts(),
-            "settings": dd.describe(settings),
-            "version": dd.__version__,
-        }
-
-        def run() -> dict[str, Any]:
-            found = named(settings, ServerData.of(tuning.target, tuning.split), self.tally.note)
-            return {"name": found.name, "record": dict(found.record)}
-
-        kept = KeptResults(self.directory).get(f"{name} choice", facts, run)
-        method = method_named(self.target.spec, kept["name"])
-        return replace(settings, method=method), kept["record"]
+        data = ServerData.of(self.tuning.target, self.tuning.split)
+        found = named(settings, data, self.tally.note, directory=self.directory, row=name)
+        return found.settings, dict(found.record)
 
     def simulated(self, name: str, settings: Settings) -> tuple[Settings, dict[str, Any]]:
         """Return settings that name the method that is best in whole runs on a validation split."""
         tuning, scores = self.tuning, dict[str, float]()
 
+        def by(candidate: Candidate) -> Settings:
+            return replace(settings, method=method_named(self.target.spec, candidate.name, settings.network))
+
         def best(candidates: Sequence[Candidate]) -> Candidate:
-            runs = [
-                (f"{name} as {c.name}", replace(settings, method=c.build(), seed=self.seeds[0]), None)
-                for c in candidates
-            ]
+            runs = [(f"{name} as {c.name}", replace(by(c), seed=self.seeds[0]), None) for c in candidates]
             tuning.ahead(runs)
             for candidate, run in zip(candidates, runs, strict=True):
                 with suppress(NoReplyError):  # so few bytes do not hold what such clients have
@@ -231,7 +219,7 @@ class _Work:
         stored = best([candidate for candidate in every if candidate.plain])
         chosen = best([candidate for candidate in every if candidate.storage == stored.storage])
         record = {"chosen": chosen.name, "score": scores[chosen.name], "scores": scores}
-        return replace(settings, method=chosen.build()), record
+        return by(chosen), record
 
     def split_facts(self) -> str:
         """Return what tells the split that is tested on from others."""
@@ -245,7 +233,7 @@ class _Work:
             untuned = sending(self.settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
             tuned, at_edge = self.tuned(name, untuned)
             return replace(self.row(name, tuned, until=first.final), at_edge=at_edge)
-        once = partial(sending, self.settings, fraction=heard(self.settings, self.clients))
+        once = partial(sending, self.settings, fraction=fraction_heard(self.settings, self.clients))
         if name == "everything":
             return self.row(name, once(UNION, form=name, epochs=EVERYTHING_EPOCHS))
         if name == ENSEMBLE:

@@ -54,7 +54,7 @@ class Client:
         """
         if self.settings.method != AUTO:
             return self
-        named = method_named(self.target.spec, method)
+        named = method_named(self.target.spec, method, self.settings.network)
         return replace(self, settings=replace(self.settings, method=named))
 
     def network(self, weights: Weights) -> Network:

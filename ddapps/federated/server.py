@@ -68,7 +68,7 @@ class Server(Coordinator):
         self.history: list[dict[str, Any]] = []
         self.round = 0
         self.arrived = 0
-        self.names = ""
+        self.method_name = ""
         """The method that clients are told, where the settings leave it to the server."""
         self._open: dict[int, dict[str, Task]] = {}
         self.journal = None if directory is None else Journal(Path(directory), self.facts())
@@ -88,7 +88,7 @@ class Server(Coordinator):
                 self.weights if self.form.sends_weights else None,
                 self._knowledge(node) if self.form.sends_knowledge else None,
                 self.settings.transport,
-                self.names,
+                self.method_name,
                 asked=self.asked_of(node),
             )
             tasks[node] = task

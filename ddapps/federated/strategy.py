@@ -44,9 +44,10 @@ class DistillationStrategy(Strategy):
     """
 
     def __init__(self, settings: Settings, data: ServerData, directory: str | Path | None = None) -> None:
-        chosen = named(settings, data) if settings.method == AUTO else None
+        kept = None if directory is None else Path(directory)
+        chosen = named(settings, data, directory=kept) if settings.method == AUTO else None
         self.server = Server(chosen.settings if chosen else settings, data, directory)
-        self.server.names = chosen.name if chosen else ""
+        self.server.method_name = chosen.name if chosen else ""
         self.choice = chosen.record if chosen else None
         if self.server.agreement is None:
             raise UnsupportedError(f"form {settings.form} is run by Flower's own strategy: run_server does that")

@@ -28,13 +28,14 @@ def sized(
 def coarser(summary: dd.DataSummary, levels: int) -> dd.DataSummary:
     r"""Return a summary whose images in bytes have only so many levels.
 
-    Each is :math:`\mathrm{round}(x (L - 1) / 255)`, spread over 0 to 255 again.
+    Each is :math:`\mathrm{round}(x (L - 1) / 255)`, spread over 0 to 255 again. What a codec wrote
+    stays: its bytes are no images.
     """
     parts = []
     for part in summary.parts:
         images = part.stored.get("images")
         stored = dict(part.stored)
-        if images is not None and images.dtype == torch.uint8 and levels < 256:
+        if images is not None and images.dtype == torch.uint8 and levels < 256 and not part.factorization.wraps:
             steps = (images.float() * ((levels - 1) / 255)).round()
             stored["images"] = (steps * (255 / (levels - 1))).round().to(torch.uint8)
         parts.append(replace(part, stored=stored))

@@ -12,6 +12,7 @@ import ddcore as dd
 from ddapps.federated.agreement import Agreement, parsed
 from ddapps.federated.roles import Client
 from ddapps.federated.weakness import asked_limit
+from ddcore.engine import start_bytes
 from ddcore.errors import BudgetError, InputDataError
 from ddcore.parts import NetworkSource, largest_size
 
@@ -46,11 +47,14 @@ def supplemented(
         target = _without(client, sent)
     target = _of(target, asked)
     limit = asked_limit(client.settings, target.spec, {class_id: asked[class_id] for class_id in target.spec.classes})
-    if isinstance(limit, int):
-        items = _items_within(client, target, asked, limit)
-        limit = {class_id: count * compression.examples_per_item for class_id, count in items.items()}
-    target = _of(target, limit)
-    return target, compression.within(limit, target)
+    if not isinstance(limit, int):
+        return _of(target, limit), compression.within(limit, _of(target, limit))
+    items = _items_within(client, target, asked, limit)
+    target = _of(target, items)
+    method = compression.within(
+        {class_id: count * compression.examples_per_item for class_id, count in items.items()}, target
+    )
+    return target, dd.override(method, "factorization.nbytes", limit) if method.factorization.wraps else method
 
 
 def _of(target: dd.TargetData, wanted: Iterable[int]) -> dd.TargetData:
@@ -70,13 +74,18 @@ def _items_within(client: Client, target: dd.TargetData, asked: Mapping[int, flo
         return {class_id: count for class_id, count in found.items() if count}
 
     def fits(most: int) -> bool:
-        chosen = items(most)
-        return dd.Budget.of(compression.at(chosen), target.of_classes(list(chosen))).bytes <= nbytes
+        method, data = compression.at(items(most)), target.of_classes(list(items(most)))
+        # What is compressed has a size that only writing tells.
+        return (start_bytes if method.factorization.wraps else _bytes_of)(method, data) <= nbytes
 
     size = largest_size(fits, max(counts.values()))
     if size == 0:
         raise BudgetError(f"{nbytes} bytes for the classes that are asked for hold no item: give more")
     return items(size)
+
+
+def _bytes_of(method: dd.Method, target: dd.TargetData) -> int:
+    return dd.Budget.of(method, target).bytes
 
 
 def _without(client: Client, sent: Iterable[ConfigRecord]) -> dd.TargetData:

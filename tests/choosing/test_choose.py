@@ -10,7 +10,7 @@ import torch
 
 import ddcore as dd
 from ddcore.choosing import Candidate, codecs, contest
-from ddcore.errors import BudgetError, SettingsError
+from ddcore.errors import BudgetError, DivergenceError, SettingsError
 from ddcore.factorization import Compressed
 from ddcore.images import LowResolution
 from ddcore.parts import Split
@@ -191,9 +191,11 @@ def test_of_a_sample_no_candidate_stores_everything(
 
     monkeypatch.setattr(contest, "distill", distill)
     storages = [candidate("random"), candidate("random", "8 px, 2 levels", levels=2)]
-    dd.choose_method(few_digits, nbytes=6000, network=NETWORK, joint=False, sample=sample, candidates=storages)
+    found = dd.choose_method(few_digits, nbytes=6000, network=NETWORK, joint=False, sample=sample, candidates=storages)
     left = len(few_digits.with_validation(0.2).train)
     assert 0.2 * left < max(held) <= 0.5 * left if sample else max(held) == left
+    chosen = found.method.factorization.counts_for(few_digits.counts())
+    assert sum(chosen.values()) == len(few_digits.train) and found.method.factorization.nbytes == 6000  # type: ignore[attr-defined]
 
 
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
@@ -229,6 +231,31 @@ def test_fitted_holds_as_many_as_fit_and_keeps_the_limit(few_digits: dd.TargetDa
     assert plain == dd.Budget(300).fit(dd.methods.random(ipc=1), few_digits)
     with pytest.raises(BudgetError, match="one compressed item per class, which takes"):
         dd.fitted(dd.choosing.through("random", codec), few_digits, 8)
+
+
+def test_more_numbers_than_a_code_holds_are_too_many_examples(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first guess goes beyond them. Fewer examples fit."""
+    monkeypatch.setattr("ddcore.factorization.coded.MAX_NUMBERS", 3 * 10 * 64)
+    codec = Compressed(LowResolution(ipc=1, size=8), levels=2)
+    kept = dd.fitted(dd.choosing.through("random", codec), few_digits, 5000).factorization
+    assert set(kept.counts_for(few_digits.counts()).values()) == {10}
+
+
+@pytest.mark.parametrize("fault", ["diverges", "is late"])
+def test_a_choice_outlives_its_teacher(few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    trained: list[object] = []
+
+    def train_teacher(*arguments: object, **words: object) -> None:
+        trained.append(arguments)
+        raise DivergenceError(3, None)
+
+    monkeypatch.setattr(contest, "train_teacher", train_teacher)
+    if fault == "is late":
+        monkeypatch.setattr(contest.Contest, "out_of_time", lambda self: len(self.rungs) > 0)
+    found = dd.choose_method(few_digits, nbytes=300, network=NETWORK, candidates=[candidate("random")])
+    assert found.name == "random (8 px, 4 levels)" and len(trained) == (fault == "diverges")
 
 
 def test_time_that_runs_out_among_storages_leaves_the_best_of_them(

@@ -40,3 +40,13 @@ def test_a_class_of_few_examples_has_as_many_clusters(digits: dd.TargetData) -> 
     found = finer(few)
     assert sorted(found.train.targets.tolist()) == [0, 1, 2, 5, 6, 7]
     assert found.spec.classes == (0, 1, 2, 5, 6, 7) and found.spec.num_classes == 10
+
+
+def test_examples_of_other_classes_are_left_out(digits: dd.TargetData) -> None:
+    """A part of the data has a few classes; its validation split is that of all."""
+    whole = digits.with_validation(0.3)
+    members = torch.isin(whole.train.targets, torch.tensor([3, 8])).nonzero().flatten()
+    found = finer(whole.with_train(members, "part"))
+    assert found.validation is not None and whole.validation is not None
+    assert len(found.validation) == int(torch.isin(whole.validation.targets, torch.tensor([3, 8])).sum())
+    assert set(found.validation.targets.tolist()) == set(range(10))

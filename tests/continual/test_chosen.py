@@ -13,7 +13,9 @@ import pytest
 
 import ddcore as dd
 from ddapps.continual import DistilledBuffer, DistilledMemory
+from ddapps.continual.chosen import named
 from ddapps.continual.compare import compare
+from ddapps.continual.kinds import Distilled
 from ddapps.continual.memory import examples_of
 from ddapps.continual.pace import CHOICE_SHARE
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
@@ -36,20 +38,20 @@ def herding() -> dd.Method:
 
 @dataclass(frozen=True)
 class Found:
-    method: dd.Method
+    name: str
 
     def record(self) -> dict[str, Any]:
-        return {"chosen": "herding", "runner_up": "random", "seconds": 1.5}
+        return {"chosen": self.name, "runner_up": "random", "seconds": 1.5, "network": None}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What a choice was asked; it always finds herding."""
+    """What a choice was asked; it finds the first candidate: of ``auto`` herding."""
     calls: list[dict[str, Any]] = []
 
     def choose_method(target: dd.TargetData, **settings: Any) -> Found:
         calls.append({"target": target, **settings})
-        return Found(herding())
+        return Found(settings["candidates"][0].name)
 
     def portfolio(spec: dd.Spec, *, joint: bool) -> dict[str, Candidate]:
         assert not joint
@@ -78,7 +80,7 @@ def test_a_choice_is_made_once_on_the_first_experience_and_its_share(
     assert call["target"] is three_tasks[0]
     assert call["nbytes"] == 12 * 65 and call["joint"] is False and [c.name for c in call["candidates"]] == ["herding"]
     assert call["max_seconds"] == CHOICE_SHARE * 60.0
-    assert memory.choice == {"chosen": "herding", "runner_up": "random", "seconds": 1.5}
+    assert memory.choice == {"chosen": "herding", "runner_up": "random", "seconds": 1.5, "network": None}
     assert str(memory.budget) == "780 bytes"
     ours, theirs = ([examples_of(kept.summary).fingerprint() for kept in one.kept] for one in (memory, by_name))
     assert ours == theirs and set(memory.counts.values()) == {2}
@@ -122,6 +124,37 @@ def test_a_choice_is_found_again_and_not_made_again(
     again = DistilledMemory("auto", "130B-per-class", directory=tmp_path / "True")
     with pytest.raises(CheckpointError, match="damaged"):
         again.observe(three_tasks[0])
+
+
+def test_a_choice_that_is_found_again_is_resized(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """All experiences lie on disk, so nothing was distilled when the size changes."""
+    for _ in range(2):
+        memory = DistilledMemory("auto", "260B-per-class", directory=tmp_path)
+        memory.observe(three_tasks[0])
+    memory.resize("130B-per-class")
+    assert set(memory.counts.values()) == {2} and len(asked) == 1
+
+
+def test_other_settings_choose_anew(
+    three_tasks: list[dd.TargetData], asked: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    for network in ("convnet(width=4)", "convnet(width=4)", "convnet(width=8)"):
+        memory = DistilledMemory("auto", "130B-per-class", directory=tmp_path, network=network)
+        memory._settle([(0, three_tasks[0])])
+    assert len(asked) == 2
+
+
+def test_a_method_that_was_chosen_before_distils_on_the_network_of_its_choice(three_tasks: list[dd.TargetData]) -> None:
+    method = named("auto", {"chosen": "dm", "network": "convnet(width=4)"}, three_tasks[0].spec)
+    assert method.networks.architecture == dd.networks.as_architecture("convnet(width=4)")  # type: ignore[attr-defined]
+
+
+def test_beside_real_images_the_memory_chooses_the_storage(three_tasks: list[dd.TargetData]) -> None:
+    spec = three_tasks[0].spec
+    assert Distilled("random-codec").axes(spec) != [] != Distilled("auto", tuned=True).axes(spec)
+    assert Distilled("random-codec", real=0.5).axes(spec) == [] == Distilled("auto", tuned=True, real=0.5).axes(spec)
 
 
 def test_a_rule_through_the_codec_is_a_choice_among_its_ways_to_store(

@@ -54,6 +54,14 @@ def test_few_colours_are_all_kept() -> None:
         assert len(palette.colours) == count and torch.equal(palette.numbers(palette.places(pixels)), pixels)
 
 
+def test_colours_come_from_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every 32nd pixel of images of 32 columns would be of one column."""
+    monkeypatch.setattr("ddcore.factorization.scale.MOST_PIXELS", 64)
+    pixels = torch.zeros(4, 3, 16, 32)
+    pixels[..., 8:] = 1
+    assert Palette.of(pixels, 2).colours.tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
 def test_pixels_that_are_many_are_placed_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     palette = Palette.of(pixels, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from flwr.app import RecordDict
 import ddcore as dd
 from ddapps.federated import InProcessGrid, ServerData, Settings, client_app, run_server, simulate
 from ddapps.federated.agreement import Agreement
+from ddapps.federated.choosing import named
 from ddapps.federated.compare import compare
 from ddapps.federated.forms import FORMS
 from ddapps.federated.roles import Client
 from ddapps.federated.settings import equal_share
+from ddapps.federated.strategy import DistillationStrategy
 from ddapps.federated.wire import Task
 from ddcore.errors import (
     BudgetError,
@@ -63,7 +66,7 @@ def test_clients_do_what_the_server_has_chosen_on_its_validation_split(
     data = ServerData.of(digits.with_validation(0.3))
     outcome = simulate(AUTO, parts, data)
     (call,) = asked
-    assert call["nbytes"] == 4 * 1280 and call["target"].train is data.validation
+    assert call["nbytes"] == 4 * 1280 and torch.equal(call["target"].train.inputs, data.validation.inputs)  # type: ignore[union-attr]
     assert outcome.choice == outcome.to_json()["choice"] == {"chosen": "herding", "runner_up": "random"}
     assert outcome.union is not None and outcome.union.stored_bytes <= 4 * 1280 and outcome.rejections == ()
     images = outcome.union.tensors()[0]
@@ -109,6 +112,43 @@ def test_a_name_that_is_none_of_the_portfolio_is_refused_by_clients(
         client.told("dm")
     named = replace(client, settings=replace(AUTO, method="random"))
     assert named.told("herding") is named
+
+
+def test_what_is_chosen_distils_on_the_runs_network(parts: list[dd.TargetData]) -> None:
+    client = Client(parts[0], replace(AUTO, network="convnet(width=4)"), "0", RecordDict())
+    method = client.told("dm (8 px, 2 levels)").settings.compression.within(300, parts[0])
+    assert method.networks.architecture == dd.networks.as_architecture("convnet(width=4)")
+
+
+def test_a_server_that_begins_again_does_not_choose_again(
+    asked: list[dict[str, Any]], digits: dd.TargetData, tmp_path: Path
+) -> None:
+    data = ServerData.of(digits.with_validation(0.3))
+    for _ in (1, 2):
+        assert DistillationStrategy(AUTO, data, tmp_path).choice == {"chosen": "herding", "runner_up": "random"}
+    assert len(asked) == 1
+
+
+def test_a_class_that_the_validation_split_lacks_hinders_no_choice(
+    asked: list[dict[str, Any]], digits: dd.TargetData
+) -> None:
+    held = digits.with_validation(0.3)
+    assert held.validation is not None
+    without = held.validation.take((held.validation.targets != 7).nonzero().flatten())
+    named(AUTO, ServerData.of(replace(held, validation=without)))
+    assert asked[0]["target"].spec.classes == tuple(c for c in range(10) if c != 7)
+
+
+def test_levels_leave_codes_as_they_are(parts: list[dd.TargetData], data: ServerData) -> None:
+    """Rounding is of pixels. A code that is rounded is none."""
+    method = dd.portfolio(data.spec, joint=False)["random (8 px, 4 levels)"].build()
+    settings = quick(method=method, bytes="400", min_clients=2, epochs=1)
+    unions = []
+    for levels in (256, 16):
+        outcome = simulate(replace(settings, levels=levels), parts[2:], data)
+        assert outcome.rejections == () and outcome.union is not None
+        unions.append(outcome.union.tensors()[0])
+    assert torch.equal(*unions)
 
 
 def test_clients_share_equally() -> None:

@@ -255,3 +255,19 @@ def test_a_reply_without_its_time_does_not_count_where_time_is_limited(
     grid = Silent(client_app(lambda c: parts[int(c.node_config["partition-id"])]), 4, settings.to_config())
     with pytest.raises(NoReplyError, match="4 clients: a time limit was agreed, and it says 'nan' seconds"):
         run_server(grid, settings, data)
+
+
+@pytest.mark.parametrize("nbytes", ["300", "900"])
+def test_supplements_through_the_codec_hold_what_their_bytes_hold(
+    parts: list[dd.TargetData], checked: ServerData, nbytes: str
+) -> None:
+    """Their size is that of what is written: the largest that it could be is many times as much."""
+    method = dd.portfolio(checked.spec, joint=False)["random (8 px, 4 levels)"].build()
+    settings = replace(SETTINGS, method=method, bytes=nbytes)
+    once = simulate(replace(settings, rounds=1, supplement=0.0), parts, checked)
+    outcome = simulate(settings, parts, checked)
+    assert outcome.rejections == () and outcome.union is not None and once.union is not None
+    assert outcome.history[1]["supplements"] > 0
+    more = outcome.union.stored_bytes - once.union.stored_bytes
+    assert 0 < more <= 4 * 0.5 * int(nbytes)
+    assert len(outcome.union) - len(once.union) > more / 64, "a pixel each would take a byte"

@@ -194,14 +194,14 @@ def choose_method(
         raise BudgetError(f"no method of the portfolio stores {target.name} in {nbytes} bytes ({reasons})")
     beside = next((candidate for candidate in final if candidate.plain), final[0])
     chosen = final[0] if final[0].plain or contest.beats(final[0], beside) else beside
-    if joint and network is not None and not contest.late and _may_be_labelled(target):
+    if joint and network is not None and _may_be_labelled(target) and not contest.out_of_time():
         elsewhere = next((c for c in every if c.rule == chosen.rule and c.storage in storages - {chosen.storage}), None)
         best = contest.labelled([c for c in (chosen, elsewhere) if c is not None])
         if best and contest.beats(best[0], chosen):
             chosen = best[0]
     return MethodChoice(
         name=chosen.name,
-        method=contest.sized(chosen, target),
+        method=contest.sized(chosen, target, nbytes),
         nbytes=nbytes,
         rungs=tuple(contest.rungs),
         refused=contest.refused,

@@ -15,7 +15,7 @@ from ddcore.choosing.portfolio import Candidate
 from ddcore.engine.distill import distill
 from ddcore.engine.fitting import fitted
 from ddcore.engine.teacher import TEACHING, train_teacher
-from ddcore.errors import BudgetError, DivergenceError, SettingsError, UnsupportedError
+from ddcore.errors import BudgetError, NumericalError, SettingsError, UnsupportedError
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.ground.tally import Tally, sayer
 from ddcore.parts import Method, TargetData
@@ -25,7 +25,7 @@ RUNGS = ((100, 0.15, 1), (200, 0.3, 1), (400, 1.0, 3))
 """Per rung: updates of a training, share of a matching's steps, and networks."""
 BATCH = 64
 TEACHING_UPDATES = 1500
-REFUSALS = (BudgetError, SettingsError, UnsupportedError, DivergenceError)
+REFUSALS = (BudgetError, SettingsError, UnsupportedError, NumericalError)
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,18 @@ class Contest:
         """Score candidates once more, under the labels of a teacher. Return them, the best first.
 
         The teacher is trained on the training split that is left, with `TEACHING_UPDATES`. The last
-        rung gets their scores: its other ones are of as many updates and networks.
+        rung gets their scores: its other ones are of as many updates and networks. None is returned
+        where the teacher's training diverges.
         """
         started = time.monotonic()
         training = replace(TEACHING, updates={1: TEACHING_UPDATES}, batch_size=BATCH)
         with TemporaryDirectory() as place:
-            teacher = train_teacher(
-                self._target, place, network=self._network, training=training, seed=self._seed, device=self._device
-            )
+            try:
+                teacher = train_teacher(
+                    self._target, place, network=self._network, training=training, seed=self._seed, device=self._device
+                )
+            except NumericalError:
+                return []
         named = [candidate.labelled(teacher) for candidate in candidates]
         found = self._rung(named, *RUNGS[-1])
         last = self.rungs[-1]
@@ -129,9 +133,14 @@ class Contest:
         self.rungs[-1] = replace(last, scores={**last.scores, **found.scores}, seconds=seconds)
         return sorted((c for c in named if c.name in found.scores), key=lambda c: -found.mean(c.name))
 
-    def sized(self, candidate: Candidate, target: TargetData) -> Method:
+    def out_of_time(self) -> bool:
+        """Whether ``max_seconds`` have passed, or had before. Then nothing more is begun."""
+        self.late = self.late or (self._max_seconds is not None and self.seconds > self._max_seconds)
+        return self.late
+
+    def sized(self, candidate: Candidate, target: TargetData, nbytes: int) -> Method:
         """Return the candidate's method on the network, with as many examples as the bytes hold."""
-        method = fitted(candidate.build(), target, self._nbytes, seed=self._seed)
+        method = fitted(candidate.build(), target, nbytes, seed=self._seed)
         return (method if self._network is None else method.on_networks(self._network)).suited_to(target.spec)
 
     def beats(self, one: Candidate, other: Candidate) -> bool:
@@ -150,8 +159,7 @@ class Contest:
         started, scores = time.monotonic(), {}
         self._tally.expect(len(standing))
         for candidate in standing:
-            if self._max_seconds is not None and self.seconds > self._max_seconds:
-                self.late = True
+            if self.out_of_time():
                 break
             try:
                 scores[candidate.name] = self._score(candidate, updates, share, runs)
@@ -164,7 +172,7 @@ class Contest:
 
     def _score(self, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
         if candidate.name not in self._methods:
-            self._methods[candidate.name] = self.sized(candidate, self._target)
+            self._methods[candidate.name] = self.sized(candidate, self._target, self._nbytes)
         method = self._methods[candidate.name]
         steps = method.steps if method.matching is None else max(1, round(share * method.steps))
         left = None if self._max_seconds is None else max(self._max_seconds - self.seconds, 0.0)

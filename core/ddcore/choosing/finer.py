@@ -24,7 +24,8 @@ def finer(target: TargetData, seed: int = 0) -> TargetData:
     Two classes of digits are told apart by nearly anything that is kept of them, so that no score
     tells how much of them a larger task will need. Clusters of one class are as alike as classes
     that come later. K-means makes them of training examples; an example of either split belongs to
-    the nearest centre of its class. Data with as many classes, and those without, stay as they are.
+    the nearest centre of its class. Examples of classes that the training split lacks are left out.
+    Data with as many classes, and those without, stay as they are.
 
     Args:
         target: the data. Its test split is left out.
@@ -44,6 +45,8 @@ def finer(target: TargetData, seed: int = 0) -> TargetData:
     names = tuple(f"{class_id}.{i}" for class_id in spec.classes for i in range(each))
 
     def relabelled(split: Split) -> Split:
+        known = torch.isin(spec.task.class_ids(split.targets), torch.tensor(spec.classes))
+        split = split.take(known.nonzero().flatten())
         found = torch.zeros(len(split), dtype=torch.int64)
         for place, class_id in enumerate(spec.classes):
             members = (spec.task.class_ids(split.targets) == class_id).nonzero().flatten()

@@ -19,6 +19,12 @@ takes some percent more; and what a matching adds to them, about a third in a hu
 `dm` on Fashion-MNIST, costs bytes too. What finds no room is filtered away."""
 
 
+def start_bytes(method: Method, target: TargetData, *, seed: int = 0) -> int:
+    """Return the bytes of a method's examples at the start, by writing them."""
+    start = replace(method, matching=None, networks=NoNetworks(), steps=0, labels=None)
+    return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes
+
+
 def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) -> Method:
     """Return ``method`` with as many examples per class as ``nbytes`` hold, measured on the data.
 
@@ -50,14 +56,20 @@ def fitted(method: Method, target: TargetData, nbytes: int, *, seed: int = 0) ->
         return 0 if method.labels is None else method.labels.max_bytes(count, target.spec)
 
     def size(ipc: int) -> int:
-        start = replace(method, factorization=sized(ipc), matching=None, networks=NoNetworks(), steps=0, labels=None)
-        return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes + labels(ipc)
+        return start_bytes(replace(method, factorization=sized(ipc)), target, seed=seed) + labels(ipc)
 
     fits, held, taken = 0, 0, 0
     above, guess = most + 1, 1
     aim = (SELECTED if method.matching is None else LEARNED) * nbytes
     for _ in range(PROBES):
-        taken = size(guess)
+        try:
+            taken = size(guess)
+        except BudgetError:  # more numbers than a code holds
+            if guess == 1:
+                raise
+            above = guess
+            guess = (fits + above) // 2
+            continue
         if taken <= aim or (guess == 1 and taken <= nbytes):
             fits, held = guess, taken
         else:

@@ -27,8 +27,8 @@ MAX_NUMBERS = 2**24
 """Most numbers of a code."""
 SPAN_BYTES = 8
 _VARINT = 10
-REMEMBERED = 64
-"""How many codes are kept in memory with what they stand for."""
+REMEMBERED, MOST_REMEMBERED = 32, 2**22
+"""How many codes are kept in memory with what they stand for, and numbers of the largest."""
 _READ: dict[tuple[bytes, Grid, int], bytes] = {}
 
 
@@ -125,9 +125,13 @@ def _next(read: Iterator[int], count: int) -> bytes:
     return bytes(next(read) for _ in range(count))
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _coded(numbers: bytes, grid: Grid, levels: int) -> bytes:
     """Return the code of numbers. The same ones are often written again: sized, stored, sent."""
+    return (_kept_code if len(numbers) <= MOST_REMEMBERED else encode)(numbers, grid, levels)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _kept_code(numbers: bytes, grid: Grid, levels: int) -> bytes:
     code = encode(numbers, grid, levels)
     _remember(code, grid, levels, numbers)
     return code
@@ -143,7 +147,8 @@ def _numbers(code: bytes, grid: Grid, levels: int) -> bytes:
 
 
 def _remember(code: bytes, grid: Grid, levels: int, numbers: bytes) -> None:
-    _READ[code, grid, levels] = numbers
+    if len(numbers) <= MOST_REMEMBERED:
+        _READ[code, grid, levels] = numbers
     while len(_READ) > REMEMBERED:
         del _READ[next(iter(_READ))]
 

@@ -77,7 +77,7 @@ class Palette:
             count: how many colours.
         """
         flat = _rows(pixels).cpu()
-        kept = flat[:: max(1, len(flat) // MOST_PIXELS)]
+        kept = flat[torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[:MOST_PIXELS]]
         distinct, often = np.unique(as_bytes(kept).numpy(), axis=0, return_counts=True)
         centres = distinct[np.arange(count) % len(distinct)]
         if len(distinct) > count:

@@ -9,8 +9,9 @@ from flwr.app import RecordDict
 
 import ddcore as dd
 from ddapps.federated.global_model import Weights
+from ddapps.federated.portfolio import require_open_choice
 from ddapps.federated.roles import Client, Coordinator
-from ddapps.federated.terms import Terms
+from ddapps.federated.terms import AUTO, Terms
 from ddapps.federated.wire import Task
 from ddapps.sizing import Compression
 from ddcore.parts import as_architecture
@@ -56,6 +57,8 @@ class Form(ABC):
         if settings.private:
             from ddapps.privacy import privatize
 
+            if settings.method == AUTO:
+                require_open_choice(settings)
             privatize(self.compression(settings).at(1), epsilon=settings.epsilon, delta=settings.delta)
             if settings.counts == "noised":
                 from ddapps.federated.private import least_epsilon
