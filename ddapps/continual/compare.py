@@ -35,7 +35,7 @@ from ddcore.ground import (
     precision_facts,
     resolve_device,
 )
-from ddcore.methods import METHODS
+from ddcore.methods import SELECTION
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require, require_counts
 from ddcore.summary import original_bytes
@@ -167,10 +167,6 @@ def compare(
     held_out_split(target, split)
     limit = MemoryBudget.parse(memory).in_bytes(target.spec)
     most = limit.amount * (len(target.spec.classes) if limit.per_class else 1)
-    if most < original_bytes(target.spec, len(target.spec.classes)):
-        raise BudgetError(
-            f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes"
-        )
     setting = Setting(target.spec, limit, most, as_architecture(network), steps, max_seconds, device, progress or False)
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
     how = as_protocol(protocol)
@@ -178,6 +174,11 @@ def compare(
         *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed, tune_auto),
         *((name, _baseline(name, how), setting) for name in baselines),
     ]
+    raw = [name for name, strategy, _ in planned if not _chooses_its_storage(strategy)]
+    if raw and most < original_bytes(target.spec, len(target.spec.classes)):
+        raise BudgetError(
+            f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes, as {raw[0]} needs"
+        )
     names = [name for name, _, _ in planned]
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}: give methods names of their own")
@@ -203,8 +204,12 @@ def compare(
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
 
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
+
+
+def _chooses_its_storage(strategy: Recall | Replay) -> bool:
+    memory = strategy.memory
+    return isinstance(memory, Distilled) and is_choice(memory.method)
 
 
 def _of_methods(

@@ -24,10 +24,9 @@ from ddapps.grids import Axis, choices, numbers
 from ddcore.choosing import codecs, through
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground import generator
-from ddcore.methods import METHODS
+from ddcore.methods import SELECTION
 from ddcore.parts import NoAugmentation, architecture_label, as_architecture
 
-SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
 SMALLER = "-smaller"
 SMALLER_SELECTION = tuple(f"{name}{SMALLER}" for name in ("random", "herding", "k_center"))
 """Selected images through the codec whose size and levels do best (`ddcore.choosing.codecs`)."""

@@ -142,6 +142,15 @@ def test_a_memory_in_examples_is_the_bytes_of_as_many_real_images(four_classes: 
     assert MemoryBudget.parse("1kB").in_bytes(spec) == MemoryBudget(1000, "bytes")
 
 
+def test_where_no_real_image_fits_the_codec_still_does(four_classes: dd.TargetData) -> None:
+    """An image of digits takes 65 bytes with its class."""
+    settings = {**SMALL, "memory": "40B-per-class", "float32": False, "replay": False, "seeds": 1}
+    (row,) = compare(four_classes, [], **settings, baselines=["random-codec"]).rows
+    assert 0 < row.to_json()["memory_bytes"] <= 4 * 40
+    with pytest.raises(BudgetError, match="as herding needs"):
+        compare(four_classes, [], **settings, baselines=["random-codec", "herding"])
+
+
 def test_what_cannot_be_compared_is_refused_before_anything_runs(four_classes: dd.TargetData) -> None:
     with pytest.raises(UnknownNameError, match="baseline"):
         compare(four_classes, ["dm"], **SMALL, baselines=["reservoire"])

@@ -5,15 +5,14 @@ Everything here is a public constant. It was set on the digits and on part of MN
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ddcore.coresets import as_rule
 from ddcore.errors import UnsupportedError
-from ddcore.factorization import Compressed
 from ddcore.labels import TeacherLabelling
 from ddcore.methods import build_method, compose
-from ddcore.parts import RULES, Labelling, Method, Spec, modality_named
+from ddcore.parts import RULES, Factorization, Labelling, Method, Spec, modality_named
 from ddcore.settings import override
 from ddcore.training import Teacher
 
@@ -22,9 +21,6 @@ SELECTIONS = ("random", "herding", "k_center", "k_means")
 MATCHINGS = ("dm",)
 JOINT = ("linba",)
 """Methods whose examples are learned for the task of all classes together."""
-LEVELS = (2, 3, 4, 16)
-COLOURS = (4, 8, 16)
-"""Sizes of palettes, for images in colour."""
 SOFT = ", soft labels"
 """How a candidate's name ends whose examples a teacher labels."""
 LABEL_STORAGE, TEMPERATURE = "2bit", 2.0
@@ -72,18 +68,12 @@ class Candidate:
         return self.rule in JOINT
 
 
-def codecs(spec: Spec) -> dict[str, Compressed]:
-    """Return ways to compress such data, by name: its resolutions times levels, or colours."""
-    palette = spec.modality == "images" and spec.shape[0] > 1
-    counts, word = (COLOURS, "colours") if palette else (LEVELS, "levels")
-    return {
-        f"{words}, {count} {word}": Compressed(small, levels=count, palette=palette)
-        for words, small in modality_named(spec.modality).resolutions(spec).items()
-        for count in counts
-    }
+def codecs(spec: Spec) -> Mapping[str, Factorization]:
+    """Return ways to compress such data, by name (`Modality.codecs`)."""
+    return modality_named(spec.modality).codecs(spec)
 
 
-def through(rule: str, codec: Compressed) -> Method:
+def through(rule: str, codec: Factorization) -> Method:
     """Return a method by its name whose examples are stored by ``codec``.
 
     A selection rule keeps its settings. A matching takes `STEPS` steps.
@@ -94,7 +84,7 @@ def through(rule: str, codec: Compressed) -> Method:
     method = compose(rule, codec, preset="cpu").with_steps(STEPS)
     for path, value in (
         ("matching.real_batch", REAL_BATCH),
-        ("optimiser.group_learning_rates", {codec.of.items: LEARNING_RATE}),
+        ("optimiser.group_learning_rates", {codec.items: LEARNING_RATE}),
     ):
         method = override(method, path, value)
     return method

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ddcore.factorization import Compressed
 from ddcore.images import exports, show
 from ddcore.images.augmentation import SiameseAugmentation
 from ddcore.images.factorizations import (
@@ -28,8 +29,10 @@ from ddcore.images.sources import NAMED
 from ddcore.images.spec import ImageSpec
 from ddcore.parts import Architecture, Augmentation, Card, Decoded, Export, Factorization, Modality, Spec, TargetData
 
-SHARES, IN_COLOUR = (1.0, 0.7, 0.5), (1.0, 0.5, 0.35, 0.25)
-"""Sides of images that are stored smaller, as shares of the data's: of grey images, of others."""
+SHARES, LEVELS = (1.0, 0.7, 0.5), (2, 3, 4, 16)
+"""Of grey images that are stored smaller: sides, as shares of the data's, and levels."""
+SHARES_IN_COLOUR, COLOURS = (1.0, 0.5, 0.35, 0.25), (4, 8, 16)
+"""Of others: sides and colours of a palette."""
 SMALLEST = 8
 """Rows of the smallest ones."""
 
@@ -70,11 +73,16 @@ class Images(Modality):
             return str(source) in NAMED or path.suffix in (".npz", ".tar") or path.is_dir()
         return True
 
-    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
-        rows = spec.shape[1]
-        shares = SHARES if spec.shape[0] == 1 else IN_COLOUR
+    def codecs(self, spec: Spec) -> Mapping[str, Factorization]:
+        channels, rows, _ = spec.shape
+        grey = channels == 1
+        shares, counts, word = (SHARES, LEVELS, "levels") if grey else (SHARES_IN_COLOUR, COLOURS, "colours")
         sizes = {max(min(SMALLEST, rows), round(share * rows)) for share in shares}
-        return {f"{size} px": LowResolution(ipc=1, size=size) for size in sorted(sizes, reverse=True)}
+        return {
+            f"{size} px, {count} {word}": Compressed(LowResolution(ipc=1, size=size), levels=count, palette=not grey)
+            for size in sorted(sizes, reverse=True)
+            for count in counts
+        }
 
     def loader(self) -> Callable[..., TargetData]:
         return load_images

@@ -1,7 +1,7 @@
 """Published methods, by name: each is a composition with its source's settings."""
 
 from ddcore.methods.cafe import cafe
-from ddcore.methods.catalogue import METHODS, Published, build_method
+from ddcore.methods.catalogue import METHODS, SELECTION, Published, build_method
 from ddcore.methods.composition import FAMILIES, compose
 from ddcore.methods.datm import datm
 from ddcore.methods.dc import dc, dsa
@@ -36,6 +36,7 @@ __all__ = [
     "FAMILIES",
     "METHODS",
     "PRESETS",
+    "SELECTION",
     "Published",
     "build_method",
     "cafe",

@@ -163,6 +163,9 @@ METHODS: dict[str, Published] = {
     )
 }
 
+SELECTION = tuple(name for name, published in METHODS.items() if published.build(ipc=1, preset="cpu").matching is None)
+"""Names of methods that select real examples."""
+
 
 def build_method(
     name: str,

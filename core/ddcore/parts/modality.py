@@ -149,10 +149,10 @@ class Modality(ABC):
         """Return what stores such data in place of a factorization of others; None: nothing."""
         return factorization.as_kind(self.as_stored)
 
-    def resolutions(self, spec: Spec) -> Mapping[str, Factorization]:
-        """Return what stores fewer numbers of each example, by name, from fine to coarse.
+    def codecs(self, spec: Spec) -> Mapping[str, Factorization]:
+        """Return ways to compress examples, by name: fewer numbers of each, on few levels.
 
-        They are worth coding on few levels (`ddcore.choosing.codecs`). Most modalities have none.
+        Method ``auto`` chooses among them (`ddcore.choosing`). Most modalities have none.
         """
         return {}
 
