@@ -47,7 +47,8 @@ class Compressed(Factorization):
 
     With ``palette`` a pixel becomes the nearest of :math:`L` colours, one number whatever its
     channels. Colours are the centres of the clusters of all pixels at the start, and stored, a byte
-    per channel (a palette per class: Yuan et al. 2024, AutoPalette).
+    per channel. One palette serves all images; AutoPalette (Yuan et al. 2024, arXiv:2411.11329)
+    has a network choose one for each.
 
     With ``nbytes`` no more than these are ever stored. Where an update would need more, a low-pass
     filter follows it. Until something is written the code's length is estimated as
