@@ -23,6 +23,7 @@ from ddapps.federated.wire import refusal
 from ddcore.errors import InputDataError, UnsupportedError
 from ddcore.evaluation import predict
 from ddcore.ground import resolve_device
+from ddcore.parts import accuracy
 from ddcore.settings import require
 
 LoadPartition = Callable[[Context], dd.TargetData]
@@ -110,8 +111,7 @@ def held_out_accuracy(client: Client, content: RecordDict) -> MetricRecord:
         raise InputDataError("this client's data has neither a test nor a validation split: see with_validation")
     network, spec = client.network(arrays_of(weights_in(content))), client.target.spec
     logits = predict(network, split, spec, resolve_device(client.settings.device))
-    accuracy = 100.0 * float((logits.argmax(dim=1) == split.targets).double().mean())
-    return MetricRecord({"accuracy": accuracy, NUM_EXAMPLES: len(split)})
+    return MetricRecord({"accuracy": accuracy(logits, split.targets), NUM_EXAMPLES: len(split)})
 
 
 def client_of(context: Context, load_partition: LoadPartition, method: dd.Method | None = None) -> Client:

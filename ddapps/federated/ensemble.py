@@ -19,6 +19,7 @@ from ddapps.federated.weights_strategy import sound_weights
 from ddcore.errors import SummaryFormatError
 from ddcore.evaluation import predict
 from ddcore.ground import resolve_device
+from ddcore.parts import accuracy
 
 
 def ask_for_models(server: Server, grid: MeteredGrid) -> dict[int, tuple[Weights, tuple[int, ...]]]:
@@ -89,4 +90,4 @@ def ensemble_accuracy(server: Server, models: dict[int, tuple[Weights, tuple[int
         return None
     shares = class_weights([sizes for _, sizes in models.values()], settings.weight_cap)
     answers = sum(share * said[node] for node, share in zip(models, shares, strict=True))
-    return 100.0 * float((torch.as_tensor(answers).argmax(dim=1) == server.data.test.targets).double().mean())
+    return accuracy(torch.as_tensor(answers), server.data.test.targets)

@@ -20,7 +20,7 @@ from ddapps.sizing import Compression
 from ddcore.errors import UnsupportedError
 from ddcore.evaluation import predict
 from ddcore.ground import generator, resolve_device
-from ddcore.parts import Split
+from ddcore.parts import Split, accuracy
 from ddcore.settings import require
 from ddcore.summary import DataSummary
 
@@ -91,8 +91,7 @@ def redistil(
     network, random = initial_network(settings, data.spec), generator(settings.seed, "redistilled")
     trained_on(summary, network, settings, random)
     logits = predict(network, data.test, data.spec, resolve_device(settings.device))
-    accuracy = 100.0 * float((logits.argmax(dim=1) == data.test.targets).double().mean())
-    return Redistilled(summary, message_bytes(sent_down(summary)), accuracy, seconds)
+    return Redistilled(summary, message_bytes(sent_down(summary)), accuracy(logits, data.test.targets), seconds)
 
 
 def as_target(union: DataSummary) -> dd.TargetData:

@@ -31,7 +31,7 @@ from ddapps.federated.wire import SUMMARY, Contribution, Rejection, Task, part_t
 from ddcore.errors import DistillationError, InputDataError, SummaryFormatError, UnsupportedError
 from ddcore.evaluation import predict
 from ddcore.ground import generator, resolve_device
-from ddcore.parts import Network
+from ddcore.parts import Network, accuracy
 from ddcore.summary import DataSummary
 
 
@@ -293,7 +293,7 @@ class Server(Coordinator):
         """Return the accuracy of the global model on the test data, in percent."""
         network = with_weights(self.settings, self.data.spec, self.weights if weights is None else weights)
         logits = predict(network, self.data.test, self.data.spec, resolve_device(self.settings.device))
-        return 100.0 * float((logits.argmax(dim=1) == self.data.test.targets).double().mean())
+        return accuracy(logits, self.data.test.targets)
 
     def _weakness(self) -> dict[int, float]:
         """Return the shares of classes in which the union is weak on the validation split."""

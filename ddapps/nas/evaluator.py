@@ -30,7 +30,7 @@ from ddcore.evaluation import (
     train_one,
 )
 from ddcore.ground import lots, precision_facts, resolve_device
-from ddcore.parts import LOSSES, Batch, Network, TargetData, as_architecture
+from ddcore.parts import LOSSES, Batch, Network, TargetData, accuracy, as_architecture
 from ddcore.settings import describe, require_counts
 from ddcore.summary import DataSummary
 from ddcore.training import Training, Watch
@@ -191,8 +191,7 @@ class ProxyEvaluator:
         held_out = held_out_split(self.target, split or self.split)
         with failures_of_a_candidate():
             logits = predict(network, held_out, self.target.spec, resolve_device(self.device)).double()
-        accuracy = 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
-        return accuracy, float(F.cross_entropy(logits, held_out.targets))
+        return accuracy(logits, held_out.targets), float(F.cross_entropy(logits, held_out.targets))
 
     def hash_of(self, split: str) -> str:
         """Return the hash of a held-out split."""

@@ -175,4 +175,4 @@ def accuracy(network: dd.networks.Network, target: dd.TargetData, split: str = "
     """Return a network's accuracy on a held-out split, in percent."""
     held_out = held_out_split(target, split)
     logits = predict(network, held_out, target.spec, next(network.parameters()).device)
-    return 100.0 * float((logits.argmax(dim=1) == held_out.targets).double().mean())
+    return dd.parts.accuracy(logits, held_out.targets)

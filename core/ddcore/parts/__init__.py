@@ -73,7 +73,7 @@ from ddcore.parts.target import (
     split_in_two,
     stratified_split,
 )
-from ddcore.parts.task import Classification, Regression, Task
+from ddcore.parts.task import Classification, Regression, Task, accuracy
 
 __all__ = [
     "ARCHITECTURES",
@@ -143,6 +143,7 @@ __all__ = [
     "UsualAugmentation",
     "Validate",
     "View",
+    "accuracy",
     "add_modality",
     "architecture_label",
     "are_connected",

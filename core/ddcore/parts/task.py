@@ -100,7 +100,7 @@ class Classification(Task):
 
     def scores(self, measured: Tensor, targets: Tensor) -> dict[str, float]:
         macro_f1 = 100.0 * _macro_f1(measured.argmax(dim=1), targets)
-        found = {"accuracy": _accuracy(measured, targets), "macro_f1": macro_f1}
+        found = {"accuracy": accuracy(measured, targets), "macro_f1": macro_f1}
         if len(targets.unique()) == measured.shape[1] > 1 and bool(torch.isfinite(measured).all()):
             found["roc_auc"] = 100.0 * _roc_auc(measured.double().softmax(dim=1), targets)
         if self.by not in found:
@@ -111,11 +111,12 @@ class Classification(Task):
 
     def main_score(self, measured: Tensor, targets: Tensor) -> float:
         if self.by == "accuracy":
-            return _accuracy(measured, targets)  # it is wanted after every update
+            return accuracy(measured, targets)  # it is wanted after every update
         return super().main_score(measured, targets)
 
 
-def _accuracy(outputs: Tensor, targets: Tensor) -> float:
+def accuracy(outputs: Tensor, targets: Tensor) -> float:
+    """Return how many outputs are largest at their class, in percent."""
     return 100.0 * float((outputs.argmax(dim=1) == targets).double().mean())
 
 
