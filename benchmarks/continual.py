@@ -10,8 +10,9 @@ python -m benchmarks.continual --data cifar100 --published --tasks 10
 What is finished lies in --work. A call that was killed goes on from there, and rows may be measured
 one after the other: with ``--only ROW,ROW`` nothing but these is measured, and no result is
 written. Several such calls may run side by side, one core each; the same words without ``--only``
-then find all of it, and write the result. ``--published``: the setting of Zhao & Bilen 2023
-(CIFAR-100, 20 per class, 5 or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
+then find all of it, and write the result. ``--replace ROW,ROW`` measures these, and puts them into
+the result in place of its own, under their commit. ``--published``: the setting of Zhao & Bilen
+2023 (CIFAR-100, 20 per class, 5 or 10 experiences, 5 orders, ConvNet of width 128); it wants a GPU.
 ``--declared``: settings that were fixed before they were run (`DECLARED`), for
 
 python -m benchmarks.continual --declared --data path/to/mnist.npz --memory 785B-per-class
@@ -23,12 +24,13 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import ddcore as dd
 from benchmarks.common import RESULTS, data_argument, load_or_explain, machine, markdown, write_results
-from benchmarks.merging import kept_work, merge_argument
+from benchmarks.merging import MergedRows, kept_work, merge_argument
 from ddapps.continual.compare import Grid, compare
 from ddapps.continual.plot import plot
 from ddcore.evaluation import as_protocol
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--mixed", type=float, help="share of real images in a further row of each method")
     parser.add_argument("--tune-auto", action="store_true", help="choose auto by the end of the stream, as baselines")
     parser.add_argument("--only", help="measure these methods and baselines alone, and write no result")
+    parser.add_argument("--replace", help="measure these methods and baselines alone, and put them into the result")
     parser.add_argument("--rates", default=".003,.01,.03", help="of learning, tried on a validation split")
     parser.add_argument("--updates", default="100,400", help="of a training, tried on a validation split")
     parser.add_argument("--final-only", action="store_true", help="recall after the last experience alone")
@@ -112,7 +115,8 @@ def main() -> None:
         protocol = protocol.with_epochs(options.recall_epochs)
     if options.batch_size is not None:
         protocol = replace(protocol, training=replace(protocol.training, batch_size=options.batch_size))
-    wanted = None if options.only is None else options.only.split(",")
+    named = options.only or options.replace
+    wanted = None if named is None else named.split(",")
     commits = kept_work(options.work / title, options.earlier)
     found = compare(
         target,
@@ -137,31 +141,45 @@ def main() -> None:
         progress=print,
         each_row=lambda row: print(json.dumps(row.to_json())),
     )
-    if wanted is not None:
+    if options.only is not None:
         print(found)
         return
     budget = {
-        key: value
-        for key, value in vars(options).items()
-        if key not in ("data", "work", "published", "declared", "only", "earlier") and value is not None
+        key: value for key, value in vars(options).items() if key not in NO_BUDGET and value is not None
     } | commits
-    rows = [
-        {
-            "strategy": row.name,
-            "bytes": row.memory_bytes,
-            "final %": interval(row.to_json()["final_accuracy"]),
-            "average %": interval(row.to_json()["average_incremental_accuracy"]),
-            "forgetting": "" if row.forgetting is None else round(row.forgetting, 3),
-            "seconds": row.to_json()["seconds"],
-            "at the edge": ", ".join(row.at_edge),
-        }
-        for row in found.rows
-    ]
-    if options.split == "test":
-        write_results(title, found.to_json()["results"], budget, markdown(rows))
-        plot(found, RESULTS / f"{title}.png")
+    entries = found.to_json()["results"]
+    if options.split != "test":
+        print(machine(), table(entries), sep="\n")
+        return
+    if options.replace is None:
+        write_results(title, entries, budget, table(entries))
     else:
-        print(machine(), markdown(rows), sep="\n")
+        merged = MergedRows(title, budget, ("name",), "keep")
+        order = [row["name"] for row in merged.rows]
+        entries = merged.write(entries, lambda row: order.index(row["name"]) if row["name"] in order else 99, table)
+    plot({**found.to_json(), "results": entries}, RESULTS / f"{title}.png")
+
+
+NO_BUDGET = ("data", "work", "published", "declared", "only", "replace", "earlier", "methods", "baselines")
+"""Options that say no budget: rows name methods and baselines."""
+
+
+def table(entries: list[dict[str, Any]]) -> str:
+    """Return the rows of a comparison."""
+    return markdown(
+        [
+            {
+                "strategy": entry["name"],
+                "bytes": entry["memory_bytes"],
+                "final %": interval(entry["final_accuracy"]),
+                "average %": interval(entry["average_incremental_accuracy"]),
+                "forgetting": "" if entry["forgetting"] is None else entry["forgetting"],
+                "seconds": entry["seconds"],
+                "at the edge": ", ".join(entry["at_edge"]),
+            }
+            for entry in entries
+        ]
+    )
 
 
 def asked(names: str, wanted: list[str] | None) -> list[str]:
