@@ -144,18 +144,18 @@ def main() -> None:
     if options.only is not None:
         print(found)
         return
-    budget = {
-        key: value for key, value in vars(options).items() if key not in NO_BUDGET and value is not None
-    } | commits
+    budget = {key: value for key, value in vars(options).items() if key not in NO_BUDGET and value is not None}
     entries = found.to_json()["results"]
     if options.split != "test":
         print(machine(), table(entries), sep="\n")
         return
     if options.replace is None:
-        write_results(title, entries, budget, table(entries))
+        write_results(title, entries, budget | commits, table(entries))
     else:
         merged = MergedRows(title, budget, ("name",), "keep")
         order = [row["name"] for row in merged.rows]
+        theirs = {"commit": commits["commits"]} if commits else {}
+        entries = [{**entry, **theirs} for entry in entries]
         entries = merged.write(entries, lambda row: order.index(row["name"]) if row["name"] in order else 99, table)
     plot({**found.to_json(), "results": entries}, RESULTS / f"{title}.png")
 

@@ -43,11 +43,11 @@ class MergedRows:
     ) -> list[Row]:
         """Add rows, write the file, and return all rows.
 
-        ``table`` gets them without their commits.
+        Rows are of this commit, if they do not say another. ``table`` gets them without it.
         """
         replaced = {self._key(row) for row in measured}
         kept = [row for row in self.rows if self._key(row) not in replaced]
-        self.rows = sorted([*kept, *({**row, "commit": common.COMMIT} for row in measured)], key=order)
+        self.rows = sorted([*kept, *({"commit": common.COMMIT, **row} for row in measured)], key=order)
         plain = [{k: v for k, v in row.items() if k != "commit"} for row in self.rows]
         common.write_results(self.name, self.rows, self.budget, table(plain) + self.by_commit(), show=show)
         return plain
