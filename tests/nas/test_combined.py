@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,20 +144,25 @@ def test_every_number_is_that_of_its_parts_and_no_ranked_architecture_is_fitted_
     assert tested == {*sample} and not pilots & tested, "the test split of the pilot is never looked at"
 
 
+def timed(candidates: list[Candidate], full_training: float) -> Callable[[Any, Candidate], Outcome]:
+    """Return outcomes that take as long as is said: counting .25 s, training on a proxy 2 s."""
+    places = {candidate: place for place, candidate in enumerate(candidates, start=1)}
+
+    def outcome(evaluator: Any, candidate: Candidate) -> Outcome:
+        score = float(places[candidate])
+        if isinstance(evaluator, FreeEvaluator):
+            return Outcome(Counted(score, 0.25))
+        seconds = full_training if isinstance(evaluator.proxies[0], dd.TargetData) else 2.0
+        return Outcome(Measurement(score, 1 / score, 1 / score, score, seconds, score))
+
+    return outcome
+
+
 def test_the_whole_cost_is_that_of_making_pilot_and_ranking(
     digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Full training takes 40 s, training on a proxy 2 s, counting .25 s each."""
-
-    def timed(evaluator: Any, candidate: Candidate) -> Outcome:
-        score = float(places[candidate])
-        if isinstance(evaluator, FreeEvaluator):
-            return Outcome(Counted(score, 0.25))
-        full = isinstance(evaluator.proxies[0], dd.TargetData)
-        return Outcome(Measurement(score, 1 / score, 1 / score, score, 40.0 if full else 2.0, score))
-
-    places = {candidate: place for place, candidate in enumerate(Tiny().sample(8), start=1)}
-    monkeypatch.setattr(candidates_module, "outcome_of", timed)
+    monkeypatch.setattr(candidates_module, "outcome_of", timed(Tiny().sample(8), full_training=40.0))
     found = ranked(digits, "random:4,combined:3(of=random:4),combined:3(of=random:4,averaged=True)", equal_cost=True)
     single, one, averaged = found.rows[:3]
     assert (single.seconds, single.pilot_seconds) == (2, 0)
@@ -182,15 +188,7 @@ def test_a_rival_of_a_proxy_with_its_own_epochs_is_trained_as_briefly(
     digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is made in far less than the 8 s of training: so its rival is as many random images."""
-
-    def timed(evaluator: Any, candidate: Candidate) -> Outcome:
-        score = float(places[candidate])
-        if isinstance(evaluator, FreeEvaluator):
-            return Outcome(Counted(score, 0.25))
-        return Outcome(Measurement(score, 1 / score, 1 / score, score, 2.0, score))
-
-    places = {candidate: place for place, candidate in enumerate(Tiny().sample(4), start=1)}
-    monkeypatch.setattr(candidates_module, "outcome_of", timed)
+    monkeypatch.setattr(candidates_module, "outcome_of", timed(Tiny().sample(4), full_training=2.0))
     found = ranked(digits, "herding:4(epochs=1)", seeds=1, equal_cost=True, protocol=SHORT.with_epochs(3))
     assert found.equal_cost == {"herding:4(epochs=1)": ("random:4(epochs=1)", "random:4(epochs=1,score=training-loss)")}
 
