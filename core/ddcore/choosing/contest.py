@@ -19,10 +19,15 @@ from ddcore.errors import BudgetError, NumericalError, SettingsError, Unsupporte
 from ddcore.evaluation.evaluate import evaluate
 from ddcore.ground.tally import Tally, sayer
 from ddcore.parts import Method, TargetData
+from ddcore.summary import DataSummary
 from ddcore.training import Protocol
 
-RUNGS = ((100, 0.15, 1), (200, 0.3, 1), (400, 1.0, 3))
-"""Per rung: updates of a training, share of a matching's steps, and networks."""
+RUNGS = ((200, 0.15, 1), (400, 0.3, 1), (400, 1.0, 3))
+"""Per rung: updates of a training, share of a matching's steps, and networks.
+
+Examples of unlike kinds (`KCenter`) are learned late: after 100 updates they look worse than they
+are, after 400 they are among the best.
+"""
 BATCH = 64
 TEACHING_UPDATES = 1500
 REFUSALS = (BudgetError, SettingsError, UnsupportedError, NumericalError)
@@ -74,6 +79,7 @@ class Contest:
         self._max_seconds, self._started = max_seconds, time.monotonic()
         self._tally = Tally(sayer(progress), 0, "candidates")
         self._methods: dict[str, Method] = {}
+        self._selected: dict[str, DataSummary] = {}
         self.rungs: list[Rung] = []
         self.refused: dict[str, str] = {}
         self.late = False
@@ -173,18 +179,7 @@ class Contest:
     def _score(self, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
         if candidate.name not in self._methods:
             self._methods[candidate.name] = self.sized(candidate, self._target, self._nbytes)
-        method = self._methods[candidate.name]
-        steps = method.steps if method.matching is None else max(1, round(share * method.steps))
-        left = None if self._max_seconds is None else max(self._max_seconds - self.seconds, 0.0)
-        summary = distill(
-            self._target,
-            method,
-            seed=self._seed,
-            steps=steps,
-            max_seconds=left,
-            device=self._device,
-            progress=False,
-        )
+        summary = self._summary(candidate.name, share)
         training = replace(self._protocol.training, updates={1: updates}, batch_size=BATCH)
         protocol = replace(self._protocol, name=f"{self._protocol.name}[updates={updates}]", training=training)
         report = evaluate(
@@ -198,3 +193,22 @@ class Contest:
             split="validation",
         )
         return report.results[0].values
+
+    def _summary(self, name: str, share: float) -> DataSummary:
+        """Distil by a candidate. What is selected is selected once."""
+        if name in self._selected:
+            return self._selected[name]
+        method = self._methods[name]
+        selects = method.matching is None
+        summary = distill(
+            self._target,
+            method,
+            seed=self._seed,
+            steps=method.steps if selects else max(1, round(share * method.steps)),
+            max_seconds=None if self._max_seconds is None else max(self._max_seconds - self.seconds, 0.0),
+            device=self._device,
+            progress=False,
+        )
+        if selects:
+            self._selected[name] = summary
+        return summary
