@@ -198,6 +198,24 @@ def test_of_a_sample_no_candidate_stores_everything(
     assert sum(chosen.values()) == len(few_digits.train) and found.method.factorization.nbytes == 6000  # type: ignore[attr-defined]
 
 
+def test_networks_of_the_last_rung_learn_examples_of_seeds_of_their_own(
+    few_digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is selected is selected once for all rungs; what is matched takes its share of steps."""
+    made: list[tuple[str, object, object]] = []
+
+    def distill(target: dd.TargetData, method: dd.Method, **how: object) -> dd.DataSummary:
+        made.append((method.name, how["seed"], how["steps"]))
+        return dd.distill(target, method, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(contest, "distill", distill)
+    candidates = [candidate("random"), candidate("k_means"), candidate("dm")]
+    dd.choose_method(few_digits, nbytes=300, seed=5, network=NETWORK, joint=False, candidates=candidates)
+    assert sorted(seed for name, seed, _ in made if name == "random") == [5, 6, 7]
+    steps = [(seed, steps) for name, seed, steps in made if name == "dm"]
+    assert steps in ([(5, 50)], [(5, 50), (5, 100), (6, 100), (7, 100)])
+
+
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
     names = dd.portfolio(few_digits.spec)
     storages = codecs(few_digits.spec)

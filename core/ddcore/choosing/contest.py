@@ -23,7 +23,8 @@ from ddcore.summary import DataSummary
 from ddcore.training import Protocol
 
 RUNGS = ((200, 0.15, 1), (400, 0.3, 1), (400, 1.0, 3))
-"""Per rung: updates of a training, share of a matching's steps, and networks.
+"""Per rung: updates of a training, share of a matching's steps, and networks, each on examples of
+its own seed: draws differ as much as methods do.
 
 Examples of unlike kinds (`KCenter`) are learned late: after 100 updates they look worse than they
 are, after 400 they are among the best.
@@ -79,7 +80,7 @@ class Contest:
         self._max_seconds, self._started = max_seconds, time.monotonic()
         self._tally = Tally(sayer(progress), 0, "candidates")
         self._methods: dict[str, Method] = {}
-        self._selected: dict[str, DataSummary] = {}
+        self._selected: dict[tuple[str, int], DataSummary] = {}
         self.rungs: list[Rung] = []
         self.refused: dict[str, str] = {}
         self.late = False
@@ -179,36 +180,40 @@ class Contest:
     def _score(self, candidate: Candidate, updates: int, share: float, runs: int) -> tuple[float, ...]:
         if candidate.name not in self._methods:
             self._methods[candidate.name] = self.sized(candidate, self._target, self._nbytes)
-        summary = self._summary(candidate.name, share)
         training = replace(self._protocol.training, updates={1: updates}, batch_size=BATCH)
         protocol = replace(self._protocol, name=f"{self._protocol.name}[updates={updates}]", training=training)
+        seeds = range(self._seed, self._seed + runs)
+        return tuple(self._reached(self._summary(candidate.name, share, seed), protocol, seed) for seed in seeds)
+
+    def _reached(self, summary: DataSummary, protocol: Protocol, seed: int) -> float:
+        """Return the score of a network on validation data."""
         report = evaluate(
             summary,
             self._target,
             networks=self._network,
             protocol=protocol,
-            runs=runs,
-            seed=self._seed,
+            runs=1,
+            seed=seed,
             device=self._device,
             split="validation",
         )
-        return report.results[0].values
+        return report.results[0].values[0]
 
-    def _summary(self, name: str, share: float) -> DataSummary:
-        """Distil by a candidate. What is selected is selected once."""
-        if name in self._selected:
-            return self._selected[name]
+    def _summary(self, name: str, share: float, seed: int) -> DataSummary:
+        """Distil by a candidate. What is selected by a seed is selected once."""
+        if (name, seed) in self._selected:
+            return self._selected[name, seed]
         method = self._methods[name]
         selects = method.matching is None
         summary = distill(
             self._target,
             method,
-            seed=self._seed,
+            seed=seed,
             steps=method.steps if selects else max(1, round(share * method.steps)),
             max_seconds=None if self._max_seconds is None else max(self._max_seconds - self.seconds, 0.0),
             device=self._device,
             progress=False,
         )
         if selects:
-            self._selected[name] = summary
+            self._selected[name, seed] = summary
         return summary
