@@ -212,7 +212,7 @@ def test_networks_of_the_last_rung_learn_examples_of_seeds_of_their_own(
     candidates = [candidate("random"), candidate("k_means"), candidate("dm")]
     dd.choose_method(few_digits, nbytes=300, seed=5, network=NETWORK, joint=False, candidates=candidates)
     assert sorted(seed for name, seed, _ in made if name == "random") == [5, 6, 7]
-    steps = [(seed, steps) for name, seed, steps in made if name == "dm"]
+    steps = [(seed, steps) for name, seed, steps in made if name.startswith("dm")]
     assert steps in ([(5, 50)], [(5, 50), (5, 100), (6, 100), (7, 100)])
 
 
