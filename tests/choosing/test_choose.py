@@ -216,6 +216,29 @@ def test_networks_of_the_last_rung_learn_examples_of_seeds_of_their_own(
     assert steps in ([(5, 50)], [(5, 50), (5, 100), (6, 100), (7, 100)])
 
 
+@pytest.mark.parametrize(
+    ("random", "other", "taken"),
+    [
+        ((90.0, 93.0, 75.0), (93.0, 92.0, 94.0), True),  # it is random selection that scatters
+        ((92.0, 92.0, 92.5), (99.0, 85.0, 93.0), False),  # the other scatters
+        ((80.0, 90.0, 70.0), (81.0, 91.0, 71.5), True),  # both do, alike
+        ((92.0, 93.0, 91.0), (92.0, 93.0, 91.0), False),
+    ],
+)
+def test_scatter_speaks_against_the_one_that_scatters(
+    few_digits: dd.TargetData,
+    monkeypatch: pytest.MonkeyPatch,
+    random: tuple[float, ...],
+    other: tuple[float, ...],
+    taken: bool,
+) -> None:
+    known = {"random (8 px, 4 levels)": random, "herding (8 px, 4 levels)": other}
+    monkeypatch.setattr(contest.Contest, "_score", lambda self, c, updates, share, runs: known[c.name][:runs])
+    candidates = [candidate("random"), candidate("herding")]
+    found = dd.choose_method(few_digits, nbytes=300, network=NETWORK, joint=False, candidates=candidates)
+    assert (found.name == "herding (8 px, 4 levels)") == taken
+
+
 def test_the_portfolio_has_every_method_in_every_storage(few_digits: dd.TargetData) -> None:
     names = dd.portfolio(few_digits.spec)
     storages = codecs(few_digits.spec)

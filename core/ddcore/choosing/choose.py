@@ -126,9 +126,10 @@ def choose_method(
     random selection chooses the ways to store that go on; then the methods compete in these. In
     each rung the better half goes on, with more work (Jamieson & Talwalkar 2016, arXiv:1502.07943).
     Random selection stays to the end. Another method is taken only where its mean score is above
-    that of random selection by more than the standard error of their paired difference. In the end
-    the chosen one competes with itself under soft labels, which a teacher gives that was trained on
-    the training split; they take their part of the bytes. It takes the same to be taken.
+    that of random selection by more than the standard error of their paired difference, or its own
+    if that is smaller. In the end the chosen one competes with itself under soft labels, which a
+    teacher gives that was trained on the training split; they take their part of the bytes. It
+    takes the same to be taken.
 
     Args:
         target: the data, their name or path. Its validation split decides; where it has none, a

@@ -153,14 +153,14 @@ class Contest:
     def beats(self, one: Candidate, other: Candidate) -> bool:
         """Whether one is above another by more than the standard error of the difference.
 
-        The difference is paired, network by network.
+        The difference is paired, network by network. Where one scatters less than that, its own
+        standard error counts: that the other scatters does not speak for the other.
         """
         scores = self.rungs[-1].scores
         if one.name not in scores or other.name not in scores:
             return other.name not in scores
         differences = [a - b for a, b in zip(scores[one.name], scores[other.name], strict=True)]
-        error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
-        return statistics.fmean(differences) > error
+        return statistics.fmean(differences) > min(_standard_error(differences), _standard_error(scores[one.name]))
 
     def _rung(self, standing: Sequence[Candidate], updates: int, share: float, runs: int) -> Rung:
         started, scores = time.monotonic(), {}
@@ -217,3 +217,7 @@ class Contest:
         if selects:
             self._selected[name, seed] = summary
         return summary
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
