@@ -156,7 +156,8 @@ def main() -> None:
         order = [row["name"] for row in merged.rows]
         theirs = {"commit": commits["commits"]} if commits else {}
         entries = [{**entry, **theirs} for entry in entries]
-        entries = merged.write(entries, lambda row: order.index(row["name"]) if row["name"] in order else 99, table)
+        order += [entry["name"] for entry in entries if entry["name"] not in order]
+        entries = merged.write(entries, lambda row: order.index(row["name"]), table)
     plot({**found.to_json(), "results": entries}, RESULTS / f"{title}.png")
 
 

@@ -209,11 +209,13 @@ def test_networks_of_the_last_rung_learn_examples_of_seeds_of_their_own(
         return dd.distill(target, method, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(contest, "distill", distill)
-    candidates = [candidate("random"), candidate("k_means"), candidate("dm")]
+    # All are equal, so that the first two of them go on.
+    monkeypatch.setattr(contest.Contest, "_reached", lambda self, summary, protocol, seed: 50.0)
+    candidates = [candidate("random"), candidate("dm"), candidate("k_means")]
     dd.choose_method(few_digits, nbytes=300, seed=5, network=NETWORK, joint=False, candidates=candidates)
     assert sorted(seed for name, seed, _ in made if name == "random") == [5, 6, 7]
     steps = [(seed, steps) for name, seed, steps in made if name.startswith("dm")]
-    assert steps in ([(5, 50)], [(5, 50), (5, 100), (6, 100), (7, 100)])
+    assert steps == [(5, 50), (5, 100), (6, 100), (7, 100)]
 
 
 @pytest.mark.parametrize(

@@ -218,8 +218,7 @@ def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     for row in found["results"]:
         assert {"name", "rounds", "accuracy", "bytes_up", "bytes_down", "seconds"} <= set(row)
         assert set(row["accuracy"]) >= {"mean", "std", "ci95", "runs"}
-        if row["name"] != "herding":  # its settings are those of a baseline
-            assert row["settings"]["distillation.epochs"] == 2 and "distillation.updates" not in row["settings"]
+        assert row["settings"]["distillation.epochs"] == 2 and "distillation.updates" not in row["settings"]
         assert row["accuracy"]["runs"] == 2 and row["rounds"] == 1 and row["bytes_up"] > row["bytes_down"] > 0
     assert (tmp_path / "a.png").stat().st_size > 1000
     assert main([*words, "--json", str(tmp_path / "a.json")]) == 0

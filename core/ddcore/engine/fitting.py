@@ -20,7 +20,16 @@ takes some percent more; and what a matching adds to them, about a third in a hu
 
 
 def start_bytes(method: Method, target: TargetData, *, seed: int = 0) -> int:
-    """Return the bytes of a method's examples at the start, by writing them."""
+    """Return the bytes of a method's examples at the start, by writing them, but for soft labels.
+
+    Args:
+        method: of a size. Nothing is matched.
+        target: the data.
+        seed: of the selection.
+
+    Raises:
+        BudgetError: they are more numbers than a code holds.
+    """
     start = replace(method, matching=None, networks=NoNetworks(), steps=0, labels=None)
     return distill(target, start, seed=seed, device="cpu", progress=False).stored_bytes
 

@@ -116,7 +116,12 @@ class Classification(Task):
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> float:
-    """Return how many outputs are largest at their class, in percent."""
+    """Return how many outputs are largest at their class, in percent.
+
+    Args:
+        outputs: ``n x num_classes``, logits or probabilities.
+        targets: n class ids.
+    """
     return 100.0 * float((outputs.argmax(dim=1) == targets).double().mean())
 
 
