@@ -63,7 +63,11 @@ def combinations(axes: Mapping[str, Axis]) -> int:
 
 
 def search(
-    axes: Mapping[str, Axis], cost: Callable[[dict[str, Any]], Any], beyond: Callable[[], None] = lambda: None
+    axes: Mapping[str, Axis],
+    cost: Callable[[dict[str, Any]], Any],
+    beyond: Callable[[], None] = lambda: None,
+    ahead: Callable[[list[dict[str, Any]]], None] = lambda wave: None,
+    together: int | None = None,
 ) -> Best:
     """Return the combination of the least cost; of equals the first.
 
@@ -74,15 +78,23 @@ def search(
         axes: by the names of their settings.
         cost: of a combination.
         beyond: called before every trial beyond the axes.
+        ahead: called with the combinations that are tried next, before their costs are asked.
+        together: how many of those on the axes are next at a time; None: all.
     """
     known = {name: list(axis.values) for name, axis in axes.items()}
-    every = (dict(zip(axes, values, strict=True)) for values in product(*known.values()))
-    least, best = min(((cost(values), values) for values in every), key=lambda tried: tried[0])
+    every = [dict(zip(axes, values, strict=True)) for values in product(*known.values())]
+    costs: list[Any] = []
+    for first in range(0, len(every), together or len(every)):
+        wave = every[first : first + (together or len(every))]
+        ahead(wave)
+        costs += map(cost, wave)
+    least, best = min(zip(costs, every, strict=True), key=lambda tried: tried[0])
     while (following := _beyond(axes, known, best)) is not None:
         name, place, value = following
         known[name].insert(place, value)
         tried = {**best, name: value}
         beyond()
+        ahead([tried])
         found = cost(tried)
         if found < least:
             least, best = found, tried

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class Processes:
             WorkerError: a process died.
         """
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_on_one_thread)
+            self._pool = ProcessPoolExecutor(self.count, _context(function.__module__), initializer=_on_one_thread)
         waiting = {self._pool.submit(function, *arguments): number for number, arguments in enumerate(calls)}
         try:
             for ended in as_completed(waiting):
@@ -54,6 +55,15 @@ class Processes:
             raise WorkerError(
                 "a process died, perhaps of too little memory: the same words go on from what is kept, with fewer workers"
             ) from error
+
+
+def _context(module: str) -> BaseContext:
+    """Return how processes start: where it can be, from one that has imported a module for all."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 def _on_one_thread() -> None:

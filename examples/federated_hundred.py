@@ -3,15 +3,15 @@
 python examples/federated_hundred.py
 
 About a minute on two cores, Ray's start included. Clients have two classes each. Those that have
-sent their summary are not asked again, so ten rounds hear all hundred. With --fast it is eight
-clients in one process, without Ray.
+sent their summary are not asked again, so ten rounds hear all hundred. --clients and --rounds say
+other numbers. With --fast it is eight clients in one process, without Ray.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
-import sys
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -25,8 +25,14 @@ import ddcore as dd
 from ddapps.federated import Outcome, ServerData, Settings, client_app, run_server, simulate
 from ddcore.images import Standardise
 
-FAST = "--fast" in sys.argv
-CLIENTS, SAMPLED, ROUNDS = (8, 2, 2) if FAST else (100, 10, 10)
+parser = argparse.ArgumentParser()
+parser.add_argument("--clients", type=int, default=100)
+parser.add_argument("--rounds", type=int, default=10, help="each samples its share of the clients")
+parser.add_argument("--fast", action="store_true")
+OPTIONS = parser.parse_args()
+FAST = OPTIONS.fast
+CLIENTS, ROUNDS = (8, 2) if FAST else (OPTIONS.clients, OPTIONS.rounds)
+SAMPLED = 2 if FAST else CLIENTS // ROUNDS
 SETTINGS = Settings(
     method="dm",
     ipc=1,

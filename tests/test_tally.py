@@ -67,6 +67,28 @@ def test_trials_beyond_a_grid_are_told_of_before_they_begin() -> None:
     assert seen[4::2] == ["beyond"] * len(seen[4::2]) and len(seen) > 5
 
 
+@pytest.mark.parametrize("together", [None, 1, 3])
+def test_trials_are_told_of_in_waves_before_any_cost_of_theirs_is_asked(together: int | None) -> None:
+    axes = {"rate": numbers((0.01, 0.1), 1e-3, 1.0), "epochs": numbers((1, 2), 1, 4)}
+    waves: list[list[dict[str, float]]] = []
+    asked: list[dict[str, float]] = []
+
+    def ahead(wave: list[dict[str, float]]) -> None:
+        assert asked == [values for before in waves for values in before]
+        waves.append(wave)
+
+    def cost(values: dict[str, float]) -> float:
+        asked.append(values)
+        return -values["rate"]
+
+    found = search(axes, cost, ahead=ahead, together=together)
+    assert found == search(axes, lambda values: -values["rate"])
+    assert [len(wave) for wave in waves[: {None: 1, 1: 4, 3: 2}[together]]] == {None: [4], 1: [1] * 4, 3: [3, 1]}[
+        together
+    ]
+    assert asked == [values for wave in waves for values in wave] and len(asked) > 4
+
+
 def test_choices_have_no_edge() -> None:
     axes = {"augmented": choices((False, True, False)), "rate": numbers((0.01, 0.1), 0.01, 0.1)}
     best = search(axes, lambda v: -v["rate"] - v["augmented"])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -306,11 +305,15 @@ class _Work:
                     return math.inf
                 return -found.accuracies[-1]
 
-            if axes is not searches[-1] or not isinstance(before.memory, Kind):
-                # Trials of one memory would write it at the same time.
-                points = [dict(zip(axes, point, strict=True)) for point in product(*(a.values for a in axes.values()))]
-                tuning._ahead([(_titled(name, p), before.tuned(p), setting, self.seeds[0]) for p in points])
-            best = search(axes, cost, lambda: self.tally.expect(self.tasks))
+            # Trials of one memory would write it at the same time: the first one does.
+            one_memory = axes is searches[-1] and isinstance(before.memory, Kind)
+
+            def ahead(wave: list[dict[str, Any]], before: Strategy = before, one_memory: bool = one_memory) -> None:
+                runs = [(_titled(name, values), before.tuned(values), setting, self.seeds[0]) for values in wave]
+                for together in (runs[:one_memory], runs[one_memory:]):
+                    tuning._ahead(together)
+
+            best = search(axes, cost, lambda: self.tally.expect(self.tasks), ahead)
             strategy = before.tuned(best.values)
             at_edge += best.at_edge
         self._ahead([(name, strategy, setting, seed) for seed in self.seeds])

@@ -56,6 +56,10 @@ from ddcore.parts import as_architecture, require_fitting
 from ddcore.settings import require, require_counts
 
 Size = Callable[[Settings, Sequence[dd.TargetData], int], Settings]
+Run = tuple[str, Settings, float | None, int]
+"""Its name, its settings, the accuracy and the bytes that end it."""
+TOGETHER = 4
+"""Trials of weights that end at the same bytes, and so can be made side by side."""
 
 
 def compare(
@@ -178,7 +182,7 @@ class _Work:
     def row(self, name: str, settings: Settings, until: Sequence[float] | None = None) -> Row:
         settings, choice = self.settled(name, settings)
         goals: Sequence[float | None] = [None] * len(self.seeds) if until is None else until
-        runs = [(name, replace(settings, seed=seed), goal) for seed, goal in zip(self.seeds, goals, strict=True)]
+        runs = [(name, replace(settings, seed=seed), goal, NEVER) for seed, goal in zip(self.seeds, goals, strict=True)]
         self.ahead(runs)
         courses = tuple(self.course(*run) for run in runs)
         return Row(name, courses, {**settings.to_config(), **({"choice": choice} if choice else {})})
@@ -205,7 +209,7 @@ class _Work:
             return replace(settings, method=method_named(self.target.spec, candidate.name, settings.network))
 
         def best(candidates: Sequence[Candidate]) -> Candidate:
-            runs = [(f"{name} as {c.name}", replace(by(c), seed=self.seeds[0]), None) for c in candidates]
+            runs = [(f"{name} as {c.name}", replace(by(c), seed=self.seeds[0]), None, NEVER) for c in candidates]
             tuning.ahead(runs)
             for candidate, run in zip(candidates, runs, strict=True):
                 with suppress(NoReplyError):  # so few bytes do not hold what such clients have
@@ -260,7 +264,7 @@ class _Work:
             size(replace(settings, seed=seed), self.parts(seed), limit)
             for seed, limit in zip(self.seeds, limits, strict=True)
         ]
-        self.ahead([(name, one, None) for one in fitting])
+        self.ahead([(name, one, None, NEVER) for one in fitting])
         courses = tuple(self.course(name, one) for one in fitting)
         described = {**settings.to_config(), "method": name, sized: [getattr(one, sized) for one in fitting]}
         if isinstance(settings.method, dd.Method):
@@ -283,7 +287,7 @@ class _Work:
         tuning, seed = self.tuning, self.seeds[0]
         parts = tuning.parts(seed)
         fitting = [within(replace(settings, seed=seed), parts, limit) for settings in candidates]
-        runs = [(f"{name} {number}", one, None) for number, one in enumerate(fitting, start=1)]
+        runs = [(f"{name} {number}", one, None, NEVER) for number, one in enumerate(fitting, start=1)]
         tuning.ahead(runs)
         found = [tuning.course(*run).accuracies[-1] for run in runs]
         return candidates[found.index(max(found))]
@@ -297,23 +301,31 @@ class _Work:
         tuning, seed, grid = self.tuning, self.seeds[0], self.grid
         first, _ = self.settled(self.settings.chosen_method, self.settings)
         wanted = None if limit else tuning.course("first row", replace(first, seed=seed)).accuracies[-1]
-        fewest = NEVER
+        costs: list[tuple[int, float]] = []
+        most_bytes = NEVER
 
-        def cost(values: dict[str, Any]) -> tuple[int, float]:
-            nonlocal fewest
+        def run(values: dict[str, Any]) -> Run:
             candidate = replace(settings, **values, seed=seed, rounds=min(grid.rounds, settings.rounds))
             if limit:
                 candidate = ensemble_within(candidate, tuning.parts(seed), limit)
             title = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values.values())
-            course = tuning.course(f"{name} {title}", candidate, wanted, fewest)
-            reached = None if wanted is None else course.bytes_to_reach(wanted)
-            fewest = min(fewest, NEVER if reached is None else reached)
-            return NEVER if reached is None else reached, -max(course.accuracies)
+            return f"{name} {title}", candidate, wanted, most_bytes
 
-        best = search(grid.axes(settings.form), cost, lambda: self.tally.expect(1))
+        def ahead(wave: list[dict[str, Any]]) -> None:
+            nonlocal most_bytes
+            most_bytes = min((nbytes for nbytes, _ in costs), default=NEVER)
+            tuning.ahead([run(values) for values in wave])
+
+        def cost(values: dict[str, Any]) -> tuple[int, float]:
+            course = tuning.course(*run(values))
+            reached = None if wanted is None else course.bytes_to_reach(wanted)
+            costs.append((NEVER if reached is None else reached, -max(course.accuracies)))
+            return costs[-1]
+
+        best = search(grid.axes(settings.form), cost, lambda: self.tally.expect(1), ahead, TOGETHER)
         return replace(settings, **best.values), best.at_edge
 
-    def ahead(self, runs: Sequence[tuple[str, Settings, float | None]]) -> None:
+    def ahead(self, runs: Sequence[Run]) -> None:
         """Make runs side by side whose courses are then found where they are kept."""
         alone = replace(self, tally=Tally(None, 0, "runs"), processes=Processes())
         kept, several = KeptResults(self.directory), self.processes.count > 1
@@ -378,10 +390,10 @@ class _Work:
         )
 
 
-def _course_elsewhere(work: _Work, name: str, settings: Settings, until: float | None) -> None:
+def _course_elsewhere(work: _Work, *run: Any) -> None:
     """Make a run in another process. An error is met again, and told, in the first one."""
     with suppress(DistillationError):
-        work.course(name, settings, until)
+        work.course(*run)
 
 
 def _over(until: float, most_bytes: int, accuracy: float, sent: int) -> bool:

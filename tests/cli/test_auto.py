@@ -13,12 +13,17 @@ from ddcore.choosing import choose, contest
 NETWORK = ["--network", "convnet(width=4)", "--quiet"]
 
 
+@pytest.fixture(autouse=True)
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
+    monkeypatch.setattr(contest, "TEACHING_UPDATES", 20)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {
         name: c for name, c in dd.portfolio(dd.load_data("digits").spec).items() if name.endswith("(8 px, 4 levels)")
     }
-    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
     monkeypatch.setattr(choose, "portfolio", lambda spec, joint: few)
 
 
@@ -79,7 +84,6 @@ def test_a_chosen_run_that_was_cut_short_goes_on(
     """The summary has no step yet: the same words finish it, and then find it."""
     name = "dm (8 px, 4 levels)"
     dm = dd.portfolio(dd.load_data("digits").spec)[name]
-    monkeypatch.setattr(contest, "RUNGS", ((20, 0.01, 1),))
     monkeypatch.setattr(choose, "portfolio", lambda spec, joint: {name: dm})
     words = ["distill", "digits", "--method", "auto", "--bytes", "300", "--steps", "3", "--out", str(tmp_path / "a")]
     distill, cut = dd.distill, {"max_seconds": 1e-9, "callbacks": []}

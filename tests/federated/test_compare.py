@@ -102,9 +102,12 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
 def test_two_processes_find_what_one_finds(digits: dd.TargetData, tmp_path: Path) -> None:
     digits = digits.with_train(torch.arange(300), "digits")
     settings: dict[str, Any] = {"clients": 2, "alpha": 5.0, "baselines": ["random", "fedavg"], "seeds": 2, "rounds": 2}
-    grid = Grid(networks=("convnet(width=2)",), local_updates=(3,), learning_rates=(0.1,))
-    one = compare(digits, SETTINGS, **settings, grid=grid)
+    grid = Grid(networks=("convnet(width=2)",), local_updates=(3, 6, 12), learning_rates=(0.1, 0.2), rounds=2)
     two = compare(digits, SETTINGS, **settings, grid=grid, workers=2, directory=tmp_path)
+    told: list[str] = []
+    again = compare(digits, SETTINGS, **settings, grid=grid, directory=tmp_path, progress=told.append)
+    assert again == two and not told, "what is kept does not depend on how many processes made it"
+    one = compare(digits, SETTINGS, **settings, grid=grid)
     assert [row.final for row in two.rows] == [row.final for row in one.rows]
     assert [row.settings for row in two.rows] == [row.settings for row in one.rows]
 
@@ -211,7 +214,8 @@ def test_unknown_names_are_refused(digits: dd.TargetData) -> None:
 def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["federated", "run", "digits", "--clients", "3", "--alpha", "0.5", "--method", "dm,random", "--ipc", "1"]
     words += ["--steps", "1", "--network", "convnet(width=4)", "--baselines", "herding", "--seeds", "2", "--quiet"]
-    words += ["--set", "epochs=2", "--set", "levels=16", "--png", str(tmp_path / "a.png")]
+    words += ["--set", "epochs=2", "--set", "levels=16", "--png", str(tmp_path / "a.png"), "--workers", "1"]
+    words += ["--out", str(tmp_path / "kept")]
     assert main([*words, "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in found["results"]] == ["dm", "random", "herding"]

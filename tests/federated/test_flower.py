@@ -59,13 +59,14 @@ def test_a_client_that_dies_at_work_and_comes_back_is_in_the_union(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_hundred_clients_in_flowers_simulation_engine_are_all_heard() -> None:
-    words = [sys.executable, str(ROOT / "examples" / "federated_hundred.py")]
+def test_all_clients_in_flowers_simulation_engine_are_heard_though_rounds_sample_few() -> None:
+    example = ROOT / "examples" / "federated_hundred.py"
+    words = [sys.executable, str(example), "--clients", "12", "--rounds", "3"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     heard = re.findall(r"round +(\d+) +(\d+) clients in the union", done.stdout)
-    assert heard == [(str(i), str(10 * i)) for i in range(1, 11)]
+    assert heard == [("1", "4"), ("2", "8"), ("3", "12")]
 
 
 def test_the_projects_settings_are_settings() -> None:
