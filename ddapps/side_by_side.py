@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
+from threading import Thread
 from typing import Any
 
 import torch
@@ -45,7 +47,7 @@ class Processes:
             WorkerError: a process died.
         """
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.count, _context(function.__module__), initializer=_on_one_thread)
+            self._pool = ProcessPoolExecutor(self.count, _context(function.__module__), initializer=_begin)
         waiting = {self._pool.submit(function, *arguments): number for number, arguments in enumerate(calls)}
         try:
             for ended in as_completed(waiting):
@@ -66,8 +68,17 @@ def _context(module: str) -> BaseContext:
     return context
 
 
-def _on_one_thread() -> None:
+def _begin() -> None:
+    """Compute on one thread, and end when the caller does: one that is killed leaves no process."""
     torch.set_num_threads(1)
+    Thread(target=_end_with_the_caller, daemon=True).start()
+
+
+def _end_with_the_caller() -> None:
+    caller = parent_process()
+    assert caller is not None
+    wait([caller.sentinel])
+    os._exit(1)
 
 
 def usual_count(most: int, device: str | torch.device) -> int:
