@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ddcore.errors import WorkerError
+from ddcore.errors import DistillationError, WorkerError
 from ddcore.ground import resolve_device
 from ddcore.settings import require_counts
 
@@ -41,14 +42,17 @@ class Processes:
     def made(self, function: Callable[..., object], calls: Sequence[tuple[Any, ...]]) -> Iterator[int]:
         """Call a function of a module with each tuple of arguments, and yield numbers as they end.
 
-        What it returns is left where it was made: such calls leave results on disk.
+        Such calls leave results on disk; what they return is dropped. So is a `DistillationError`:
+        whoever then finds no result makes the call himself, and meets it there.
 
         Raises:
             WorkerError: a process died.
         """
+        if not calls:
+            return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.count, _context(function.__module__), initializer=_begin)
-        waiting = {self._pool.submit(function, *arguments): number for number, arguments in enumerate(calls)}
+        waiting = {self._pool.submit(_called, function, *arguments): number for number, arguments in enumerate(calls)}
         try:
             for ended in as_completed(waiting):
                 ended.result()
@@ -66,6 +70,11 @@ def _context(module: str) -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([module])
     return context
+
+
+def _called(function: Callable[..., object], *arguments: Any) -> None:
+    with suppress(DistillationError):
+        function(*arguments)
 
 
 def _begin() -> None:

@@ -18,7 +18,7 @@ SERVER = get_context("forkserver")
 
 
 def start_server() -> None:
-    """Start it before anybody else does: there is one, and it has imported what the first one says."""
+    """Start it before anybody else does. There is one, and it imports what the first one says."""
     SERVER.set_forkserver_preload(["tests.preloaded"])
     with mock.patch.dict(os.environ, PLACES):
         ensure_running()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
 from ddapps.side_by_side import Processes
-from ddcore.errors import BudgetError, DistillationError, SettingsError, UnknownNameError
+from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.ground import (
     Tally,
@@ -252,12 +252,6 @@ def _titled(name: str, values: Mapping[str, Any]) -> str:
     return f"{name} at " + ", ".join(f"{axis} {value}" for axis, value in values.items())
 
 
-def _outcome_elsewhere(work: _Work, name: str, strategy: Strategy, setting: Setting, seed: int) -> None:
-    """Make a run in another process. An error is met again, and told, in the first one."""
-    with suppress(DistillationError):
-        work._outcome(name, strategy, setting, seed)
-
-
 @dataclass(frozen=True)
 class _Work:
     """Runs strategies, and finds again what was run before."""
@@ -326,8 +320,8 @@ class _Work:
             return
         alone = replace(self, tally=Tally(None, 0, "experiences"), processes=Processes())
         missing = [run for run in runs if self._kept.find(self._title(run[0], run[3]), self._facts(*run[1:])) is None]
-        calls = [(alone, name, strategy, replace(setting, progress=False), s) for name, strategy, setting, s in missing]
-        for number in self.processes.made(_outcome_elsewhere, calls):
+        calls = [(name, strategy, replace(setting, progress=False), seed) for name, strategy, setting, seed in missing]
+        for number in self.processes.made(alone._outcome, calls):
             self.tally.note(f"{missing[number][0]}, order {missing[number][3]} is done")
 
     @property

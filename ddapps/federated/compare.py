@@ -44,7 +44,6 @@ from ddapps.side_by_side import Processes
 from ddcore.choosing import Candidate, codecs
 from ddcore.errors import (
     BudgetError,
-    DistillationError,
     NoReplyError,
     SettingsError,
     UnknownNameError,
@@ -330,7 +329,7 @@ class _Work:
         alone = replace(self, tally=Tally(None, 0, "runs"), processes=Processes())
         kept, several = KeptResults(self.directory), self.processes.count > 1
         missing = [run for run in runs if several and kept.find(self.title(*run[:2]), self.facts(*run[1:])) is None]
-        for number in self.processes.made(_course_elsewhere, [(alone, *run) for run in missing]):
+        for number in self.processes.made(alone.course, missing):
             self.tally.note(f"{missing[number][0]}, partition {missing[number][1].seed} is done")
 
     def title(self, name: str, settings: Settings) -> str:
@@ -388,12 +387,6 @@ class _Work:
             kept["seconds"],
             kept["rejected"],
         )
-
-
-def _course_elsewhere(work: _Work, *run: Any) -> None:
-    """Make a run in another process. An error is met again, and told, in the first one."""
-    with suppress(DistillationError):
-        work.course(*run)
 
 
 def _over(until: float, most_bytes: int, accuracy: float, sent: int) -> bool:
