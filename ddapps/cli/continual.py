@@ -54,7 +54,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
         "--baselines",
         default="random,herding,reservoir,class-balanced",
         help="comma-separated: selection rules, the same through the codec (random-codec), gdumb, png, jpeg (recalled as methods are); "
-        "reservoir, class-balanced, experience-balanced, sample-condensation, composite-memory (replayed); naive; all tuned on a "
+        "reservoir, class-balanced, experience-balanced, er-ace, der, sample-condensation, composite-memory (replayed); naive; all tuned on a "
         "validation split (default: random,herding,reservoir,class-balanced)",
     )
     parser.add_argument("--seeds", type=whole(), default=3, help="orders of classes (default: 3)")

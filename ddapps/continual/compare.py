@@ -18,7 +18,7 @@ from ddapps.continual.budget import MemoryBudget
 from ddapps.continual.chosen import AUTO, CODEC, is_choice
 from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Kind, Online
 from ddapps.continual.outcomes import Comparison, Outcome, Row
-from ddapps.continual.rows import BUFFERS, Recall, Replay
+from ddapps.continual.rows import BUFFERS, OWN_BUFFERS, Recall, Replay
 from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
@@ -120,8 +120,9 @@ def compare(
         baselines: ``naive`` has no memory. Selection rules (``random``, ``herding``, ...), the same
             through the codec (``random-codec``, ...), ``gdumb``, and real images in files (``png``,
             ``jpeg``) are recalled as methods are. Avalanche's buffers (``reservoir``,
-            ``class-balanced``, ``experience-balanced``) and memories for streams
-            (``sample-condensation``, ``composite-memory``) replay.
+            ``class-balanced``, ``experience-balanced``), its strategies ``er-ace`` and ``der`` with
+            their own, and memories for streams (``sample-condensation``, ``composite-memory``)
+            replay.
         seeds: orders of classes; weights and draws go with them.
         network: in any form that ``ddcore.networks.as_architecture`` takes.
         protocol: of recall.
@@ -243,9 +244,9 @@ def _baseline(name: str, protocol: Protocol) -> Strategy:
         return Recall(Distilled(name), protocol)
     if name in ONLINE:
         return Replay(Online(name))
-    if name in BUFFERS or name == "naive":
+    if name in BUFFERS or name in OWN_BUFFERS or name == "naive":
         return Replay(None if name == "naive" else name)
-    raise UnknownNameError("baseline", name, {*BUFFERS, *ONLINE, *RECALLED, *SELECTION, *CODECS, "naive"})
+    raise UnknownNameError("baseline", name, {*BUFFERS, *OWN_BUFFERS, *ONLINE, *RECALLED, *SELECTION, *CODECS, "naive"})
 
 
 def _titled(name: str, values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from avalanche.training import Naive
+from avalanche.training import DER, ER_ACE, Naive
 from avalanche.training.plugins import ReplayPlugin, SupervisedPlugin
 from avalanche.training.storage_policy import (
     ClassBalancedBuffer,
@@ -16,6 +16,7 @@ from avalanche.training.storage_policy import (
     ExperienceBalancedBuffer,
     ReservoirSamplingBuffer,
 )
+from avalanche.training.templates import SupervisedTemplate
 
 import ddcore as dd
 from ddapps.continual.buffer import SummaryBuffer
@@ -34,6 +35,47 @@ BUFFERS: dict[str, Callable[[int], ExemplarsBuffer]] = {
     "experience-balanced": ExperienceBalancedBuffer,
 }
 """Avalanche's buffers of real images, by name."""
+
+
+class _ClassBalanced(ClassBalancedBuffer):  # type: ignore[misc]
+    """Avalanche's buffer. `ER_ACE` tells it of experiences by a name that is deprecated."""
+
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        self.post_adapt(strategy, strategy.experience)
+
+
+class _ErAce(ER_ACE):  # type: ignore[misc]
+    def __init__(self, *, mem_size: int, **given: Any) -> None:
+        super().__init__(mem_size=mem_size, **given)
+        self.storage_policy = _ClassBalanced(mem_size)
+
+
+@dataclass(frozen=True)
+class OwnBuffer:
+    """A strategy of Avalanche that keeps real images itself.
+
+    Its constants are Avalanche's, but for the learning rate, the number of updates and the sizes of
+    batches: these are as in replay.
+
+    Attributes:
+        strategy: its class.
+        logits: whether it stores those of every image, in four bytes each.
+    """
+
+    strategy: type[SupervisedTemplate]
+    logits: bool = False
+
+    def image_bytes(self, spec: dd.Spec) -> int:
+        """Return the bytes of one image."""
+        return original_bytes(spec, 1) + 4 * spec.num_classes * self.logits
+
+
+OWN_BUFFERS = {"er-ace": OwnBuffer(_ErAce), "der": OwnBuffer(DER, logits=True)}
+"""By name. ``der`` is DER++ with Avalanche's weights.
+
+Sources: Caccia et al. 2022 (openreview.net/forum?id=N8MaByOzUfb); Buzzega et al. 2020
+(arXiv:2004.07211).
+"""
 
 
 BATCH = 64
@@ -144,8 +186,8 @@ class Replay:
     """Training goes on through the experiences; each batch has as many examples of the memory.
 
     Attributes:
-        memory: a buffer of Avalanche by its name (`BUFFERS`), or how experiences are kept; None:
-            no memory.
+        memory: a buffer of Avalanche or a strategy with its own by name (`BUFFERS`, `OWN_BUFFERS`),
+            or how experiences are kept; None: no memory.
         training: of each experience.
     """
 
@@ -167,26 +209,34 @@ class Replay:
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
+        if self.memory in OWN_BUFFERS:
+            own = OWN_BUFFERS[str(self.memory)]
+            image = own.image_bytes(setting.spec)
+            size = setting.most // image
+            strategy = own.strategy(mem_size=size, batch_size_mem=min(BATCH // 2, size), **self._given(setting, seed))
+            return strategy, _RealImages(strategy.storage_policy, image)
         image = original_bytes(setting.spec, 1)
         buffer: Any = None
         if isinstance(self.memory, Kind):
             buffer = self.memory.buffer(setting, seed, directory)
         elif self.memory is not None:
             buffer = BUFFERS[self.memory](setting.most // image)
-        plugins: list[Any] = [_EndsAfter(self.training.updates)]
+        given = self._given(setting, seed)
         if buffer is not None:
-            plugins.append(self._plugin(buffer, seed))
-        model = setting.model(seed)
-        how = self.training
-        strategy = Naive(
-            model=model,
-            optimizer=torch.optim.SGD(model.parameters(), lr=how.learning_rate, momentum=0.9),
-            train_mb_size=BATCH // 2,
-            train_epochs=how.updates,
-            plugins=plugins,
+            given["plugins"].append(self._plugin(buffer, seed))
+        return Naive(**given), buffer.memory if isinstance(buffer, SummaryBuffer) else _RealImages(buffer, image)
+
+    def _given(self, setting: Setting, seed: int) -> dict[str, Any]:
+        """Return the arguments of any strategy of Avalanche."""
+        model, how = setting.model(seed), self.training
+        return {
+            "model": model,
+            "optimizer": torch.optim.SGD(model.parameters(), lr=how.learning_rate, momentum=0.9),
+            "train_mb_size": BATCH // 2,
+            "train_epochs": how.updates,
+            "plugins": [_EndsAfter(how.updates)],
             **setting.shared(),
-        )
-        return strategy, buffer.memory if isinstance(buffer, SummaryBuffer) else _RealImages(buffer, image)
+        }
 
     def _plugin(self, buffer: Any, seed: int) -> Any:
         if isinstance(self.memory, Kind) and self.memory.learns_labels:

@@ -68,6 +68,15 @@ def test_without_memory_only_the_last_classes_are_known_and_with_any_all_are(
         assert rows[name].to_json()["forgetting"] == 0.0
 
 
+def test_strategies_that_keep_images_themselves_know_all_classes_in_as_many_bytes(target: dd.TargetData) -> None:
+    """DER++ keeps four logits beside each image of 65 bytes, so that 16 fit where 20 do without."""
+    settings = {**SETTINGS, "grid": Grid((0.05,), (80,))}
+    er_ace, der, naive = compare(target, [], **settings, baselines=["er-ace", "der", "naive"]).rows
+    assert er_ace.final == der.final == (100.0,) * 3 and er_ace.to_json()["forgetting"] == 0.0
+    assert (er_ace.memory_bytes, der.memory_bytes) == (20 * 65, 16 * (65 + 16))
+    assert sum(naive.final) < 3 * 90
+
+
 def test_orders_are_drawn_from_the_seed(target: dd.TargetData) -> None:
     orders = [[part.spec.classes for part in class_incremental(target, 4, seed=seed)] for seed in range(20)]
     assert all(sorted(order) == [(0,), (1,), (2,), (3,)] for order in orders)
