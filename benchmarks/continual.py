@@ -57,7 +57,7 @@ DECLARED = {
     "batch_size": 64,
     "methods": "auto",
     "tune_auto": True,
-    "baselines": "random,herding,random-codec,herding-codec,k_center-codec,jpeg,gdumb,reservoir,class-balanced,er-ace,der",
+    "baselines": "random,herding,random-codec,herding-codec,k_center-codec,jpeg,gdumb,reservoir,class-balanced,er-ace",
     "max_seconds": 60.0,
     "no_float32": True,
     "no_replay": True,

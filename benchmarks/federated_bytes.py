@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="most rounds of weights")
     parser.add_argument("--quantised", action="store_true", help="add rows in float32, fp16, uint8 and 16 levels")
     parser.add_argument("--tune-auto", action="store_true", help="choose auto as baselines are tuned")
-    parser.add_argument("--workers", type=int, default=1, help="processes that share the partitions")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share partitions and trials")
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
     merge_argument(parser)
     options = parser.parse_args()

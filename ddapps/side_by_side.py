@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import Any
 
@@ -51,9 +51,9 @@ class Processes:
         if not calls:
             return
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.count, _context(function.__module__), initializer=_begin)
-        waiting = {self._pool.submit(_called, function, *arguments): number for number, arguments in enumerate(calls)}
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), initializer=_begin)
         try:
+            waiting = {self._pool.submit(_called, function, *call): number for number, call in enumerate(calls)}
             for ended in as_completed(waiting):
                 ended.result()
                 yield waiting[ended]
@@ -63,23 +63,15 @@ class Processes:
             ) from error
 
 
-def _context(module: str) -> BaseContext:
-    """Return how processes start: where it can be, from one that has imported a module for all."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload([module])
-    return context
-
-
 def _called(function: Callable[..., object], *arguments: Any) -> None:
     with suppress(DistillationError):
         function(*arguments)
 
 
 def _begin() -> None:
-    """Compute on one thread, and end when the caller does: one that is killed leaves no process."""
+    """Compute on one thread, and end at once when the caller does or is interrupted."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=_end_with_the_caller, daemon=True).start()
 
 
@@ -90,6 +82,6 @@ def _end_with_the_caller() -> None:
     os._exit(1)
 
 
-def usual_count(most: int, device: str | torch.device) -> int:
-    """Return one process per core of a processor, ``most`` at most; one for another device."""
-    return min(most, os.cpu_count() or 1) if resolve_device(device).type == "cpu" else 1
+def usual_count(device: str | torch.device) -> int:
+    """Return one process per core of a processor; one for another device."""
+    return (os.cpu_count() or 1) if resolve_device(device).type == "cpu" else 1

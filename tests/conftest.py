@@ -6,18 +6,12 @@ from uuid import uuid4
 import pytest
 
 import ddcore as dd
-from tests.forked import start_server
 from tests.running import few_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no process of several waits for another's last test."""
     items.sort(key=lambda item: "slow" not in item.keywords)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _server() -> None:
-    start_server()
 
 
 @pytest.fixture(scope="session", autouse=True)

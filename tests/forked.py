@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from multiprocessing import get_context
-from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACES = {"PYTHONPATH": os.pathsep.join([str(ROOT / "core"), str(ROOT)])}
 
 SERVER = get_context("forkserver")
-
-
-def start_server() -> None:
-    """Start it before anybody else does. There is one, and it imports what the first one says."""
-    SERVER.set_forkserver_preload(["tests.preloaded"])
-    with mock.patch.dict(os.environ, PLACES):
-        ensure_running()
+SERVER.set_forkserver_preload(["tests.preloaded"])
 
 
 def fork(function: Callable[..., object], *arguments: Any, said: Path, **environment: str) -> BaseProcess:
@@ -30,7 +23,8 @@ def fork(function: Callable[..., object], *arguments: Any, said: Path, **environ
     Its environment is that of this process and what is given.
     """
     process = SERVER.Process(target=_call, args=(function, arguments, said, {**os.environ, **environment}))
-    process.start()
+    with mock.patch.dict(os.environ, PLACES):
+        process.start()
     return process
 
 

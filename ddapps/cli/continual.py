@@ -102,7 +102,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=whole(),
-        help="processes that share the orders (default: one per core on a processor, one on a GPU)",
+        help="processes that share orders and trials (default: one per core on a processor, one on a GPU)",
     )
     add_device_option(parser)
     add_json_option(parser)
@@ -148,7 +148,7 @@ def _run(options: argparse.Namespace) -> None:
         split=options.split,
         seed=options.seed,
         device=options.device,
-        workers=options.workers or usual_count(options.seeds, options.device),
+        workers=options.workers or usual_count(options.device),
         directory=options.out,
         progress=None if options.quiet else say,
     )

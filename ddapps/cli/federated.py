@@ -95,7 +95,7 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=whole(),
-        help="processes that share the partitions (default: one per core on a processor, one on a GPU)",
+        help="processes that share partitions and trials (default: one per core on a processor, one on a GPU)",
     )
     add_device_option(parser)
     add_json_option(parser)
@@ -143,7 +143,7 @@ def _run(options: argparse.Namespace) -> None:
         seeds=options.seeds,
         rounds=options.baseline_rounds,
         tune_auto=options.tune_auto,
-        workers=options.workers or usual_count(options.seeds, options.device),
+        workers=options.workers or usual_count(options.device),
         directory=options.out,
         progress=None if options.quiet else say,
     )

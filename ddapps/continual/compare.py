@@ -145,7 +145,7 @@ def compare(
         split: ``test``, or ``validation``.
         seed: the first of the seeds.
         device: as in ``ddcore.distill``.
-        workers: processes on this machine's processor, among which orders and some trials are
+        workers: processes on this machine's processor, among which orders and trials are
             shared. A script that asks for several must guard its calls by
             ``if __name__ == "__main__"``, since each process imports it.
         directory: where memories and outcomes are written as they come. A comparison that was
@@ -174,11 +174,12 @@ def compare(
         *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed, tune_auto),
         *((name, _baseline(name, how), setting) for name in baselines),
     ]
-    raw = [name for name, strategy, _ in planned if not _chooses_its_storage(strategy)]
-    if raw and most < original_bytes(target.spec, len(target.spec.classes)):
-        raise BudgetError(
-            f"a memory of {limit} does not hold one real image of each of {len(target.spec.classes)} classes, as {raw[0]} needs"
-        )
+    classes = len(target.spec.classes)
+    for name, strategy, _ in planned:
+        if not _chooses_its_storage(strategy) and most < classes * _image_bytes(strategy, target.spec):
+            raise BudgetError(
+                f"a memory of {limit} does not hold one real image of each of {classes} classes, as {name} needs"
+            )
     names = [name for name, _, _ in planned]
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}: give methods names of their own")
@@ -205,6 +206,10 @@ def compare(
 
 
 CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
+
+
+def _image_bytes(strategy: Recall | Replay, spec: dd.Spec) -> int:
+    return strategy.image_bytes(spec) if isinstance(strategy, Replay) else original_bytes(spec, 1)
 
 
 def _chooses_its_storage(strategy: Recall | Replay) -> bool:

@@ -42,12 +42,28 @@ class _ClassBalanced(ClassBalancedBuffer):  # type: ignore[misc]
 
     def update(self, strategy: Any, **kwargs: Any) -> None:
         self.post_adapt(strategy, strategy.experience)
+        strategy.batch_size_mem = _replayed(self)
 
 
 class _ErAce(ER_ACE):  # type: ignore[misc]
+    """Avalanche's, which would leave out replay where a batch is larger than the buffer."""
+
     def __init__(self, *, mem_size: int, **given: Any) -> None:
         super().__init__(mem_size=mem_size, **given)
         self.storage_policy = _ClassBalanced(mem_size)
+
+
+class _Der(DER):  # type: ignore[misc]
+    """Avalanche's, which would leave out replay where a batch is larger than the buffer."""
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        self.batch_size_mem = _replayed(self.storage_policy)
+        super()._before_training_exp(**kwargs)
+
+
+def _replayed(buffer: ExemplarsBuffer) -> int:
+    """Return how many examples of a buffer are in a batch."""
+    return max(1, min(BATCH // 2, len(buffer.buffer)))
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class OwnBuffer:
         return original_bytes(spec, 1) + 4 * spec.num_classes * self.logits
 
 
-OWN_BUFFERS = {"er-ace": OwnBuffer(_ErAce), "der": OwnBuffer(DER, logits=True)}
+OWN_BUFFERS = {"er-ace": OwnBuffer(_ErAce), "der": OwnBuffer(_Der, logits=True)}
 """By name. ``der`` is DER++ with Avalanche's weights.
 
 Sources: Caccia et al. 2022 (openreview.net/forum?id=N8MaByOzUfb); Buzzega et al. 2020
@@ -203,19 +219,20 @@ class Replay:
         """Return what is searched."""
         return [dict(tuned)]
 
+    def image_bytes(self, spec: dd.Spec) -> int:
+        """Return the bytes of one real image in its memory."""
+        return OWN_BUFFERS[self.memory].image_bytes(spec) if self.memory in OWN_BUFFERS else original_bytes(spec, 1)
+
     def tuned(self, values: Mapping[str, Any]) -> Replay:
         """Return the same with other values of what was searched."""
         return replace(self, training=replace(self.training, **values))
 
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
+        image = self.image_bytes(setting.spec)
         if self.memory in OWN_BUFFERS:
-            own = OWN_BUFFERS[str(self.memory)]
-            image = own.image_bytes(setting.spec)
-            size = setting.most // image
-            strategy = own.strategy(mem_size=size, batch_size_mem=min(BATCH // 2, size), **self._given(setting, seed))
+            strategy = OWN_BUFFERS[self.memory].strategy(mem_size=setting.most // image, **self._given(setting, seed))
             return strategy, _RealImages(strategy.storage_policy, image)
-        image = original_bytes(setting.spec, 1)
         buffer: Any = None
         if isinstance(self.memory, Kind):
             buffer = self.memory.buffer(setting, seed, directory)

@@ -100,7 +100,7 @@ def compare(
         tune_auto: whether ``auto`` is chosen by whole runs on a validation split, as baselines are
             tuned: how random images are stored, then the method. Else the server chooses from its
             validation split alone, as in a run between machines.
-        workers: processes on this machine's processor, among which partitions and some trials are
+        workers: processes on this machine's processor, among which partitions and trials are
             shared. A script that asks for several must guard its calls by
             ``if __name__ == "__main__"``, since each process imports it.
         directory: where results are kept as they come; the same comparison goes on from there.
@@ -301,22 +301,23 @@ class _Work:
         first, _ = self.settled(self.settings.chosen_method, self.settings)
         wanted = None if limit else tuning.course("first row", replace(first, seed=seed)).accuracies[-1]
         costs: list[tuple[int, float]] = []
-        most_bytes = NEVER
+        runs: dict[str, Run] = {}
 
-        def run(values: dict[str, Any]) -> Run:
-            candidate = replace(settings, **values, seed=seed, rounds=min(grid.rounds, settings.rounds))
-            if limit:
-                candidate = ensemble_within(candidate, tuning.parts(seed), limit)
-            title = " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values.values())
-            return f"{name} {title}", candidate, wanted, most_bytes
+        def title(values: dict[str, Any]) -> str:
+            words = (f"{value:g}" if isinstance(value, float) else str(value) for value in values.values())
+            return " ".join((name, *words))
 
         def ahead(wave: list[dict[str, Any]]) -> None:
-            nonlocal most_bytes
             most_bytes = min((nbytes for nbytes, _ in costs), default=NEVER)
-            tuning.ahead([run(values) for values in wave])
+            for values in wave:
+                candidate = replace(settings, **values, seed=seed, rounds=min(grid.rounds, settings.rounds))
+                if limit:
+                    candidate = ensemble_within(candidate, tuning.parts(seed), limit)
+                runs[title(values)] = (title(values), candidate, wanted, most_bytes)
+            tuning.ahead([runs[title(values)] for values in wave])
 
         def cost(values: dict[str, Any]) -> tuple[int, float]:
-            course = tuning.course(*run(values))
+            course = tuning.course(*runs[title(values)])
             reached = None if wanted is None else course.bytes_to_reach(wanted)
             costs.append((NEVER if reached is None else reached, -max(course.accuracies)))
             return costs[-1]

@@ -24,7 +24,7 @@ from ddcore.errors import (
 )
 from ddcore.evaluation import Protocol
 from ddcore.training import Training
-from tests.forked import ended, fork
+from tests.forked import SERVER, ended, fork
 from tests.preloaded import command_without
 
 SMALL = {
@@ -44,7 +44,10 @@ def four_classes(digits: dd.TargetData) -> dd.TargetData:
     return digits.of_classes([0, 1, 2, 3])
 
 
-def test_two_processes_find_what_one_finds(four_classes: dd.TargetData, tmp_path: Path) -> None:
+def test_two_processes_find_what_one_finds(
+    four_classes: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddapps.side_by_side.get_context", lambda name: SERVER)  # which has imported much
     settings = {**SMALL, "memory": "3-per-class", "baselines": ["random-codec"], "float32": False, "replay": False}
     told: list[str] = []
     one = compare(four_classes, [], **settings)

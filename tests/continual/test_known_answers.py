@@ -75,6 +75,8 @@ def test_strategies_that_keep_images_themselves_know_all_classes_in_as_many_byte
     assert er_ace.final == der.final == (100.0,) * 3 and er_ace.to_json()["forgetting"] == 0.0
     assert (er_ace.memory_bytes, der.memory_bytes) == (20 * 65, 16 * (65 + 16))
     assert sum(naive.final) < 3 * 90
+    with pytest.raises(BudgetError, match="one real image of each of 4 classes, as der needs"):
+        compare(target, [], **{**settings, "memory": "1-per-class"}, baselines=["er-ace", "der"])
 
 
 def test_orders_are_drawn_from_the_seed(target: dd.TargetData) -> None:

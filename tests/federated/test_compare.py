@@ -29,6 +29,7 @@ from ddapps.federated.plot import plot
 from ddapps.federated.server_data import ServerData
 from ddcore.errors import NoReplyError, OutputExistsError, SettingsError, UnknownNameError, UnsupportedError
 from tests.federated.conftest import quick
+from tests.forked import SERVER
 
 TINY = Grid(("convnet(width=2)",), (1,), (0.1,), (0.01,), rounds=1)
 SETTINGS = quick(method="dm", min_clients=2)
@@ -99,7 +100,10 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
     assert choice["score"] == scores[choice["chosen"]] == max(scores.values())
 
 
-def test_two_processes_find_what_one_finds(digits: dd.TargetData, tmp_path: Path) -> None:
+def test_two_processes_find_what_one_finds(
+    digits: dd.TargetData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddapps.side_by_side.get_context", lambda name: SERVER)  # which has imported much
     digits = digits.with_train(torch.arange(300), "digits")
     settings: dict[str, Any] = {"clients": 2, "alpha": 5.0, "baselines": ["random", "fedavg"], "seeds": 2, "rounds": 2}
     grid = Grid(networks=("convnet(width=2)",), local_updates=(3, 6, 12), learning_rates=(0.1, 0.2), rounds=2)
