@@ -230,14 +230,15 @@ class Replay:
     def strategy(self, setting: Setting, seed: int, directory: Path | None) -> tuple[Any, Memory | _RealImages]:
         """Return a new strategy, and its memory."""
         image = self.image_bytes(setting.spec)
+        size = setting.most // image
         if self.memory in OWN_BUFFERS:
-            strategy = OWN_BUFFERS[self.memory].strategy(mem_size=setting.most // image, **self._given(setting, seed))
+            strategy = OWN_BUFFERS[self.memory].strategy(mem_size=size, **self._given(setting, seed))
             return strategy, _RealImages(strategy.storage_policy, image)
         buffer: Any = None
         if isinstance(self.memory, Kind):
             buffer = self.memory.buffer(setting, seed, directory)
         elif self.memory is not None:
-            buffer = BUFFERS[self.memory](setting.most // image)
+            buffer = BUFFERS[self.memory](size)
         given = self._given(setting, seed)
         if buffer is not None:
             given["plugins"].append(self._plugin(buffer, seed))
