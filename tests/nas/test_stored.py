@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from ddapps.nas import ProxyDataset, ProxyEvaluator, StoredEvaluator, reporting
 from ddapps.nas.nni_package import require_nni
 from ddapps.nas.rank import with_validation
 from ddcore.errors import InputDataError, SummaryFormatError
+from tests.forked import run
 from tests.nas.conftest import SHORT, Tiny
 
 LIMIT = 64 * 1024
@@ -77,11 +76,12 @@ def test_a_plain_summary_will_do_and_what_is_wrong_is_said(folder: Path, tmp_pat
         StoredEvaluator(folder, "nowhere.npz")(Tiny().sample(1)[0])
 
 
-def test_a_fresh_process_gives_the_same_score(folder: Path, tmp_path: Path) -> None:
+def score(sent: Path) -> None:
+    evaluator, candidate = pickle.loads(sent.read_bytes())
+    print(repr(evaluator(candidate)), flush=True)
+
+
+def test_another_process_gives_the_same_score(folder: Path, tmp_path: Path) -> None:
     stored, candidate = StoredEvaluator(folder, "digits"), Tiny().sample(1)[0]
     (tmp_path / "sent").write_bytes(pickle.dumps((stored, candidate)))
-    code = "import pickle,sys; e, c = pickle.loads(open(sys.argv[1], 'rb').read()); print(repr(e(c)))"
-    told = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "sent")], check=True, capture_output=True, text=True
-    )
-    assert float(told.stdout) == stored(candidate)
+    assert float(run(score, tmp_path / "sent", said=tmp_path / "said")) == stored(candidate)
