@@ -12,7 +12,7 @@ images of CIFAR-10 and Fashion-MNIST. No test split was used.
 
 Beside it stand random selection as bytes, all methods in the storage that auto took and in the next
 best one, and what it chose, if that has soft labels. What is finished lies in --work: a call that
-was killed goes on from there.
+was killed goes on from there. ``--kept`` writes what is finished, and runs nothing.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["digits", "breast-cancer"])
     parser.add_argument("--work", type=Path, default=Path("out/bytes"))
+    parser.add_argument("--kept", action="store_true", help="write what is finished, and run nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cells: list[dict[str, Any]] = []
@@ -57,6 +58,8 @@ def main() -> None:
     }
     for images in IMAGES:
         for data in options.data:
+            if options.kept and not kept_at(options.work, data, images).exists():
+                continue
             cells.append(cell(data, images, options.work))
             rows = [row for found in cells for row in found["rows"]]
             columns = [{k: v for k, v in row.items() if k != "scores"} for row in rows]
@@ -66,7 +69,7 @@ def main() -> None:
 
 def cell(data: str, images: int, work: Path) -> dict[str, Any]:
     """Return what was chosen for one data set and budget, and what each composition reaches."""
-    kept = work / f"{Path(data).stem}_{images}.json"
+    kept = kept_at(work, data, images)
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
@@ -105,6 +108,11 @@ def cell(data: str, images: int, work: Path) -> dict[str, Any]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(found))
     return found
+
+
+def kept_at(work: Path, data: str, images: int) -> Path:
+    """Return where a cell lies once it is finished."""
+    return work / f"{Path(data).stem}_{images}.json"
 
 
 def part_of(target: dd.TargetData) -> dd.TargetData:
