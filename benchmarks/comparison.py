@@ -160,6 +160,7 @@ SOURCES = (
         for data, title in {
             "fashion_mnist_785B": "Fashion-MNIST, 785 bytes",
             "mnist_785B": "MNIST, 785 bytes",
+            "mnist_7850B": "MNIST, 7850 bytes",
             "cifar10_3073B": "CIFAR-10, 3073 bytes",
         }.items()
     ),
