@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -209,10 +208,13 @@ class _Work:
 
         def best(candidates: Sequence[Candidate]) -> Candidate:
             runs = [(f"{name} as {c.name}", replace(by(c), seed=self.seeds[0]), None, NEVER) for c in candidates]
+            self.tally.expect(len(runs))
             tuning.ahead(runs)
             for candidate, run in zip(candidates, runs, strict=True):
-                with suppress(NoReplyError):  # so few bytes do not hold what such clients have
+                try:
                     scores[candidate.name] = tuning.course(*run).accuracies[-1]
+                except NoReplyError:  # so few bytes do not hold what such clients have
+                    self.tally.found(1)
             scored = [candidate for candidate in candidates if candidate.name in scores]
             if not scored:
                 raise BudgetError(f"{settings.bytes} bytes hold no summary of a client: give more")

@@ -88,7 +88,10 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
     }
     monkeypatch.setattr(dd, "portfolio", lambda spec, joint: few)
     first = replace(SETTINGS, method="auto", bytes="600", ipc=10)
-    found = compare(digits, first, clients=2, alpha=5.0, baselines=[], seeds=1, tune_auto=True)
+    told: list[str] = []
+    found = compare(digits, first, clients=2, alpha=5.0, baselines=[], seeds=1, tune_auto=True, progress=told.append)
+    done, _, total, *_ = told[-1].split()
+    assert done == total
     choice = found.rows[0].settings["choice"]
     held = digits.with_validation(0.2)
     parts = dd.data.partitions.dirichlet(held, 2, 5.0, seed=0)
