@@ -37,7 +37,6 @@ from ddcore.ground import (
 from ddcore.methods import SELECTION
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require, require_counts
-from ddcore.summary import original_bytes
 
 Strategy = Recall | Replay
 
@@ -176,7 +175,7 @@ def compare(
     ]
     classes = len(target.spec.classes)
     for name, strategy, _ in planned:
-        if not _chooses_its_storage(strategy) and most < classes * _image_bytes(strategy, target.spec):
+        if not _chooses_its_storage(strategy) and most < classes * strategy.image_bytes(target.spec):
             raise BudgetError(
                 f"a memory of {limit} does not hold one real image of each of {classes} classes, as {name} needs"
             )
@@ -206,10 +205,6 @@ def compare(
 
 
 CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
-
-
-def _image_bytes(strategy: Recall | Replay, spec: dd.Spec) -> int:
-    return strategy.image_bytes(spec) if isinstance(strategy, Replay) else original_bytes(spec, 1)
 
 
 def _chooses_its_storage(strategy: Recall | Replay) -> bool:

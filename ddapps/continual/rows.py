@@ -163,6 +163,10 @@ class Recall:
         """Name that memories of this kind share."""
         return self.memory.memory_name
 
+    def image_bytes(self, spec: dd.Spec) -> int:
+        """Return the bytes of one real image."""
+        return original_bytes(spec, 1)
+
     def axes(self, tuned: Mapping[str, Axis], spec: dd.Spec) -> list[dict[str, Axis]]:
         """Return what is searched for such data, one search after the other.
 

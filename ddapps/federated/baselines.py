@@ -55,9 +55,9 @@ EVERYTHING_EPOCHS = 20
 class Grid:
     """What is tried for baselines that send weights, on a validation split of one partition.
 
-    The fewest bytes to the first row's accuracy there decide, and a trial ends once it has sent
-    more than the best so far. Where none reaches that accuracy, the highest decides. The partition
-    is the first.
+    The fewest bytes to the first row's accuracy there decide. Trials are made in groups; one ends
+    once it has sent more than the best of the groups before. Where none reaches that accuracy, the
+    highest decides. The partition is the first.
 
     Attributes:
         networks: from small to large.
