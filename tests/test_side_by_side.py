@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from ddapps import side_by_side
-from ddapps.side_by_side import Processes
+from ddapps.side_by_side import Processes, Relayed
+from ddcore.errors import BudgetError
+from ddcore.ground import Tally
 from tests.forked import ended, fork
 
 
@@ -30,16 +32,46 @@ def call(place: Path) -> None:
     """Call in forks: they begin at once."""
     side_by_side.get_context = lambda name: get_context("fork")  # type: ignore[attr-defined]
     with Processes(2) as processes:
-        list(processes.made(leave_and_stay, [(place,), (place,), (place,)]))
+        processes.make(leave_and_stay, [(place,), (place,), (place,)], lambda call: False, Tally(None, 3, "calls"))
 
 
-def test_calls_are_made_in_processes_of_one_thread(tmp_path: Path) -> None:
+def work(name: str, place: Path, tally: Tally) -> None:
+    tally.note(f"{name} begins")
+    leave(place / name)
+    if name == "fails":
+        raise BudgetError("too few bytes")
+    if name == "last":  # what the others said is heard while it goes on
+        time.sleep(2 * side_by_side.LISTEN_SECONDS)
+    tally.done(f"{name}, part 1 of 2")
+    tally.done(f"{name}, part 2 of 2")
+
+
+def test_calls_are_made_in_processes_of_one_thread_and_counted_as_they_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddcore.ground.tally.SAY_SECONDS", 0.0)
+    told: list[str] = []
+    tally = Tally(told.append, 8, "parts")
+    calls = [(name, tmp_path, Relayed()) for name in ("kept", "first", "fails", "last")]
     with Processes(2) as processes:
-        made = processes.made(leave, [(tmp_path / "0",), (tmp_path / "1",)])
-        assert sorted(made) == [0, 1]
-    for number in range(2):
-        process, threads = (tmp_path / str(number)).read_text().split()
+        processes.make(work, calls, lambda call: call[0] == "kept", tally, pieces=2)
+    for name in ("first", "fails", "last"):
+        process, threads = (tmp_path / name).read_text().split()
         assert int(process) != os.getpid() and threads == "1"
+    assert not (tmp_path / "kept").exists() and tally.done_so_far == 6
+    # What failed is not done: whoever finds no result makes the call himself.
+    assert any(line.endswith("parts; last begins") for line in told)
+    assert [line.partition(", about")[0] for line in told if ":" in line] == [
+        "4 of 8 parts: first, part 2 of 2",
+        "6 of 8 parts: last, part 2 of 2",
+    ]
+
+
+def test_one_process_is_the_caller(tmp_path: Path) -> None:
+    tally = Tally(None, 2, "parts")
+    with Processes(1) as processes:
+        processes.make(work, [("first", tmp_path, tally)], lambda call: False, tally, pieces=2)
+    assert tally.done_so_far == 0 and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

@@ -23,7 +23,7 @@ from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
-from ddapps.side_by_side import Processes
+from ddapps.side_by_side import Processes, Relayed
 from ddcore.errors import BudgetError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.ground import (
@@ -317,13 +317,16 @@ class _Work:
 
     def _ahead(self, runs: Sequence[tuple[str, Strategy, Setting, int]]) -> None:
         """Make runs side by side whose outcomes are then found where they are kept."""
-        if self.processes.count == 1:
-            return
-        alone = replace(self, tally=Tally(None, 0, "experiences"), processes=Processes())
-        missing = [run for run in runs if self._kept.find(self._title(run[0], run[3]), self._facts(*run[1:])) is None]
-        calls = [(name, strategy, replace(setting, progress=False), seed) for name, strategy, setting, seed in missing]
-        for number in self.processes.made(alone._outcome, calls):
-            self.tally.note(f"{missing[number][0]}, order {missing[number][3]} is done")
+        tally = Relayed()
+        alone = replace(self, tally=tally, processes=Processes())
+        calls = [
+            (name, strategy, replace(setting, progress=tally.note), seed) for name, strategy, setting, seed in runs
+        ]
+        self.processes.make(alone._outcome, calls, self._is_kept, self.tally, pieces=self.tasks)
+
+    def _is_kept(self, run: tuple[Any, ...]) -> bool:
+        name, strategy, setting, seed = run
+        return self._kept.find(self._title(name, seed), self._facts(strategy, setting, seed)) is not None
 
     @property
     def _kept(self) -> KeptResults:
@@ -355,7 +358,7 @@ class _Work:
 
         before = self.tally.done_so_far
         found = self._kept.get(self._title(name, seed), self._facts(strategy, setting, seed), run)
-        if self.tally.done_so_far == before:
+        if self.processes.count == 1 and self.tally.done_so_far == before:
             self.tally.found(self.tasks)
         matrix = tuple(tuple(map(float, after)) for after in found["by_experience"])
         return Outcome(**{**found, "accuracies": tuple(map(float, found["accuracies"])), "by_experience": matrix})

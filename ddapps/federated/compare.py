@@ -39,7 +39,7 @@ from ddapps.federated.settings import Settings
 from ddapps.federated.terms import AUTO
 from ddapps.grids import combinations, search
 from ddapps.kept_results import KeptResults
-from ddapps.side_by_side import Processes
+from ddapps.side_by_side import Processes, Relayed
 from ddcore.choosing import Candidate, codecs
 from ddcore.errors import (
     BudgetError,
@@ -301,7 +301,11 @@ class _Work:
         """
         tuning, seed, grid = self.tuning, self.seeds[0], self.grid
         first, _ = self.settled(self.settings.chosen_method, self.settings)
-        wanted = None if limit else tuning.course("first row", replace(first, seed=seed)).accuracies[-1]
+        wanted = None
+        if not limit:
+            run: Run = ("first row", replace(first, seed=seed), None, NEVER)
+            tuning.ahead([run])
+            wanted = tuning.course(*run).accuracies[-1]
         costs: list[tuple[int, float]] = []
         runs: dict[str, Run] = {}
 
@@ -329,11 +333,16 @@ class _Work:
 
     def ahead(self, runs: Sequence[Run]) -> None:
         """Make runs side by side whose courses are then found where they are kept."""
-        alone = replace(self, tally=Tally(None, 0, "runs"), processes=Processes())
-        kept, several = KeptResults(self.directory), self.processes.count > 1
-        missing = [run for run in runs if several and kept.find(self.title(*run[:2]), self.facts(*run[1:])) is None]
-        for number in self.processes.made(alone.course, missing):
-            self.tally.note(f"{missing[number][0]}, partition {missing[number][1].seed} is done")
+        alone = replace(self, tally=Relayed(), processes=Processes())
+        self.processes.make(alone.course, runs, self.is_kept, self.tally)
+
+    def is_kept(self, run: Run) -> bool:
+        """Whether a run was made before."""
+        name, settings, until, most_bytes = run
+        return (
+            KeptResults(self.directory).find(self.title(name, settings), self.facts(settings, until, most_bytes))
+            is not None
+        )
 
     def title(self, name: str, settings: Settings) -> str:
         """Return what the file of a run is called by."""
@@ -381,7 +390,7 @@ class _Work:
         before = self.tally.done_so_far
         facts = self.facts(settings, until, most_bytes)
         kept = KeptResults(self.directory).get(self.title(name, settings), facts, run)
-        if self.tally.done_so_far == before:
+        if self.processes.count == 1 and self.tally.done_so_far == before:
             self.tally.found(1)
         return Course(
             tuple(kept["accuracies"]),

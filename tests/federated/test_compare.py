@@ -110,8 +110,13 @@ def test_two_processes_find_what_one_finds(
     digits = digits.with_train(torch.arange(300), "digits")
     settings: dict[str, Any] = {"clients": 2, "alpha": 5.0, "baselines": ["random", "fedavg"], "seeds": 2, "rounds": 2}
     grid = Grid(networks=("convnet(width=2)",), local_updates=(3, 6, 12), learning_rates=(0.1, 0.2), rounds=2)
-    two = compare(digits, SETTINGS, **settings, grid=grid, workers=2, directory=tmp_path)
     told: list[str] = []
+    two = compare(digits, SETTINGS, **settings, grid=grid, workers=2, directory=tmp_path, progress=told.append)
+    counts = [int(line.split(" of ")[0]) for line in told if " runs: " in line]
+    # Three rows on two partitions, the first row's tuning, six trials or more: each counts once.
+    assert counts == list(range(1, len(counts) + 1)) and len(counts) >= 13
+    assert told[-1].startswith(f"{len(counts)} of {len(counts)} runs: ")
+    told.clear()
     again = compare(digits, SETTINGS, **settings, grid=grid, directory=tmp_path, progress=told.append)
     assert again == two and not told, "what is kept does not depend on how many processes made it"
     one = compare(digits, SETTINGS, **settings, grid=grid)

@@ -47,10 +47,10 @@ class Tally:
         """Take note of pieces that were done before, and took no time now."""
         self.done_so_far += pieces
 
-    def done(self, text: str, *, always: bool = False) -> None:
-        """Take note of a piece that is done, and say so if it is time, or ``always``."""
-        self.done_so_far += 1
-        self._worked += 1
+    def done(self, text: str, *, pieces: int = 1, always: bool = False) -> None:
+        """Take note of pieces that are done, and say so if it is time, or ``always``."""
+        self.done_so_far += pieces
+        self._worked += pieces
         if always or self.done_so_far == self.total or time.monotonic() >= self._next:
             self._line(f"{self.done_so_far} of {self.total} {self._what}: {text}{self._left()}")
 
