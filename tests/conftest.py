@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from uuid import uuid4
 
@@ -12,6 +13,11 @@ from tests.running import few_of
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no process of several waits for another's last test."""
     items.sort(key=lambda item: "slow" not in item.keywords)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what has been imported of every search for garbage: it stays to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

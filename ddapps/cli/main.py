@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from ddapps.cli import (
     continual,
@@ -68,6 +69,7 @@ ddapps --help lists all commands, ddapps COMMAND --help explains one.
 """
 
 
+@cache
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = Parser(

@@ -103,6 +103,7 @@ def test_applications_of_images_alone_say_what_they_take(words: list[str], capsy
 
 def test_federated_learning_takes_tables_with_a_network_of_theirs(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["federated", "run", "wine", "--clients", "2", "--alpha", "5", "--seeds", "1", "--ipc", "1", "--quiet"]
+    words += ["--workers", "1"]
     assert main([*words, "--baselines", ""]) == 2
     assert "ConvNet is for images, the data are tables" in capsys.readouterr().err
     assert main([*words, "--network", "mlp(width=8)", "--steps", "1", "--baselines", "random"]) == 0

@@ -198,6 +198,8 @@ def test_the_command_writes_the_documented_object(
         "--no-float32",
         "--quiet",
         "--untuned-recall",
+        "--workers",
+        "1",
     ]
     picture = tmp_path / "after.png"
     assert main([*words, "--json", "-", "--png", str(picture), "--out", str(tmp_path / "work")]) == 0

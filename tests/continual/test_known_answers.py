@@ -232,7 +232,7 @@ def test_the_command_stops_distillations_by_the_clock(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys.modules[compare.__module__], "USUAL_GRID", Grid((0.01,), (8,)))
     words = ["continual", "run", "digits", "--tasks", "2", "--memory", "200B-per-class", "--seeds", "1", "--quiet"]
     words += ["--method", "dm", "--baselines", "composite-memory", "--network", "mlp(width=4)", "--protocol", "quick"]
-    words += ["--untuned-recall", "--no-float32"]
+    words += ["--untuned-recall", "--no-float32", "--workers", "1"]
     assert main([*words, "--steps", "20", "--max-seconds", "1e-9", "--out", str(tmp_path)]) == 0
     kept = list(tmp_path.glob("memories/*/experience-*/summary-*"))
     assert {path.parents[1].name for path in kept} >= {"dm-uint8-test-0", "composite-memory-test-0"}
