@@ -13,7 +13,6 @@ were chosen on a validation split.
 from __future__ import annotations
 
 import argparse
-import logging
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -58,7 +57,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/federated"))
     merge_argument(parser)
     options = parser.parse_args()
-    logging.getLogger("flwr").setLevel(logging.ERROR)
     name = Path(options.data).stem
     target = load_or_explain(options.data)
     if options.images and options.images < len(target.train):

@@ -110,7 +110,6 @@ def _add_run(actions: Any) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import logging
     from dataclasses import replace
 
     from ddapps.federated import Settings
@@ -121,7 +120,6 @@ def _run(options: argparse.Namespace) -> None:
     from ddapps.side_by_side import usual_count
     from ddcore.settings import split_names
 
-    logging.getLogger("flwr").setLevel(logging.ERROR)
     if options.png is not None:
         as_png(options.png)
     first, *others = split_names(options.method) if options.method else [""]

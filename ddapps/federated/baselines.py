@@ -20,7 +20,7 @@ from ddapps.federated.participation import asked_at_once, in_turn
 from ddapps.federated.settings import Settings
 from ddapps.federated.traffic import MeteredGrid
 from ddapps.federated.wire import Task
-from ddapps.grids import Axis, choices, numbers
+from ddapps.grids import Axis, choices, combinations, numbers
 from ddcore.choosing import codecs, through
 from ddcore.errors import SettingsError, UnsupportedError
 from ddcore.ground import generator
@@ -225,3 +225,17 @@ def ensemble_within(settings: Settings, parts: Sequence[dd.TargetData], limit: i
         return _exchanged(app, settings, len(parts))
 
     return at(largest(cost, limit, MOST_WIDTH))
+
+
+def name_of(baseline: str | dd.Method) -> str:
+    """Return what a baseline's row is called."""
+    return baseline.name if isinstance(baseline, dd.Method) else baseline
+
+
+def trials(baseline: str | dd.Method, grid: Grid, spec: dd.Spec) -> int:
+    """Return how many runs tell a baseline's settings, beyond those that are reported."""
+    if baseline in SMALLER_SELECTION:
+        return len(codecs(spec))
+    if baseline == ENSEMBLE:
+        return combinations(grid.axes(ENSEMBLE))
+    return 1 + combinations(grid.axes(WEIGHTS[str(baseline)][0])) if baseline in WEIGHTS else 0

@@ -25,22 +25,24 @@ from ddapps.federated.baselines import (
     Grid,
     ensemble_within,
     fraction_heard,
+    name_of,
     sending,
     smaller,
+    trials,
     within,
 )
 from ddapps.federated.choosing import named
 from ddapps.federated.forms import FORMS
-from ddapps.federated.in_process import simulate
+from ddapps.federated.in_process import flower_unheard, simulate
 from ddapps.federated.outcomes import Comparison, Course, Row
 from ddapps.federated.portfolio import method_named, require_open_choice
 from ddapps.federated.server_data import ServerData
 from ddapps.federated.settings import Settings
 from ddapps.federated.terms import AUTO
-from ddapps.grids import combinations, search
+from ddapps.grids import search
 from ddapps.kept_results import KeptResults
 from ddapps.side_by_side import Processes, Relayed
-from ddcore.choosing import Candidate, codecs
+from ddcore.choosing import Candidate
 from ddcore.errors import (
     BudgetError,
     NoReplyError,
@@ -115,7 +117,7 @@ def compare(
         if not isinstance(name, dd.Method) and name not in BASELINES:
             raise UnknownNameError("baseline", name, BASELINES)
     variants = variants or {}
-    names = [settings.chosen_method, *variants, *map(_name, baselines)]
+    names = [settings.chosen_method, *variants, *map(name_of, baselines)]
     if len(set(names)) < len(names):
         raise SettingsError(f"two rows have the same name among {', '.join(names)}")
     held_out_split(target, "test")
@@ -133,32 +135,19 @@ def compare(
             Agreement(checked, target.spec)
     if settings.private and baselines:
         raise UnsupportedError(
-            f"baselines are not private: compare private summaries without them, not with {', '.join(map(_name, baselines))}"
+            f"baselines are not private: compare private summaries without them, not with {', '.join(map(name_of, baselines))}"
         )
     grid = (grid or Grid.usual(settings, target.spec)).suited_to(settings)
     with TemporaryDirectory() as temporary, Processes(workers) as processes:
         place = Path(temporary if directory is None else directory)
         tally = Tally(progress, seeds * len(names), "runs")
-        tally.expect(sum(_trials(name, grid, target.spec) for name in baselines))
+        tally.expect(sum(trials(name, grid, target.spec) for name in baselines))
         every = range(settings.seed, settings.seed + seeds)
         work = _Work(target, settings, clients, alpha, every, place, tally, grid, tune_auto, processes=processes)
         rows = [work.row(settings.chosen_method, settings)]
         rows += [work.row(name, replace(variant, seed=settings.seed)) for name, variant in variants.items()]
         rows += [work.baseline(name, rows[0], rounds) for name in baselines]
     return Comparison(target.name, clients, alpha, tuple(rows))
-
-
-def _name(baseline: str | dd.Method) -> str:
-    return baseline.name if isinstance(baseline, dd.Method) else baseline
-
-
-def _trials(baseline: str | dd.Method, grid: Grid, spec: dd.Spec) -> int:
-    """Return how many runs tell a baseline's settings, beyond those that are reported."""
-    if baseline in SMALLER_SELECTION:
-        return len(codecs(spec))
-    if baseline == ENSEMBLE:
-        return combinations(grid.axes(ENSEMBLE))
-    return 1 + combinations(grid.axes(WEIGHTS[str(baseline)][0])) if baseline in WEIGHTS else 0
 
 
 @dataclass(frozen=True)
@@ -232,7 +221,7 @@ class _Work:
 
     def baseline(self, baseline: str | dd.Method, first: Row, rounds: int) -> Row:
         """Return the row of a baseline, in the first row's bytes or up to its accuracy."""
-        name, limits = _name(baseline), [course.total[-1] for course in first.courses]
+        name, limits = name_of(baseline), [course.total[-1] for course in first.courses]
         if name in WEIGHTS:
             form, transport = WEIGHTS[name]
             untuned = sending(self.settings, WEIGHTS_SHARED, form=form, transport=transport, rounds=rounds)
@@ -376,9 +365,10 @@ class _Work:
                 stop = partial(_over, until, most_bytes)
             parts = self.parts(settings.seed)
             try:
-                outcome = simulate(
-                    settings, parts, data, stop=stop, progress=lambda text: self.tally.note(f"{title}: {text}")
-                )
+                with flower_unheard():
+                    outcome = simulate(
+                        settings, parts, data, stop=stop, progress=lambda text: self.tally.note(f"{title}: {text}")
+                    )
             except NoReplyError as error:
                 raise NoReplyError(f"{title}: {error}") from error
             refused = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -122,6 +124,18 @@ class InProcessGrid(Grid):
         assert isinstance(received, Message)
         received.metadata.__dict__["_message_id"] = message.metadata.message_id
         return received
+
+
+@contextmanager
+def flower_unheard() -> Iterator[None]:
+    """Let Flower log its errors alone. Its page on each run hides what is said of many."""
+    logger = logging.getLogger("flwr")
+    before = logger.level
+    logger.setLevel(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def simulate(

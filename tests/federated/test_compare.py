@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,20 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
         scores[name] = simulate(settings, parts, ServerData.of(held, "validation")).accuracy
     assert choice["scores"] == scores and set(scores) >= {"random (8 px, 2 levels)", "random (8 px, 16 levels)"}
     assert choice["score"] == scores[choice["chosen"]] == max(scores.values())
+
+
+def test_of_many_runs_flower_logs_no_page_each(digits: dd.TargetData, caplog: pytest.LogCaptureFixture) -> None:
+    flower = logging.getLogger("flwr")
+    flower.setLevel(logging.INFO)
+    flower.addHandler(caplog.handler)
+    try:
+        simulate(SETTINGS, dd.data.partitions.dirichlet(digits, 2, 5.0, seed=0), ServerData.of(digits))
+        assert caplog.records
+        caplog.clear()
+        compare(digits, SETTINGS, clients=2, alpha=5.0, baselines=[], seeds=1)
+        assert not caplog.records and flower.level == logging.INFO
+    finally:
+        flower.removeHandler(caplog.handler)
 
 
 def test_two_processes_find_what_one_finds(
