@@ -44,14 +44,14 @@ def codec(text: str) -> tuple[int, int, bool]:
 
 
 def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
-    """Choose a method for the bytes that the options name, and say which.
+    """Choose a method for the bytes that the options name.
 
     Raises:
         SettingsError: bytes are missing, or an option says what is to be chosen.
     """
     if told := _told(options, NOT_WITH_AUTO):
         raise SettingsError(f"{' and '.join(told)} say what --method auto chooses: leave them out, or name a method")
-    choice = dd.choose_method(
+    return dd.choose_method(
         target,
         nbytes=_bytes(options),
         seed=options.seed,
@@ -60,13 +60,16 @@ def choose(options: argparse.Namespace, target: dd.TargetData) -> MethodChoice:
         device=options.device,
         progress=None if options.quiet else say,
     )
+
+
+def described(choice: MethodChoice) -> str:
+    """Return what was chosen, how good it was, and what came next."""
     record = choice.record()
     beside = f"; next: {record['runner_up']}, {record['runner_up_score']:.2f}" if choice.runner_up else ""
-    print(
+    return (
         f"auto: {choice.name}, {record['score']:.2f} on {choice.validation_examples} validation examples{beside} "
         f"({choice.seconds:.0f} s)"
     )
-    return choice
 
 
 def was_chosen(out: Path, target: dd.TargetData, options: argparse.Namespace) -> bool:

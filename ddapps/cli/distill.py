@@ -21,7 +21,7 @@ from ddapps.cli.arguments import (
     say,
     teachers_of,
 )
-from ddapps.cli.choosing import AUTO, choose, codec, coded, was_chosen
+from ddapps.cli.choosing import AUTO, choose, codec, coded, described, was_chosen
 from ddapps.cli.kinds import existing, folder, number, require_own, whole
 from ddapps.cli.parser import add_command
 from ddcore.callbacks import PROGRESS, SNAPSHOTS
@@ -154,11 +154,13 @@ def run(options: argparse.Namespace) -> None:
     choice = None
     if options.method == AUTO:
         if not options.overwrite and was_chosen(options.out, target, options):
-            print(
-                f"{dd.DataSummary.load(options.out)} -> {options.out} (was finished already; --overwrite chooses again)"
-            )
+            if together.rank == 0:
+                finished = dd.DataSummary.load(options.out)
+                print(f"{finished} -> {options.out} (was finished already; --overwrite chooses again)")
             return
         choice = choose(options, target)
+        if together.rank == 0:
+            print(described(choice))
     method = method_from(options, target) if choice is None else choice.method.with_steps(options.steps)
     if options.normalisation is None and method.normalisation is not None:
         target = load(options, options.data, normalisation=method.normalisation)

@@ -9,6 +9,7 @@ import pytest
 import ddcore as dd
 from ddapps.cli.main import main
 from ddcore.choosing import choose, contest
+from ddcore.errors import SettingsError
 
 NETWORK = ["--network", "convnet(width=4)", "--quiet"]
 
@@ -41,6 +42,25 @@ def test_auto_keeps_its_bytes_says_what_it_took_and_finds_it_again(
     assert "was finished already" in capsys.readouterr().out
     assert main([*words, "--seed", "3"]) == 2
     assert "another summary" in capsys.readouterr().err
+
+
+def test_of_several_processes_the_first_one_speaks(
+    short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet(*given: object, **settings: object) -> dd.DataSummary:
+        raise SettingsError("they met")
+
+    words = ["distill", "digits", "--method", "auto", "--bytes", "900", *NETWORK, "--out"]
+    assert main([*words, str(tmp_path / "finished")]) == 0
+    monkeypatch.setattr(dd, "distill", meet)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, spoken in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        capsys.readouterr()
+        assert [main([*words, str(tmp_path / place)]) for place in ("finished", "begun")] == [0, 2]
+        told = capsys.readouterr()
+        assert "they met" in told.err
+        assert ("was finished already" in told.out and "auto: " in told.out) if spoken else not told.out
 
 
 @pytest.mark.parametrize(
