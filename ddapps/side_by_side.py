@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -81,20 +81,22 @@ class Processes:
             waiting = {self._pool.submit(_called, function, *call) for call in missing}
             while waiting:
                 ended, waiting = futures.wait(waiting, LISTEN_SECONDS, futures.FIRST_COMPLETED)
-                self._listen(tally)
-                for call in ended:
-                    if (last := call.result()) is not None:
-                        tally.done(last, pieces=pieces, always=True)
+                lasts = [last for call in ended if (last := call.result()) is not None]
+                for text in self._heard():
+                    if text not in lasts:
+                        tally.note(text)
+                for last in lasts:
+                    tally.done(last, pieces=pieces, always=True)
         except BrokenProcessPool as error:
             raise WorkerError(
                 "a process died, perhaps of too little memory: the same words go on from what is kept, with fewer workers"
             ) from error
 
-    def _listen(self, tally: Tally) -> None:
+    def _heard(self) -> Iterator[str]:
         assert self._said is not None
         with suppress(Empty):
             while True:
-                tally.note(self._said.get_nowait())
+                yield self._said.get_nowait()
 
 
 class Relayed(Tally):
