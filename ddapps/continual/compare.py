@@ -15,16 +15,17 @@ import torch
 
 import ddcore as dd
 from ddapps.continual.budget import MemoryBudget
-from ddapps.continual.chosen import AUTO, CODEC, is_choice
-from ddapps.continual.kinds import ONLINE, RECALLED, Distilled, Kind, Online
+from ddapps.continual.kinds import RANDOM, RULE, Kind
 from ddapps.continual.outcomes import Comparison, Outcome, Row
-from ddapps.continual.rows import BUFFERS, OWN_BUFFERS, Recall, Replay
+from ddapps.continual.planned import Strategy, baseline_named, chooses_its_storage, rows_of_methods
+from ddapps.continual.rows import Recall, Replay
 from ddapps.continual.setting import Setting
 from ddapps.continual.streams import benchmark, class_incremental
 from ddapps.grids import Axis, combinations, numbers, search
 from ddapps.kept_results import KeptResults, file_name
 from ddapps.side_by_side import Processes, Relayed
-from ddcore.errors import BudgetError, SettingsError, UnknownNameError
+from ddcore.choosing import clearly_above
+from ddcore.errors import BudgetError, SettingsError
 from ddcore.evaluation import Protocol, as_protocol, held_out_split
 from ddcore.ground import (
     Tally,
@@ -34,11 +35,8 @@ from ddcore.ground import (
     precision_facts,
     resolve_device,
 )
-from ddcore.methods import SELECTION
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require, require_counts
-
-Strategy = Recall | Replay
 
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
 OF_EXPERIENCE = "Top1_Acc_Exp/eval_phase/test_stream/Task000/Exp{:03d}"
@@ -133,7 +131,8 @@ def compare(
             takes a part of the time; rows then have no average accuracy and no forgetting.
         tune_auto: whether ``auto`` is chosen by the accuracy at the end of the stream, on the
             validation split, as baselines are tuned; else on the first experience. A few classes
-            are told apart by what is too coarse for all.
+            are told apart by what is too coarse for all. What the first order finds best must be
+            clearly above random selection in all orders (`ddcore.choosing.clearly_above`).
         mixed: each method has a further row, in which random real images take this share of the
             memory.
         steps: replaces the number of steps of methods.
@@ -170,12 +169,12 @@ def compare(
     wider = replace(setting, limit=replace(limit, amount=4 * limit.amount))
     how = as_protocol(protocol)
     planned = [
-        *_of_methods(methods, how, setting, wider if float32 else None, replay, mixed, tune_auto),
-        *((name, _baseline(name, how), setting) for name in baselines),
+        *rows_of_methods(methods, how, setting, wider if float32 else None, replay, mixed, tune_auto),
+        *((name, baseline_named(name, how), setting) for name in baselines),
     ]
     classes = len(target.spec.classes)
     for name, strategy, _ in planned:
-        if not _chooses_its_storage(strategy) and most < classes * strategy.image_bytes(target.spec):
+        if not chooses_its_storage(strategy) and most < classes * strategy.image_bytes(target.spec):
             raise BudgetError(
                 f"a memory of {limit} does not hold one real image of each of {classes} classes, as {name} needs"
             )
@@ -202,51 +201,6 @@ def compare(
             if each_row is not None:
                 each_row(rows[-1])
     return Comparison(target.name, tasks, most, architecture_label(setting.network), tuple(rows))
-
-
-CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
-
-
-def _chooses_its_storage(strategy: Recall | Replay) -> bool:
-    memory = strategy.memory
-    return isinstance(memory, Distilled) and is_choice(memory.method)
-
-
-def _of_methods(
-    methods: Sequence[str | dd.Method],
-    protocol: Protocol,
-    setting: Setting,
-    wider: Setting | None,
-    replay: bool,
-    mixed: float | None,
-    tune_auto: bool,
-) -> list[tuple[str, Strategy, Setting]]:
-    """Return the rows of methods. The first one has another in four bytes per number."""
-    rows: list[tuple[str, Strategy, Setting]] = []
-    for index, method in enumerate(methods):
-        kind = Distilled(method, tuned=tune_auto and method == AUTO)
-        name, _ = kind.name, kind.recipe  # an unknown name is an error before anything is run
-        rows.append((name, Recall(kind, protocol), setting))
-        if index == 0 and wider is not None and not is_choice(method):
-            rows.append((f"{name} float32", Recall(replace(kind, storage="float32"), protocol), wider))
-        if replay and not kind.tuned:
-            rows.append((f"{name} replay", Replay(kind), setting))
-        if mixed is not None:
-            both = replace(kind, real=mixed)
-            rows.append((both.name, Recall(both, protocol), setting))
-    return rows
-
-
-def _baseline(name: str, protocol: Protocol) -> Strategy:
-    if name in RECALLED:
-        return Recall(RECALLED[name], protocol)
-    if name in SELECTION or name in CODECS:
-        return Recall(Distilled(name), protocol)
-    if name in ONLINE:
-        return Replay(Online(name))
-    if name in BUFFERS or name in OWN_BUFFERS or name == "naive":
-        return Replay(None if name == "naive" else name)
-    raise UnknownNameError("baseline", name, {*BUFFERS, *OWN_BUFFERS, *ONLINE, *RECALLED, *SELECTION, *CODECS, "naive"})
 
 
 def _titled(name: str, values: Mapping[str, Any]) -> str:
@@ -309,11 +263,31 @@ class _Work:
                     tuning._ahead(together)
 
             best = search(axes, cost, lambda: self.tally.expect(self.tasks), ahead)
-            strategy = before.tuned(best.values)
+            values = tuning._above_random(name, before, setting, best.values) if RULE in axes else best.values
+            strategy = before.tuned(values)
             at_edge += best.at_edge
         self._ahead([(name, strategy, setting, seed) for seed in self.seeds])
         outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
         return Row(name, outcomes, describe(strategy), at_edge=tuple(at_edge))
+
+    def _above_random(
+        self, name: str, strategy: Strategy, setting: Setting, best: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the best values, or those of random selection where they are not clearly above it.
+
+        One order chose them. All orders compare them, as `ddcore.choose_method` does.
+        """
+        plain = {**best, RULE: RANDOM}
+        if best == plain:
+            return best
+        compared = [
+            [(_titled(name, values), strategy.tuned(values), setting, seed) for seed in self.seeds]
+            for values in (best, plain)
+        ]
+        self.tally.expect(self.tasks * sum(map(len, compared)))
+        self._ahead([run for runs in compared for run in runs])
+        ours, theirs = ([self._outcome(*run).accuracies[-1] for run in runs] for runs in compared)
+        return best if clearly_above(ours, theirs) else plain
 
     def _ahead(self, runs: Sequence[tuple[str, Strategy, Setting, int]]) -> None:
         """Make runs side by side whose outcomes are then found where they are kept."""

@@ -26,9 +26,8 @@ from ddcore.settings import require
 
 QUALITIES = (10, 25, 50, 75, 90)
 """Of JPEG, tried on a validation split."""
-
-
-RANDOM = "random"
+RULE, RANDOM = "rule", "random"
+"""What is searched that names the method of ``auto``, and the method that it starts from."""
 
 
 class Kind(ABC):
@@ -140,7 +139,7 @@ class Distilled(Kind):
         known = candidates(str(self.method), spec).values()
         searches = [{"codec": choices([candidate.storage for candidate in known])}]
         if self.method == AUTO:
-            searches.append({"rule": choices([candidate.rule for candidate in known])})
+            searches.append({RULE: choices([candidate.rule for candidate in known])})
         return searches
 
     def require_room(self, setting: Setting, parts: Sequence[dd.TargetData]) -> None:

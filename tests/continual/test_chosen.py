@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from ddapps.continual.chosen import named
 from ddapps.continual.compare import compare
 from ddapps.continual.kinds import Distilled
 from ddapps.continual.memory import examples_of
+from ddapps.continual.outcomes import Outcome
 from ddapps.continual.pace import CHOICE_SHARE
 from ddcore.errors import CheckpointError, SettingsError, UnknownNameError
 from ddcore.evaluation import Protocol
@@ -190,6 +192,35 @@ def test_auto_can_be_tuned_as_baselines_are(digits: dd.TargetData, asked: list[d
     memory = auto.settings["memory"]
     assert (memory["codec"], memory["rule"]) == ("as stored", "herding") and asked == []
     assert (auto.name, auto.final) == ("auto", herding.final)
+
+
+@pytest.mark.parametrize(
+    ("herding", "taken"),
+    [
+        ((90.0, 70.0, 80.0), "random"),  # the best of the first order alone
+        ((90.0, 83.0, 84.0), "herding"),
+        ((70.0, 99.0, 99.0), "random"),  # the first order does not ask for more
+    ],
+)
+def test_what_the_first_order_finds_best_must_be_above_random_in_all(
+    herding: tuple[float, ...], taken: str, digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = {"random": (80.0, 82.0, 81.0), "herding": herding}
+
+    def run(work: Any, name: str, strategy: Any, setting: Any, seed: int) -> Outcome:
+        work.tally.done(name, pieces=work.tasks)
+        accuracy = reached[strategy.memory.rule or "random"][seed]
+        return Outcome((accuracy,), ((accuracy,),), 1, 0.0)
+
+    monkeypatch.setattr(sys.modules[compare.__module__]._Work, "_run", run)
+    made = {rule: Candidate(rule, rule, "as stored", partial(dd.methods.random, ipc=1)) for rule in reached}
+    monkeypatch.setattr("ddapps.continual.kinds.candidates", lambda word, spec: made)
+    told: list[str] = []
+    settings = {**SMALL, "seeds": 3, "memory": "2-per-class", "baselines": [], "progress": told.append}
+    found = compare(digits.of_classes([0, 1, 2, 3]), ["auto"], **settings, tune_auto=True)
+    assert found.rows[0].settings["memory"]["rule"] == taken and found.rows[0].final == reached[taken]
+    # Of two tasks each: two rules, both in all orders where it came to that, and the end.
+    assert told[-1].startswith("22 of 22" if herding[0] > 80 else "10 of 10")
 
 
 def test_ways_to_store_are_tuned_and_those_without_room_are_passed_over(

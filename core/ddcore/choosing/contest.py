@@ -151,16 +151,11 @@ class Contest:
         return (method if self._network is None else method.on_networks(self._network)).suited_to(target.spec)
 
     def beats(self, one: Candidate, other: Candidate) -> bool:
-        """Whether one is above another by more than the standard error of the difference.
-
-        The difference is paired, network by network. Where one scatters less than that, its own
-        standard error counts: that the other scatters does not speak for the other.
-        """
+        """Whether one is clearly above another, or the other was not scored last."""
         scores = self.rungs[-1].scores
         if one.name not in scores or other.name not in scores:
             return other.name not in scores
-        differences = [a - b for a, b in zip(scores[one.name], scores[other.name], strict=True)]
-        return statistics.fmean(differences) > min(_standard_error(differences), _standard_error(scores[one.name]))
+        return clearly_above(scores[one.name], scores[other.name])
 
     def _rung(self, standing: Sequence[Candidate], updates: int, share: float, runs: int) -> Rung:
         started, scores = time.monotonic(), {}
@@ -217,6 +212,17 @@ class Contest:
         if selects:
             self._selected[name, seed] = summary
         return summary
+
+
+def clearly_above(scores: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether scores are above others by more than the standard error of the difference.
+
+    The difference is paired, run by run. Where the scores scatter less than that, their own
+    standard error counts: that the others scatter does not speak for the others. Of a single pair
+    any difference counts.
+    """
+    differences = [one - other for one, other in zip(scores, others, strict=True)]
+    return statistics.fmean(differences) > min(_standard_error(differences), _standard_error(scores))
 
 
 def _standard_error(values: Sequence[float]) -> float:
