@@ -42,14 +42,8 @@ from ddapps.federated.terms import AUTO
 from ddapps.grids import search
 from ddapps.kept_results import KeptResults
 from ddapps.side_by_side import Processes, Relayed
-from ddcore.choosing import Candidate
-from ddcore.errors import (
-    BudgetError,
-    NoReplyError,
-    SettingsError,
-    UnknownNameError,
-    UnsupportedError,
-)
+from ddcore.choosing import Candidate, clearly_above
+from ddcore.errors import BudgetError, NoReplyError, SettingsError, UnknownNameError, UnsupportedError
 from ddcore.evaluation import held_out_split
 from ddcore.ground import Tally, resolve_device
 from ddcore.parts import as_architecture, require_fitting
@@ -99,8 +93,9 @@ def compare(
         rounds: most rounds of baselines that send weights.
         grid: what tuning tries.
         tune_auto: whether ``auto`` is chosen by whole runs on a validation split, as baselines are
-            tuned: how random images are stored, then the method. Else the server chooses from its
-            validation split alone, as in a run between machines.
+            tuned: how random images are stored, then the method, which must be clearly above random
+            selection on all partitions (`ddcore.choosing.clearly_above`). Else the server chooses
+            from its validation split alone, as in a run between machines.
         workers: processes on this machine's processor, among which partitions and trials are
             shared. A script that asks for several must guard its calls by
             ``if __name__ == "__main__"``, since each process imports it.
@@ -189,14 +184,20 @@ class _Work:
         return found.settings, dict(found.record)
 
     def simulated(self, name: str, settings: Settings) -> tuple[Settings, dict[str, Any]]:
-        """Return settings that name the method that is best in whole runs on a validation split."""
+        """Return settings that name the method that is best in whole runs on a validation split.
+
+        The first partition chooses. All partitions compare what it chose with random selection.
+        """
         tuning, scores = self.tuning, dict[str, float]()
 
         def by(candidate: Candidate) -> Settings:
             return replace(settings, method=method_named(self.target.spec, candidate.name, settings.network))
 
+        def run_of(candidate: Candidate, seed: int) -> Run:
+            return f"{name} as {candidate.name}", replace(by(candidate), seed=seed), None, NEVER
+
         def best(candidates: Sequence[Candidate]) -> Candidate:
-            runs = [(f"{name} as {c.name}", replace(by(c), seed=self.seeds[0]), None, NEVER) for c in candidates]
+            runs = [run_of(candidate, self.seeds[0]) for candidate in candidates]
             self.tally.expect(len(runs))
             tuning.ahead(runs)
             for candidate, run in zip(candidates, runs, strict=True):
@@ -212,12 +213,14 @@ class _Work:
         every = list(dd.portfolio(self.target.spec, joint=False).values())
         stored = best([candidate for candidate in every if candidate.plain])
         chosen = best([candidate for candidate in every if candidate.storage == stored.storage])
+        if not chosen.plain:
+            compared = [[run_of(c, seed) for seed in self.seeds] for c in (chosen, stored)]
+            self.tally.expect(sum(map(len, compared)))
+            tuning.ahead([run for runs in compared for run in runs])
+            if not clearly_above(*([tuning.course(*run).accuracies[-1] for run in runs] for runs in compared)):
+                chosen = stored
         record = {"chosen": chosen.name, "score": scores[chosen.name], "scores": scores}
         return by(chosen), record
-
-    def split_facts(self) -> str:
-        """Return what tells the split that is tested on from others."""
-        return replace(self.target, train=held_out_split(self.target, self.split)).fingerprint()
 
     def baseline(self, baseline: str | dd.Method, first: Row, rounds: int) -> Row:
         """Return the row of a baseline, in the first row's bytes or up to its accuracy."""
@@ -328,10 +331,8 @@ class _Work:
     def is_kept(self, run: Run) -> bool:
         """Whether a run was made before."""
         name, settings, until, most_bytes = run
-        return (
-            KeptResults(self.directory).find(self.title(name, settings), self.facts(settings, until, most_bytes))
-            is not None
-        )
+        facts = self.facts(settings, until, most_bytes)
+        return KeptResults(self.directory).find(self.title(name, settings), facts) is not None
 
     def title(self, name: str, settings: Settings) -> str:
         """Return what the file of a run is called by."""
@@ -341,7 +342,7 @@ class _Work:
         """Return what the course of a run depends on."""
         return {
             "data": self.target.fingerprint(),
-            "held_out": self.split_facts(),
+            "held_out": replace(self.target, train=held_out_split(self.target, self.split)).fingerprint(),
             "clients": self.clients,
             "alpha": self.alpha,
             "split": self.split,

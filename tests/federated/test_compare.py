@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,36 @@ def test_auto_can_be_tuned_by_whole_runs(digits: dd.TargetData, monkeypatch: pyt
         scores[name] = simulate(settings, parts, ServerData.of(held, "validation")).accuracy
     assert choice["scores"] == scores and set(scores) >= {"random (8 px, 2 levels)", "random (8 px, 16 levels)"}
     assert choice["score"] == scores[choice["chosen"]] == max(scores.values())
+
+
+@pytest.mark.parametrize(
+    ("herding", "taken"),
+    [
+        ((90.0, 70.0, 80.0), "random (8 px, 2 levels)"),  # the best of the first partition alone
+        ((90.0, 83.0, 84.0), "herding (8 px, 2 levels)"),
+    ],
+)
+def test_what_the_first_partition_finds_best_must_be_above_random_on_all(
+    herding: tuple[float, ...], taken: str, digits: dd.TargetData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = {"herding (8 px, 2 levels)": herding, "random (8 px, 2 levels)": (80.0, 82.0, 81.0)}
+
+    def course(work: Any, name: str, settings: Settings, *ends: Any) -> Course:
+        work.tally.done(name)
+        rule = name.removeprefix("auto as ")
+        return Course((reached.get(rule, (50.0,) * 3)[settings.seed],), (1,), (1,), 0.0, 0)
+
+    monkeypatch.setattr(sys.modules[compare.__module__]._Work, "course", course)
+    every = dd.portfolio(digits.spec, joint=False)
+    monkeypatch.setattr(dd, "portfolio", lambda spec, joint: {name: every[name] for name in reached})
+    told: list[str] = []
+    first = replace(SETTINGS, method="auto", bytes="600", ipc=10)
+    found = compare(
+        digits, first, clients=2, alpha=5.0, baselines=[], seeds=3, tune_auto=True, progress=told.append
+    )  # fmt: skip
+    assert found.rows[0].settings["choice"]["chosen"] == taken
+    done, _, total, *_ = told[-1].split()
+    assert done == total
 
 
 def test_of_many_runs_flower_logs_no_page_each(digits: dd.TargetData, caplog: pytest.LogCaptureFixture) -> None:
