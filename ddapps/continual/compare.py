@@ -38,6 +38,8 @@ from ddcore.ground import (
 from ddcore.parts import architecture_label, as_architecture
 from ddcore.settings import describe, require, require_counts
 
+Tuned = tuple[Strategy, tuple[str, ...]]
+"""A strategy, and its settings whose best value lies on the edge of a grid."""
 ACCURACY = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
 OF_EXPERIENCE = "Top1_Acc_Exp/eval_phase/test_stream/Task000/Exp{:03d}"
 LEAST_RATE, MOST_RATE = 1e-5, 1.0
@@ -231,14 +233,27 @@ class _Work:
     ) -> Row:
         """Return the row of the settings that are best on a validation split.
 
-        It is a part of the training split, whatever is reported on. The first order decides.
+        It is a part of the training split, whatever is reported on. The first order decides, but
+        for the method of ``auto``.
         """
         held = replace(self.target, validation=None).with_validation(validation, seed=self.seeds[0])
         tuning = replace(self, target=held, split="validation", stage=TUNING, final_only=True)
-        at_edge: list[str] = []
         searches = strategy.axes(tried, self.target.spec)
         # The training is searched last. Before that it has values of the grid.
-        strategy = strategy.tuned({axis: one.values[len(one.values) // 2] for axis, one in searches[-1].items()})
+        middle = {axis: one.values[len(one.values) // 2] for axis, one in searches[-1].items()}
+        best = tuning._searched(name, strategy.tuned(middle), setting, searches)
+        if any(RULE in axes and RANDOM in axes[RULE].values for axes in searches):
+            best = tuning._above_random(name, best, setting, searches[-1])
+        strategy, at_edge = best
+        self._ahead([(name, strategy, setting, seed) for seed in self.seeds])
+        outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
+        return Row(name, outcomes, describe(strategy), at_edge=at_edge)
+
+    def _searched(
+        self, name: str, strategy: Strategy, setting: Setting, searches: Sequence[Mapping[str, Axis]]
+    ) -> Tuned:
+        """Return the best settings of one search after the other, and which lie on an edge."""
+        at_edge: list[str] = []
         for axes in searches:
             if combinations(axes) == 1:
                 strategy = strategy.tuned({axis: only.values[0] for axis, only in axes.items()})
@@ -247,7 +262,7 @@ class _Work:
 
             def cost(values: Mapping[str, Any], before: Strategy = before) -> float:
                 try:
-                    found = tuning._outcome(_titled(name, values), before.tuned(values), setting, self.seeds[0])
+                    found = self._outcome(_titled(name, values), before.tuned(values), setting, self.seeds[0])
                 except BudgetError:
                     # A way to store that does not hold one example of each class.
                     self.tally.found(self.tasks)
@@ -260,34 +275,29 @@ class _Work:
             def ahead(wave: list[dict[str, Any]], before: Strategy = before, one_memory: bool = one_memory) -> None:
                 runs = [(_titled(name, values), before.tuned(values), setting, self.seeds[0]) for values in wave]
                 for together in (runs[:one_memory], runs[one_memory:]):
-                    tuning._ahead(together)
+                    self._ahead(together)
 
             best = search(axes, cost, lambda: self.tally.expect(self.tasks), ahead)
-            values = tuning._above_random(name, before, setting, best.values) if RULE in axes else best.values
-            strategy = before.tuned(values)
+            strategy = before.tuned(best.values)
             at_edge += best.at_edge
-        self._ahead([(name, strategy, setting, seed) for seed in self.seeds])
-        outcomes = tuple(self._outcome(name, strategy, setting, seed) for seed in self.seeds)
-        return Row(name, outcomes, describe(strategy), at_edge=tuple(at_edge))
+        return strategy, tuple(at_edge)
 
-    def _above_random(
-        self, name: str, strategy: Strategy, setting: Setting, best: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Return the best values, or those of random selection where they are not clearly above it.
+    def _above_random(self, name: str, best: Tuned, setting: Setting, training: Mapping[str, Axis]) -> Tuned:
+        """Return the best method's settings; random selection's where it is not clearly above it.
 
-        One order chose them. All orders compare them, as `ddcore.choose_method` does.
+        One order chose the method, in the middle of the training's grid. All orders compare it with
+        random selection, either in its own best training.
         """
-        plain = {**best, RULE: RANDOM}
-        if best == plain:
+        plain = best[0].tuned({RULE: RANDOM})
+        if best[0] == plain:
             return best
-        compared = [
-            [(_titled(name, values), strategy.tuned(values), setting, seed) for seed in self.seeds]
-            for values in (best, plain)
-        ]
-        self.tally.expect(self.tasks * sum(map(len, compared)))
-        self._ahead([run for runs in compared for run in runs])
-        ours, theirs = ([self._outcome(*run).accuracies[-1] for run in runs] for runs in compared)
-        return best if clearly_above(ours, theirs) else plain
+        trials = combinations(training)
+        self.tally.expect(self.tasks * (2 * len(self.seeds) + (trials if trials > 1 else 0)))
+        named = {name: best, f"{name} of random": self._searched(f"{name} of random", plain, setting, [training])}
+        runs = [[(title, one, setting, seed) for seed in self.seeds] for title, (one, _) in named.items()]
+        self._ahead([run for of_one in runs for run in of_one])
+        ours, theirs = ([self._outcome(*run).accuracies[-1] for run in of_one] for of_one in runs)
+        return best if clearly_above(ours, theirs) else named[f"{name} of random"]
 
     def _ahead(self, runs: Sequence[tuple[str, Strategy, Setting, int]]) -> None:
         """Make runs side by side whose outcomes are then found where they are kept."""
