@@ -133,8 +133,8 @@ def compare(
             takes a part of the time; rows then have no average accuracy and no forgetting.
         tune_auto: whether ``auto`` is chosen by the accuracy at the end of the stream, on the
             validation split, as baselines are tuned; else on the first experience. A few classes
-            are told apart by what is too coarse for all. What the first order finds best must be
-            clearly above random selection in all orders (`ddcore.choosing.clearly_above`).
+            are told apart by what is too coarse for all. The method must be clearly above random
+            selection in all orders (`ddcore.choosing.clearly_above`).
         mixed: each method has a further row, in which random real images take this share of the
             memory.
         steps: replaces the number of steps of methods.
