@@ -161,6 +161,7 @@ SOURCES = (
             "fashion_mnist_785B": "Fashion-MNIST, 785 bytes",
             "mnist_785B": "MNIST, 785 bytes",
             "mnist_7850B": "MNIST, 7850 bytes",
+            "fashion_mnist_7850B": "Fashion-MNIST, 7850 bytes",
             "cifar10_3073B": "CIFAR-10, 3073 bytes",
         }.items()
     ),
