@@ -19,7 +19,7 @@ CODECS = tuple(f"{name}{CODEC}" for name in SELECTION)
 
 
 def chooses_its_storage(strategy: Strategy) -> bool:
-    """Whether bytes are known with the first order alone."""
+    """Whether it finds out with its first memory how examples are stored, and in how many bytes."""
     memory = strategy.memory
     return isinstance(memory, Distilled) and is_choice(memory.method)
 
